@@ -1,0 +1,39 @@
+"""Labeled photos: one protocol, several layouts on disk; needs no torch."""
+
+from pathlib import Path
+
+from galago.data.camvid import is_camvid, open_camvid
+from galago.data.folder import EXAMPLE_YAML, open_folder
+from galago.data.sample import Dataset, Sample, Subset, select
+from galago.errors import DataError
+
+__all__ = ["Dataset", "Sample", "Subset", "open_dataset", "select"]
+
+YAML_NAMES = ("data.yaml", "dataset.yaml")  # looked for in a folder, in this order
+
+
+def open_dataset(path: str | Path, split: str) -> Dataset:
+    """Open one split of a data set.
+
+    Args:
+        path: a YAML file, a folder with `data.yaml` or `dataset.yaml` in it, or a folder in CamVid's layout.
+        split: train, val or test.
+    Raises:
+        ConfigError: the name of the split is unknown.
+        DataError: nothing is there, the layout is unknown, the split is empty, or files are missing.
+    """
+    root = Path(path)
+    if root.is_file():
+        return open_folder(root, split)
+    if not root.is_dir():
+        raise DataError(f"There is no data set at {root}. Give a folder or a YAML file.")
+    for name in YAML_NAMES:
+        if (root / name).is_file():
+            return open_folder(root / name, split)
+    if is_camvid(root):
+        return open_camvid(root, split)
+    raise DataError(
+        f"{root} is no known data set: it has neither {' nor '.join(YAML_NAMES)} nor CamVid's train.txt. "
+        f"Put photos into images/train and images/val, masks of the same names into masks/train and masks/val, "
+        f"and this into {root / YAML_NAMES[0]}:\n\n{EXAMPLE_YAML}"
+    )

@@ -1,0 +1,49 @@
+"""CamVid in the layout of the SegNet tutorial: `train.txt`, `val.txt`, `test.txt` with one `image mask` pair a line."""
+
+from pathlib import Path
+
+from galago.data.pairs import SPLITS, Pair, PhotoMaskPairs, check_pairs, check_split
+from galago.errors import DataError
+from galago.labels import CAMVID, IGNORE_ID
+
+UNLABELED_ID = 11  # in the mask files
+# The tutorial's own lists start every path with this folder; copies of the data set drop it.
+TUTORIAL_ROOT = "/SegNet/CamVid/"
+
+
+def is_camvid(root: Path) -> bool:
+    """Tell whether a folder holds the lists of CamVid."""
+    return any((root / f"{split}.txt").is_file() for split in SPLITS)
+
+
+def open_camvid(root: Path, split: str) -> PhotoMaskPairs:
+    """Open one split; names of samples are file names, whose part before `_` is the drive.
+
+    Args:
+        root: folder with the lists; their paths are relative to it.
+        split: train, val or test.
+    Raises:
+        ConfigError: the name of the split is unknown.
+        DataError: the list is missing, empty or not of the form `image mask`, or a file that it names is missing.
+    """
+    check_split(split)
+    list_file = root / f"{split}.txt"
+    if not list_file.is_file():
+        there = ", ".join(name for name in SPLITS if (root / f"{name}.txt").is_file()) or "none"
+        raise DataError(f"{root} has no {list_file.name}, so no split {split}. Splits that are there: {there}.")
+    try:
+        lines = list_file.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{list_file} is not a UTF-8 text file: {error}.") from error
+    pairs = [_pair(root, line, f"{list_file}, line {number}") for number, line in enumerate(lines, 1) if line.strip()]
+    train_ids = {index: index for index in range(len(CAMVID))} | {UNLABELED_ID: IGNORE_ID, IGNORE_ID: IGNORE_ID}
+    return PhotoMaskPairs(CAMVID, check_pairs(pairs, str(list_file)), train_ids)
+
+
+def _pair(root: Path, line: str, where: str) -> Pair:
+    """Read one line of a list."""
+    paths = line.split()
+    if len(paths) != 2:
+        raise DataError(f"{where}: expected `image mask`, two paths without spaces, got {line.strip()!r}.")
+    photo, mask = (root / path.removeprefix(TUTORIAL_ROOT) for path in paths)
+    return Pair(photo.stem, photo, mask)

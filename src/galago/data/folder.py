@@ -1,0 +1,211 @@
+"""A data set of `images/{split}` and `masks/{split}` folders, described by a YAML file."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from galago.data.pairs import SPLITS, Pair, PhotoMaskPairs, check_pairs, check_split
+from galago.errors import ConfigError, DataError
+from galago.labels import IGNORE_ID, Color, LabelSet, distinct_palette
+
+EXAMPLE_YAML = """\
+path: .                  # folder of images/ and masks/, seen from this file
+names:                   # one per class; ids in the masks are 0, 1, 2 ...
+  0: road
+  1: car
+ignore_id: 255           # pixels of this id count nowhere
+# palette: [[128, 64, 128], [64, 0, 128]]   # optional, one color per class
+# label_mapping: {7: 0, 26: 1, 0: ignore}   # optional, id in the masks -> class id
+# train: images/train    # optional, with val and test: where the photos of a split are
+# masks_dir: masks       # optional: stands in place of `images` in the path of the masks
+"""
+PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+PHOTO_DIR = "images"
+# `nc` (class count, checked) and `download` (never run) occur in files written for other tools.
+KEYS = frozenset({"path", "names", "palette", "ignore_id", "label_mapping", "masks_dir", "nc", "download", *SPLITS})
+IGNORE_WORDS = ("ignore", "ignore_label")
+
+
+@dataclass(frozen=True)
+class Description:
+    """What the YAML file says.
+
+    Attributes:
+        root: folder that the other paths start from.
+        labels: names and colors of the classes.
+        train_ids: from an id in the masks to a class id or 255 = ignore.
+        folders: folder of photos, by split, relative to the root.
+        masks_dir: stands in place of `images` in the path of the masks.
+    """
+
+    root: Path
+    labels: LabelSet
+    train_ids: dict[int, int]
+    folders: dict[str, str]
+    masks_dir: str
+
+
+def open_folder(description_file: Path, split: str) -> PhotoMaskPairs:
+    """Open one split; `images/train/a/b.jpg` belongs to `masks/train/a/b.png` and is called `a/b`.
+
+    Args:
+        description_file: YAML file with the keys shown in `EXAMPLE_YAML`.
+        split: train, val or test.
+    Raises:
+        ConfigError: the name of the split is unknown.
+        DataError: the YAML is broken, the split is empty, or a photo has no mask or a mask no photo.
+    """
+    check_split(split)
+    description = read_description(description_file)
+    photo_dir = description.root / description.folders[split]
+    mask_dir = description.root / _mask_folder(description.folders[split], description.masks_dir, description_file)
+    if not photo_dir.is_dir():
+        there = ", ".join(name for name in SPLITS if (description.root / description.folders[name]).is_dir()) or "none"
+        raise DataError(f"Split {split} should be in {photo_dir}, which is no folder. Splits that are there: {there}.")
+    pairs = []
+    for photo in _files(photo_dir, PHOTO_SUFFIXES):
+        relative = photo.relative_to(photo_dir).with_suffix("")
+        pairs.append(Pair(relative.as_posix(), photo, mask_dir / f"{relative}.png"))
+    checked = check_pairs(pairs, str(photo_dir))
+    _check_lone_masks(checked, mask_dir)
+    return PhotoMaskPairs(description.labels, checked, description.train_ids)
+
+
+def read_description(file: Path) -> Description:
+    """Read and check the YAML file.
+
+    Raises:
+        DataError: not YAML, or a key is missing, unknown or of another form; the message names the file and the key.
+    """
+    try:
+        raw = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise DataError(f"{file} is not readable as YAML: {error}") from error
+    if not isinstance(raw, dict):
+        raise DataError(f"{file} should hold keys and values like this:\n\n{EXAMPLE_YAML}")
+    if unknown := sorted(str(key) for key in raw if key not in KEYS):
+        raise DataError(f"{file} has unknown keys: {', '.join(unknown)}. Known keys: {', '.join(sorted(KEYS))}.")
+    names = _names(raw.get("names"), file)
+    if raw.get("nc", len(names)) != len(names):
+        raise DataError(f"{file}: nc is {raw['nc']!r}, but there are {len(names)} names.")
+    try:
+        labels = LabelSet(names, _palette(raw.get("palette"), len(names), file))
+    except ConfigError as error:
+        raise DataError(f"{file}: {error}") from error
+    return Description(
+        root=file.parent / _text(raw, "path", ".", file),
+        labels=labels,
+        train_ids=_train_ids(raw, len(names), file),
+        folders={split: _text(raw, split, f"{PHOTO_DIR}/{split}", file) for split in SPLITS},
+        masks_dir=_text(raw, "masks_dir", "masks", file),
+    )
+
+
+def _text(raw: dict[str, Any], key: str, default: str, file: Path) -> str:
+    """Return a key that holds text; an empty one counts as missing."""
+    value = raw.get(key)
+    if value is None:
+        return default
+    if not isinstance(value, str):
+        raise DataError(f"{file}: {key} should be one path, got {value!r}.")
+    return value
+
+
+def _names(raw: object, file: Path) -> tuple[str, ...]:
+    """Read class names: a list, or a mapping from the ids 0 to K-1."""
+    if isinstance(raw, dict):
+        if set(raw) != set(range(len(raw))):
+            raise DataError(
+                f"{file}: names should count the classes 0 to {len(raw) - 1} without a gap, got ids {', '.join(map(str, raw))}. "
+                "If the masks hold other ids, say so in label_mapping."
+            )
+        raw = [raw[index] for index in range(len(raw))]
+    if not isinstance(raw, list) or not raw:
+        raise DataError(f"{file}: names should list the classes, got {raw!r}. For example:\n\n{EXAMPLE_YAML}")
+    if odd := [name for name in raw if not isinstance(name, str)]:  # YAML reads a bare `on` or `no` as true or false
+        raise DataError(f"{file}: class names should be text, got {odd[0]!r}. Put quotes around it.")
+    return tuple(raw)
+
+
+def _palette(raw: object, num_classes: int, file: Path) -> tuple[Color, ...]:
+    """Read the colors, or make some up."""
+    if raw is None:
+        return distinct_palette(num_classes)
+    if not isinstance(raw, list) or not all(_is_color(color) for color in raw):
+        raise DataError(f"{file}: palette should list one [red, green, blue] per class, each 0 to 255.")
+    return tuple((color[0], color[1], color[2]) for color in raw)
+
+
+def _is_color(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 3 and all(type(channel) is int for channel in value)
+
+
+def _train_ids(raw: dict[str, Any], num_classes: int, file: Path) -> dict[int, int]:
+    """Make the table from ids in the masks to class ids; without a label_mapping ids are class ids."""
+    ignore_id, mapping = raw.get("ignore_id", IGNORE_ID), raw.get("label_mapping")
+    if type(ignore_id) is not int or not 0 <= ignore_id <= 255:
+        raise DataError(f"{file}: ignore_id should be 0 to 255, got {ignore_id!r}.")
+    if mapping is None:
+        if ignore_id < num_classes:
+            raise DataError(
+                f"{file}: ignore_id {ignore_id} is the id of a class too. If ids in the masks are shifted, "
+                f"write a label_mapping, as {{{ignore_id}: ignore, {ignore_id + 1}: 0}}."
+            )
+        return {index: index for index in range(num_classes)} | {ignore_id: IGNORE_ID, IGNORE_ID: IGNORE_ID}
+    if not isinstance(mapping, dict):
+        raise DataError(f"{file}: label_mapping should look like {{7: 0, 8: ignore}}, got {mapping!r}.")
+    listed = {_source_id(source, file): _target_id(target, num_classes, file) for source, target in mapping.items()}
+    if listed.get(ignore_id, IGNORE_ID) != IGNORE_ID and "ignore_id" in raw:
+        raise DataError(f"{file}: label_mapping gives id {ignore_id} a class, but ignore_id says that it counts nowhere.")
+    return {ignore_id: IGNORE_ID, IGNORE_ID: IGNORE_ID} | listed
+
+
+def _source_id(source: object, file: Path) -> int:
+    if source == -1:  # Cityscapes' license plate; an 8-bit mask stores it as 255
+        return 255
+    if type(source) is not int or not 0 <= source <= 255:
+        raise DataError(f"{file}: label_mapping maps ids of the masks, 0 to 255, got {source!r}.")
+    return source
+
+
+def _target_id(target: object, num_classes: int, file: Path) -> int:
+    if target in IGNORE_WORDS or target == IGNORE_ID:
+        return IGNORE_ID
+    if type(target) is not int or not 0 <= target < num_classes:
+        raise DataError(f"{file}: label_mapping maps to class ids, 0 to {num_classes - 1}, or `ignore`, got {target!r}.")
+    return target
+
+
+def _mask_folder(photo_folder: str, masks_dir: str, file: Path) -> Path:
+    """Swap the last `images` in a path for `masks_dir`: `images/train` to `masks/train`, `train/images` to `train/masks`."""
+    parts = list(Path(photo_folder).parts)
+    if PHOTO_DIR not in parts:
+        raise DataError(
+            f"{file}: the path {photo_folder!r} has no folder called `{PHOTO_DIR}`, so that of its masks is unknown. "
+            f"Arrange the files as {PHOTO_DIR}/train and {masks_dir}/train."
+        )
+    parts[len(parts) - 1 - parts[::-1].index(PHOTO_DIR)] = masks_dir
+    return Path(*parts)
+
+
+def _files(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
+    """Walk through a folder and those in it, in natural order: `a2` before `a10`."""
+
+    def natural(path: Path) -> list[tuple[int, str]]:
+        parts = re.split(r"([0-9]+)", path.as_posix())  # text, digits, text, digits ...
+        return [(int(part), "") if index % 2 else (-1, part) for index, part in enumerate(parts)]
+
+    files = (path for path in folder.rglob("*") if path.suffix.lower() in suffixes and not path.name.startswith("."))
+    yield from sorted(files, key=natural)
+
+
+def _check_lone_masks(pairs: tuple[Pair, ...], mask_dir: Path) -> None:
+    """Refuse masks without a photo: they are most often a photo of another name."""
+    partners = {pair.mask for pair in pairs}
+    lone = [str(mask) for mask in _files(mask_dir, (".png",)) if mask not in partners]
+    if lone:
+        raise DataError(f"{len(lone)} masks have no photo, the first is {lone[0]}. Add the photo or remove the mask.")

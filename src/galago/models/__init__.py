@@ -1,0 +1,1 @@
+"""The networks. Needs torch; knows no data set and no optimizer."""

@@ -1,0 +1,176 @@
+"""Checkpoints: save, load, and the key tables for the authors' and timm's weights."""
+
+import os
+import re
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from galago.errors import CheckpointError, ConfigError
+from galago.models.efficientvit import EfficientViTSeg, build_model
+
+_Pattern = tuple[str, str | Callable[[re.Match[str]], str]]
+
+# Each layout's names become ours by replacing these patterns in order. Sources: the authors' names as in
+# github.com/mit-han-lab/efficientvit, timm's as in huggingface/pytorch-image-models, models/efficientvit_mit.py.
+_BLOCKS: tuple[_Pattern, ...] = (
+    (r"\.inverted_conv\.", ".expand."),
+    (r"\.depth_conv\.", ".depth."),
+    (r"\.point_conv\.", ".point."),
+    (r"\.spatial_conv\.", ".spatial."),
+    (r"\.context_module\.main\.qkv\.conv\.", ".attention.qkv."),
+    (r"\.context_module\.main\.aggreg\.(\d+)\.0\.", r".attention.aggregate.\1.depth."),
+    (r"\.context_module\.main\.aggreg\.(\d+)\.1\.", r".attention.aggregate.\1.group."),
+    (r"\.context_module\.main\.proj\.", ".attention.project."),
+    (r"\.local_module\.main\.", ".local."),
+    (r"\.main\.", "."),
+)
+_AUTHORS: tuple[_Pattern, ...] = (
+    (r"^head\.op_list\.0\.", "head.features."),  # classification
+    (r"^head\.op_list\.2\.linear\.", "head.hidden."),
+    (r"^head\.op_list\.2\.norm\.", "head.norm."),
+    (r"^head\.op_list\.3\.linear\.", "head.classify."),
+    (r"^head\.input_ops\.(\d)\.(?:op_list\.0\.)?", r"head.inputs.\1."),  # segmentation
+    (r"^head\.middle\.op_list\.", "head.middle."),
+    (r"\.op_list\.", "."),
+)
+_TIMM: tuple[_Pattern, ...] = (
+    (r"^stem\.in_conv\.", "backbone.stages.0.0."),
+    (r"^stem\.res(\d+)\.", lambda match: f"backbone.stages.0.{int(match[1]) + 1}."),
+    (r"^stages\.(\d)\.blocks\.", lambda match: f"backbone.stages.{int(match[1]) + 1}."),
+    (r"^head\.in_conv\.", "head.features."),
+    (r"^head\.classifier\.0\.", "head.hidden."),
+    (r"^head\.classifier\.1\.", "head.norm."),
+    (r"^head\.classifier\.4\.", "head.classify."),
+)
+
+
+def save_checkpoint(path: Path, network: nn.Module, metadata: Mapping[str, str]) -> None:
+    """Write a network's tensors as safetensors, whole or not at all.
+
+    Args:
+        path: file to write; its folder is made.
+        network: whose state dict is kept, batch counters included.
+        metadata: strings kept beside the tensors; `load_checkpoint` needs `variant`, `num_classes` and `head`.
+    Raises:
+        CheckpointError: the file cannot be written.
+    """
+    tensors = {name: tensor.detach().contiguous().clone() for name, tensor in network.state_dict().items()}
+    save_tensors(path, tensors, metadata)
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write named tensors as safetensors: beside the target first, then renamed, so that no reader sees half a file.
+
+    Raises:
+        CheckpointError: the file cannot be written.
+    """
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+            temporary = Path(file.name)
+            file.write(safetensors.torch.save(dict(tensors), metadata=dict(metadata)))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        raise CheckpointError(f"Cannot write the checkpoint {path}: {error.strerror or error}. Free space or choose another folder.") from error
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read the tensors and the metadata of a safetensors file.
+
+    Raises:
+        CheckpointError: the file is missing, cut short or not safetensors.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"There is no checkpoint at {path}. Training writes them as runs/NAME/best.safetensors.")
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+    except (safetensors.SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{path} is not a whole safetensors file ({error}). Copy it again, or use another checkpoint of the run."
+        ) from error
+
+
+def load_checkpoint(path: Path) -> tuple[EfficientViTSeg, dict[str, str]]:
+    """Rebuild the segmentation network that `save_checkpoint` wrote, in eval mode, with its metadata.
+
+    Raises:
+        CheckpointError: the file is damaged, tells no network, or its tensors do not fit that network.
+    """
+    tensors, metadata = read_tensors(path)
+    try:
+        network = build_model(metadata["variant"], int(metadata["num_classes"]), head=metadata["head"])
+    except (KeyError, ValueError, ConfigError) as error:
+        raise CheckpointError(f"{path} does not tell which network it belongs to ({error}). It was not written by galago.") from error
+    load_tensors(network, tensors, source=str(path))
+    return network.eval(), metadata
+
+
+def load_tensors(network: nn.Module, tensors: Mapping[str, Tensor], *, source: str) -> None:
+    """Copy named tensors into a network, every one exactly once.
+
+    Raises:
+        CheckpointError: a tensor is missing, left over or misshapen; the message names it.
+    """
+    own = network.state_dict()
+    problems = [f"missing {name}" for name in own if name not in tensors]
+    problems += [f"left over {name}" for name in tensors if name not in own]
+    problems += [
+        f"{name} has shape {tuple(tensors[name].shape)} instead of {tuple(tensor.shape)}"
+        for name, tensor in own.items()
+        if name in tensors and tensors[name].shape != tensor.shape
+    ]
+    if problems:
+        shown = "; ".join(problems[:5]) + (f"; and {len(problems) - 5} more" if len(problems) > 5 else "")
+        raise CheckpointError(f"The tensors of {source} do not fit the network: {shown}. Choose the variant and head they were made for.")
+    network.load_state_dict(dict(tensors))
+
+
+def from_authors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the tensors of an authors' checkpoint to ours.
+
+    Raises:
+        CheckpointError: two names become the same.
+    """
+    has_stem = any(name.startswith("backbone.input_stem.") for name in tensors)  # b networks; l counts the stem as stage 0
+    classify = 1 if "head.output_ops.0.op_list.1.conv.weight" in tensors else 0  # after the wider last layer, where there is one
+    layout: tuple[_Pattern, ...] = (
+        (r"^backbone\.stages\.(\d)", lambda match: f"backbone.stages.{int(match[1]) + has_stem}"),
+        (r"^backbone\.input_stem\.", "backbone.stages.0."),
+        (rf"^head\.output_ops\.0\.op_list\.{classify}\.conv\.", "head.classify."),
+        (r"^head\.output_ops\.0\.op_list\.0\.", "head.expand."),
+    )
+    return _rename(tensors, layout + _AUTHORS + _BLOCKS)
+
+
+def from_timm(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the tensors of a timm classifier to ours; its attention eps is 1e-5 (`attention.set_attention`).
+
+    Raises:
+        CheckpointError: two names become the same.
+    """
+    return _rename(tensors, _TIMM + _BLOCKS)
+
+
+def _rename(tensors: Mapping[str, Tensor], patterns: tuple[_Pattern, ...]) -> dict[str, Tensor]:
+    renamed: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        new_name = name
+        for pattern, replacement in patterns:
+            new_name = re.sub(pattern, replacement, new_name)
+        if new_name in renamed:
+            raise CheckpointError(f"Two tensors of the checkpoint become {new_name}, the second of them {name}. It is of no known layout.")
+        renamed[new_name] = tensor
+    return renamed

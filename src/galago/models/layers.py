@@ -1,0 +1,104 @@
+"""The convolutional parts that every EfficientViT is made of."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from galago.errors import choose
+
+ACTIVATIONS = {
+    "hardswish": nn.Hardswish,
+    "gelu": lambda: nn.GELU(approximate="tanh"),  # the published l networks use the tanh form
+}
+
+
+class ConvNorm(nn.Module):
+    """A convolution with "same" padding, then an optional BatchNorm, then an optional activation.
+
+    Without the norm the convolution carries a bias instead.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int,
+        *,
+        stride: int = 1,
+        depthwise: bool = False,
+        norm_eps: float | None = 1e-5,
+        activation: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(
+            in_channels,
+            out_channels,
+            kernel,
+            stride=stride,
+            padding=kernel // 2,
+            groups=in_channels if depthwise else 1,
+            bias=norm_eps is None,
+        )
+        self.norm = nn.Identity() if norm_eps is None else nn.BatchNorm2d(out_channels, eps=norm_eps)
+        self.activation = choose(ACTIVATIONS, activation, "activation")() if activation else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, C_in, H, W) to (N, C_out, H / stride, W / stride)."""
+        out: Tensor = self.activation(self.norm(self.conv(x)))
+        return out
+
+
+class Residual(nn.Module):
+    """Base of the blocks below: the sum of the input and the block's parts in order, or the parts alone where the shape changes."""
+
+    def __init__(self, parts: dict[str, nn.Module], *, skip: bool) -> None:
+        super().__init__()
+        for name, part in parts.items():
+            self.add_module(name, part)
+        self.skip = skip
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, C_in, H, W) to (N, C_out, H / stride, W / stride)."""
+        out = x
+        for part in self.children():
+            out = part(out)
+        return x + out if self.skip else out
+
+
+def separable_block(channels: int, *, norm_eps: float, activation: str) -> Residual:
+    """Return a depthwise 3x3, then a 1x1 convolution (DSConv), with a skip connection."""
+    depth = ConvNorm(channels, channels, 3, depthwise=True, norm_eps=norm_eps, activation=activation)
+    return Residual({"depth": depth, "point": ConvNorm(channels, channels, 1, norm_eps=norm_eps)}, skip=True)
+
+
+def plain_block(channels: int, *, norm_eps: float, activation: str) -> Residual:
+    """Return two 3x3 convolutions with a skip connection."""
+    conv1 = ConvNorm(channels, channels, 3, norm_eps=norm_eps, activation=activation)
+    return Residual({"conv1": conv1, "conv2": ConvNorm(channels, channels, 3, norm_eps=norm_eps)}, skip=True)
+
+
+def mbconv(
+    in_channels: int, out_channels: int, expand: int, *, stride: int = 1, norm_eps: float, inner_norm: bool = True, activation: str
+) -> Residual:
+    """Return an MBConv: 1x1 to `expand` times the width, depthwise 3x3, 1x1 back; skip connection where the shape stays.
+
+    With `inner_norm=False` the first two convolutions carry a bias instead of a norm, as in the attention stages.
+    """
+    width, inner_eps = expand * in_channels, norm_eps if inner_norm else None
+    parts: dict[str, nn.Module] = {
+        "expand": ConvNorm(in_channels, width, 1, norm_eps=inner_eps, activation=activation),
+        "depth": ConvNorm(width, width, 3, stride=stride, depthwise=True, norm_eps=inner_eps, activation=activation),
+        "point": ConvNorm(width, out_channels, 1, norm_eps=norm_eps),
+    }
+    return Residual(parts, skip=stride == 1 and in_channels == out_channels)
+
+
+def fused_mbconv(
+    in_channels: int, out_channels: int, expand: int, *, stride: int = 1, norm_eps: float, activation: str
+) -> Residual:
+    """Return a fused MBConv: one 3x3 convolution to `expand` times the width, then 1x1 back."""
+    width = expand * in_channels
+    parts: dict[str, nn.Module] = {
+        "spatial": ConvNorm(in_channels, width, 3, stride=stride, norm_eps=norm_eps, activation=activation),
+        "point": ConvNorm(width, out_channels, 1, norm_eps=norm_eps),
+    }
+    return Residual(parts, skip=stride == 1 and in_channels == out_channels)

@@ -1,0 +1,135 @@
+"""ModelSpec: what a model file needs to know about itself, to and from JSON."""
+
+import dataclasses
+import json
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self, get_args, get_origin, get_type_hints
+
+from galago.errors import ConfigError, ModelError
+from galago.labels import IGNORE_ID, Color, LabelSet
+
+SCHEMA_VERSION = 1
+SIZE_MULTIPLE = 32  # the network halves its input five times
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+RESIZE_RULES = ("keep", "stretch", "short_side")
+OUTPUTS = ("logits", "labels")
+UPSAMPLINGS = ("bilinear", "bicubic")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    """The instructions that travel with a model file.
+
+    Attributes:
+        name: name of the model, as `b0-camvid`.
+        variant: name of the network, as `b0`.
+        classes: one name per class; the position is the id.
+        palette: one RGB color per class, 0 to 255.
+        ignore_id: label of pixels that count nowhere.
+        input_size: the one (height, width) that the file takes, or None for any multiples of 32.
+        resize: what happens to a photo before the network. `keep`: nothing but padding at the right and the bottom up to multiples
+            of 32; `stretch`: resized to `input_size`; `short_side`: resized until the short side is `short_side` pixels, the
+            long side rounded up to a multiple of 32.
+        short_side: pixels, for that resize rule only.
+        mean, std: of each RGB channel on a scale of 0 to 1; normalization is part of the model file.
+        output: what the file gives: float32 `logits` at 1 / output_stride of the input size, or uint8 `labels` at its full size.
+        output_stride: pixels of input per pixel of logits.
+        upsampling: how logits grow to the photo's size before the largest one wins.
+        precision: of the weights and sums: float32, float16, bfloat16 or int8.
+        licenses: one line each for `code`, `weights` and `data`.
+        files: SHA-256 of every file of the model folder, by relative path.
+        schema_version: version of this description.
+    """
+
+    name: str
+    variant: str
+    classes: tuple[str, ...]
+    palette: tuple[Color, ...]
+    ignore_id: int = IGNORE_ID
+    input_size: tuple[int, int] | None = None
+    resize: str = "keep"
+    short_side: int | None = None
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    output: str = "logits"
+    output_stride: int = 8
+    upsampling: str = "bilinear"
+    precision: str = "float32"
+    licenses: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    schema_version: int = SCHEMA_VERSION
+
+    def __post_init__(self) -> None:
+        LabelSet(self.classes, self.palette)  # checks both
+        for value, allowed, what in (
+            (self.resize, RESIZE_RULES, "resize"), (self.output, OUTPUTS, "output"), (self.upsampling, UPSAMPLINGS, "upsampling"),
+        ):  # fmt: skip
+            if value not in allowed:
+                raise ConfigError(f"Unknown {what} {value!r}. Choose one of: {', '.join(allowed)}.")
+        if self.input_size and any(side <= 0 or side % SIZE_MULTIPLE for side in self.input_size):
+            raise ConfigError(f"input_size needs multiples of {SIZE_MULTIPLE} as (height, width), got {self.input_size}.")
+        if self.resize == "stretch" and not self.input_size:
+            raise ConfigError("resize 'stretch' needs an input_size to stretch photos to.")
+        if (self.resize == "short_side") != (self.short_side is not None):
+            raise ConfigError(f"short_side belongs to resize 'short_side', got {self.resize!r} with {self.short_side}.")
+        if not all(value > 0 for value in self.std):
+            raise ConfigError(f"std needs three positive numbers, got {self.std}.")
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes, K."""
+        return len(self.classes)
+
+    def to_json(self) -> str:
+        """Write as JSON, the keys in the order of the attributes."""
+        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read back what `to_json` wrote.
+
+        Raises:
+            ModelError: not JSON, another schema version, or a key that is missing, unknown or of another type.
+        """
+        try:
+            raw = json.loads(text)
+        except ValueError as error:
+            raise ModelError(f"The model description is not JSON: {error}. Export the model again.") from error
+        if not isinstance(raw, dict):
+            raise ModelError(f"Expected the model description to be a JSON object, got {type(raw).__name__}.")
+        version = raw.get("schema_version")
+        if version != SCHEMA_VERSION:
+            raise ModelError(
+                f"This galago reads model descriptions of schema version {SCHEMA_VERSION}, got {version!r}. "
+                "Update galago, or export the model again with this version."
+            )
+        hints = get_type_hints(cls)
+        if unknown := sorted(raw.keys() - hints.keys()):
+            raise ModelError(f"Unknown keys in the model description: {', '.join(unknown)}.")
+        try:
+            return cls(**{key: _as_type(value, hints[key], key) for key, value in raw.items()})
+        except TypeError as error:  # a required key is missing
+            raise ModelError(f"The model description is incomplete: {error}.") from error
+        except ConfigError as error:
+            raise ModelError(f"The model description is wrong: {error}") from error
+
+
+def _as_type(value: Any, hint: Any, key: str) -> Any:
+    """Turn a JSON value into the type of a ModelSpec attribute: lists into tuples, the rest checked."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is types.UnionType:
+        return None if value is None else _as_type(value, arguments[0], key)
+    if origin is tuple and isinstance(value, list):
+        inner = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else arguments
+        if len(inner) == len(value):
+            return tuple(_as_type(item, kind, key) for item, kind in zip(value, inner, strict=True))
+    elif origin is not None and isinstance(value, dict):  # a mapping of strings
+        return {str(name): _as_type(item, arguments[1], key) for name, item in value.items()}
+    elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    elif origin is None and type(value) is hint:
+        return value
+    raise ModelError(f"The model description has {key} = {value!r}, which is not of the expected form.")

@@ -1,0 +1,1 @@
+"""Training: from labeled photos to a checkpoint. Needs torch."""

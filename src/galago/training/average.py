@@ -1,0 +1,25 @@
+"""Exponential moving average of the weights: what is evaluated and kept."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+
+def moving_average(network: nn.Module, decay: float) -> AveragedModel:
+    """Return a copy of a network that follows it slowly, buffers of the norms included.
+
+    The decay grows from 0.1 to `decay` over the first steps, (1 + t) / (10 + t), so that the random weights of the start are soon forgotten.
+    """
+
+    @torch.no_grad()
+    def update(averages: Sequence[Tensor], values: Sequence[Tensor], steps: Tensor | int) -> None:
+        weight = 1 - min(decay, (1 + int(steps)) / (10 + int(steps)))
+        for average, value in zip(averages, values, strict=True):
+            if average.is_floating_point():
+                average.lerp_(value.to(average.dtype), weight)
+            else:
+                average.copy_(value)
+
+    return AveragedModel(network, multi_avg_fn=update, use_buffers=True)

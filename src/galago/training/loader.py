@@ -1,0 +1,72 @@
+"""Batches of random views, the same for the same seed whatever the number of workers and wherever a run resumes."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import Dataset as TorchDataset
+
+from galago.data.sample import Dataset
+from galago.errors import TrainingError
+from galago.training.augment import augment
+from galago.training.config import TrainConfig
+
+View = tuple[int, int]  # (epoch, index): names one random view for good
+
+
+class Views(TorchDataset[tuple[Tensor, Tensor]]):
+    """Random views of a data set; the view (epoch, index) is always the same."""
+
+    def __init__(self, dataset: Dataset, config: TrainConfig) -> None:
+        self.dataset = dataset
+        self.config = config
+
+    def __getitem__(self, view: View) -> tuple[Tensor, Tensor]:
+        """Return the image (3, H, W) uint8 and the labels (H, W) uint8 of a view."""
+        epoch, index = view
+        sample = self.dataset[index]
+        rng = np.random.default_rng((self.config.seed, epoch, index))
+        image, labels = augment(sample.image, sample.labels, self.config, rng)
+        return torch.from_numpy(image).permute(2, 0, 1), torch.from_numpy(labels)
+
+
+class Shuffle(Sampler[list[View]]):
+    """Batches of views in a new order each epoch; `epoch` says which, the last incomplete batch is left out."""
+
+    def __init__(self, length: int, batch_size: int, seed: int) -> None:
+        if length < batch_size:
+            raise TrainingError(f"The training split has {length} photos, fewer than one batch of {batch_size}. Use --batch {length}.")
+        self.length, self.batch_size, self.seed, self.epoch = length, batch_size, seed, 0
+
+    def __len__(self) -> int:
+        return self.length // self.batch_size
+
+    def __iter__(self) -> Iterator[list[View]]:
+        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.length)
+        for start in range(0, len(self) * self.batch_size, self.batch_size):
+            yield [(self.epoch, int(index)) for index in order[start : start + self.batch_size]]
+
+
+def make_loader(dataset: Dataset, config: TrainConfig) -> tuple[DataLoader[tuple[Tensor, Tensor]], Shuffle]:
+    """Return the loader of a training split, and its sampler, whose `epoch` the loop sets.
+
+    Raises:
+        TrainingError: there are fewer photos than a batch needs.
+    """
+    shuffle = Shuffle(len(dataset), config.batch_size, config.seed)
+    loader = DataLoader(
+        Views(dataset, config),
+        batch_sampler=shuffle,
+        num_workers=config.workers,
+        prefetch_factor=4 if config.workers else None,
+        worker_init_fn=_one_thread,
+    )
+    return loader, shuffle
+
+
+def _one_thread(worker: int) -> None:
+    import cv2
+
+    cv2.setNumThreads(1)  # the cores belong to the network

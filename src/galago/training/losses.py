@@ -1,0 +1,63 @@
+"""What a training step minimizes."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from galago.labels import IGNORE_ID
+
+
+def sample_pixels(logits: Tensor, labels: Tensor, stride: int, shift: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Interpolate logits bilinearly at every `stride`-th pixel of every `stride`-th row of the labels.
+
+    Because interpolation is linear and separable, these are exactly the values of `F.interpolate` to the labels' size at those
+    pixels, at 1 / stride**2 of its cost; with a new random shift each step every pixel has its turn.
+
+    Args:
+        logits: (N, K, h, w) float32.
+        labels: (N, H, W) uint8.
+        stride: pixels from one sample to the next.
+        shift: (row, column) of the first sample, each in [0, stride).
+    Returns:
+        (N, K, H', W') logits and (N, H', W') int64 labels.
+    """
+    rows = _interpolation(logits.shape[2], labels.shape[1], logits)[shift[0] :: stride]
+    columns = _interpolation(logits.shape[3], labels.shape[2], logits)[shift[1] :: stride]
+    return rows @ (logits @ columns.mT), labels[:, shift[0] :: stride, shift[1] :: stride].long()
+
+
+def _interpolation(source: int, target: int, like: Tensor) -> Tensor:
+    """Return the (target, source) matrix of bilinear interpolation with half-pixel centers along one axis."""
+    identity = torch.eye(source, device=like.device, dtype=like.dtype)[None]
+    return F.interpolate(identity, size=target, mode="linear")[0].mT
+
+
+def dice_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return 1 minus the mean soft Dice coefficient over the classes that the batch shows.
+
+    Milletari et al., arXiv:1606.04797, equation 4.
+
+    Args:
+        logits: (N, K, H, W) float32.
+        labels: (N, H, W) int64, 255 = ignore.
+    """
+    labeled = labels != IGNORE_ID
+    scores = logits.softmax(1) * labeled[:, None]
+    ids = labels.where(labeled, 0)
+    scores_of_truth = scores.gather(1, ids[:, None]).flatten()  # 0 at ignored pixels
+    shared = scores.new_zeros(logits.shape[1]).index_add(0, ids.flatten(), scores_of_truth)
+    pixels = torch.bincount(labels[labeled], minlength=logits.shape[1])
+    dice = (2 * shared + 1) / (scores.sum((0, 2, 3)) + pixels + 1)
+    return 1 - dice[pixels > 0].mean() if labeled.any() else logits.sum() * 0
+
+
+class AuxiliaryHeads(nn.Module):
+    """Classifiers on the last two stages, so that these learn from labels directly; dropped after training."""
+
+    def __init__(self, widths: tuple[int, ...], num_classes: int) -> None:
+        super().__init__()
+        self.classify = nn.ModuleList(nn.Conv2d(width, num_classes, 1) for width in widths[-2:])
+
+    def forward(self, features: list[Tensor]) -> list[Tensor]:
+        """Map the backbone's maps to two sets of logits, at strides 16 and 32."""
+        return [classify(feature) for classify, feature in zip(self.classify, features[-2:], strict=True)]

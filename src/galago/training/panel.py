@@ -1,0 +1,24 @@
+"""A picture of how a run is doing: photos, true labels and predicted labels side by side."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from galago import image as images
+from galago.data.sample import Dataset
+
+PANEL_PHOTOS = 4
+
+
+def write_panel(path: Path, predict: Callable[[np.ndarray], np.ndarray], dataset: Dataset) -> None:
+    """Write a few photos of a data set, evenly spread, each with its true and its predicted labels."""
+    palette = dataset.labels.palette
+    rows = []
+    for index in np.unique(np.linspace(0, len(dataset) - 1, PANEL_PHOTOS).astype(int)):
+        sample = dataset[int(index)]
+        guess = predict(sample.image)
+        rows.append(np.hstack([sample.image, *(images.colorize(labels, palette) for labels in (sample.labels, guess))]))
+    width = min(row.shape[1] for row in rows)  # photos of different sizes: the smallest decides
+    images.save(path, np.vstack([cv2.resize(row, (width, round(row.shape[0] * width / row.shape[1]))) for row in rows]))

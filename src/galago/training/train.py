@@ -1,0 +1,201 @@
+"""The training loop: every step visible, in order."""
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from galago.data.sample import Dataset
+from galago.errors import TrainingError
+from galago.evaluation.evaluate import evaluate
+from galago.labels import IGNORE_ID
+from galago.models.checkpoint import load_checkpoint, load_tensors, save_checkpoint
+from galago.models.efficientvit import EfficientViTSeg, build_model
+from galago.spec import ModelSpec
+from galago.training.average import moving_average
+from galago.training.config import TrainConfig
+from galago.training.loader import make_loader
+from galago.training.losses import AuxiliaryHeads, dice_loss, sample_pixels
+from galago.training.panel import write_panel
+from galago.training.run import Progress, describe_run, find_state, save_state, write_description, write_metrics
+from galago.training.validate import make_predict, normalize
+
+Report = Callable[[dict[str, float]], None]
+
+
+class Learner(nn.Module):
+    """The network and, in training, its auxiliary heads."""
+
+    def __init__(self, network: EfficientViTSeg, num_classes: int, auxiliary: bool) -> None:
+        super().__init__()
+        self.network = network
+        self.auxiliary = AuxiliaryHeads(network.backbone.config.widths, num_classes) if auxiliary else None
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Map (N, 3, H, W) to logits at stride 8, then those of the auxiliary heads."""
+        features = self.network.backbone(images)
+        extra = self.auxiliary(features) if self.auxiliary else []
+        return [self.network.head(features), *extra]
+
+
+def train(
+    config: TrainConfig,
+    train_set: Dataset,
+    val_set: Dataset,
+    out: Path,
+    *,
+    start: tuple[Path | None, bool] = (None, False),
+    report: Report = lambda row: None,
+) -> Progress:
+    """Train a network and keep its moving average.
+
+    Args:
+        config: how to train.
+        train_set, val_set: labeled photos with the same classes; the second decides which weights `best` holds.
+        out: folder of the run; gets best.safetensors, last.safetensors, metrics.csv, run.json, panel.jpg and state/.
+        start: a checkpoint to begin from, or None for random weights; and whether to go on from out/state instead.
+        report: called after each step with `epoch`, `step`, `steps`, `loss`, `rate` and `images_per_s`, and after each validation with
+            `epoch` and `mean_iou`.
+    Returns:
+        epochs completed, best mean IoU, and the rows of metrics.csv.
+    Raises:
+        TrainingError: classes differ, too few photos, a loss that is not finite, nothing to resume, or a file that cannot be written.
+    """
+    if train_set.labels.names != val_set.labels.names:
+        raise TrainingError(f"The splits have different classes: {train_set.labels.names} and {val_set.labels.names}.")
+    weights, resume = start
+    torch.manual_seed(config.seed)
+    accelerator = Accelerator(mixed_precision="bf16" if computes_bfloat16(config.precision) else "no")
+    num_classes = len(train_set.labels)
+    learner = Learner(start_network(config, num_classes, weights), num_classes, config.auxiliary_weight > 0)
+    learner = learner.to(memory_format=torch.channels_last)
+    average = moving_average(learner.network, config.ema_decay).to(accelerator.device)
+    loader, shuffle = make_loader(train_set, config)
+    progress = Progress()
+    learner, optimizer, loader = accelerator.prepare(learner, make_optimizer(learner, config), loader)
+    accelerator.register_for_checkpointing(average, progress)
+    if resume:
+        accelerator.load_state(str(find_state(out)))
+    else:
+        write_description(out, describe_run(config, data=str(train_set.names[0]), weights=str(weights) if weights else None))
+    keep = Keeper(config, val_set, out, average, accelerator.device)
+
+    for epoch in range(progress.epoch, config.epochs):
+        learner.train()
+        shuffle.epoch = epoch
+        began, losses = time.monotonic(), 0.0
+        for index, (images, labels) in enumerate(loader):  # (N, 3, H, W) uint8, (N, H, W) uint8
+            step = epoch * len(shuffle) + index
+            rate = learning_rate(config, step, len(shuffle))
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            images = normalize(images, config.mean, config.std).contiguous(memory_format=torch.channels_last)
+            loss = total_loss(learner(images), labels, config, step)
+            if not torch.isfinite(loss):
+                raise TrainingError(f"The loss became {loss.item()} in epoch {epoch + 1}. Lower peak_learning_rate, then start again.")
+            optimizer.zero_grad()
+            accelerator.backward(loss)
+            accelerator.clip_grad_norm_(learner.parameters(), config.gradient_clip)
+            optimizer.step()
+            average.update_parameters(accelerator.unwrap_model(learner).network)
+            losses += loss.item()
+            speed = (index + 1) * config.batch_size / (time.monotonic() - began)
+            report({"epoch": epoch + 1, "step": index + 1, "steps": len(shuffle), "loss": losses / (index + 1), "rate": rate, "images_per_s": speed})
+        progress.epoch = epoch + 1
+        progress.rows.append({"epoch": epoch + 1, "loss": losses / len(shuffle), "rate": rate, "images_per_s": speed})
+        if progress.epoch % config.validate_every == 0 or progress.epoch == config.epochs:
+            keep(progress)
+            report({"epoch": progress.epoch, "mean_iou": progress.rows[-1]["mean_iou"]})
+        write_metrics(out, progress)
+        save_state(accelerator, out)
+    return progress
+
+
+class Keeper:
+    """Evaluates the moving average and keeps the last and the best of it, with a panel of pictures."""
+
+    def __init__(self, config: TrainConfig, val_set: Dataset, out: Path, average: nn.Module, device: torch.device) -> None:
+        self.val_set, self.out, self.average = val_set, out, average
+        self.predict = make_predict(average, config.mean, config.std, device)
+        spec = ModelSpec(
+            name=out.name, variant=config.variant, classes=val_set.labels.names, palette=val_set.labels.palette,
+            mean=config.mean, std=config.std,
+        )  # fmt: skip
+        head = config.head or f"{config.variant}-cityscapes"
+        self.metadata = {"variant": config.variant, "num_classes": str(len(val_set.labels)), "head": head, "spec": spec.to_json()}
+
+    def __call__(self, progress: Progress) -> None:
+        """Evaluate, add the scores to the newest row of progress, and write the checkpoints."""
+        self.average.eval()
+        scores = evaluate(self.predict, self.val_set)
+        mean_iou = scores.mean_iou
+        progress.rows[-1] |= {"mean_iou": mean_iou, "pixel_accuracy": scores.pixel_accuracy}
+        metadata = self.metadata | {"epoch": str(progress.epoch), "mean_iou": f"{mean_iou:.4f}"}
+        network = self.average.module
+        save_checkpoint(self.out / "last.safetensors", network, metadata)
+        if mean_iou > progress.best:
+            progress.best = mean_iou
+            save_checkpoint(self.out / "best.safetensors", network, metadata)
+        write_panel(self.out / "panel.jpg", self.predict, self.val_set)
+
+
+def computes_bfloat16(precision: str) -> bool:
+    """Tell whether to train in bfloat16: as told, or where the device computes it natively."""
+    if precision != "auto":
+        return precision == "bfloat16"
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return bool(torch.cpu._is_avx512_bf16_supported())
+
+
+def start_network(config: TrainConfig, num_classes: int, weights: Path | None) -> EfficientViTSeg:
+    """Build the network with random weights or with those of a checkpoint; a classifier for other classes starts anew.
+
+    Raises:
+        CheckpointError: the checkpoint is damaged or of another network.
+    """
+    network = build_model(config.variant, num_classes, head=config.head)
+    if weights is None:
+        return network
+    tensors = load_checkpoint(weights)[0].state_dict()
+    own = network.state_dict()
+    if tensors["head.classify.bias"].shape != own["head.classify.bias"].shape:
+        tensors |= {name: own[name] for name in ("head.classify.weight", "head.classify.bias")}
+    load_tensors(network, tensors, source=str(weights))
+    return network
+
+
+def make_optimizer(learner: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    """Return AdamW with weight decay on convolution weights only."""
+    decayed = [parameter for parameter in learner.parameters() if parameter.ndim > 1]
+    others = [parameter for parameter in learner.parameters() if parameter.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=config.peak_learning_rate)
+
+
+def learning_rate(config: TrainConfig, step: int, steps_per_epoch: int) -> float:
+    """Return the rate at a step: linear warm-up, then half a cosine down to zero."""
+    warmup, total = config.warmup_epochs * steps_per_epoch, config.epochs * steps_per_epoch
+    if step < warmup:
+        return config.peak_learning_rate * (step + 1) / (warmup + 1)
+    return config.peak_learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
+
+
+def total_loss(outputs: list[Tensor], labels: Tensor, config: TrainConfig, step: int) -> Tensor:
+    """Return cross-entropy over sampled pixels, plus Dice, plus the auxiliary heads' cross-entropy."""
+    rng = np.random.default_rng((config.seed, step))
+    stride = config.loss_stride
+    logits, truth = sample_pixels(outputs[0], labels, stride, tuple(rng.integers(0, stride, 2)))
+    loss = F.cross_entropy(logits, truth, ignore_index=IGNORE_ID)
+    if config.dice_weight:
+        loss = loss + config.dice_weight * dice_loss(logits, truth)
+    for extra in outputs[1:]:  # coarse maps: an eighth of the pixels per axis tells them as much
+        shift = tuple(rng.integers(0, 4 * stride, 2))
+        loss = loss + config.auxiliary_weight * F.cross_entropy(*sample_pixels(extra, labels, 4 * stride, shift), ignore_index=IGNORE_ID)
+    return loss
