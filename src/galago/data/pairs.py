@@ -75,7 +75,8 @@ class PhotoMaskPairs:
                 f"{mask} holds ids that mean nothing here: {_some(shown)}. Known ids: {_ranges(sorted(self.train_ids))}. "
                 "Name them in the YAML's label_mapping, as `7: 0` for class 0 or `7: ignore`."
             )
-        return table[ids]
+        labels: np.ndarray = table[ids]
+        return labels
 
 
 def check_split(split: str) -> None:

@@ -1,7 +1,6 @@
 """Scores from one confusion matrix over a whole data set."""
 
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 
 from galago.errors import ConfigError, DataError
 from galago.evaluation.pictures import draw_confusion
+from galago.files import write_whole
 
 
 def confusion(truth: np.ndarray, guess: np.ndarray, num_classes: int) -> np.ndarray:
@@ -132,13 +132,10 @@ class Scores:
         Raises:
             OSError: the folder or a file cannot be written.
         """
-        folder.mkdir(parents=True, exist_ok=True)
         picture = draw_confusion(self.confusion, self.names)
         _, png = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-        for name, content in (("metrics.json", self.to_json().encode()), ("confusion.png", png.tobytes())):
-            beside = folder / f".{name}.{os.getpid()}"  # renamed when complete, so that nobody reads half a file
-            beside.write_bytes(content)
-            beside.replace(folder / name)
+        write_whole(folder / "metrics.json", self.to_json().encode())
+        write_whole(folder / "confusion.png", png.tobytes())
 
     @property
     def _found(self) -> np.ndarray:

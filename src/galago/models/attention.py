@@ -1,6 +1,7 @@
 """Multi-scale linear attention, the module that gives EfficientViT its name (Cai et al., arXiv:2205.14756, section 3.1)."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 import torch.nn.functional as F
@@ -106,13 +107,17 @@ class MultiScaleAttention(nn.Module):
         if tokens.dtype in (torch.float16, torch.bfloat16):  # sums over L pass 65504, and eps = 1e-15 is 0 in float16
             tokens = tokens.float()
         q, k, v = tokens.chunk(3, dim=2)
-        if torch.is_autocast_enabled(x.device.type):
-            with torch.autocast(x.device.type, enabled=False):
-                mixed = FORMS[self.form](q, k, v, self.eps)
-        else:
+        with no_autocast(x.device.type):
             mixed = FORMS[self.form](q, k, v, self.eps)
         out: Tensor = self.project(mixed.reshape(n, -1, height, width).to(x.dtype))
         return out
+
+
+def no_autocast(device: str) -> AbstractContextManager[object]:
+    """Return a context without automatic lower precision; none at all where there is nothing to switch off, for the exporters' sake."""
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+        return torch.autocast(device, enabled=False)
+    return nullcontext()
 
 
 class AttentionBlock(nn.Module):

@@ -61,6 +61,8 @@ def make_loader(dataset: Dataset, config: TrainConfig) -> tuple[DataLoader[tuple
         batch_sampler=shuffle,
         num_workers=config.workers,
         prefetch_factor=4 if config.workers else None,
+        persistent_workers=config.workers > 0,
+        multiprocessing_context="spawn" if config.workers else None,  # a fork inherits OpenCV's locks and hangs
         worker_init_fn=_one_thread,
     )
     return loader, shuffle

@@ -1,5 +1,6 @@
 """The training loop: every step visible, in order."""
 
+import json
 import math
 import time
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from galago.training.average import moving_average
 from galago.training.config import TrainConfig
 from galago.training.loader import make_loader
 from galago.training.losses import AuxiliaryHeads, dice_loss, sample_pixels
+from galago.training.memory import keep_freed_memory
 from galago.training.panel import write_panel
 from galago.training.run import Progress, describe_run, find_state, save_state, write_description, write_metrics
 from galago.training.validate import make_predict, normalize
@@ -72,6 +74,8 @@ def train(
     weights, resume = start
     torch.manual_seed(config.seed)
     accelerator = Accelerator(mixed_precision="bf16" if computes_bfloat16(config.precision) else "no")
+    if accelerator.device.type == "cpu":
+        keep_freed_memory()
     num_classes = len(train_set.labels)
     learner = Learner(start_network(config, num_classes, weights), num_classes, config.auxiliary_weight > 0)
     learner = learner.to(memory_format=torch.channels_last)
@@ -128,7 +132,10 @@ class Keeper:
             mean=config.mean, std=config.std,
         )  # fmt: skip
         head = config.head or f"{config.variant}-cityscapes"
-        self.metadata = {"variant": config.variant, "num_classes": str(len(val_set.labels)), "head": head, "spec": spec.to_json()}
+        self.metadata = {
+            "variant": config.variant, "num_classes": str(len(val_set.labels)), "head": head, "spec": spec.to_json(),
+            "run": (out / "run.json").read_text(),
+        }  # fmt: skip
 
     def __call__(self, progress: Progress) -> None:
         """Evaluate, add the scores to the newest row of progress, and write the checkpoints."""
@@ -136,7 +143,9 @@ class Keeper:
         scores = evaluate(self.predict, self.val_set)
         mean_iou = scores.mean_iou
         progress.rows[-1] |= {"mean_iou": mean_iou, "pixel_accuracy": scores.pixel_accuracy}
-        metadata = self.metadata | {"epoch": str(progress.epoch), "mean_iou": f"{mean_iou:.4f}"}
+        summary = scores.summary()
+        del summary["confusion"]
+        metadata = self.metadata | {"epoch": str(progress.epoch), "scores": json.dumps(summary)}
         network = self.average.module
         save_checkpoint(self.out / "last.safetensors", network, metadata)
         if mean_iou > progress.best:
