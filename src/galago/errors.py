@@ -50,6 +50,12 @@ class TrainingError(GalagoError):
     """A training run cannot go on."""
 
 
+class InterruptError(GalagoError):
+    """The user stopped the work with Ctrl-C; the message says how to go on."""
+
+    exit_code = 130  # 128 + SIGINT, as shells have it
+
+
 def choose(table: Mapping[str, T], name: str, kind: str) -> T:
     """Look a name up in a table of values.
 

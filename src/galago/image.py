@@ -1,8 +1,9 @@
 """Photos and label maps: read, write, pad, resize, color."""
 
+import re
 import struct
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -14,16 +15,19 @@ from galago.labels import Color
 from galago.spec import SIZE_MULTIPLE
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-PNG_END = b"IEND\xaeB`\x82"
 INDEXED, GRAY = 3, 0  # PNG color types
-JPEG_START, JPEG_SCAN, JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
+JPEG_START = b"\xff\xd8"
+JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")  # those that a length follows, and the end
+JPEG_END = b"\xff\xd9"
 JPEG_QUALITY = 92
+JPEG_SUFFIXES = (".jpg", ".jpeg")
 
 
 def load(path: str | Path) -> np.ndarray:
     """Read a photo.
 
-    Gray, 16-bit and transparent photos are brought to the same form (transparency dropped), and the camera's orientation is applied.
+    Gray, 16-bit and transparent photos are brought to the same form (transparency dropped), and the camera's orientation is
+    applied.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -31,9 +35,9 @@ def load(path: str | Path) -> np.ndarray:
         ImageError: the file is missing, cut short or no photo.
     """
     data = _read(Path(path))
-    if problem := _cut_short(data):
+    if problem := _damage(data):
         raise ImageError(f"{path} is {problem}. Copy it again from where it came.")
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+    pixels = _decode(data, cv2.IMREAD_COLOR_RGB)
     if pixels is None:
         raise ImageError(f"{path} is no photo that can be read. Expected JPEG, PNG, WebP, TIFF or BMP.")
     return pixels
@@ -52,16 +56,17 @@ def load_labels(path: str | Path) -> np.ndarray:
     except ImageError as error:
         raise DataError(str(error)) from error
     if data.startswith(JPEG_START):
-        raise DataError(f"{path} is a JPEG, which changes class ids. Expected a PNG mask; draw the masks again or export them as PNG.")
-    problem, levels = _cut_short(data), 255
+        raise DataError(f"{path} is a JPEG, which changes class ids. Expected a PNG mask; draw or export the masks again as PNG.")
+    problem, levels = _damage(data), 255
     if data.startswith(PNG_SIGNATURE) and not problem:
         data, levels = _indexed_as_gray(data)
-    ids = None if problem else cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    ids = None if problem else _decode(data, cv2.IMREAD_UNCHANGED)
     if ids is None:
         raise DataError(f"{path} is {problem or 'no image'}. Expected a single-channel PNG mask; copy or export it again.")
     if ids.ndim != 2 or ids.dtype != np.uint8:
         what = "16-bit" if ids.dtype != np.uint8 else "colored"
-        raise DataError(f"{path} is a {what} image of shape {ids.shape}. Expected one 8-bit class id per pixel in a gray or indexed PNG.")
+        form = f"{what} image of shape {ids.shape}"
+        raise DataError(f"{path} is a {form}. Expected one 8-bit class id per pixel in a gray or indexed PNG.")
     return ids // (255 // levels) if levels < 255 else ids
 
 
@@ -75,13 +80,54 @@ def _read(path: Path) -> bytes:
     return data
 
 
-def _cut_short(data: bytes) -> str | None:
+def _decode(data: bytes, how: int) -> np.ndarray | None:
+    try:
+        return cv2.imdecode(np.frombuffer(data, np.uint8), how)
+    except cv2.error:  # more pixels than OpenCV, or the memory, holds
+        return None
+
+
+def _damage(data: bytes) -> str | None:
     """Say how a file is incomplete; OpenCV would show half a photo without a word."""
-    if data.startswith(PNG_SIGNATURE) and PNG_END not in data[-64:]:
-        return "a PNG that is cut short"
-    if data.startswith(JPEG_START) and data.rfind(JPEG_END) < data.rfind(JPEG_SCAN):  # an earlier end is that of a thumbnail
+    if data.startswith(PNG_SIGNATURE):
+        try:
+            kinds = [kind for kind, _ in _png_chunks(data)]
+        except ValueError as error:
+            return f"a PNG that is {error}"
+        return None if kinds[0] == b"IHDR" else "a PNG that is damaged"
+    if data.startswith(JPEG_START) and not _has_jpeg_end(data):
         return "a JPEG that is cut short"
     return None
+
+
+def _has_jpeg_end(data: bytes) -> bool:
+    """Go from marker to marker: what lies in a thumbnail, or behind the end as the film of a moving photo, does not count."""
+    position = len(JPEG_START)
+    while marker := JPEG_MARKER.search(data, position):
+        if marker[0] == JPEG_END:
+            return True
+        position = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2])
+    return False
+
+
+def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield kind and body of each chunk of a PNG up to its end.
+
+    Raises:
+        ValueError: the file is cut short, or the checksum of a chunk that matters is wrong.
+    """
+    kind, position = b"", len(PNG_SIGNATURE)
+    while kind != b"IEND":
+        start = position + 8
+        if start > len(data):
+            raise ValueError("cut short")
+        length, kind = struct.unpack(">I4s", data[position:start])
+        body, position = data[start : start + length], start + length + 4
+        if position > len(data):
+            raise ValueError("cut short")
+        if kind[:1].isupper() and data[position - 4 : position] != struct.pack(">I", zlib.crc32(kind + body)):
+            raise ValueError("damaged")
+        yield kind, body
 
 
 def _indexed_as_gray(data: bytes) -> tuple[bytes, int]:
@@ -93,15 +139,12 @@ def _indexed_as_gray(data: bytes) -> tuple[bytes, int]:
     depth, color_type = data[24], data[25]
     if color_type not in (INDEXED, GRAY) or depth > 8:
         return data, 255
-    chunks, position = [PNG_SIGNATURE], len(PNG_SIGNATURE)
-    while position + 8 <= len(data):
-        length, kind = struct.unpack(">I4s", data[position : position + 8])
-        body = data[position + 8 : position + 8 + length]
+    chunks = [PNG_SIGNATURE]
+    for kind, body in _png_chunks(data):
         if kind == b"IHDR":
             body = body[:9] + bytes([GRAY]) + body[10:]
         if kind in (b"IHDR", b"IDAT", b"IEND"):
             chunks.append(_png_chunk(kind, body))
-        position += 12 + length
     return b"".join(chunks), 2**depth - 1
 
 
@@ -113,14 +156,17 @@ def save(path: str | Path, image: np.ndarray) -> None:
     """Write an (H, W, 3) uint8 RGB image, whole or not at all; the suffix says the format.
 
     Raises:
-        ImageError: the image has another form, the suffix is unknown, or the file cannot be written.
+        ImageError: the image has another form, the suffix is unknown, the size too large, or the file cannot be written.
     """
     _check(image)
     path = Path(path)
     try:
-        done, data = cv2.imencode(path.suffix, image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+        settings = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if path.suffix.lower() in JPEG_SUFFIXES else []
+        done, data = cv2.imencode(path.suffix, image[..., ::-1], settings)
     except cv2.error:
         done = False
+    if not done and path.suffix.lower() in (".jpg", ".jpeg", ".png"):
+        raise ImageError(f"Cannot write {path}: the format holds no image of {image.shape[0]} x {image.shape[1]} pixels.")
     if not done:
         raise ImageError(f"Cannot write {path}: unknown suffix {path.suffix!r}. Use .jpg or .png.")
     _write(path, data.tobytes())
@@ -176,7 +222,12 @@ def pad_to_multiple(image: np.ndarray, color: Sequence[int], multiple: int = SIZ
 
 
 def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resize an image to (height, width) with cubic interpolation, as the authors' evaluation does."""
+    """Resize an image to (height, width) with cubic interpolation, as the authors' evaluation does.
+
+    Raises:
+        ImageError: not an (H, W, 3) uint8 image.
+    """
+    _check(image)
     if image.shape[:2] == size:
         return image
     return cv2.resize(image, size[::-1], interpolation=cv2.INTER_CUBIC)
@@ -186,7 +237,8 @@ def colorize(labels: np.ndarray, palette: Sequence[Color]) -> np.ndarray:
     """Return (H, W) uint8 labels in their colors, (H, W, 3) uint8 RGB; ids without a color are black."""
     colors = np.zeros((256, 3), np.uint8)
     colors[: len(palette)] = palette
-    return colors[labels]
+    colored: np.ndarray = colors[labels]
+    return colored
 
 
 def overlay(image: np.ndarray, labels: np.ndarray, palette: Sequence[Color], alpha: float = 0.5) -> np.ndarray:
@@ -203,7 +255,7 @@ def overlay(image: np.ndarray, labels: np.ndarray, palette: Sequence[Color], alp
     border = np.zeros(labels.shape, bool)
     border[:, 1:] |= labels[:, 1:] != labels[:, :-1]
     border[1:] |= labels[1:] != labels[:-1]
-    blended[border] //= 2
+    blended[border] = blended[border] // 2
     return blended
 
 

@@ -30,8 +30,8 @@ class ModelSpec:
         palette: one RGB color per class, 0 to 255.
         ignore_id: label of pixels that count nowhere.
         input_size: the one (height, width) that the file takes, or None for any multiples of 32.
-        resize: what happens to a photo before the network. `keep`: nothing but padding at the right and the bottom up to multiples
-            of 32; `stretch`: resized to `input_size`; `short_side`: resized until the short side is `short_side` pixels, the
+        resize: what happens to a photo before the network. `keep`: nothing but padding at the right and the bottom up to
+            multiples of 32; `stretch`: resized to `input_size`; `short_side`: resized until the short side is `short_side` pixels, the
             long side rounded up to a multiple of 32.
         short_side: pixels, for that resize rule only.
         mean, std: of each RGB channel on a scale of 0 to 1; normalization is part of the model file.
@@ -75,6 +75,11 @@ class ModelSpec:
             raise ConfigError("resize 'stretch' needs an input_size to stretch photos to.")
         if (self.resize == "short_side") != (self.short_side is not None):
             raise ConfigError(f"short_side belongs to resize 'short_side', got {self.resize!r} with {self.short_side}.")
+        for pixels, what in ((self.short_side, "short_side"), (self.output_stride, "output_stride")):
+            if pixels is not None and pixels < 1:
+                raise ConfigError(f"{what} needs 1 or more pixels, got {pixels}.")
+        if not 0 <= self.ignore_id <= 255:
+            raise ConfigError(f"ignore_id needs 0 to 255, got {self.ignore_id}.")
         if not all(value > 0 for value in self.std):
             raise ConfigError(f"std needs three positive numbers, got {self.std}.")
 
@@ -108,11 +113,12 @@ class ModelSpec:
             )
         hints = get_type_hints(cls)
         if unknown := sorted(raw.keys() - hints.keys()):
-            raise ModelError(f"Unknown keys in the model description: {', '.join(unknown)}.")
+            raise ModelError(f"Unknown keys in the model description: {', '.join(unknown)}. Update galago or export again.")
+        required = {item.name for item in dataclasses.fields(cls) if item.default is item.default_factory is dataclasses.MISSING}
+        if missing := sorted(required - raw.keys()):
+            raise ModelError(f"Missing keys in the model description: {', '.join(missing)}. Export the model again.")
         try:
             return cls(**{key: _as_type(value, hints[key], key) for key, value in raw.items()})
-        except TypeError as error:  # a required key is missing
-            raise ModelError(f"The model description is incomplete: {error}.") from error
         except ConfigError as error:
             raise ModelError(f"The model description is wrong: {error}") from error
 
@@ -132,4 +138,5 @@ def _as_type(value: Any, hint: Any, key: str) -> Any:
         return float(value)
     elif origin is None and type(value) is hint:
         return value
-    raise ModelError(f"The model description has {key} = {value!r}, which is not of the expected form.")
+    expected = getattr(hint, "__name__", hint) if origin is None else hint
+    raise ModelError(f"The model description has {key} = {value!r}, expected {expected}. Export the model again.")
