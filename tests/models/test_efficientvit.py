@@ -91,7 +91,7 @@ def test_the_head_upsamples_as_torch_does_borders_included(factor):
 
 
 def test_unknown_names_are_refused_with_the_known_ones():
-    with pytest.raises(ConfigError, match="Unknown network variant 'b9'. Choose one of: b0, b1, b2, b3, l0"):
+    with pytest.raises(ConfigError, match=r"Unknown network variant 'b9'. Choose one of: b0, b1, b2, b3, l0"):
         build_model("b9", 4)
     with pytest.raises(ConfigError, match="at least one class, got 0"):
         build_model("b0", 0)

@@ -19,8 +19,9 @@ def linear_attention(q: Tensor, k: Tensor, v: Tensor, eps: float) -> Tensor:
     ReLU replaces softmax, so k and v can be summed over the pixels first: arXiv:2205.14756, section 3.1, equation 2.
     """
     q, k = q.relu(), k.relu()
-    weight = k.sum(-1, keepdim=True).mT @ q  # (N, heads, 1, L)
-    return (v @ k.mT) @ q / (weight + eps)  # (D, D) @ (D, L) per head
+    weight = k.sum(-1, keepdim=True).mT @ q + eps  # (N, heads, 1, L)
+    weight = weight.clamp(min=eps)  # nothing here, but ONNX optimizers drop "+ 1e-15", and a pixel like no other is 0 / 0 then
+    return (v @ k.mT) @ q / weight  # (D, D) @ (D, L) per head
 
 
 def quadratic_attention(q: Tensor, k: Tensor, v: Tensor, eps: float) -> Tensor:
@@ -114,7 +115,7 @@ class MultiScaleAttention(nn.Module):
 
 
 def no_autocast(device: str) -> AbstractContextManager[object]:
-    """Return a context without automatic lower precision; none at all where there is nothing to switch off, for the exporters' sake."""
+    """Return a context without automatic lower precision; an empty one where there is none to switch off, for the exporters."""
     if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
         return torch.autocast(device, enabled=False)
     return nullcontext()

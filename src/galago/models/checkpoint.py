@@ -1,17 +1,15 @@
 """Checkpoints: save, load, and the key tables for the authors' and timm's weights."""
 
-import os
 import re
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import safetensors
 import safetensors.torch
-import torch
 from torch import Tensor, nn
 
 from galago.errors import CheckpointError, ConfigError
+from galago.files import write_whole
 from galago.models.efficientvit import EfficientViTSeg, build_model
 
 _Pattern = tuple[str, str | Callable[[re.Match[str]], str]]
@@ -65,25 +63,16 @@ def save_checkpoint(path: Path, network: nn.Module, metadata: Mapping[str, str])
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write named tensors as safetensors: beside the target first, then renamed, so that no reader sees half a file.
+    """Write named tensors as safetensors, whole or not at all.
 
     Raises:
         CheckpointError: the file cannot be written.
     """
-    temporary = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            temporary = Path(file.name)
-            file.write(safetensors.torch.save(dict(tensors), metadata=dict(metadata)))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
+        write_whole(path, safetensors.torch.save(dict(tensors), metadata=dict(metadata)))
     except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-        raise CheckpointError(f"Cannot write the checkpoint {path}: {error.strerror or error}. Free space or choose another folder.") from error
+        reason = error.strerror or error
+        raise CheckpointError(f"Cannot write the checkpoint {path}: {reason}. Free space or choose another folder.") from error
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -113,7 +102,9 @@ def load_checkpoint(path: Path) -> tuple[EfficientViTSeg, dict[str, str]]:
     try:
         network = build_model(metadata["variant"], int(metadata["num_classes"]), head=metadata["head"])
     except (KeyError, ValueError, ConfigError) as error:
-        raise CheckpointError(f"{path} does not tell which network it belongs to ({error}). It was not written by galago.") from error
+        raise CheckpointError(
+            f"{path} does not tell which network it belongs to ({error}). Use a checkpoint that `galago train` wrote."
+        ) from error
     load_tensors(network, tensors, source=str(path))
     return network.eval(), metadata
 
@@ -134,7 +125,9 @@ def load_tensors(network: nn.Module, tensors: Mapping[str, Tensor], *, source: s
     ]
     if problems:
         shown = "; ".join(problems[:5]) + (f"; and {len(problems) - 5} more" if len(problems) > 5 else "")
-        raise CheckpointError(f"The tensors of {source} do not fit the network: {shown}. Choose the variant and head they were made for.")
+        raise CheckpointError(
+            f"The tensors of {source} do not fit the network: {shown}. Choose the variant and head they were made for."
+        )
     network.load_state_dict(dict(tensors))
 
 
@@ -171,6 +164,8 @@ def _rename(tensors: Mapping[str, Tensor], patterns: tuple[_Pattern, ...]) -> di
         for pattern, replacement in patterns:
             new_name = re.sub(pattern, replacement, new_name)
         if new_name in renamed:
-            raise CheckpointError(f"Two tensors of the checkpoint become {new_name}, the second of them {name}. It is of no known layout.")
+            raise CheckpointError(
+                f"Two tensors of the checkpoint become {new_name}, the second of them {name}. It is of no known layout."
+            )
         renamed[new_name] = tensor
     return renamed

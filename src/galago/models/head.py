@@ -39,7 +39,9 @@ class SegHead(nn.Module):
 class ClsHead(nn.Module):
     """One class per photo from the last stage: 1x1 convolution, global mean, two linear layers with a LayerNorm between."""
 
-    def __init__(self, config: ClsHeadConfig, backbone: BackboneConfig, num_classes: int, *, conv_eps: float | None = None) -> None:
+    def __init__(
+        self, config: ClsHeadConfig, backbone: BackboneConfig, num_classes: int, *, conv_eps: float | None = None
+    ) -> None:
         super().__init__()
         eps, act = backbone.norm_eps, backbone.activation
         self.features = ConvNorm(backbone.widths[-1], config.width, 1, norm_eps=conv_eps or eps, activation=act)

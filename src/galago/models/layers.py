@@ -1,11 +1,12 @@
 """The convolutional parts that every EfficientViT is made of."""
 
-import torch.nn.functional as F
+from collections.abc import Callable, Mapping
+
 from torch import Tensor, nn
 
 from galago.errors import choose
 
-ACTIVATIONS = {
+ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {
     "hardswish": nn.Hardswish,
     "gelu": lambda: nn.GELU(approximate="tanh"),  # the published l networks use the tanh form
 }
@@ -48,7 +49,7 @@ class ConvNorm(nn.Module):
 
 
 class Residual(nn.Module):
-    """Base of the blocks below: the sum of the input and the block's parts in order, or the parts alone where the shape changes."""
+    """Base of the blocks below: the input plus the block's parts in order, or the parts alone where the shape changes."""
 
     def __init__(self, parts: dict[str, nn.Module], *, skip: bool) -> None:
         super().__init__()
@@ -77,7 +78,14 @@ def plain_block(channels: int, *, norm_eps: float, activation: str) -> Residual:
 
 
 def mbconv(
-    in_channels: int, out_channels: int, expand: int, *, stride: int = 1, norm_eps: float, inner_norm: bool = True, activation: str
+    in_channels: int,
+    out_channels: int,
+    expand: int,
+    *,
+    stride: int = 1,
+    norm_eps: float,
+    inner_norm: bool = True,
+    activation: str,
 ) -> Residual:
     """Return an MBConv: 1x1 to `expand` times the width, depthwise 3x3, 1x1 back; skip connection where the shape stays.
 

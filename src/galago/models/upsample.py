@@ -47,14 +47,14 @@ class BicubicUpsample(nn.Module):
 
 
 def repeat_border(x: Tensor, reach: int, *, dim: int) -> Tensor:
-    """Repeat the first and the last slice along a dimension `reach` times: slices and a concatenation, which every converter knows."""
+    """Repeat the first and the last slice along a dimension `reach` times, in operators that every converter knows."""
     first, last = x.narrow(dim, 0, 1), x.narrow(dim, x.shape[dim] - 1, 1)
     return torch.cat([first] * reach + [x] + [last] * reach, dim=dim)
 
 
 def phase_weights(factor: int) -> Tensor:
-    """Return the weights of the five input pixels around each of `factor` output places: (factor, 5) float32, each row sums to 1."""
-    place = (torch.arange(factor, dtype=torch.float64) + 0.5) / factor - 0.5  # in input pixels from the middle one, in (-0.5, 0.5)
+    """Return the weights of the five input pixels around each of `factor` output places: (factor, 5) float32, rows sum to 1."""
+    place = (torch.arange(factor, dtype=torch.float64) + 0.5) / factor - 0.5  # in input pixels from the middle one
     distance = (torch.arange(TAPS) - TAPS // 2 - place[:, None]).abs()
     near = ((CUBIC_A + 2) * distance - (CUBIC_A + 3)) * distance**2 + 1
     far = CUBIC_A * (((distance - 5) * distance + 8) * distance - 4)

@@ -10,7 +10,8 @@ from torch.optim.swa_utils import AveragedModel
 def moving_average(network: nn.Module, decay: float) -> AveragedModel:
     """Return a copy of a network that follows it slowly, buffers of the norms included.
 
-    The decay grows from 0.1 to `decay` over the first steps, (1 + t) / (10 + t), so that the random weights of the start are soon forgotten.
+    The first update copies the network. After t updates the decay is (1 + t) / (10 + t), at most `decay`, so that the random
+    weights of the start are soon forgotten.
     """
 
     @torch.no_grad()

@@ -1,6 +1,7 @@
 """Batches of random views, the same for the same seed whatever the number of workers and wherever a run resumes."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
@@ -9,7 +10,7 @@ from torch.utils.data import DataLoader, Sampler
 from torch.utils.data import Dataset as TorchDataset
 
 from galago.data.sample import Dataset
-from galago.errors import TrainingError
+from galago.errors import GalagoError, TrainingError
 from galago.training.augment import augment
 from galago.training.config import TrainConfig
 
@@ -37,7 +38,9 @@ class Shuffle(Sampler[list[View]]):
 
     def __init__(self, length: int, batch_size: int, seed: int) -> None:
         if length < batch_size:
-            raise TrainingError(f"The training split has {length} photos, fewer than one batch of {batch_size}. Use --batch {length}.")
+            raise TrainingError(
+                f"The training split has {length} photos, fewer than one batch of {batch_size}. Use --batch {length} or less."
+            )
         self.length, self.batch_size, self.seed, self.epoch = length, batch_size, seed, 0
 
     def __len__(self) -> int:
@@ -66,6 +69,14 @@ def make_loader(dataset: Dataset, config: TrainConfig) -> tuple[DataLoader[tuple
         worker_init_fn=_one_thread,
     )
     return loader, shuffle
+
+
+def batches(loader: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Iterate over a loader; an error of the data in a worker is raised with its own message, without the worker's traceback."""
+    try:
+        yield from loader
+    except GalagoError as error:
+        raise type(error)(re.split(r"^galago\.errors\.\w+: ", str(error), flags=re.MULTILINE)[-1].strip()) from error
 
 
 def _one_thread(worker: int) -> None:

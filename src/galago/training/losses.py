@@ -32,6 +32,17 @@ def _interpolation(source: int, target: int, like: Tensor) -> Tensor:
     return F.interpolate(identity, size=target, mode="linear")[0].mT
 
 
+def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the mean cross-entropy over the labeled pixels, 0 where there are none.
+
+    Args:
+        logits: (N, K, H, W) float32.
+        labels: (N, H, W) int64, 255 = ignore.
+    """
+    total = F.cross_entropy(logits, labels, ignore_index=IGNORE_ID, reduction="sum")
+    return total / (labels != IGNORE_ID).sum().clamp(min=1)
+
+
 def dice_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """Return 1 minus the mean soft Dice coefficient over the classes that the batch shows.
 

@@ -10,8 +10,9 @@ TRIM_THRESHOLD, TOP_PAD, MMAP_MAX = -1, -2, -4
 def keep_freed_memory() -> bool:
     """Tell the C library to keep what the process frees.
 
-    Features of a step are tens of megabytes each. glibc returns blocks of that size to the kernel at once, and the kernel clears each page
-    again when the next layer asks for one, which takes a tenth to a quarter of a step of b0. The process holds its peak memory instead.
+    Features of a step are tens of megabytes each. glibc returns blocks of that size to the kernel at once, and the kernel clears
+    each page again when the next layer asks for one, which takes a tenth to a quarter of a step of b0. The process holds its peak
+    memory instead.
 
     Returns:
         whether the C library took it; other libraries than glibc are left alone.

@@ -15,9 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
+from safetensors import SafetensorError
 
 from galago.errors import TrainingError
+from galago.files import write_whole
+from galago.training.config import TrainConfig
 
+KEPT = ("best.safetensors", "last.safetensors", "state", "state.old")  # what a started run would overwrite
+FREE_SETTINGS = ("workers",)  # may differ when a run goes on: they change nothing in the result
 PACKAGES = ("galago", "torch", "numpy", "opencv-python-headless", "accelerate")
 
 
@@ -44,11 +49,20 @@ class Progress:
         self.epoch, self.best, self.rows = state["epoch"], state["best"], list(state["rows"])
 
 
-def describe_run(config: Any, *, data: str, weights: str | None) -> dict[str, Any]:
-    """Collect what is needed to repeat a run: settings, command, commit, versions, machine."""
+def describe_run(config: TrainConfig, *, data: str, photos: tuple[int, int], weights: str | None) -> dict[str, Any]:
+    """Collect what is needed to repeat a run: settings, data, command, commit, versions, machine.
+
+    Args:
+        config: the settings.
+        data: what the run learns from, in words.
+        photos: how many are for training and how many for validation.
+        weights: the checkpoint it starts from, or None for random weights.
+    """
     return {
         "config": dataclasses.asdict(config),
         "data": data,
+        "train_photos": photos[0],
+        "val_photos": photos[1],
         "weights": weights,
         "command": " ".join(sys.argv),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -78,19 +92,53 @@ def _commit() -> str | None:
     return commit + ("+" if dirty else "")
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a small text file whole or not at all.
+def check_unused(folder: Path) -> None:
+    """Refuse a folder that holds the weights or the state of another run.
+
+    Raises:
+        TrainingError: it does.
+    """
+    if there := [name for name in KEPT if (folder / name).exists()]:
+        raise TrainingError(
+            f"{folder} holds a run already ({', '.join(there)}). "
+            "Choose another folder with --out, or go on with that run by --resume."
+        )
+
+
+def check_same_settings(folder: Path, config: TrainConfig) -> None:
+    """Refuse to go on with a run under other settings than those it was started with.
+
+    Raises:
+        TrainingError: a setting differs, or run.json is missing or damaged.
+    """
+    try:
+        recorded = json.loads((folder / "run.json").read_text(encoding="utf-8"))["config"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TrainingError(f"{folder / 'run.json'} is missing or damaged, so the run cannot go on. Start anew.") from error
+    now = json.loads(json.dumps(dataclasses.asdict(config)))  # tuples as lists, as in the file
+    changed = [
+        f"{name} was {recorded[name]}, now {value}"
+        for name, value in now.items()
+        if name not in FREE_SETTINGS and name in recorded and recorded[name] != value
+    ]
+    if changed:
+        raise TrainingError(
+            f"The run in {folder} was started with other settings: {'; '.join(changed)}. Resume with the same ones, "
+            f"or start another run from its weights with --weights {folder / 'last.safetensors'}."
+        )
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a text file.
 
     Raises:
         TrainingError: the file cannot be written.
     """
-    partial = path.with_name(f".{path.name}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text)
-        partial.replace(path)
+        write_whole(path, text.encode())
     except OSError as error:
-        raise TrainingError(f"Cannot write {path}: {error.strerror or error}. Free space or choose another folder with --out.") from error
+        reason = error.strerror or error
+        raise TrainingError(f"Cannot write {path}: {reason}. Free space or choose another folder with --out.") from error
 
 
 def write_metrics(folder: Path, progress: Progress) -> None:
@@ -99,12 +147,12 @@ def write_metrics(folder: Path, progress: Progress) -> None:
     writer = csv.DictWriter(text, list(dict.fromkeys(key for row in progress.rows for key in row)), lineterminator="\n")
     writer.writeheader()
     writer.writerows(progress.rows)
-    write_text(folder / "metrics.csv", text.getvalue())
+    _write(folder / "metrics.csv", text.getvalue())
 
 
 def write_description(folder: Path, description: Mapping[str, Any]) -> None:
     """Write run.json."""
-    write_text(folder / "run.json", json.dumps(description, indent=2) + "\n")
+    _write(folder / "run.json", json.dumps(description, indent=2) + "\n")
 
 
 def save_state(accelerator: Accelerator, folder: Path) -> None:
@@ -113,13 +161,15 @@ def save_state(accelerator: Accelerator, folder: Path) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     try:
         accelerator.save_state(str(partial))
-        shutil.rmtree(old, ignore_errors=True)
-        if state.exists():
+        if state.exists():  # else `old` may be the only whole one, after a kill between the renames below
+            shutil.rmtree(old, ignore_errors=True)
             state.rename(old)
         partial.rename(state)
         shutil.rmtree(old, ignore_errors=True)
-    except OSError as error:
-        raise TrainingError(f"Cannot save the state of the run in {folder}: {error.strerror or error}. Free space, then --resume.") from error
+    except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors report a full disk in their own ways
+        shutil.rmtree(partial, ignore_errors=True)
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise TrainingError(f"Cannot save the state of the run in {folder}: {reason}. Free space, then --resume.") from error
 
 
 def find_state(folder: Path) -> Path:

@@ -8,24 +8,25 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from galago.data.sample import Dataset
 from galago.errors import TrainingError
 from galago.evaluation.evaluate import evaluate
-from galago.labels import IGNORE_ID
 from galago.models.checkpoint import load_checkpoint, load_tensors, save_checkpoint
 from galago.models.efficientvit import EfficientViTSeg, build_model
 from galago.spec import ModelSpec
+from galago.training import run
 from galago.training.average import moving_average
 from galago.training.config import TrainConfig
-from galago.training.loader import make_loader
-from galago.training.losses import AuxiliaryHeads, dice_loss, sample_pixels
+from galago.training.loader import batches, make_loader
+from galago.training.losses import AuxiliaryHeads, cross_entropy, dice_loss, sample_pixels
 from galago.training.memory import keep_freed_memory
 from galago.training.panel import write_panel
-from galago.training.run import Progress, describe_run, find_state, save_state, write_description, write_metrics
+from galago.training.run import Progress
 from galago.training.validate import make_predict, normalize
 
 Report = Callable[[dict[str, float]], None]
@@ -53,6 +54,7 @@ def train(
     out: Path,
     *,
     start: tuple[Path | None, bool] = (None, False),
+    data: str = "not described",
     report: Report = lambda row: None,
 ) -> Progress:
     """Train a network and keep its moving average.
@@ -62,39 +64,48 @@ def train(
         train_set, val_set: labeled photos with the same classes; the second decides which weights `best` holds.
         out: folder of the run; gets best.safetensors, last.safetensors, metrics.csv, run.json, panel.jpg and state/.
         start: a checkpoint to begin from, or None for random weights; and whether to go on from out/state instead.
-        report: called after each step with `epoch`, `step`, `steps`, `loss`, `rate` and `images_per_s`, and after each validation with
-            `epoch` and `mean_iou`.
+        data: what the photos are, in words, for run.json and the model's card.
+        report: called after each step with `epoch`, `step`, `steps`, `loss`, `rate` and `images_per_s`, and after each
+            validation with `epoch`, `loss` and `mean_iou`.
     Returns:
         epochs completed, best mean IoU, and the rows of metrics.csv.
     Raises:
-        TrainingError: classes differ, too few photos, a loss that is not finite, nothing to resume, or a file that cannot be written.
+        TrainingError: classes differ, too few photos, a loss that is not finite, `out` holds another run, there is nothing to
+            resume or only under other settings, or a file cannot be written.
     """
     if train_set.labels.names != val_set.labels.names:
         raise TrainingError(f"The splits have different classes: {train_set.labels.names} and {val_set.labels.names}.")
     weights, resume = start
+    if resume:
+        state, weights = run.find_state(out), None
+        run.check_same_settings(out, config)
+    else:
+        run.check_unused(out)
     torch.manual_seed(config.seed)
+    AcceleratorState._reset_state()  # of an earlier run in this process, which may have had another precision
     accelerator = Accelerator(mixed_precision="bf16" if computes_bfloat16(config.precision) else "no")
     if accelerator.device.type == "cpu":
         keep_freed_memory()
     num_classes = len(train_set.labels)
     learner = Learner(start_network(config, num_classes, weights), num_classes, config.auxiliary_weight > 0)
-    learner = learner.to(memory_format=torch.channels_last)
+    learner = learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
     average = moving_average(learner.network, config.ema_decay).to(accelerator.device)
     loader, shuffle = make_loader(train_set, config)
     progress = Progress()
     learner, optimizer, loader = accelerator.prepare(learner, make_optimizer(learner, config), loader)
     accelerator.register_for_checkpointing(average, progress)
     if resume:
-        accelerator.load_state(str(find_state(out)))
+        accelerator.load_state(str(state))
     else:
-        write_description(out, describe_run(config, data=str(train_set.names[0]), weights=str(weights) if weights else None))
+        photos = len(train_set), len(val_set)
+        run.write_description(out, run.describe_run(config, data=data, photos=photos, weights=str(weights) if weights else None))
     keep = Keeper(config, val_set, out, average, accelerator.device)
 
     for epoch in range(progress.epoch, config.epochs):
         learner.train()
         shuffle.epoch = epoch
         began, losses = time.monotonic(), 0.0
-        for index, (images, labels) in enumerate(loader):  # (N, 3, H, W) uint8, (N, H, W) uint8
+        for index, (images, labels) in enumerate(batches(loader)):  # (N, 3, H, W) uint8, (N, H, W) uint8
             step = epoch * len(shuffle) + index
             rate = learning_rate(config, step, len(shuffle))
             for group in optimizer.param_groups:
@@ -102,7 +113,10 @@ def train(
             images = normalize(images, config.mean, config.std).contiguous(memory_format=torch.channels_last)
             loss = total_loss(learner(images), labels, config, step)
             if not torch.isfinite(loss):
-                raise TrainingError(f"The loss became {loss.item()} in epoch {epoch + 1}. Lower peak_learning_rate, then start again.")
+                raise TrainingError(
+                    f"The loss became {loss.item()} in epoch {epoch + 1}, step {index + 1}. "
+                    "Start another run with a lower peak_learning_rate, or with another recipe."
+                )
             optimizer.zero_grad()
             accelerator.backward(loss)
             accelerator.clip_grad_norm_(learner.parameters(), config.gradient_clip)
@@ -110,31 +124,32 @@ def train(
             average.update_parameters(accelerator.unwrap_model(learner).network)
             losses += loss.item()
             speed = (index + 1) * config.batch_size / (time.monotonic() - began)
-            report({"epoch": epoch + 1, "step": index + 1, "steps": len(shuffle), "loss": losses / (index + 1), "rate": rate, "images_per_s": speed})
+            row = {"epoch": epoch + 1, "loss": losses / (index + 1), "rate": rate, "images_per_s": speed}
+            report(row | {"step": index + 1, "steps": len(shuffle)})
         progress.epoch = epoch + 1
-        progress.rows.append({"epoch": epoch + 1, "loss": losses / len(shuffle), "rate": rate, "images_per_s": speed})
+        progress.rows.append(row)
         if progress.epoch % config.validate_every == 0 or progress.epoch == config.epochs:
             keep(progress)
-            report({"epoch": progress.epoch, "mean_iou": progress.rows[-1]["mean_iou"]})
-        write_metrics(out, progress)
-        save_state(accelerator, out)
+            report({name: row[name] for name in ("epoch", "loss", "mean_iou")})
+        run.write_metrics(out, progress)
+        run.save_state(accelerator, out)
     return progress
 
 
 class Keeper:
     """Evaluates the moving average and keeps the last and the best of it, with a panel of pictures."""
 
-    def __init__(self, config: TrainConfig, val_set: Dataset, out: Path, average: nn.Module, device: torch.device) -> None:
+    def __init__(self, config: TrainConfig, val_set: Dataset, out: Path, average: AveragedModel, device: torch.device) -> None:
         self.val_set, self.out, self.average = val_set, out, average
         self.predict = make_predict(average, config.mean, config.std, device)
         spec = ModelSpec(
-            name=out.name, variant=config.variant, classes=val_set.labels.names, palette=val_set.labels.palette,
+            name=out.resolve().name, variant=config.variant, classes=val_set.labels.names, palette=val_set.labels.palette,
             mean=config.mean, std=config.std,
         )  # fmt: skip
         head = config.head or f"{config.variant}-cityscapes"
         self.metadata = {
             "variant": config.variant, "num_classes": str(len(val_set.labels)), "head": head, "spec": spec.to_json(),
-            "run": (out / "run.json").read_text(),
+            "run": (out / "run.json").read_text(encoding="utf-8"),
         }  # fmt: skip
 
     def __call__(self, progress: Progress) -> None:
@@ -146,11 +161,10 @@ class Keeper:
         summary = scores.summary()
         del summary["confusion"]
         metadata = self.metadata | {"epoch": str(progress.epoch), "scores": json.dumps(summary)}
-        network = self.average.module
-        save_checkpoint(self.out / "last.safetensors", network, metadata)
+        save_checkpoint(self.out / "last.safetensors", self.average.module, metadata)
         if mean_iou > progress.best:
             progress.best = mean_iou
-            save_checkpoint(self.out / "best.safetensors", network, metadata)
+            save_checkpoint(self.out / "best.safetensors", self.average.module, metadata)
         write_panel(self.out / "panel.jpg", self.predict, self.val_set)
 
 
@@ -159,7 +173,7 @@ def computes_bfloat16(precision: str) -> bool:
     if precision != "auto":
         return precision == "bfloat16"
     if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(torch.cpu._is_avx512_bf16_supported())
 
 
@@ -190,7 +204,8 @@ def make_optimizer(learner: nn.Module, config: TrainConfig) -> torch.optim.Optim
 
 def learning_rate(config: TrainConfig, step: int, steps_per_epoch: int) -> float:
     """Return the rate at a step: linear warm-up, then half a cosine down to zero."""
-    warmup, total = config.warmup_epochs * steps_per_epoch, config.epochs * steps_per_epoch
+    total = config.epochs * steps_per_epoch
+    warmup = min(config.warmup_epochs * steps_per_epoch, total / 2)
     if step < warmup:
         return config.peak_learning_rate * (step + 1) / (warmup + 1)
     return config.peak_learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
@@ -201,10 +216,10 @@ def total_loss(outputs: list[Tensor], labels: Tensor, config: TrainConfig, step:
     rng = np.random.default_rng((config.seed, step))
     stride = config.loss_stride
     logits, truth = sample_pixels(outputs[0], labels, stride, tuple(rng.integers(0, stride, 2)))
-    loss = F.cross_entropy(logits, truth, ignore_index=IGNORE_ID)
+    loss = cross_entropy(logits, truth)
     if config.dice_weight:
         loss = loss + config.dice_weight * dice_loss(logits, truth)
     for extra in outputs[1:]:  # coarse maps: an eighth of the pixels per axis tells them as much
         shift = tuple(rng.integers(0, 4 * stride, 2))
-        loss = loss + config.auxiliary_weight * F.cross_entropy(*sample_pixels(extra, labels, 4 * stride, shift), ignore_index=IGNORE_ID)
+        loss = loss + config.auxiliary_weight * cross_entropy(*sample_pixels(extra, labels, 4 * stride, shift))
     return loss

@@ -29,7 +29,7 @@ def make_predict(
     def predict(image: np.ndarray) -> np.ndarray:
         height, width = image.shape[:2]
         bottom, right = -height % SIZE_MULTIPLE, -width % SIZE_MULTIPLE
-        padded = np.tile(np.uint8([round(255 * channel) for channel in mean]), (height + bottom, width + right, 1))
+        padded = np.tile(np.array([round(255 * channel) for channel in mean], np.uint8), (height + bottom, width + right, 1))
         padded[:height, :width] = image
         pixels = torch.from_numpy(padded).permute(2, 0, 1)[None].to(device)
         logits = network(normalize(pixels, mean, std)).float()

@@ -1,0 +1,110 @@
+import sys
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from galago.errors import CheckpointError  # noqa: E402
+from galago.models.checkpoint import load_checkpoint, load_tensors, read_tensors, save_checkpoint, save_tensors  # noqa: E402
+from galago.models.efficientvit import EfficientViTSeg, build_model  # noqa: E402
+
+pytestmark = pytest.mark.torch
+
+METADATA = {"variant": "b0", "num_classes": "3", "head": "b0-cityscapes"}
+
+
+@pytest.fixture
+def network() -> EfficientViTSeg:
+    return build_model("b0", 3)
+
+
+@pytest.fixture
+def file(network: EfficientViTSeg, tmp_path: Path) -> Path:
+    save_checkpoint(tmp_path / "w.safetensors", network, METADATA)
+    return tmp_path / "w.safetensors"
+
+
+def test_a_network_comes_back_bit_by_bit(network: EfficientViTSeg, file: Path):
+    loaded, metadata = load_checkpoint(file)
+    assert metadata == METADATA
+    assert not loaded.training
+    tensors = loaded.state_dict()
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensors[name], tensor), name
+
+
+def test_a_network_in_channels_last_comes_back_bit_by_bit(network: EfficientViTSeg, tmp_path: Path):
+    save_checkpoint(tmp_path / "w.safetensors", network.to(memory_format=torch.channels_last), METADATA)
+    expected = network.backbone.stages[0][0].conv.weight
+    assert torch.equal(load_checkpoint(tmp_path / "w.safetensors")[0].backbone.stages[0][0].conv.weight, expected)
+
+
+def test_the_folder_is_made_and_nothing_else_is_left_in_it(network: EfficientViTSeg, tmp_path: Path):
+    save_checkpoint(tmp_path / "a/b/w.safetensors", network, METADATA)
+    assert [path.name for path in (tmp_path / "a/b").iterdir()] == ["w.safetensors"]
+
+
+def test_a_missing_file_is_a_clear_error(tmp_path: Path):
+    with pytest.raises(CheckpointError, match=r"There is no checkpoint at .*w.safetensors"):
+        load_checkpoint(tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize("kept", [0, 5, 1000, -1])
+def test_a_file_that_was_cut_short_is_a_clear_error(file: Path, kept: int):
+    file.write_bytes(file.read_bytes()[:kept])
+    with pytest.raises(CheckpointError, match=r"w.safetensors is not a whole safetensors file .* Copy it again"):
+        load_checkpoint(file)
+
+
+def test_a_file_of_another_kind_is_a_clear_error(tmp_path: Path):
+    (tmp_path / "w.safetensors").write_text("a letter to a friend, long enough to look like a header")
+    with pytest.raises(CheckpointError, match=r"not a whole safetensors file"):
+        load_checkpoint(tmp_path / "w.safetensors")
+
+
+def test_a_safetensors_file_of_others_is_a_clear_error(tmp_path: Path):
+    save_tensors(tmp_path / "w.safetensors", {"weight": torch.zeros(1)}, {})
+    with pytest.raises(CheckpointError, match=r"does not tell which network .*Use a checkpoint that `galago train` wrote"):
+        load_checkpoint(tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize("change", [{"variant": "b9"}, {"num_classes": "many"}, {"num_classes": "0"}, {"head": "tail"}])
+def test_wrong_metadata_is_a_clear_error(network: EfficientViTSeg, tmp_path: Path, change: dict[str, str]):
+    save_checkpoint(tmp_path / "w.safetensors", network, METADATA | change)
+    with pytest.raises(CheckpointError, match=r"does not tell which network it belongs to"):
+        load_checkpoint(tmp_path / "w.safetensors")
+
+
+def test_tensors_of_another_class_count_are_named(network: EfficientViTSeg, tmp_path: Path):
+    save_checkpoint(tmp_path / "w.safetensors", network, METADATA | {"num_classes": "4"})
+    with pytest.raises(CheckpointError, match=r"head.classify.bias has shape \(3,\) instead of \(4,\)"):
+        load_checkpoint(tmp_path / "w.safetensors")
+
+
+def test_missing_and_left_over_tensors_are_named():
+    layer = torch.nn.Linear(1, 1)
+    with pytest.raises(CheckpointError, match=r"tensors of here do not fit the network: missing bias; left over scale"):
+        load_tensors(layer, {"weight": torch.zeros(1, 1), "scale": torch.zeros(1)}, source="here")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits the size of files as POSIX systems can")
+def test_a_full_disk_is_a_clear_error_and_keeps_the_older_file(network: EfficientViTSeg, file: Path):
+    import resource
+
+    older, before = file.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))  # bytes a file may have
+    try:
+        with pytest.raises(CheckpointError, match=r"Cannot write the checkpoint .*w.safetensors: .* Free space"):
+            save_checkpoint(file, network, METADATA)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert file.read_bytes() == older
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
+
+
+def test_metadata_come_back_beside_the_tensors(tmp_path: Path):
+    save_tensors(tmp_path / "t.safetensors", {"a": torch.arange(3)}, {"key": "worth"})
+    tensors, metadata = read_tensors(tmp_path / "t.safetensors")
+    assert tensors["a"].tolist() == [0, 1, 2]
+    assert metadata == {"key": "worth"}
