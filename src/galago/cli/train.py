@@ -1,25 +1,144 @@
 """galago train: from labeled photos to a checkpoint."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from galago.data import Dataset
+    from galago.training.config import TrainConfig
+
+SCENES_PREFIX = "scenes:"
+VALIDATION_SCENES = 100
+
 
 def train(
-    data: Annotated[str, typer.Option(help="Data set: folder, YAML file, or `scenes:COUNT` for drawn street scenes.")],
-    model: Annotated[str, typer.Option(help="Network size: b0 ... b3, l0 ... l3.")] = "b0",
+    data: Annotated[str, typer.Option(help="Data set: folder or YAML file; `scenes:COUNT` draws street scenes.")],
+    model: Annotated[str, typer.Option(help="Network: b0 ... b3, l0 ... l3.")] = "b0",
     recipe: Annotated[str, typer.Option(help="How to train: plain, camvid or scenes.")] = "camvid",
     weights: Annotated[Path | None, typer.Option(help="Checkpoint to start from; random weights without it.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/train"),
-    epochs: Annotated[int | None, typer.Option(help="Passes over the photos; the recipe's number without it.")] = None,
-    batch: Annotated[int | None, typer.Option(help="Photos per step.")] = None,
-    imgsz: Annotated[tuple[int, int] | None, typer.Option(help="Height and width of the training crop, multiples of 32.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes that read photos.")] = None,
-    threads: Annotated[int | None, typer.Option(help="CPU threads of the network.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
-    leave_out: Annotated[str | None, typer.Option(help="Validate on the training photos whose name starts with this, train on the rest.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the state in --out.")] = False,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the photos; the recipe's without it.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Photos per step; the recipe's without it.")] = None,
+    imgsz: Annotated[
+        tuple[int, int] | None, typer.Option(help="Height and width of the training crop, multiples of 32.", metavar="H W")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that read and augment photos.")] = None,
+    threads: Annotated[int | None, typer.Option(help="CPU threads of the network; all cores without it.", min=1)] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything random.", min=0)] = None,
+    leave_out: Annotated[
+        str | None,
+        typer.Option(help="Train without the photos whose names start so, and validate on them instead.", metavar="PREFIX"),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in --out stopped.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
 ) -> None:
-    """Train a network on labeled photos and keep the best and the last weights."""
+    """Train a network on labeled photos; keep the best and the last weights, measurements and pictures."""
+    from galago.errors import InterruptError, choose, require
+
+    torch = require("torch", "train")
+    require("accelerate", "train")
+    from galago.models.variants import BACKBONES
+    from galago.training.recipes import RECIPES
+    from galago.training.train import train as run
+
+    if threads:
+        torch.set_num_threads(threads)
+    choose(BACKBONES, model, "network")
+    config = adapt(
+        choose(RECIPES, recipe, "recipe")(),
+        {"variant": model, "epochs": epochs, "batch_size": batch, "crop_size": imgsz, "workers": workers, "seed": seed},
+    )
+    train_set, val_set = open_splits(data, leave_out)
+    counts = f"{len(train_set)} photos, {len(val_set)} for validation, {len(train_set.labels)} classes"
+    typer.echo(f"Training {model} for {config.epochs} epoch{'s' if config.epochs > 1 else ''} on {data}: {counts}", err=True)
+    words = data if leave_out is None else f"{data}, names that start with {leave_out} left out for validation"
+    try:
+        with progress_bar(config) as report:
+            progress = run(config, train_set, val_set, out, start=(weights, resume), data=words, report=report)
+    except KeyboardInterrupt:
+        raise InterruptError(how_to_go_on(out)) from None
+    typer.echo(f"Best mean IoU {progress.best:.4f} on {len(val_set)} validation photos.", err=json)
+    typer.echo("Saved: " + ", ".join(str(out / name) for name in ("best.safetensors", "metrics.csv", "panel.jpg")), err=json)
+    typer.echo(f"Next: galago export --model {out / 'best.safetensors'} --out {out / 'model'}", err=json)
+    if json:
+        from json import dumps
+
+        typer.echo(dumps({"out": str(out), "epochs": progress.epoch, "best_mean_iou": progress.best}))
+
+
+def adapt(recipe: "TrainConfig", flags: dict[str, object]) -> "TrainConfig":
+    """Replace settings of a recipe by the flags that were given."""
+    import dataclasses
+
+    given = {name: value for name, value in flags.items() if value is not None}
+    return dataclasses.replace(recipe, **given)  # type: ignore[arg-type]  # checked by the config itself
+
+
+def open_splits(data: str, leave_out: str | None) -> tuple["Dataset", "Dataset"]:
+    """Open what to train on and what to validate on.
+
+    Raises:
+        ConfigError, DataError: the data set cannot be opened, or `scenes:` is not followed by a count or comes with --leave-out.
+    """
+    from galago.data import open_dataset, select
+    from galago.data.scenes import Scenes
+    from galago.errors import ConfigError
+
+    if data.startswith(SCENES_PREFIX):
+        count = data.removeprefix(SCENES_PREFIX)
+        if not count.isdecimal() or int(count) == 0:
+            raise ConfigError(f"Expected a number of scenes, as scenes:2000, got {data!r}.")
+        if leave_out is not None:
+            raise ConfigError(f"Drawn scenes have no names to leave out, got --leave-out {leave_out}.")
+        return Scenes(int(count), first_seed=VALIDATION_SCENES), Scenes(VALIDATION_SCENES)
+    train_set = open_dataset(data, "train")
+    if leave_out is None:
+        return train_set, open_dataset(data, "val")
+    return (
+        select(train_set, lambda name: not name.split("/")[-1].startswith(leave_out)),
+        select(train_set, lambda name: name.split("/")[-1].startswith(leave_out)),
+    )
+
+
+def how_to_go_on(out: Path) -> str:
+    """Say what becomes of a run that was stopped by Ctrl-C."""
+    import shlex
+    import sys
+
+    from galago.errors import TrainingError
+    from galago.training.run import find_state
+
+    try:
+        find_state(out)
+    except TrainingError:
+        return "interrupted before the first epoch was complete, so there is nothing to resume"
+    flags = [flag for flag in sys.argv[1:] if flag != "--resume"]
+    return f"interrupted; go on from the last complete epoch with: {shlex.join(['galago', *flags, '--resume'])}"
+
+
+@contextmanager
+def progress_bar(config: "TrainConfig") -> Iterator[Callable[[dict[str, float]], None]]:
+    """Show epoch, loss, learning rate, photos per second and time left; one line per validation stays."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    text = "loss {task.fields[loss]:.3f}  rate {task.fields[rate]:.1e}  {task.fields[images_per_s]:.1f} photos/s"
+    epoch = TextColumn(f"epoch {{task.fields[epoch]:.0f}}/{config.epochs}")
+    columns = (epoch, BarColumn(), TextColumn(text), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("training", total=None, epoch=1.0, loss=0.0, rate=0.0, images_per_s=0.0)
+
+        def report(row: dict[str, float]) -> None:
+            if "mean_iou" in row:
+                line = f"epoch {row['epoch']:.0f}/{config.epochs}: loss {row['loss']:.3f}, mean IoU {row['mean_iou']:.4f}"
+                bar.console.print(line, highlight=False)
+                return
+            done = (row["epoch"] - 1) * row["steps"] + row["step"]
+            bar.update(task, total=config.epochs * row["steps"], completed=done)
+            bar.tasks[0].fields.update(row)
+
+        yield report

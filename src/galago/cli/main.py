@@ -1,0 +1,73 @@
+"""The `galago` command: its subcommands, and what becomes of their errors."""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from galago.cli.evaluate import val
+from galago.cli.export import export
+from galago.cli.predict import predict
+from galago.cli.train import train
+from galago.errors import GalagoError, InterruptError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+for command in (predict, val, train, export):
+    app.command()(command)
+
+
+def show_version(wanted: bool) -> None:
+    """Print the version and end, if `--version` was given."""
+    if wanted:
+        from importlib import metadata
+
+        typer.echo(f"galago {metadata.version('galago')}")
+        raise typer.Exit
+
+
+@app.callback()
+def galago(
+    version: Annotated[bool, typer.Option("--version", help="Show the version.", is_eager=True, callback=show_version)] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.", hidden=True)] = False,
+) -> None:
+    """High-resolution semantic segmentation on small devices, with EfficientViT."""
+
+
+def main() -> None:
+    """Run the command line; a mistake of the user ends in one red line and an exit code, not in a traceback.
+
+    Exit codes: 0 done, 1 failed, 2 misused, 130 interrupted.
+    """
+    try:
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # the reader, as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the last flush of the interpreter
+        sys.exit(1)
+    except (GalagoError, OSError) as error:
+        if "--debug" in sys.argv:
+            raise
+        complain(str(error) if isinstance(error, InterruptError) else f"error: {describe(error)}")
+        sys.exit(error.exit_code if isinstance(error, GalagoError) else 1)
+    except SystemExit as end:
+        if end.code == InterruptError.exit_code:  # typer turns Ctrl-C into this exit code
+            complain("interrupted")
+        raise
+
+
+def describe(error: Exception) -> str:
+    """Say in words what went wrong."""
+    if isinstance(error, OSError) and error.strerror:  # disk full, no permission ...
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error)
+
+
+def complain(message: str) -> None:
+    """Print to standard error, in red on a terminal."""
+    from rich.console import Console
+    from rich.text import Text
+
+    Console(stderr=True).print(Text(message, style="red"), soft_wrap=True)

@@ -1,0 +1,75 @@
+"""CARD.md: what a model is, what it was made from, and how good it is."""
+
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from galago.spec import ModelSpec
+
+CARD = """# {name}
+
+EfficientViT-{variant} for semantic segmentation with {num_classes} classes; {parameters:,} parameters, {precision}.
+
+- Input: (1, H, W, 3) uint8 RGB{size}; normalization is inside the file.
+- Output: {output} at 1/{stride} of the input size; `galago.load` brings them to the photo's own size ({upsampling}).
+
+## How good it is
+
+{scores}
+
+## How it was made
+
+{training}
+
+## Licenses
+
+{licenses}
+
+Network: Cai et al., "EfficientViT: Lightweight Multi-Scale Attention for High-Resolution Dense Prediction", ICCV 2023,
+arXiv:2205.14756.
+"""
+
+
+def write_card(path: Path, network: nn.Module, spec: ModelSpec, facts: dict[str, Any]) -> None:
+    """Write the card of a model.
+
+    Args:
+        path: file to write.
+        network: counted for its parameters.
+        spec: its description.
+        facts: `scores` (as evaluation.Scores.summary) and `run` (as run.json), both optional.
+    """
+    path.write_bytes(
+        CARD.format(
+            name=spec.name,
+            variant=spec.variant.upper(),
+            num_classes=spec.num_classes,
+            parameters=sum(parameter.numel() for parameter in network.parameters()),
+            precision=spec.precision,
+            size=", {} x {}".format(*spec.input_size) if spec.input_size else ", H and W any multiples of 32",
+            output=spec.output,
+            stride=spec.output_stride,
+            upsampling=spec.upsampling,
+            scores=_scores(facts.get("scores")),
+            training=_training(facts.get("run")),
+            licenses="\n".join(f"- {what}: {line}" for what, line in spec.licenses.items()) or "- not stated",
+        ).encode()
+    )
+
+
+def _scores(scores: dict[str, Any] | None) -> str:
+    if scores is None:
+        return "Not measured on labeled photos. `galago val --model FOLDER --data DATA` does that."
+    rows = [f"| {row['name']} | {'n/a' if row['iou'] is None else format(row['iou'], '.3f')} |" for row in scores["classes"]]
+    head = f"Mean IoU **{scores['mean_iou']:.4f}**, pixel accuracy {scores['pixel_accuracy']:.4f}"
+    return "\n".join([f"{head} on the validation split, one scale, no flip.", "", "| class | IoU |", "|---|---|", *rows])
+
+
+def _training(run: dict[str, Any] | None) -> str:
+    if run is None:
+        return "Not recorded."
+    settings = "\n".join(f"| {name} | {value} |" for name, value in run["config"].items())
+    counts = f" ({run['train_photos']} photos, {run['val_photos']} for validation)" if "train_photos" in run else ""
+    start = f"Started from: {run['weights'] or 'random weights'}. Commit {run['commit'] or 'unknown'}."
+    return f"Data: {run['data']}{counts}. {start}\n\n| setting | value |\n|---|---|\n{settings}"

@@ -1,0 +1,122 @@
+"""The model folder: everything that a device needs, written whole or not at all."""
+
+import dataclasses
+import hashlib
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from galago import image as images
+from galago.data.scenes import draw_scene
+from galago.errors import ModelError
+from galago.export.card import write_card
+from galago.export.reference import TorchEngine, checkpoint_spec
+from galago.export.to_onnx import to_onnx
+from galago.models.checkpoint import load_checkpoint
+from galago.runtime import load
+from galago.runtime.segmenter import Segmenter
+from galago.spec import ModelSpec
+
+GOLDEN_SIZE = (192, 256)  # of the drawn photo that lets any host test itself
+GOLDEN_SEED = 1
+FILES = ("model.json", "model.onnx", "CARD.md", "golden/photo.png", "golden/logits.npy", "golden/labels.png")
+TOLERANCE = 1e-4  # relative L2 error of float32 logits: the same sums in another order
+
+
+def export_checkpoint(
+    checkpoint: Path, out: Path, *, name: str, input_size: tuple[int, int] | None, licenses: dict[str, str]
+) -> float:
+    """Write the model folder of a checkpoint; see `write_model_folder`.
+
+    Args:
+        checkpoint: as training writes it.
+        out: the folder.
+        name: of the model.
+        input_size: the one (height, width) the file shall take, to which photos are then stretched, or None for any.
+        licenses: one line each for code, weights and data.
+    Raises:
+        CheckpointError: the checkpoint is missing or damaged.
+        ConfigError: the size is no multiple of 32.
+        ModelError: as `write_model_folder`.
+    """
+    network, metadata = load_checkpoint(checkpoint)
+    spec = dataclasses.replace(checkpoint_spec(checkpoint, metadata), name=name, licenses=licenses)
+    if input_size:
+        spec = dataclasses.replace(spec, input_size=input_size, resize="stretch")
+    facts: dict[str, Any] = {key: json.loads(metadata[key]) for key in ("scores", "run") if key in metadata}
+    return write_model_folder(network, spec, out, facts=facts)
+
+
+def write_model_folder(network: nn.Module, spec: ModelSpec, out: Path, *, facts: dict[str, Any]) -> float:
+    """Write model.onnx, golden/, CARD.md and model.json, and prove that the file gives the network's logits.
+
+    Args:
+        network: a trained segmentation network.
+        spec: its description, without checksums.
+        out: the folder; an older model folder there is replaced once the new one is whole.
+        facts: about the training, for the card: as kept in the checkpoint.
+    Returns:
+        relative L2 error between the file's logits and torch's on the golden photo.
+    Raises:
+        ModelError: the folder cannot be written, holds something else, or the file does not give the network's logits.
+    """
+    check_replaceable(out)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as temporary:
+            new = Path(temporary) / out.name
+            new.mkdir()
+            to_onnx(network, spec, new / "model.onnx")
+            write_golden(Segmenter(TorchEngine(network, spec), spec), new / "golden")
+            write_card(new / "CARD.md", network, spec, facts)
+            sums = {path.relative_to(new).as_posix(): sha256(path) for path in sorted(new.rglob("*")) if path.is_file()}
+            (new / "model.json").write_text(dataclasses.replace(spec, files=sums).to_json())
+            error = golden_error(new)
+            if not error <= TOLERANCE:  # so that nan fails, too
+                raise ModelError(f"The file's logits differ from torch's by {error:.1e} (relative), more than {TOLERANCE:.0e}.")
+            if out.exists():
+                out.rename(Path(temporary) / "replaced")
+            new.rename(out)
+    except OSError as failure:
+        reason = failure.strerror or failure
+        raise ModelError(f"Cannot write the model folder {out}: {reason}. Choose another --out.") from failure
+    return error
+
+
+def check_replaceable(out: Path) -> None:
+    """Refuse to write a model folder over anything but an older model folder or an empty one.
+
+    Raises:
+        ModelError: a file is there, or a folder with files that no model folder has.
+    """
+    if out.exists() and not out.is_dir():
+        raise ModelError(f"{out} is a file. Choose a folder with --out.")
+    there = {path.relative_to(out).as_posix() for path in out.rglob("*") if not path.is_dir()}
+    if strangers := sorted(there if "model.json" not in there else there - {*FILES}):
+        shown = ", ".join(strangers[:5])
+        raise ModelError(f"{out} holds files that are no part of a model folder: {shown}. Choose another --out.")
+
+
+def write_golden(reference: Segmenter, folder: Path) -> None:
+    """Write a drawn photo with the reference's logits (float32, as .npy) and label map, so that any host can test itself."""
+    folder.mkdir()
+    photo = draw_scene(GOLDEN_SEED, GOLDEN_SIZE).image
+    images.save(folder / "photo.png", photo)
+    np.save(folder / "logits.npy", reference.logits(photo))
+    images.save_labels(folder / "labels.png", reference(photo).labels, reference.spec.palette)
+
+
+def golden_error(folder: Path) -> float:
+    """Return the relative L2 error of a model folder's logits on its own golden photo."""
+    expected = np.load(folder / "golden" / "logits.npy")
+    given = load(str(folder)).logits(images.load(folder / "golden" / "photo.png"))
+    return float(np.linalg.norm(given - expected) / np.linalg.norm(expected))
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,99 @@
+"""Find a model, read its description, and check that its files are those that were exported."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from galago.errors import ConfigError, ModelError
+from galago.spec import ModelSpec
+
+ASSETS = Path(__file__).parent.parent / "assets"  # the bundled models
+METADATA_KEY = "galago"  # of a single .onnx file
+
+
+@dataclass(frozen=True)
+class OpenedModel:
+    """A model whose files are all there and unchanged."""
+
+    file: Path
+    spec: ModelSpec
+
+
+def bundled_models() -> list[str]:
+    """Return the names of the models that come with the package."""
+    return sorted(path.parent.name for path in ASSETS.glob("*/model.json"))
+
+
+def open_model(model: str) -> OpenedModel:
+    """Find a model by the name of a bundled one, as a model folder, or as a single .onnx file.
+
+    Raises:
+        ConfigError: there is no such name or path.
+        ModelError: the model is incomplete or damaged.
+    """
+    if "/" not in model and (ASSETS / model / "model.json").is_file():
+        return open_folder(ASSETS / model)
+    path = Path(model)
+    if path.is_dir():
+        return open_folder(path)
+    if path.is_file():
+        return open_file(path)
+    names = ", ".join(bundled_models()) or "none is bundled"
+    raise ConfigError(f"There is no model {model!r}. Give a model folder, an .onnx file, or a bundled model's name: {names}.")
+
+
+def open_folder(folder: Path) -> OpenedModel:
+    """Open a model folder after checking every file that its description lists.
+
+    Raises:
+        ModelError: a file is missing or not the one that was exported.
+    """
+    if not (folder / "model.json").is_file():
+        raise ModelError(f"{folder} is no model folder: it has no model.json. `galago export` writes model folders.")
+    spec = _describe(folder / "model.json", _read(folder / "model.json").decode(errors="replace"))
+    for name, expected in spec.files.items():
+        if not (folder / name).is_file():
+            raise ModelError(f"{folder / name} is missing. Copy the whole model folder again, or export it again.")
+        given = hashlib.sha256(_read(folder / name)).hexdigest()
+        if given != expected:
+            raise ModelError(
+                f"{folder / name} is not the file that was exported: its SHA-256 is {given[:12]}..., expected {expected[:12]}... "
+                "Copy the model folder again, or export it again."
+            )
+    if "model.onnx" not in spec.files:
+        raise ModelError(f"{folder / 'model.json'} lists no model.onnx. Export the model again.")
+    return OpenedModel(folder / "model.onnx", spec)
+
+
+def open_file(file: Path) -> OpenedModel:
+    """Open a single .onnx file that carries its description.
+
+    Raises:
+        ModelError: the file is damaged or was not written by galago.
+    """
+    from galago.runtime.openvino_engine import read_metadata
+
+    if file.suffix == ".safetensors":
+        raise ModelError(f"{file} is a checkpoint. Turn it into a model folder first: galago export --model {file}")
+    if file.name == "model.json":
+        raise ModelError(f"{file} describes a model. Give the folder that it lies in.")
+    if file.stat().st_size == 0:
+        raise ModelError(f"{file} is empty (0 bytes). Copy it again, or export it again.")
+    description = read_metadata(file, METADATA_KEY)
+    if description is None:
+        raise ModelError(f"{file} carries no description of its classes and input. Export it with `galago export`.")
+    return OpenedModel(file, _describe(file, description))
+
+
+def _describe(file: Path, text: str) -> ModelSpec:
+    try:
+        return ModelSpec.from_json(text)
+    except ModelError as error:
+        raise ModelError(f"{file}: {error}") from error
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"Cannot read {path}: {error.strerror or error}.") from error

@@ -1,0 +1,95 @@
+"""OpenVINO, the default engine: the fastest on x86, and there are wheels for ARM."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino
+from openvino import frontend
+
+from galago.errors import ConfigError, ModelError, choose
+
+PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
+FAILURES = (
+    RuntimeError,
+    frontend.GeneralFailure,
+    frontend.InitializationFailure,
+    frontend.NotImplementedFailure,
+    frontend.OpConversionFailure,
+    frontend.OpValidationFailure,
+)
+
+
+class OpenVINOEngine:
+    """Runs an ONNX file with OpenVINO on the CPU, in the precision asked for and no other."""
+
+    name = "openvino"
+
+    def __init__(self, file: Path, *, threads: int | None = None, precision: str = "float32") -> None:
+        """Read and compile the file.
+
+        Args:
+            file: the .onnx file.
+            threads: CPU threads; OpenVINO decides without it.
+            precision: float32 or bfloat16. OpenVINO would take bfloat16 by itself on CPUs that have it.
+        Raises:
+            ConfigError: the precision is unknown, or threads is less than 1.
+            ModelError: OpenVINO cannot read the file.
+        """
+        if threads is not None and threads < 1:
+            raise ConfigError(f"Expected 1 or more threads, got {threads}. Leave it out to let OpenVINO decide.")
+        settings: dict[str, Any] = {
+            "INFERENCE_PRECISION_HINT": choose(PRECISIONS, precision, "precision"),
+            "PERFORMANCE_HINT": "LATENCY",
+        }
+        if threads:
+            settings["INFERENCE_NUM_THREADS"] = threads
+        try:
+            compiled = openvino.Core().compile_model(read_onnx(file), "CPU", settings)
+        except RuntimeError as error:
+            raise ModelError(f"OpenVINO cannot compile {file}: {_reason(error)}. Export it again.") from error
+        self._file, self._request = file, compiled.create_infer_request()
+
+    def run(self, image: np.ndarray) -> np.ndarray:
+        """Run the network on one photo: (1, H, W, 3) uint8 RGB in, (1, K, H / 8, W / 8) float32 logits out.
+
+        Raises:
+            ModelError: the file takes other input, or there is too little memory.
+        """
+        try:
+            self._request.infer([image], share_inputs=True)
+        except RuntimeError as error:
+            given = f"input of shape {image.shape}, dtype {image.dtype}"
+            raise ModelError(f"OpenVINO cannot run {self._file} on {given}: {_reason(error)}.") from error
+        logits: np.ndarray = self._request.get_output_tensor(0).data
+        return logits
+
+
+def read_onnx(file: Path) -> openvino.Model:
+    """Read an ONNX file, and only as one: left to guess, OpenVINO tries every format, each of which complains on the terminal.
+
+    Raises:
+        ModelError: the file is missing, damaged or no ONNX.
+    """
+    try:
+        reader = frontend.FrontEndManager().load_by_framework("onnx")
+        return reader.convert(reader.load(str(file)))
+    except FAILURES as error:
+        raise ModelError(f"{file} is no whole ONNX file. Copy it again, or export it again with `galago export`.") from error
+
+
+def read_metadata(file: Path, key: str) -> str | None:
+    """Return an entry of an ONNX file's metadata, None where it has no such entry.
+
+    Raises:
+        ModelError: the file is missing, damaged or no ONNX.
+    """
+    model = read_onnx(file)
+    path = ["framework", key]
+    return str(model.get_rt_info(path).astype(str)) if model.has_rt_info(path) else None
+
+
+def _reason(error: Exception) -> str:
+    """Return what OpenVINO says at the end of its account."""
+    lines = str(error).strip().splitlines()
+    return lines[-1].rstrip(".") if lines else type(error).__name__

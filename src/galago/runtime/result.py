@@ -1,0 +1,128 @@
+"""Segmentation: the labels of one photo, and what people do with them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from galago import image as images
+from galago.errors import ImageError
+from galago.labels import Color
+
+
+def written_files(folder: Path, name: str) -> tuple[Path, Path]:
+    """Return where `Segmentation.save` puts the labels and the overlay."""
+    return folder / f"{name}.png", folder / f"{name}_overlay.jpg"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Segmentation:
+    """The labels of one photo.
+
+    Attributes:
+        labels: (H, W) uint8 class ids at the photo's own size.
+        names: one per class.
+        palette: one RGB color per class.
+        image: (H, W, 3) uint8 RGB, the photo.
+        path: where the photo lies, if it came from a file.
+        speed: milliseconds spent on `read`, `pre`, `infer` and `post`.
+    """
+
+    labels: np.ndarray
+    names: tuple[str, ...]
+    palette: tuple[Color, ...]
+    image: np.ndarray
+    path: Path | None
+    speed: Mapping[str, float]
+
+    @property
+    def mask(self) -> np.ndarray:
+        """The labels under the name that other toolkits use."""
+        return self.labels
+
+    @property
+    def orig_shape(self) -> tuple[int, int]:
+        """(height, width) of the photo."""
+        height, width = self.labels.shape
+        return height, width
+
+    def areas(self) -> dict[str, float]:
+        """Return the share of each class that occurs, 0 to 1, the largest first."""
+        shares = np.bincount(self.labels.ravel(), minlength=len(self.names)) / self.labels.size
+        order = np.argsort(-shares, kind="stable")
+        return {self.names[index]: float(shares[index]) for index in order if shares[index] > 0}
+
+    def overlay(self, alpha: float = 0.5, *, legend: bool = True) -> np.ndarray:
+        """Return the photo under the colors of its classes, (H, W, 3) uint8 RGB, with a strip of names under it.
+
+        Args:
+            alpha: 0 shows the photo, 1 the colors.
+            legend: whether to add the strip.
+        """
+        picture = images.overlay(self.image, self.labels, self.palette, alpha)
+        colors = dict(zip(self.names, self.palette, strict=True))
+        return images.draw_legend(picture, self.areas(), colors) if legend else picture
+
+    def save(self, folder: str | Path, name: str | None = None, *, alpha: float = 0.5) -> tuple[Path, Path]:
+        """Write NAME.png, an indexed PNG of class ids, and NAME_overlay.jpg.
+
+        Args:
+            folder: made where it is missing.
+            name: of the files; that of the photo's file without it, or `photo`.
+            alpha: of the overlay.
+        Raises:
+            ImageError: a file cannot be written, or would replace the photo.
+        """
+        name = name or (self.path.stem if self.path else "photo")
+        labels, overlay = written_files(Path(folder), name)
+        if self.path and self.path.resolve() in (labels.resolve(), overlay.resolve()):
+            raise ImageError(f"The labels would replace the photo {self.path}. Choose another folder.")
+        images.save_labels(labels, self.labels, self.palette)
+        images.save(overlay, self.overlay(alpha))
+        return labels, overlay
+
+    def to_geojson(self) -> dict[str, Any]:
+        """Return the regions as polygons with holes, in pixels of the photo: x to the right, y down, as GeoJSON's features.
+
+        A polygon runs along the edges of its pixels, so that its area is their number; pixels that touch at a corner belong together.
+        """
+        features = []
+        for class_id in np.unique(self.labels):
+            region = (self.labels == class_id).astype(np.uint8).repeat(2, axis=0).repeat(2, axis=1)
+            contours, tree = cv2.findContours(region, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+            rings: dict[int, list[list[list[int]]]] = {}
+            for index, contour in enumerate(contours):
+                parent = int(tree[0, index, 3])  # -1 for an outline, its outline's index for a hole
+                rings.setdefault(index if parent < 0 else parent, []).append(_edges(contour[:, 0]))
+            properties = {"class": self.names[class_id], "id": int(class_id)}
+            for polygon in rings.values():
+                geometry = {"type": "Polygon", "coordinates": polygon}
+                features.append({"type": "Feature", "properties": properties, "geometry": geometry})
+        return {"type": "FeatureCollection", "features": features}
+
+    def to_rle(self) -> dict[str, dict[str, Any]]:
+        """Return each class's pixels as COCO's uncompressed run lengths: down the columns, zeros first."""
+        flat = self.labels.ravel(order="F")
+        runs = {}
+        for class_id in np.unique(flat):
+            inside = np.concatenate([[False], flat == class_id, [False]])
+            changes = np.flatnonzero(inside[1:] != inside[:-1])
+            edges = np.concatenate([[0], changes, [] if changes[-1] == flat.size else [flat.size]]).astype(int)
+            runs[self.names[class_id]] = {"size": list(self.orig_shape), "counts": np.diff(edges).tolist()}
+        return runs
+
+
+def _edges(halves: np.ndarray) -> list[list[int]]:
+    """Turn (L, 2) half pixels along a border into the pixels' corners there, the first one again at the end.
+
+    Half pixels 2x and 2x + 1 are the left and the right one of pixel x; its edges are x and x + 1.
+    """
+    corners = (halves + 1) // 2
+    corners = corners[(corners != np.roll(corners, 1, axis=0)).any(axis=1)]
+    before, after = corners - np.roll(corners, 1, axis=0), np.roll(corners, -1, axis=0) - corners
+    turns = corners[before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]]
+    points: list[list[int]] = turns.tolist()
+    return [*points, points[0]]

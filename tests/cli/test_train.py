@@ -1,0 +1,203 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+pytest.importorskip("torch")
+
+from galago.cli.main import app
+from galago.errors import CheckpointError, ConfigError, DataError, TrainingError
+
+pytestmark = pytest.mark.torch
+
+TINY = ("--batch", "2", "--imgsz", "64", "64", "--workers", "0", "--threads", "1")
+
+
+def write(root: Path, name: str, photo: np.ndarray, mask: np.ndarray) -> None:
+    for kind, pixels in (("images", photo), ("masks", mask)):
+        path = root / kind / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), pixels)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Doors in walls: 4 photos for training, 2 for validation, of two drives."""
+    for index in range(6):
+        mask = np.zeros((64, 96), np.uint8)
+        mask[:, 20 + 10 * index :] = 1
+        photo = np.array([(160, 90, 40), (60, 60, 200)], np.uint8)[mask]
+        write(tmp_path / "data", f"{'train' if index < 4 else 'val'}/drive{index % 2}_{index}", photo, mask)
+    (tmp_path / "data/data.yaml").write_text("names: [wall, door]")
+    return tmp_path / "data"
+
+
+def train(data: Path | str, *flags: str) -> Result:
+    return CliRunner().invoke(app, ["train", "--data", str(data), *TINY, *flags])
+
+
+def galago(*arguments: str) -> subprocess.CompletedProcess[str]:
+    code = "from galago.cli.main import main; main()"
+    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+
+
+def mean_iou(data: Path, model: Path) -> float:
+    done = galago("val", "--data", str(data), "--model", str(model), "--out", str(data / "val"), "--json")
+    assert done.returncode == 0, done.stderr
+    return float(json.loads(done.stdout.splitlines()[-1])["mean_iou"])
+
+
+@pytest.mark.slow
+@pytest.mark.openvino
+def test_training_leads_to_a_checkpoint_a_model_folder_and_labels(data: Path, tmp_path: Path):
+    pytest.importorskip("onnx")
+    run = tmp_path / "run"
+    done = galago("train", "--data", str(data), *TINY, "--epochs", "2", "--out", str(run))
+    assert done.returncode == 0, done.stderr
+    assert f"Next: galago export --model {run}/best.safetensors --out {run}/model" in done.stdout
+    done = galago("export", "--model", f"{run}/best.safetensors", "--out", f"{run}/model")
+    assert done.returncode == 0, done.stderr
+    assert mean_iou(data, run / "best.safetensors") == pytest.approx(mean_iou(data, run / "model"), abs=1e-3)
+    done = galago("predict", "--model", f"{run}/model", "--source", str(data / "images/val"), "--out", str(tmp_path / "labels"))
+    assert done.returncode == 0, done.stderr
+    assert cv2.imread(str(tmp_path / "labels/drive0_4.png")).shape == (64, 96, 3)
+
+
+def test_a_run_says_what_it_learned_from_and_where_its_files_are(data: Path, tmp_path: Path):
+    done = train(data, "--epochs", "1", "--out", str(tmp_path / "run"))
+    assert done.exit_code == 0, done.output
+    assert f"Training b0 for 1 epoch on {data}: 4 photos, 2 for validation, 2 classes" in done.stderr
+    assert f"Saved: {tmp_path}/run/best.safetensors, {tmp_path}/run/metrics.csv, {tmp_path}/run/panel.jpg" in done.stdout
+    run = json.loads((tmp_path / "run/run.json").read_text())
+    assert (run["data"], run["train_photos"], run["val_photos"]) == (str(data), 4, 2)
+    assert run["config"]["crop_size"] == [64, 64]
+
+
+def test_standard_output_is_one_json_object_when_asked_for(data: Path, tmp_path: Path):
+    done = train(data, "--epochs", "1", "--out", str(tmp_path / "run"), "--json")
+    last = json.loads(done.stdout)
+    assert last.keys() == {"out", "epochs", "best_mean_iou"}
+    assert last["epochs"] == 1
+
+
+def test_a_drive_that_is_left_out_is_validated_on(data: Path, tmp_path: Path):
+    done = train(data, "--epochs", "1", "--out", str(tmp_path / "run"), "--leave-out", "drive1")
+    assert done.exit_code == 0, done.output
+    run = json.loads((tmp_path / "run/run.json").read_text())
+    assert (run["train_photos"], run["val_photos"]) == (2, 2)
+    assert run["data"] == f"{data}, names that start with drive1 left out for validation"
+
+
+def test_a_second_run_does_not_overwrite_the_first(data: Path, tmp_path: Path):
+    assert train(data, "--epochs", "1", "--out", str(tmp_path / "run")).exit_code == 0
+    done = train(data, "--epochs", "1", "--out", str(tmp_path / "run"))
+    assert isinstance(done.exception, TrainingError)
+    assert "holds a run already" in str(done.exception)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--recipe", "secret"), "Unknown recipe 'secret'. Choose one of: camvid, plain, scenes."),
+        (("--model", "b9"), "Unknown network 'b9'. Choose one of: b0, b1, b2, b3, l0, l1, l2, l3."),
+        (("--imgsz", "100", "100"), "crop_size needs multiples of 32 as (height, width), got (100, 100)."),
+        (("--batch", "0"), "batch_size needs to be positive, got 0."),
+        (("--epochs", "0"), "epochs needs to be positive, got 0."),
+        (("--workers", "-1"), "workers cannot be negative, got -1."),
+        (
+            ("--leave-out", "drive9"),
+            "None of the 4 samples was selected. Their names look like this: drive0_0, drive0_2, drive1_1.",
+        ),
+    ],
+)
+def test_a_wrong_flag_is_misuse(data: Path, tmp_path: Path, flags: tuple[str, ...], message: str):
+    done = train(data, "--out", str(tmp_path / "run"), *flags)
+    assert isinstance(done.exception, ConfigError)
+    assert str(done.exception) == message
+
+
+@pytest.mark.parametrize("flags", [("--threads", "0"), ("--seed", "-1"), ("--epochs", "many"), ("--imgsz", "64")])
+def test_a_flag_that_is_no_number_of_its_kind_is_misuse(data: Path, flags: tuple[str, ...]):
+    assert train(data, *flags).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "flags", "message"),
+    [
+        ("scenes:", (), "Expected a number of scenes, as scenes:2000, got 'scenes:'."),
+        ("scenes:0", (), "Expected a number of scenes, as scenes:2000, got 'scenes:0'."),
+        ("scenes:9", ("--leave-out", "a"), "Drawn scenes have no names to leave out, got --leave-out a."),
+    ],
+)
+def test_scenes_need_a_count_and_nothing_left_out(name: str, flags: tuple[str, ...], message: str):
+    done = train(name, *flags)
+    assert isinstance(done.exception, ConfigError)
+    assert str(done.exception) == message
+
+
+def test_missing_data_is_a_clear_error(tmp_path: Path):
+    done = train(tmp_path / "nowhere", "--out", str(tmp_path / "run"))
+    assert isinstance(done.exception, DataError)
+    assert "There is no data set at" in str(done.exception)
+
+
+def test_ids_without_a_class_are_a_clear_error(data: Path, tmp_path: Path):
+    for name in ("drive0_0", "drive1_1", "drive0_2", "drive1_3"):
+        write(data, f"train/{name}", np.zeros((64, 96, 3), np.uint8), np.full((64, 96), 9, np.uint8))
+    done = train(data, "--epochs", "1", "--out", str(tmp_path / "run"))
+    assert isinstance(done.exception, DataError)
+    assert "holds ids that mean nothing here: 9 (6144 pixels). Known ids: 0-1, 255." in str(done.exception)
+
+
+def test_a_mask_of_another_size_is_a_clear_error(data: Path, tmp_path: Path):
+    cv2.imwrite(str(data / "masks/train/drive0_0.png"), np.zeros((32, 96), np.uint8))
+    done = train(data, "--epochs", "1", "--out", str(tmp_path / "run"))
+    assert isinstance(done.exception, DataError)
+    assert "drive0_0.png is 96 x 32, but its photo" in str(done.exception)
+
+
+def test_too_few_photos_are_a_clear_error(data: Path, tmp_path: Path):
+    done = train(data, "--epochs", "1", "--out", str(tmp_path / "run"), "--batch", "5")
+    assert isinstance(done.exception, TrainingError)
+    assert "has 4 photos, fewer than one batch of 5. Use --batch 4 or less" in str(done.exception)
+
+
+def test_nothing_to_resume_is_a_clear_error(data: Path, tmp_path: Path):
+    done = train(data, "--out", str(tmp_path / "run"), "--resume")
+    assert isinstance(done.exception, TrainingError)
+    assert "There is nothing to resume" in str(done.exception)
+
+
+@pytest.mark.parametrize("content", [b"", b"a letter to a friend"])
+def test_weights_that_are_no_checkpoint_are_a_clear_error(data: Path, tmp_path: Path, content: bytes):
+    (tmp_path / "w.safetensors").write_bytes(content)
+    done = train(data, "--out", str(tmp_path / "run"), "--weights", str(tmp_path / "w.safetensors"))
+    assert isinstance(done.exception, CheckpointError)
+    assert "is not a whole safetensors file" in str(done.exception)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_an_interrupt_is_one_line_that_says_how_to_go_on(data: Path, tmp_path: Path, workers: str):
+    flags = ["train", "--data", str(data), *TINY, "--workers", workers, "--epochs", "9999", "--out", str(tmp_path / "run")]
+    script = tmp_path / "run_galago.py"  # a file: workers import it again
+    script.write_text("from galago.cli.main import main\nif __name__ == '__main__': main()")
+    process = subprocess.Popen([sys.executable, str(script), *flags], stderr=subprocess.PIPE, text=True, start_new_session=True)
+    while not (tmp_path / "run/state").exists() and process.poll() is None:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers, too
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130, error
+    assert "Traceback" not in error
+    (line,) = (line for line in error.splitlines() if line.startswith("interrupted"))
+    assert line.startswith(f"interrupted; go on from the last complete epoch with: galago train --data {data} ")
+    assert line.endswith(f"--out {tmp_path}/run --resume")

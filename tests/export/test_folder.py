@@ -1,0 +1,153 @@
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("onnx")
+
+import galago  # noqa: E402
+from galago.errors import ConfigError, ModelError  # noqa: E402
+from galago.export import folder as folders  # noqa: E402
+from galago.export.folder import FILES, export_checkpoint, golden_error, write_model_folder  # noqa: E402
+from galago.export.to_onnx import to_onnx  # noqa: E402
+from galago.spec import ModelSpec  # noqa: E402
+from galago.training.validate import make_predict  # noqa: E402
+
+pytestmark = [pytest.mark.torch, pytest.mark.openvino]
+
+
+@pytest.fixture(scope="module")
+def template(random_network: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An ONNX file, so that not every test converts one."""
+    file = tmp_path_factory.mktemp("template") / "model.onnx"
+    palette = ((0, 0, 0), (255, 0, 0), (0, 0, 255))
+    to_onnx(random_network(), ModelSpec(name="x", variant="b0", classes=("wall", "door", "floor"), palette=palette), file)
+    return file
+
+
+@pytest.fixture
+def quick(template: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Copy the template instead of converting."""
+    monkeypatch.setattr(folders, "to_onnx", lambda network, spec, path: path.write_bytes(template.read_bytes()))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def write(network: Any, spec: ModelSpec, out: Path) -> float:
+    return write_model_folder(network, spec, out, facts={})
+
+
+def test_an_exported_checkpoint_gives_the_labels_that_validation_saw(
+    checkpoint: Path, random_network: Callable[..., Any], photo: Callable[[int, int], np.ndarray], tmp_path: Path
+):
+    error = export_checkpoint(checkpoint, tmp_path / "model", name="my-doors", input_size=None, licenses={"code": "Apache-2.0"})
+    assert error < 1e-4
+    segmenter = galago.load(str(tmp_path / "model"))
+    predict = make_predict(random_network(), segmenter.spec.mean, segmenter.spec.std, torch.device("cpu"))
+    image = photo(70, 101)
+    # float32 sums in another order: a pixel on a border may fall to either side
+    assert (segmenter(image).labels == predict(image)).mean() > 0.999
+    assert segmenter.spec.name == "my-doors"
+    assert segmenter.spec.licenses == {"code": "Apache-2.0"}
+    card = (tmp_path / "model/CARD.md").read_text(encoding="utf-8")
+    assert "Mean IoU **0.5000**" in card
+    assert "Data: drawn doors (4 photos" in card
+
+
+def test_a_fixed_size_reaches_the_description(checkpoint: Path, tmp_path: Path):
+    export_checkpoint(checkpoint, tmp_path / "model", name="doors", input_size=(64, 96), licenses={})
+    spec = galago.load(str(tmp_path / "model")).spec
+    assert (spec.input_size, spec.resize) == ((64, 96), "stretch")
+
+
+def test_a_size_that_is_no_multiple_of_32_is_refused(checkpoint: Path, tmp_path: Path):
+    with pytest.raises(ConfigError, match=r"input_size needs multiples of 32"):
+        export_checkpoint(checkpoint, tmp_path / "model", name="doors", input_size=(100, 96), licenses={})
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_model_folder_lists_the_checksum_of_every_other_file(
+    random_network: Callable[..., Any], spec: ModelSpec, tmp_path: Path
+):
+    write(random_network(), spec, tmp_path / "new/model")
+    files = contents(tmp_path / "new/model")
+    assert files.keys() == {*FILES}
+    sums = json.loads(files.pop("model.json"))["files"]
+    assert sums == {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["model"]
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_golden_photo_checks_the_file(random_network: Callable[..., Any], spec: ModelSpec, tmp_path: Path):
+    given = write(random_network(), spec, tmp_path / "model")
+    assert given == golden_error(tmp_path / "model") < 1e-4
+    labels = galago.load(str(tmp_path / "model"))(tmp_path / "model/golden/photo.png").labels
+    expected = galago.image.load_labels(tmp_path / "model/golden/labels.png")
+    assert (labels == expected).mean() > 0.999
+
+
+@pytest.mark.usefixtures("quick")
+def test_an_older_model_folder_is_replaced_whole(random_network: Callable[..., Any], spec: ModelSpec, tmp_path: Path):
+    write(random_network(), spec, tmp_path / "model")
+    (tmp_path / "model/golden/labels.png").unlink()
+    (tmp_path / "model/CARD.md").write_text("old")
+    write(random_network(), spec, tmp_path / "model")
+    assert contents(tmp_path / "model").keys() == {*FILES}
+    assert (tmp_path / "model/CARD.md").read_text() != "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_failure_in_the_middle_leaves_the_old_folder(
+    random_network: Callable[..., Any], spec: ModelSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    write(random_network(), spec, tmp_path / "model")
+    before = contents(tmp_path / "model")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(folders, "write_card", full)
+    with pytest.raises(ModelError, match=r"Cannot write the model folder .*: No space left on device. Choose another --out"):
+        write(random_network(), spec, tmp_path / "model")
+    assert contents(tmp_path / "model") == before
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_file_that_gives_other_logits_is_not_written(random_network: Callable[..., Any], spec: ModelSpec, tmp_path: Path):
+    network = random_network()
+    with torch.no_grad():
+        network.head.classify.bias += 1  # the template has not
+    with pytest.raises(ModelError, match=r"The file's logits differ from torch's by .*, more than 1e-04"):
+        write(network, spec, tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize("names", [["photo.jpg"], ["model.onnx"], ["model.json", "notes.txt"]])
+def test_a_folder_with_other_files_is_refused(spec: ModelSpec, tmp_path: Path, names: list[str]):
+    for name in names:
+        (tmp_path / name).write_text("precious")
+    with pytest.raises(ModelError, match=rf"no part of a model folder: {names[-1]}. Choose another --out"):
+        write(None, spec, tmp_path)
+    assert (tmp_path / names[-1]).read_text() == "precious"
+
+
+def test_a_file_in_place_of_the_folder_is_refused(spec: ModelSpec, tmp_path: Path):
+    (tmp_path / "model").write_text("precious")
+    with pytest.raises(ModelError, match=r"model is a file. Choose a folder with --out"):
+        write(None, spec, tmp_path / "model")
+
+
+@pytest.mark.usefixtures("quick")
+def test_an_empty_folder_is_filled(random_network: Callable[..., Any], spec: ModelSpec, tmp_path: Path):
+    write(random_network(), spec, tmp_path)
+    assert contents(tmp_path).keys() == {*FILES}
