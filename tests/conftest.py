@@ -1,11 +1,20 @@
 """Fixtures that several test files share."""
 
+import dataclasses
+import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from galago.spec import ModelSpec
+
 REPOSITORY = Path(__file__).parent.parent
+TINY_SPEC = ModelSpec(
+    name="tiny", variant="tiny", classes=("red", "green", "blue"), palette=((255, 0, 0), (0, 255, 0), (0, 0, 255))
+)
 
 
 @pytest.fixture(scope="session")
@@ -15,3 +24,53 @@ def camvid() -> Path:
     if not (root / "val.txt").is_file():
         pytest.skip(f"CamVid is not at {root}; set GALAGO_CAMVID to its folder")
     return root
+
+
+@pytest.fixture
+def tiny_spec() -> ModelSpec:
+    """Describe the network of `write_onnx`."""
+    return TINY_SPEC
+
+
+@pytest.fixture
+def write_onnx() -> Callable[..., Path]:
+    """Write a network whose class is the brightest color channel: its logits are the means of 8 x 8 pixels."""
+    onnx = pytest.importorskip("onnx")
+    from onnx import TensorProto, helper, numpy_helper
+
+    def write(path: Path, spec: ModelSpec | None = TINY_SPEC) -> Path:
+        nodes = [
+            helper.make_node("Cast", ["image"], ["floats"], to=TensorProto.FLOAT),
+            helper.make_node("Transpose", ["floats"], ["planes"], perm=[0, 3, 1, 2]),
+            helper.make_node("AveragePool", ["planes"], ["means"], kernel_shape=[8, 8], strides=[8, 8]),
+            helper.make_node("Conv", ["means", "weight"], ["logits"]),
+        ]
+        image = helper.make_tensor_value_info("image", TensorProto.UINT8, [1, "height", "width", 3])
+        logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, [1, 3, "rows", "columns"])
+        weight = numpy_helper.from_array(np.eye(3, dtype=np.float32).reshape(3, 3, 1, 1), "weight")
+        graph = helper.make_graph(nodes, "tiny", [image], [logits], [weight])
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+        if spec:
+            entry = model.metadata_props.add()
+            entry.key, entry.value = "galago", spec.to_json()
+        onnx.checker.check_model(model)
+        path.write_bytes(model.SerializeToString())
+        return path
+
+    return write
+
+
+@pytest.fixture
+def tiny_onnx(tmp_path: Path, write_onnx: Callable[..., Path]) -> Path:
+    """Return the .onnx file of `write_onnx`, with its description inside."""
+    return write_onnx(tmp_path / "tiny.onnx")
+
+
+@pytest.fixture
+def tiny_folder(tmp_path: Path, write_onnx: Callable[..., Path]) -> Path:
+    """Return a model folder around the network of `write_onnx`."""
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    sum256 = hashlib.sha256(write_onnx(folder / "model.onnx").read_bytes()).hexdigest()
+    (folder / "model.json").write_text(dataclasses.replace(TINY_SPEC, files={"model.onnx": sum256}).to_json())
+    return folder

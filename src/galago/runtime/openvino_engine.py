@@ -1,13 +1,19 @@
 """OpenVINO, the default engine: the fastest on x86, and there are wheels for ARM."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino
-from openvino import frontend
 
 from galago.errors import ConfigError, ModelError, choose
+
+# On import, OpenVINO writes an id into the home folder and starts a thread that reports to its maker. A module that cannot be
+# imported makes it take the silent stand-in of its own (openvino/tools/ovc/utils.py, 2026.4).
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+
+import openvino  # noqa: E402
+from openvino import frontend  # noqa: E402
 
 PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 FAILURES = (
@@ -78,15 +84,10 @@ def read_onnx(file: Path) -> openvino.Model:
         raise ModelError(f"{file} is no whole ONNX file. Copy it again, or export it again with `galago export`.") from error
 
 
-def read_metadata(file: Path, key: str) -> str | None:
-    """Return an entry of an ONNX file's metadata, None where it has no such entry.
-
-    Raises:
-        ModelError: the file is missing, damaged or no ONNX.
-    """
-    model = read_onnx(file)
-    path = ["framework", key]
-    return str(model.get_rt_info(path).astype(str)) if model.has_rt_info(path) else None
+def available_precisions() -> tuple[str, ...]:
+    """Return the precisions that this CPU computes in, float32 first."""
+    capabilities = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return ("float32", "bfloat16") if "BF16" in capabilities else ("float32",)
 
 
 def _reason(error: Exception) -> str:

@@ -87,7 +87,8 @@ class Segmentation:
     def to_geojson(self) -> dict[str, Any]:
         """Return the regions as polygons with holes, in pixels of the photo: x to the right, y down, as GeoJSON's features.
 
-        A polygon runs along the edges of its pixels, so that its area is their number; pixels that touch at a corner belong together.
+        A polygon runs along the edges of its pixels, so that its area is their number; pixels that touch at a corner
+        belong together.
         """
         features = []
         for class_id in np.unique(self.labels):

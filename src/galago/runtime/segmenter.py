@@ -78,8 +78,9 @@ class Segmenter:
         color = [round(255 * channel) for channel in spec.mean]
         padded = images.pad_to_multiple(image, color)
         if spec.input_size and padded.shape[:2] != spec.input_size:
+            given = f"{image.shape[:2]}, {padded.shape[:2]} when padded"
             raise ImageError(
-                f"The model takes photos of {spec.input_size} (height, width), got {image.shape[:2]}, {padded.shape[:2]} when padded. "
+                f"The model takes photos of {spec.input_size} (height, width), got {given}. "
                 "Resize the photo, or export the model without a fixed size."
             )
         return np.ascontiguousarray(padded), image.shape[:2]

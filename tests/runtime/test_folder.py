@@ -1,0 +1,139 @@
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import galago
+from galago.errors import ConfigError, ModelError
+from galago.runtime.folder import bundled_models, open_model
+from galago.spec import ModelSpec
+
+
+def change_description(folder: Path, **change: object) -> None:
+    file = folder / "model.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+
+
+def test_a_folder_opens_with_its_description(tiny_folder: Path):
+    opened = open_model(str(tiny_folder))
+    assert opened.file == tiny_folder / "model.onnx"
+    assert opened.spec.classes == ("red", "green", "blue")
+
+
+@pytest.mark.openvino
+def test_a_single_file_opens_with_the_description_inside(tiny_onnx: Path, tiny_spec: ModelSpec):
+    opened = open_model(str(tiny_onnx))
+    assert (opened.file, opened.spec) == (tiny_onnx, tiny_spec)
+
+
+def test_a_bundled_model_opens_by_name(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("galago.runtime.folder.ASSETS", tiny_folder.parent)
+    assert bundled_models() == ["tiny"]
+    assert open_model("tiny").file == tiny_folder / "model.onnx"
+
+
+@pytest.mark.parametrize("model", ["b9-nowhere", "no/such/folder"])
+def test_an_unknown_model_is_an_error_that_lists_the_bundled_ones(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, model: str):
+    monkeypatch.setattr("galago.runtime.folder.ASSETS", tiny_folder.parent)
+    message = rf"There is no model '{model}'\. Give a model folder, an \.onnx file, or a bundled model's name: tiny\."
+    with pytest.raises(ConfigError, match=message):
+        open_model(model)
+
+
+def test_an_unknown_engine_is_an_error_that_lists_the_known_ones(tiny_folder: Path):
+    with pytest.raises(ConfigError, match="Unknown engine 'cuda'. Choose one of: auto, openvino"):
+        galago.load(tiny_folder, engine="cuda")
+
+
+def test_a_folder_without_a_description_is_no_model(tmp_path: Path):
+    with pytest.raises(ModelError, match=r"is no model folder: it has no model\.json\. `galago export` writes"):
+        open_model(str(tmp_path))
+
+
+def test_a_listed_file_that_is_missing_is_named(tiny_folder: Path):
+    (tiny_folder / "model.onnx").unlink()
+    with pytest.raises(ModelError, match=r"model\.onnx is missing\. Copy the whole model folder again"):
+        open_model(str(tiny_folder))
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-1], lambda data: b"", lambda data: b"\0" + data[1:]])
+def test_a_file_that_changed_is_refused_with_both_checksums(tiny_folder: Path, damage: Callable[[bytes], bytes]):
+    file = tiny_folder / "model.onnx"
+    expected = hashlib.sha256(file.read_bytes()).hexdigest()[:12]
+    file.write_bytes(damage(file.read_bytes()))
+    given = hashlib.sha256(file.read_bytes()).hexdigest()[:12]
+    with pytest.raises(ModelError, match=f"is not the file that was exported: its SHA-256 is {given}.*, expected {expected}"):
+        open_model(str(tiny_folder))
+
+
+def test_a_folder_that_lists_no_network_is_refused(tiny_folder: Path):
+    change_description(tiny_folder, files={})
+    with pytest.raises(ModelError, match=r"lists no model\.onnx"):
+        open_model(str(tiny_folder))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"schema_version": 99}, "schema version 1, got 99. Update galago"),
+        ({"anchors": 3}, "Unknown keys in the model description: anchors"),
+        ({"resize": "squeeze"}, "is wrong: Unknown resize 'squeeze'"),
+    ],
+)
+def test_a_wrong_description_is_an_error_that_names_its_file(tiny_folder: Path, change: dict[str, object], message: str):
+    change_description(tiny_folder, **change)
+    with pytest.raises(ModelError, match=rf"tiny.model\.json: .*{message}"):
+        open_model(str(tiny_folder))
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"\xff\xfe"])
+def test_a_description_that_is_no_json_is_an_error_that_names_its_file(tiny_folder: Path, text: bytes):
+    (tiny_folder / "model.json").write_bytes(text)
+    with pytest.raises(ModelError, match=r"tiny.model\.json: The model description is not JSON"):
+        open_model(str(tiny_folder))
+
+
+@pytest.mark.openvino
+def test_a_file_without_a_description_is_refused(tmp_path: Path, write_onnx: Callable[..., Path]):
+    path = write_onnx(tmp_path / "a.onnx", spec=None)
+    with pytest.raises(ModelError, match=r"a\.onnx carries no description of its classes and input\. Export it"):
+        open_model(str(path))
+
+
+@pytest.mark.openvino
+@pytest.mark.parametrize("part", [0.1, 0.5, 0.95])
+def test_a_file_that_is_cut_short_is_refused(tiny_onnx: Path, part: float, capfd: pytest.CaptureFixture[str]):
+    data = tiny_onnx.read_bytes()
+    tiny_onnx.write_bytes(data[: int(part * len(data))])
+    with pytest.raises(ModelError, match=r"tiny\.onnx is no whole ONNX file\. Copy it again"):
+        open_model(str(tiny_onnx))
+    assert capfd.readouterr().err == ""  # readers of other formats have not been tried
+
+
+def test_an_empty_file_is_said_to_be_empty(tmp_path: Path):
+    (tmp_path / "a.onnx").touch()
+    with pytest.raises(ModelError, match=r"a\.onnx is empty \(0 bytes\)"):
+        open_model(str(tmp_path / "a.onnx"))
+
+
+def test_a_checkpoint_is_sent_to_export(tmp_path: Path):
+    (tmp_path / "best.safetensors").write_bytes(b"weights")
+    with pytest.raises(ModelError, match=r"is a checkpoint\. Turn it into a model folder first: galago export --model"):
+        open_model(str(tmp_path / "best.safetensors"))
+
+
+def test_the_description_alone_is_sent_to_its_folder(tiny_folder: Path):
+    with pytest.raises(ModelError, match="Give the folder that it lies in"):
+        open_model(str(tiny_folder / "model.json"))
+
+
+@pytest.mark.openvino
+def test_a_wrong_description_inside_a_file_is_an_error_that_names_the_file(
+    tmp_path: Path, write_onnx: Callable[..., Path], tiny_spec: ModelSpec
+):
+    path = write_onnx(tmp_path / "a.onnx", dataclasses.replace(tiny_spec, schema_version=7))
+    with pytest.raises(ModelError, match=r"a\.onnx: This galago reads .* got 7"):
+        open_model(str(path))

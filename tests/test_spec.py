@@ -1,0 +1,94 @@
+import dataclasses
+import json
+from typing import Any
+
+import pytest
+
+from galago.errors import ConfigError, ModelError
+from galago.spec import ModelSpec
+
+FULL: dict[str, Any] = {
+    "name": "b0-two",
+    "variant": "b0",
+    "classes": ("road", "Straße"),
+    "palette": ((1, 2, 3), (4, 5, 6)),
+    "input_size": (64, 96),
+    "resize": "stretch",
+    "mean": (0.5, 0.5, 0.5),
+    "licenses": {"code": "Apache-2.0"},
+    "files": {"model.onnx": "00ff"},
+}
+SPEC = ModelSpec(**FULL)
+
+
+def test_json_brings_back_every_attribute():
+    assert ModelSpec.from_json(SPEC.to_json()) == SPEC
+
+
+def test_what_is_not_said_has_the_defaults_of_the_authors():
+    text = json.dumps({"schema_version": 1, "name": "n", "variant": "b0", "classes": ["a"], "palette": [[0, 0, 0]]})
+    spec = ModelSpec.from_json(text)
+    assert (spec.resize, spec.upsampling, spec.output_stride, spec.ignore_id) == ("keep", "bilinear", 8, 255)
+    assert spec.input_size is None
+    assert spec.num_classes == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"resize": "squeeze"}, "Unknown resize 'squeeze'. Choose one of: keep, stretch, short_side"),
+        ({"output": "scores"}, "Unknown output 'scores'"),
+        ({"upsampling": "nearest"}, "Unknown upsampling 'nearest'"),
+        ({"input_size": (64, 100)}, r"multiples of 32 as \(height, width\), got \(64, 100\)"),
+        ({"input_size": (0, 32)}, "multiples of 32"),
+        ({"input_size": None}, "'stretch' needs an input_size"),
+        ({"short_side": 512}, "short_side belongs to resize 'short_side', got 'stretch' with 512"),
+        ({"resize": "short_side"}, "short_side belongs to resize 'short_side', got 'short_side' with None"),
+        ({"resize": "short_side", "short_side": 0}, "short_side needs 1 or more pixels, got 0"),
+        ({"output_stride": 0}, "output_stride needs 1 or more pixels, got 0"),
+        ({"ignore_id": 256}, "ignore_id needs 0 to 255, got 256"),
+        ({"std": (1.0, 0.0, 1.0)}, "std needs three positive numbers"),
+        ({"classes": ("road",)}, r"one color per class \(1\), got 2"),
+    ],
+)
+def test_a_wrong_attribute_is_an_error_that_says_what_came(change: dict[str, Any], message: str):
+    with pytest.raises(ConfigError, match=message):
+        dataclasses.replace(SPEC, **change)
+    with pytest.raises(ModelError, match=message):  # a file is not misuse
+        ModelSpec.from_json(json.dumps(json.loads(SPEC.to_json()) | change))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"schema_version": 2}, "reads model descriptions of schema version 1, got 2. Update galago"),
+        ({"schema_version": None}, "schema version 1, got None"),
+        ({"colour": 1, "anchors": 2}, "Unknown keys in the model description: anchors, colour. Update galago or export again"),
+        ({"name": 7}, "has name = 7, expected str. Export the model again"),
+        ({"input_size": [64]}, r"has input_size = \[64\], expected tuple\[int, int\]"),
+        ({"input_size": [64.0, 64.0]}, "has input_size = 64.0, expected int"),
+        ({"classes": "road"}, "has classes = 'road', expected tuple"),
+        ({"ignore_id": True}, "has ignore_id = True, expected int"),
+        ({"mean": [0.5, "x", 0.5]}, "has mean = 'x', expected float"),
+        ({"files": ["model.onnx"]}, r"has files = \['model.onnx'\]"),
+    ],
+)
+def test_a_wrong_key_is_an_error_that_says_what_came(change: dict[str, Any], message: str):
+    with pytest.raises(ModelError, match=message):
+        ModelSpec.from_json(json.dumps(json.loads(SPEC.to_json()) | change))
+
+
+def test_missing_keys_are_named():
+    with pytest.raises(ModelError, match="Missing keys in the model description: classes, palette, variant"):
+        ModelSpec.from_json('{"schema_version": 1, "name": "n"}')
+
+
+@pytest.mark.parametrize(("text", "message"), [("{", "is not JSON"), ("", "is not JSON"), ("[1]", "a JSON object, got list")])
+def test_what_is_no_json_object_is_refused(text: str, message: str):
+    with pytest.raises(ModelError, match=message):
+        ModelSpec.from_json(text)
+
+
+def test_whole_numbers_do_for_mean_and_std():
+    spec = ModelSpec.from_json(json.dumps(json.loads(SPEC.to_json()) | {"mean": [0, 0, 0], "std": [1, 1, 1]}))
+    assert spec.mean == (0.0, 0.0, 0.0)
