@@ -16,7 +16,7 @@ def test_an_older_file_is_replaced_and_nothing_else_is_left(tmp_path: Path):
     for content in (b"old", b"new"):
         write_whole(tmp_path / "file", content)
     assert (tmp_path / "file").read_bytes() == b"new"
-    assert os.listdir(tmp_path) == ["file"]
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no file modes")
@@ -40,7 +40,7 @@ def test_a_folder_in_place_of_the_file_is_an_error_that_leaves_nothing_behind(tm
     (tmp_path / "file").mkdir()
     with pytest.raises(OSError):  # noqa: PT011  # its kind and words are the system's
         write_whole(tmp_path / "file", b"content")
-    assert os.listdir(tmp_path) == ["file"]
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_an_interrupt_keeps_the_old_file_and_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -52,5 +52,5 @@ def test_an_interrupt_keeps_the_old_file_and_leaves_nothing_behind(tmp_path: Pat
     monkeypatch.setattr(Path, "replace", interrupt)
     with pytest.raises(KeyboardInterrupt):
         write_whole(tmp_path / "file", b"new")
-    assert os.listdir(tmp_path) == ["file"]
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
     assert (tmp_path / "file").read_bytes() == b"old"

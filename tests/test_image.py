@@ -1,4 +1,3 @@
-import os
 import struct
 import zlib
 from pathlib import Path
@@ -217,7 +216,7 @@ def test_a_file_in_place_of_the_folder_is_one_clear_error(tmp_path: Path):
     write(tmp_path / "out", b"mine")
     with pytest.raises(ImageError, match=r"Cannot write .*a\.png: .*out is a file, not a folder.*choose another folder"):
         images.save_labels(tmp_path / "out/a.png", np.zeros((1, 1), np.uint8), (RED,))
-    assert os.listdir(tmp_path) == ["out"]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 # --- forms and pictures ---

@@ -32,7 +32,10 @@ TABLE = {
         "typer rich numpy torch accelerate onnx",
     ),
 }
-ENGINES = {"runtime/openvino_engine.py": "openvino"}  # an engine is imported by its own file alone
+ENGINES = {  # an engine is imported by its own file alone
+    "runtime/onnxruntime_engine.py": "onnxruntime",
+    "runtime/openvino_engine.py": "openvino",
+}
 LIGHT = {"typer", "rich", "galago.cli", "galago.errors"}  # what a command may import outside its functions
 
 
@@ -156,6 +159,6 @@ import {MODULES}
 assert dict(os.environ) == before, "the environment changed"
 assert threading.active_count() == 1, "a thread runs"
 import sys
-assert not {{"torch", "openvino"}} & sys.modules.keys(), "an engine was loaded"
+assert not {{"torch", "openvino", "onnxruntime"}} & sys.modules.keys(), "an engine was loaded"
 """
     run_python(code)

@@ -11,7 +11,7 @@ from galago.data.folder import KEYS
 
 REPOSITORY = Path(__file__).parent.parent
 README = (REPOSITORY / "README.md").read_text()
-CODE = "".join(re.findall(r"```\n(.*?)```", README, re.DOTALL))
+CODE = "".join(re.findall(r"^```\w*\n(.*?)^```", README, re.DOTALL | re.MULTILINE))
 COMMANDS = re.findall(r"^galago +(\w+) +(.*)$", CODE, re.MULTILINE)
 MAP = re.findall(r"^\| `((?:src|tests|benchmarks|checkpoints)[\w/]*)` \|", README, re.MULTILINE)
 

@@ -31,8 +31,8 @@ class ModelSpec:
         ignore_id: label of pixels that count nowhere.
         input_size: the one (height, width) that the file takes, or None for any multiples of 32.
         resize: what happens to a photo before the network. `keep`: nothing but padding at the right and the bottom up to
-            multiples of 32; `stretch`: resized to `input_size`; `short_side`: resized until the short side is `short_side` pixels,
-            the long side rounded up to a multiple of 32.
+            multiples of 32; `stretch`: resized to `input_size`; `short_side`: resized until the short side is `short_side`
+            pixels, the long side rounded up to a multiple of 32.
         short_side: pixels, for that resize rule only.
         mean, std: of each RGB channel on a scale of 0 to 1; normalization is part of the model file.
         output: what the file gives: float32 `logits` at 1 / output_stride of the input size, or uint8 `labels` at its full size.

@@ -39,7 +39,7 @@ def predict(
 
 
 def written(place: Path) -> list[str]:
-    return sorted(os.listdir(place / "out")) if (place / "out").exists() else []
+    return sorted(path.name for path in (place / "out").iterdir()) if (place / "out").exists() else []
 
 
 def assert_one_line(done: subprocess.CompletedProcess[str], code: int, message: str) -> None:

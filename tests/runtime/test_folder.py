@@ -44,7 +44,7 @@ def test_an_unknown_model_is_an_error_that_lists_the_bundled_ones(tiny_folder: P
 
 
 def test_an_unknown_engine_is_an_error_that_lists_the_known_ones(tiny_folder: Path):
-    with pytest.raises(ConfigError, match="Unknown engine 'cuda'. Choose one of: auto, openvino"):
+    with pytest.raises(ConfigError, match=r"Unknown engine 'cuda'\. Choose one of: auto, openvino"):
         galago.load(tiny_folder, engine="cuda")
 
 

@@ -41,7 +41,7 @@ def test_less_than_one_thread_is_refused(tiny_onnx: Path, threads: int):
 
 
 def test_an_unknown_precision_is_refused(tiny_onnx: Path):
-    with pytest.raises(ConfigError, match="Unknown precision 'int4'. Choose one of: bfloat16, float32"):
+    with pytest.raises(ConfigError, match=r"Unknown precision 'int4'\. Choose one of: bfloat16, float32"):
         OpenVINOEngine(tiny_onnx, precision="int4")
 
 

@@ -1,5 +1,5 @@
 import json
-import os
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ def noise(size: tuple[int, int]) -> np.ndarray:
 
 def area(ring: list[list[int]]) -> float:
     """Return the area inside a closed ring: the shoelace formula."""
-    return abs(sum(x * after_y - after_x * y for (x, y), (after_x, after_y) in zip(ring, ring[1:], strict=False))) / 2
+    return abs(sum(x * after_y - after_x * y for (x, y), (after_x, after_y) in pairwise(ring))) / 2
 
 
 def rings(result: Segmentation, name: str) -> list[list[list[list[int]]]]:
@@ -67,7 +67,7 @@ def test_the_smallest_photos_have_overlays(size: tuple[int, int]):
 
 def test_save_writes_labels_and_overlay_under_the_photos_name(tmp_path: Path):
     labels, overlay = segmentation([[0, 1, 2]], Path("photos/street.v2.jpg")).save(tmp_path / "out")
-    assert sorted(os.listdir(tmp_path / "out")) == ["street.v2.png", "street.v2_overlay.jpg"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["street.v2.png", "street.v2_overlay.jpg"]
     assert images.load_labels(labels).tolist() == [[0, 1, 2]]
     assert images.load(overlay).shape[1] == 3
 
@@ -89,7 +89,7 @@ def test_a_file_in_place_of_the_folder_is_one_clear_error(tmp_path: Path):
     (tmp_path / "out").write_bytes(b"mine")
     with pytest.raises(ImageError, match="out is a file, not a folder"):
         segmentation([[0]]).save(tmp_path / "out")
-    assert os.listdir(tmp_path) == ["out"]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_run_lengths_go_down_the_columns_zeros_first():

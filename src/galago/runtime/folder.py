@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from galago.errors import ConfigError, ModelError
+from galago.runtime.metadata import read_metadata
 from galago.spec import ModelSpec
 
 ASSETS = Path(__file__).parent.parent / "assets"  # the bundled models
@@ -71,8 +72,6 @@ def open_file(file: Path) -> OpenedModel:
     Raises:
         ModelError: the file is damaged or was not written by galago.
     """
-    from galago.runtime.openvino_engine import read_metadata
-
     if file.suffix == ".safetensors":
         raise ModelError(f"{file} is a checkpoint. Turn it into a model folder first: galago export --model {file}")
     if file.name == "model.json":
