@@ -15,6 +15,7 @@ SOURCE = Path(__file__).parent.parent / "src/galago"
 TABLE = {
     "__init__": ("errors spec runtime", ""),
     "errors": ("", ""),
+    "device": ("", ""),
     "files": ("", ""),
     "labels": ("errors", ""),
     "spec": ("errors labels", ""),
@@ -28,8 +29,8 @@ TABLE = {
     "training": ("errors files labels spec image data evaluation models", "torch accelerate safetensors numpy cv2"),
     "export": ("errors files labels spec image data runtime models", "torch onnx onnxscript onnxslim numpy"),
     "cli": (
-        "errors files labels spec image sources weights runtime data evaluation models training export",
-        "typer rich numpy torch accelerate onnx",
+        "device errors files labels spec image sources weights runtime data evaluation models training export",
+        "typer rich numpy torch accelerate onnx matplotlib",
     ),
 }
 ENGINES = {  # an engine is imported by its own file alone

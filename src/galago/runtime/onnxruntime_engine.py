@@ -1,0 +1,72 @@
+"""ONNX Runtime, for hosts that have it already, and where OpenVINO has no wheel."""
+
+from pathlib import Path
+
+import numpy as np
+
+from galago.errors import ConfigError, ModelError, choose, require
+
+PRECISIONS = {"float32": None}  # its CPU provider computes in the precision of the file
+ERRORS = ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NoSuchFile", "NotImplemented", "RuntimeException")
+ONLY_FATAL = 4  # log level; errors are raised, and need not be printed as well
+
+
+class ONNXRuntimeEngine:
+    """Runs an ONNX file with ONNX Runtime on the CPU in float32."""
+
+    name = "onnxruntime"
+
+    def __init__(self, file: Path, *, threads: int | None = None, precision: str = "float32") -> None:
+        """Read the file.
+
+        Args:
+            file: the .onnx file.
+            threads: CPU threads; ONNX Runtime decides without it.
+            precision: float32, and no other.
+        Raises:
+            ConfigError: another precision is asked for, or threads is less than 1.
+            MissingDependencyError: ONNX Runtime is not installed.
+            ModelError: ONNX Runtime cannot read the file.
+        """
+        if threads is not None and threads < 1:
+            raise ConfigError(f"Expected 1 or more threads, got {threads}. Leave it out to let ONNX Runtime decide.")
+        if precision == "bfloat16":
+            raise ConfigError("ONNX Runtime computes in float32 only. Leave --half out, or use --engine openvino.")
+        choose(PRECISIONS, precision, "precision")
+        onnxruntime = require("onnxruntime", "onnxruntime")
+        onnxruntime.disable_telemetry_events()  # on Windows they are on
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = ONLY_FATAL
+        options.add_session_config_entry("session.force_spinning_stop", "1")  # leave the cores to what comes after the network
+        if threads:
+            options.intra_op_num_threads = threads
+        self._file, self._errors = file, _errors()
+        try:
+            self._session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+        except self._errors as error:
+            raise ModelError(f"ONNX Runtime cannot read {file}: {_reason(error)}. Copy it again, or export it again.") from error
+        self._input = self._session.get_inputs()[0].name
+
+    def run(self, image: np.ndarray) -> np.ndarray:
+        """Run the network on one photo: (1, H, W, 3) uint8 RGB in, (1, K, H / 8, W / 8) float32 logits out.
+
+        Raises:
+            ModelError: the file takes other input, or there is too little memory.
+        """
+        try:
+            logits: np.ndarray = self._session.run(None, {self._input: image})[0]
+        except self._errors as error:
+            given = f"input of shape {image.shape}, dtype {image.dtype}"
+            raise ModelError(f"ONNX Runtime cannot run {self._file} on {given}: {_reason(error)}.") from error
+        return logits
+
+
+def _errors() -> tuple[type[Exception], ...]:
+    """Return what ONNX Runtime raises for files and inputs that it cannot use; the classes have no common base."""
+    state = require("onnxruntime.capi.onnxruntime_pybind11_state", "onnxruntime")
+    return tuple(getattr(state, name) for name in ERRORS)
+
+
+def _reason(error: Exception) -> str:
+    """Return what ONNX Runtime says, in one line, without its error codes."""
+    return " ".join(str(error).split()).rpartition(" : ")[2].rstrip(".")
