@@ -1,17 +1,13 @@
 """How every benchmark measures: rivals take turns in one process, medians are compared, the machine is written down."""
 
 import json
-import os
-import platform
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from statistics import median
 from time import perf_counter
 from typing import Any
+
+from galago.device import describe_run
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("galago", "numpy", "opencv-python-headless", "openvino", "torch")
@@ -45,36 +41,5 @@ def summarize(times_ms: list[float]) -> dict[str, float]:
 def save_result(name: str, result: Mapping[str, Any]) -> Path:
     """Write results/NAME.json: the figures, and what is needed to judge and to repeat them."""
     path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps({**result, "made_with": describe_machine()}, indent=2) + "\n")
+    path.write_text(json.dumps({**result, "made_with": describe_run(PACKAGES)}, indent=2) + "\n")
     return path
-
-
-def describe_machine() -> dict[str, Any]:
-    """Say where, when and with what a benchmark ran."""
-    return {
-        "command": " ".join(["python", Path(sys.argv[0]).name, *sys.argv[1:]]),
-        "date": datetime.now(UTC).date().isoformat(),
-        "commit": commit(),
-        "processor": processor(),
-        "cores": os.cpu_count(),
-        "versions": {name: metadata.version(name) for name in PACKAGES},
-    }
-
-
-def processor() -> str:
-    """Name the processor, with the vector instructions that decide its speed."""
-    info = Path("/proc/cpuinfo")
-    if not info.exists():
-        return platform.processor() or platform.machine()
-    fields = dict(line.split("\t", 1) for line in info.read_text().splitlines() if "\t" in line)
-    flags = fields.get("flags", "").split()
-    vectors = next((name for name in ("amx_bf16", "avx512_bf16", "avx512f", "avx2") if name in flags), "no vectors known")
-    return f"{fields.get('model name', ': unknown').lstrip(': ')} ({vectors})"
-
-
-def commit() -> str:
-    """Return the commit that is checked out, with `+` where files were changed since."""
-    here = Path(__file__).parent
-    revision = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=here, capture_output=True, text=True, check=True)
-    changed = subprocess.run(["git", "status", "--porcelain", "../src"], cwd=here, capture_output=True, text=True, check=True)
-    return revision.stdout.strip() + ("+" if changed.stdout else "")

@@ -42,7 +42,7 @@ def end_with(monkeypatch: pytest.MonkeyPatch) -> Callable[..., object]:
 def test_help_lists_the_commands():
     done = run("--help")
     assert done.returncode == 0
-    for command in ("predict", "val", "train", "export"):
+    for command in ("predict", "val", "train", "export", "bench"):
         assert command in done.stdout
 
 

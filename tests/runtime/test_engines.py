@@ -81,7 +81,7 @@ def test_an_engine_that_is_missing_is_one_line_that_says_what_to_install(
 @pytest.mark.onnxruntime
 def test_onnxruntime_refuses_half_precision_with_2(tiny_onnx: Path):
     pytest.importorskip("onnxruntime")
-    with pytest.raises(ConfigError, match="ONNX Runtime computes in float32 only. Leave --half out") as caught:
+    with pytest.raises(ConfigError, match=r"ONNX Runtime computes in float32 only\. Leave --half out") as caught:
         galago.load(tiny_onnx, engine="onnxruntime", half=True)
     assert caught.value.exit_code == 2
 
@@ -100,7 +100,7 @@ def test_onnxruntime_refuses_less_than_one_thread(tiny_onnx: Path, threads: int)
 
 
 def test_onnxruntime_refuses_an_unknown_precision(tiny_onnx: Path):
-    with pytest.raises(ConfigError, match="Unknown precision 'int4'. Choose one of: float32"):
+    with pytest.raises(ConfigError, match=r"Unknown precision 'int4'\. Choose one of: float32"):
         ONNXRuntimeEngine(tiny_onnx, precision="int4")
 
 

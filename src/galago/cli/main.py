@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from galago.cli.bench import bench
 from galago.cli.evaluate import val
 from galago.cli.export import export
 from galago.cli.predict import predict
@@ -13,7 +14,7 @@ from galago.cli.train import train
 from galago.errors import GalagoError, InterruptError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-for command in (predict, val, train, export):
+for command in (predict, val, train, export, bench):
     app.command()(command)
 
 

@@ -46,7 +46,7 @@ def _open_onnxruntime(file: Path, threads: int | None, precision: str) -> Engine
     return ONNXRuntimeEngine(file, threads=threads, precision=precision)
 
 
-ENGINES = {  # fastest first; measured by benchmarks/whole_way.py and `galago bench`
+ENGINES = {  # fastest first, as `galago bench` finds on x86
     "openvino": EngineKind("openvino", "pip install openvino", _open_openvino, _openvino_precisions),
     "onnxruntime": EngineKind("onnxruntime", "pip install 'galago[onnxruntime]'", _open_onnxruntime, lambda: ("float32",)),
 }
