@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -74,3 +75,23 @@ def tiny_folder(tmp_path: Path, write_onnx: Callable[..., Path]) -> Path:
     sum256 = hashlib.sha256(write_onnx(folder / "model.onnx").read_bytes()).hexdigest()
     (folder / "model.json").write_text(dataclasses.replace(TINY_SPEC, files={"model.onnx": sum256}).to_json())
     return folder
+
+
+@pytest.fixture
+def draw_clip() -> Callable[..., Path]:
+    """Write a video of a red square that moves 4 pixels a frame to the right over blue."""
+
+    def draw(path: Path, frames: int = 12, size: tuple[int, int] = (64, 96), rate: float = 12.5) -> Path:
+        code = cv2.VideoWriter.fourcc(*("MJPG" if path.suffix == ".avi" else "mp4v"))
+        writer = cv2.VideoWriter(str(path), code, rate, size[::-1])
+        if not writer.isOpened():
+            pytest.skip(f"this OpenCV writes no {path.suffix}")
+        for number in range(frames):
+            image = np.zeros((*size, 3), np.uint8)
+            image[..., 0] = 255  # OpenCV's order is blue, green, red
+            image[16:48, 4 * number : 4 * number + 32] = (0, 0, 255)
+            writer.write(image)
+        writer.release()
+        return path
+
+    return draw

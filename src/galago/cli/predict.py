@@ -1,20 +1,31 @@
-"""galago predict: label photos."""
+"""galago predict: label photos and video."""
 
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from galago.sources import Frame
+    from galago.runtime.result import Segmentation
+    from galago.runtime.segmenter import Segmenter
+    from galago.runtime.smoothing import Smoother
+    from galago.runtime.tally import Tally
+    from galago.runtime.video import VideoFile, Window
+    from galago.sources import Frame, ReadFrame, Video
 
-STEPS = ("read", "pre", "infer", "post")
+STEPS = ("read", "pre", "infer", "post")  # and "save", where something is saved
+SOURCE_HELP = (
+    "Photo, folder, glob in quotes, .txt list, - for paths on standard input, video file, index of a camera, or URL of a stream."
+)
 
 
 def predict(
-    source: Annotated[str, typer.Option(help="Photo, folder, glob in quotes, .txt list, or - for paths on standard input.")],
+    source: Annotated[str, typer.Option(help=SOURCE_HELP)],
     model: Annotated[str, typer.Option(help="Bundled name, model folder or .onnx file.")] = "b0-camvid",
     out: Annotated[Path, typer.Option(help="Folder for label maps and overlays.")] = Path("runs/predict"),
     engine: Annotated[str, typer.Option(help="What runs the network.")] = "auto",
@@ -22,46 +33,175 @@ def predict(
     half: Annotated[bool, typer.Option("--half", help="Run in half precision.")] = False,
     alpha: Annotated[float, typer.Option(help="Strength of the colors in overlays, 0 to 1.", min=0, max=1)] = 0.5,
     save: Annotated[bool, typer.Option(help="Write files, or only print.")] = True,
+    save_labels: Annotated[bool, typer.Option("--save-labels", help="Of a video, also write each frame's label map.")] = False,
+    smooth: Annotated[float, typer.Option(help="Average over frames against flicker: 0 off, 0.6 some, below 1.", min=0)] = 0.0,
+    max_frames: Annotated[int | None, typer.Option(help="End after so many frames.", min=1)] = None,
+    show: Annotated[bool, typer.Option("--show", help="Open a window; q ends.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
 ) -> None:
-    """Label every pixel of photos: an indexed PNG of class ids and an overlay each."""
+    """Label every pixel of photos, an indexed PNG of class ids and an overlay each, or of a video, as one overlay video."""
+    quiet_video_reader()
     from rich.console import Console
-    from rich.progress import track
 
     from galago import load, sources
-    from galago.errors import ImageError
+    from galago.runtime.smoothing import Smoother
+    from galago.runtime.video import VideoFile, Window
 
-    console = Console(stderr=json)
-    frames = sources.open_source(source)
-    if save:
-        check_photos_stay(frames, out)
-    segmenter = load(model, engine=engine, threads=threads, half=half)
-    done: list[dict[str, dict[str, float]]] = []
-    failed: dict[str, str] = {}
-    for frame in track(frames, description="Labeling", console=Console(stderr=True), transient=True, disable=len(frames) == 1):
-        try:
-            result = segmenter(frame.path)
-        except ImageError as error:  # the rest of a folder is still wanted
-            failed[str(frame.path)] = str(error)
-            continue
-        if save:
-            result.save(out, frame.name, alpha=alpha)
-        done.append({"areas": result.areas(), "speed": dict(result.speed)})
-    if done:
-        show(console, done, dict(zip(segmenter.spec.classes, segmenter.spec.palette, strict=True)))
-    if save and done:
-        saved = f"Saved: {len(done)} label maps (.png) and overlays (_overlay.jpg) in {out}"
-        console.print(saved, soft_wrap=True, highlight=False, markup=False)
+    opened = sources.open_source(source)
+    film = opened if isinstance(opened, sources.Video) else None
+    if save and isinstance(opened, list):
+        check_photos_stay(opened, out)
+    target = out / f"{film.name}_overlay.mp4" if film and save else None
+    smoother = Smoother(smooth) if smooth else None
+    with ExitStack() as stack:
+        window = stack.enter_context(Window()) if show else None
+        segmenter = load(model, engine=engine, threads=threads, half=half)
+        if film and target:
+            check_video_stays(film, target)
+        file = stack.enter_context(VideoFile(target, film.size, rate=film.rate)) if film and target else None
+        store = choose_store(file, out, labels=save_labels, alpha=alpha) if save else None
+        job = Job("frames" if film else "photos", segmenter, smoother, store, window)
+        job.run(opened, limit=max_frames)
+    report(Console(stderr=json), job, file, out)
     if json:
         from json import dumps
 
-        counts = {"model": segmenter.spec.name, "out": str(out), "photos": len(done), "failed": failed}
-        typer.echo(dumps(counts | summarize(done)))
-    if failed and len(frames) == 1:
-        raise ImageError(*failed.values())
-    if failed:
-        reasons = "\n".join(f"  {reason}" for reason in failed.values())
-        raise ImageError(f"{len(failed)} of {len(frames)} photos failed:\n{reasons}")
+        counts = {"model": segmenter.spec.name, "out": str(out), job.kind: job.tally.count, "failed": job.failed}
+        typer.echo(dumps(counts | summarize(job)))
+    raise_failures(job)
+
+
+Store = Callable[["ReadFrame", "Segmentation"], None]
+
+
+def choose_store(file: "VideoFile | None", out: Path, *, labels: bool, alpha: float) -> Store:
+    """Return what saves one labeled frame: as files of its own, or as part of a video.
+
+    Args:
+        file: the video, if there is one.
+        out: folder for files.
+        labels: whether the label map of a video's frame is saved too.
+        alpha: strength of the colors, 0 to 1.
+    """
+    from galago import image as images
+
+    def store_photo(frame: "ReadFrame", result: "Segmentation") -> None:
+        result.save(out, frame.name, alpha=alpha)
+
+    def store_frame(frame: "ReadFrame", result: "Segmentation") -> None:
+        assert file is not None
+        file.write(result.overlay(alpha, legend=False))
+        if labels:
+            images.save_labels(out / f"{frame.name}.png", result.labels, result.palette)
+
+    return store_frame if file else store_photo
+
+
+def new_tally() -> "Tally":
+    """Return an empty tally."""
+    from galago.runtime.tally import Tally
+
+    return Tally()
+
+
+@dataclass(eq=False)
+class Job:
+    """What happens to each frame, and what is told about all of them.
+
+    Attributes:
+        kind: `photos`, or the `frames` of a film.
+        segmenter: labels a frame.
+        smoother: averages over frames, if wanted.
+        store: saves a frame, if wanted.
+        window: shows a frame, if wanted.
+        tally: areas and times.
+        failed: what could not be read or labeled, and why.
+        seconds: from the first frame read to the last one written.
+    """
+
+    kind: str
+    segmenter: "Segmenter"
+    smoother: "Smoother | None"
+    store: Store | None
+    window: "Window | None"
+    tally: "Tally" = field(default_factory=new_tally)
+    failed: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def run(self, opened: "list[Frame] | Video", *, limit: int | None) -> None:
+        """Read, label and write all frames; Ctrl-C is how a camera or a stream ends."""
+        from time import perf_counter
+
+        from galago.runtime.pipeline import overlap
+        from galago.sources import Video, read_frames
+
+        live = isinstance(opened, Video) and opened.live
+        known = opened.length if isinstance(opened, Video) else len(opened)
+        total = min(known, limit) if known and limit else known or limit
+        start = perf_counter()
+        with progress(total) as advance:
+
+            def label(frame: "ReadFrame") -> "tuple[ReadFrame, Segmentation] | None":
+                advance()
+                return self.label(frame)
+
+            try:
+                overlap(read_frames(opened, limit=limit), label, self.write, finish=live)
+            except KeyboardInterrupt:
+                if not live:
+                    raise
+        self.seconds = perf_counter() - start
+
+    def label(self, frame: "ReadFrame") -> "tuple[ReadFrame, Segmentation] | None":
+        """Label a frame, in the caller's thread; None where it failed."""
+        from galago.errors import ImageError
+
+        try:
+            if isinstance(frame.image, ImageError):
+                raise frame.image
+            result = self.segmenter(frame.image, smoother=self.smoother)
+        except ImageError as error:  # the rest of a folder is still wanted
+            self.failed[frame.origin] = str(error)
+            return None
+        if self.window and not self.window.show(result.overlay(legend=False)):
+            raise KeyboardInterrupt
+        return frame, result
+
+    def write(self, labeled: "tuple[ReadFrame, Segmentation]") -> None:
+        """Save a frame and count it, in the writing thread."""
+        from time import perf_counter
+
+        frame, result = labeled
+        speed = {**result.speed, "read": frame.read_ms}
+        if self.store:
+            start = perf_counter()
+            self.store(frame, result)
+            speed["save"] = 1000 * (perf_counter() - start)
+        self.tally.add(result.areas(), speed)
+
+
+@contextmanager
+def progress(total: int | None) -> Iterator[Callable[[], None]]:
+    """Show a bar on standard error, and give what moves it on by one; a single photo needs none."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("Labeling"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=total == 1 or not console.is_terminal) as bar:
+        task = bar.add_task("Labeling", total=total)
+        yield lambda: bar.advance(task)
+
+
+def quiet_video_reader() -> None:
+    """Keep OpenCV and FFmpeg from printing about each damaged block of a video; our own messages say what matters.
+
+    To be called before OpenCV is imported, which reads these settings once.
+    """
+    import os
+
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 
 
 def check_photos_stay(frames: "list[Frame]", out: Path) -> None:
@@ -80,30 +220,67 @@ def check_photos_stay(frames: "list[Frame]", out: Path) -> None:
                 raise ConfigError(f"The labels of {frame.path} would replace the photo {file}. Choose another --out.")
 
 
-def summarize(done: list[dict[str, dict[str, float]]]) -> dict[str, dict[str, float]]:
-    """Return the mean share of each class, the largest first, and the median milliseconds of each step."""
-    from statistics import median
+def check_video_stays(film: "Video", target: Path) -> None:
+    """Refuse to write over the video that is read.
 
-    if not done:
-        return {"areas": {}, "speed": {}}
-    names = {name for row in done for name in row["areas"]}
-    areas = {name: sum(row["areas"].get(name, 0.0) for row in done) / len(done) for name in names}
-    speed = {step: median(row["speed"][step] for row in done) for step in STEPS}
-    return {"areas": dict(sorted(areas.items(), key=lambda item: -item[1])), "speed": speed}
+    Raises:
+        ConfigError: the overlay would have its path.
+    """
+    from galago.errors import ConfigError
+
+    if film.path and film.path.resolve() == target.resolve():
+        raise ConfigError(f"The overlay would replace the video {film.path}. Choose another --out.")
 
 
-def show(console: "Console", done: list[dict[str, dict[str, float]]], colors: dict[str, tuple[int, int, int]]) -> None:
-    """Print the areas as a table with the classes' colors, then the times."""
+def summarize(job: Job) -> dict[str, Any]:
+    """Return mean areas, the largest first, median milliseconds of each step, and frames per second of the whole."""
+    speed = job.tally.speed()
+    summary: dict[str, Any] = {"areas": job.tally.areas(), "speed": {step: speed[step] for step in STEPS if step in speed}}
+    if "save" in speed:
+        summary["save_ms"] = speed["save"]
+    return summary | {"frames_per_second": round(job.tally.count / job.seconds, 2) if job.seconds else 0.0}
+
+
+def report(console: "Console", job: Job, file: "VideoFile | None", out: Path) -> None:
+    """Print the areas as a table with the classes' colors, then the times and what was saved."""
     from rich.table import Table
     from rich.text import Text
 
-    summary = summarize(done)
-    table = Table("", "class", title="area" if len(done) == 1 else f"mean area over {len(done)} photos", title_justify="left")
+    count = job.tally.count
+    if not count:
+        return
+    spec, kind = job.segmenter.spec, job.kind
+    colors = dict(zip(spec.classes, spec.palette, strict=True))
+    console.print("area" if count == 1 else f"mean area over {count} {kind}", style="italic", highlight=False)
+    table = Table("", "class")
     table.add_column("share", justify="right")
-    for name, share in summary["areas"].items():
+    for name, share in job.tally.areas().items():
         red, green, blue = colors[name]
         table.add_row(f"[on rgb({red},{green},{blue})]  [/]", Text(name), f"{share:.2%}")
     console.print(table)
-    times = "  ".join(f"{step} {summary['speed'][step]:.1f}" for step in STEPS)
-    total = sum(summary["speed"].values())
-    console.print(f"{'ms' if len(done) == 1 else 'median ms a photo'}: {times}  total {total:.1f}", highlight=False)
+    speed = job.tally.speed()
+    steps = "  ".join(f"{step} {time_ms:.1f}" for step, time_ms in speed.items())
+    console.print(f"{'ms' if count == 1 else 'median ms each'}: {steps}  total {sum(speed.values()):.1f}", highlight=False)
+    if count > 1:
+        whole = f"whole: {count} {kind} in {job.seconds:.1f} s, {count / job.seconds:.1f} per second"
+        console.print(whole, highlight=False)
+    if file:
+        console.print(f"Saved: {file.path}", soft_wrap=True, highlight=False, markup=False)
+    elif job.store:
+        saved = f"Saved: {count} label maps (.png) and overlays (_overlay.jpg) in {out}"
+        console.print(saved, soft_wrap=True, highlight=False, markup=False)
+
+
+def raise_failures(job: Job) -> None:
+    """Say at the end what failed.
+
+    Raises:
+        ImageError: something did.
+    """
+    from galago.errors import ImageError
+
+    if job.failed and (job.kind == "frames" or job.tally.count + len(job.failed) == 1):
+        raise ImageError(*job.failed.values())
+    if job.failed:
+        reasons = "\n".join(f"  {reason}" for reason in job.failed.values())
+        raise ImageError(f"{len(job.failed)} of {job.tally.count + len(job.failed)} photos failed:\n{reasons}")

@@ -10,6 +10,7 @@ from galago import image as images
 from galago.errors import ImageError, ModelError
 from galago.runtime.engine import Engine
 from galago.runtime.result import Segmentation
+from galago.runtime.smoothing import Smoother
 from galago.runtime.upsample import label_map
 from galago.spec import SIZE_MULTIPLE, ModelSpec
 
@@ -30,11 +31,12 @@ class Segmenter:
         self.engine = engine
         self.spec = spec
 
-    def __call__(self, photo: np.ndarray | str | Path) -> Segmentation:
+    def __call__(self, photo: np.ndarray | str | Path, *, smoother: Smoother | None = None) -> Segmentation:
         """Label every pixel of a photo.
 
         Args:
             photo: (H, W, 3) uint8 RGB, or the path of a photo file.
+            smoother: averages the logits with those of the film's frames before, so that labels flicker less.
         Returns:
             labels at the photo's own size, whatever the network saw.
         Raises:
@@ -51,6 +53,8 @@ class Segmenter:
         pre = perf_counter()
         output = self.engine.run(prepared[None])[0]
         infer = perf_counter()
+        if smoother:
+            output = smoother(output)
         labels = self._labels(output, image.shape[:2], seen)
         post = perf_counter()
         marks = (start, read, pre, infer, post)

@@ -1,0 +1,121 @@
+"""How near does a whole video come to its slowest step, and does memory stay flat?
+
+    python benchmarks/video.py [--frames 2000]
+
+Draws a 720p clip, then measures reading, labeling and writing each alone, and the whole as `galago predict` does it. The three
+steps overlap, so that the whole could be as fast as the slowest of them, as long as there are cores for all: the sum of the steps
+divided by the number of cores is the other bound. Needs the bundled model.
+"""
+
+import argparse
+import os
+import tempfile
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+from time import perf_counter
+
+import cv2
+import numpy as np
+from measure import save_result
+
+from galago import Segmentation, load
+from galago.cli.predict import Job, choose_store
+from galago.data.scenes import draw_scene
+from galago.runtime.video import VideoFile
+from galago.sources import ReadFrame, Video, read_frames
+
+SIZE = (720, 1280)  # (height, width) in pixels
+RATE = 30.0  # frames per second
+ALONE = 100  # frames of each step alone
+FIRST_LOOK = 200  # frames after which memory is read; queues and buffers are full then
+
+
+def draw_clip(path: Path, frames: int) -> None:
+    """Write a video that moves sideways over a drawn street scene."""
+    scene = draw_scene(0, (SIZE[0], 2 * SIZE[1])).image
+    with VideoFile(path, SIZE, rate=RATE) as file:
+        for number in range(frames):
+            left = abs((4 * number) % (2 * SIZE[1]) - SIZE[1])  # there and back
+            file.write(np.ascontiguousarray(scene[:, left : left + SIZE[1]]))
+
+
+def rate_of(steps: Iterable[object]) -> float:
+    """Return how many steps a second are done."""
+    start = perf_counter()
+    count = sum(1 for _ in steps)
+    return count / (perf_counter() - start)
+
+
+def each_alone(clip: Path, job: Job, folder: Path) -> dict[str, float]:
+    """Return the frames per second of reading, labeling and writing, one after the other."""
+    frames = list(read_frames(Video(str(clip)), limit=min(ALONE, 50)))
+    labeled: list[tuple[ReadFrame, Segmentation]] = []
+    for frame in frames[:3]:
+        job.label(frame)  # warm up
+    rates = {"read": rate_of(islice(read_frames(Video(str(clip))), ALONE))}
+    rates["label"] = rate_of(labeled.append(found) for frame in frames if (found := job.label(frame)))
+    with VideoFile(folder / "alone.mp4", SIZE, rate=RATE) as file:
+        job.store = choose_store(file, folder, labels=False, alpha=0.5)
+        rates["write"] = rate_of(map(job.write, labeled))
+    return rates
+
+
+def resident_mb() -> float:
+    """Return the memory that the process holds, in MB of 1e6 bytes (Linux)."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def whole(clip: Path, job: Job, folder: Path) -> dict[str, float]:
+    """Label the whole clip and return its frames per second, and the memory early and late."""
+    memory = {}
+    video = Video(str(clip))
+    with VideoFile(folder / "whole.mp4", SIZE, rate=RATE) as file:
+        write = choose_store(file, folder, labels=False, alpha=0.5)
+
+        def store(frame: ReadFrame, result: Segmentation) -> None:
+            write(frame, result)
+            if file.count == FIRST_LOOK:
+                memory["resident_mb_after_200"] = round(resident_mb(), 1)
+
+        job.store = store
+        job.run(video, limit=None)
+    memory["resident_mb_at_the_end"] = round(resident_mb(), 1)
+    return {"frames": job.tally.count, "per_second": job.tally.count / job.seconds, **memory}
+
+
+def main() -> None:
+    """Measure and save results/video.json."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--frames", type=int, default=2000)
+    parser.add_argument("--model", default="b0-camvid")
+    arguments = parser.parse_args()
+    segmenter = load(arguments.model)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        clip = folder / "clip.mp4"
+        draw_clip(clip, arguments.frames)
+        alone = each_alone(clip, new_job(segmenter), folder)
+        job = new_job(segmenter)
+        together = whole(clip, job, folder)
+    result = {
+        "model": segmenter.spec.name,
+        "precision": "float32",
+        "size": SIZE,
+        "opencv_threads": cv2.getNumThreads(),
+        "alone_per_second": {step: round(rate, 1) for step, rate in alone.items()},
+        "whole": {key: round(value, 1) for key, value in together.items()},
+        "median_ms": {step: round(time_ms, 2) for step, time_ms in job.tally.speed().items()},
+        "whole_over_slowest_step": round(together["per_second"] / min(alone.values()), 3),
+        "one_after_the_other_per_second": round(1 / sum(1 / rate for rate in alone.values()), 1),
+    }
+    print(save_result("video", result))
+
+
+def new_job(segmenter: object) -> Job:
+    """Return a job that labels, and counts afresh."""
+    return Job("frames", segmenter, smoother=None, store=None, window=None)
+
+
+if __name__ == "__main__":
+    main()

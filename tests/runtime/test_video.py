@@ -1,0 +1,84 @@
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from galago.errors import ConfigError, ImageError
+from galago.runtime.video import VideoFile, Window, count_frames
+
+
+def fill(file: VideoFile, frames: int, size: tuple[int, int] = (32, 48)) -> None:
+    for number in range(frames):
+        file.write(np.full((*size, 3), (20 * number, 0, 255 - 20 * number), np.uint8))
+
+
+def test_a_video_appears_whole_in_its_place(tmp_path: Path):
+    path = tmp_path / "new/a b.mp4"
+    with VideoFile(path, (32, 48), rate=12.5) as file:
+        fill(file, 12)
+        assert not path.exists()
+    assert [found.name for found in path.parent.iterdir()] == ["a b.mp4"]
+    capture = cv2.VideoCapture(str(path))
+    assert capture.get(cv2.CAP_PROP_FPS) == 12.5
+    frames = [frame for _ in range(13) if (frame := capture.read()[1]) is not None]
+    assert len(frames) == 12
+    assert {frame.shape for frame in frames} == {(32, 48, 3)}
+    np.testing.assert_allclose(frames[0][16, 24], (255, 0, 0), atol=12)  # blue, in OpenCV's order; the codec loses a little
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_after_an_error_nothing_is_left_and_an_older_file_stays(tmp_path: Path, error: type[BaseException]):
+    (tmp_path / "a.mp4").write_bytes(b"older")
+    with pytest.raises(error), VideoFile(tmp_path / "a.mp4", (32, 48), rate=25) as file:  # noqa: PT012
+        fill(file, 3)
+        raise error
+    assert [found.name for found in tmp_path.iterdir()] == ["a.mp4"]
+    assert (tmp_path / "a.mp4").read_bytes() == b"older"
+
+
+def test_no_frame_leaves_no_file(tmp_path: Path):
+    with VideoFile(tmp_path / "a.mp4", (32, 48), rate=25):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_odd_sides_lose_a_pixel_and_frames_of_another_size_are_fitted(tmp_path: Path):
+    with VideoFile(tmp_path / "a.mp4", (33, 49), rate=25) as file:
+        fill(file, 2, (33, 49))
+        fill(file, 2, (64, 64))
+    assert count_frames(tmp_path / "a.mp4") == 4
+    assert cv2.VideoCapture(str(tmp_path / "a.mp4")).read()[1].shape == (32, 48, 3)
+
+
+@pytest.mark.parametrize("rate", [1, 23.976, 29.97, 59.94006, 119.88, 240])
+def test_any_usual_rate_can_be_written(tmp_path: Path, rate: float):
+    with VideoFile(tmp_path / "a.mp4", (32, 48), rate=rate) as file:
+        fill(file, 3)
+    assert cv2.VideoCapture(str(tmp_path / "a.mp4")).get(cv2.CAP_PROP_FPS) == pytest.approx(rate, rel=0.002)
+
+
+def test_a_file_in_place_of_the_folder_is_an_error(tmp_path: Path):
+    (tmp_path / "out").touch()
+    with pytest.raises(ImageError, match=r"Cannot write .*a\.mp4: .*Choose another folder"):
+        VideoFile(tmp_path / "out/a.mp4", (32, 48), rate=25)
+
+
+def test_frames_that_do_not_arrive_are_an_error(tmp_path: Path):
+    file = VideoFile(tmp_path / "a.mp4", (32, 48), rate=25)
+    fill(file, 3)
+    file.count += 1  # as when OpenCV cannot write one: it says nothing
+    with pytest.raises(ImageError, match=r"only 3 of 4 frames arrived\. Free space"):
+        file.close()
+    assert not list(tmp_path.iterdir())
+
+
+def test_opencv_without_windows_says_what_to_do():
+    try:
+        cv2.namedWindow("probe")
+    except cv2.error:
+        with pytest.raises(ConfigError, match=r"opens no windows .* Leave out --show, or run: pip"):
+            Window()
+    else:
+        cv2.destroyAllWindows()
+        pytest.skip("this OpenCV opens windows")
