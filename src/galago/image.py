@@ -235,10 +235,9 @@ def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 def colorize(labels: np.ndarray, palette: Sequence[Color]) -> np.ndarray:
     """Return (H, W) uint8 labels in their colors, (H, W, 3) uint8 RGB; ids without a color are black."""
-    colors = np.zeros((256, 3), np.uint8)
-    colors[: len(palette)] = palette
-    colored: np.ndarray = colors[labels]
-    return colored
+    colors = np.zeros((1, 256, 3), np.uint8)
+    colors[0, : len(palette)] = palette
+    return cv2.LUT(cv2.merge([labels] * 3), colors)  # several times faster than an index by labels
 
 
 def overlay(image: np.ndarray, labels: np.ndarray, palette: Sequence[Color], alpha: float = 0.5) -> np.ndarray:

@@ -260,7 +260,8 @@ def report(console: "Console", job: Job, file: "VideoFile | None", out: Path) ->
     console.print(table)
     speed = job.tally.speed()
     steps = "  ".join(f"{step} {time_ms:.1f}" for step, time_ms in speed.items())
-    console.print(f"{'ms' if count == 1 else 'median ms each'}: {steps}  total {sum(speed.values()):.1f}", highlight=False)
+    times = f"{'ms' if count == 1 else 'median ms each'}: {steps}  total {sum(speed.values()):.1f}"
+    console.print(f"{times}  (engine: {job.segmenter.engine.name})", highlight=False)
     if count > 1:
         whole = f"whole: {count} {kind} in {job.seconds:.1f} s, {count / job.seconds:.1f} per second"
         console.print(whole, highlight=False)
