@@ -2,8 +2,8 @@
 
     python benchmarks/label_map.py
 
-Noise is the worst case: every cell lies on a border between classes. Patches are large areas of one class with a little noise, as a
-network gives them.
+Noise is the worst case: every cell lies on a border between classes. Patches are large areas of one class with a little
+noise, as a network gives them.
 """
 
 import argparse
