@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from galago.cli.bench import read_size
 from galago.cli.main import app
+from galago.cli.sizes import join_sizes, read_size
 from galago.errors import ConfigError, GalagoError, MissingDependencyError
 from galago.runtime.bench import slope, summarize
 
@@ -128,9 +128,9 @@ def test_without_matplotlib_there_is_no_plot(bench, tmp_path: Path, monkeypatch:
     ("flags", "message"),
     [
         (("--engine", "cuda"), "Unknown engine 'cuda'. Choose one of: auto, openvino, onnxruntime."),
-        (("--imgsz", "0x64"), "Expected a size in pixels as HEIGHTxWIDTH, for example 512x1024, got '0x64'."),
-        (("--imgsz", "-5"), "Expected a size in pixels as HEIGHTxWIDTH, for example 512x1024, got '-5'."),
-        (("--imgsz", "1x2x3"), "Expected a size in pixels as HEIGHTxWIDTH, for example 512x1024, got '1x2x3'."),
+        (("--imgsz", "0x64"), "Expected a size in pixels as height and width, for example --imgsz 512 1024, got '0x64'."),
+        (("--imgsz", "-5"), "Expected a size in pixels as height and width, for example --imgsz 512 1024, got '-5'."),
+        (("--imgsz", "1x2x3"), "Expected a size in pixels as height and width, for example --imgsz 512 1024, got '1x2x3'."),
         (("--model", "b9"), "There is no model 'b9'."),
     ],
 )
