@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from galago.cli.main import app
-from galago.cli.sizes import join_sizes, read_size
+from galago.cli.sizes import read_size
 from galago.errors import ConfigError, GalagoError, MissingDependencyError
 from galago.runtime.bench import slope, summarize
 

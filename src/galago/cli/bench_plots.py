@@ -27,11 +27,16 @@ def draw_latency(timings: "list[Timing]", title: str, *, fitted: bool) -> bytes:
     Returns:
         the PNG file.
     """
-    from galago.cli.bench_report import area, label_of
+    from matplotlib.ticker import LogLocator
+
+    from galago.cli.bench_report import area, label_of, words
     from galago.runtime.bench import slope
 
+    def shown(timing: "Timing") -> tuple[int, int]:
+        return timing.input_size if fitted else timing.size
+
     def megapixels(timing: "Timing") -> float:
-        return area(timing.input_size if fitted else timing.size) / 1e6
+        return area(shown(timing)) / 1e6
 
     what = "network input, megapixels" if fitted else "photo, megapixels"
     figure, axes = new_plot((7, 5), title, what, "decoded photo to label map, ms")
@@ -42,10 +47,11 @@ def draw_latency(timings: "list[Timing]", title: str, *, fitted: bool) -> bytes:
         exponent = slope(pixels, times_ms)
         label = label_of(way) + ("" if exponent is None else f", slope {exponent:.2f}")
         axes.plot(pixels, times_ms, **style(index), label=label)
-    axes.xaxis.minorticks_off()
-    axes.set_xticks(ticks := sorted({megapixels(timing) for timing in timings}), [f"{tick:.2g}" for tick in ticks])
+    axes.minorticks_off()
+    ticks = {megapixels(timing): f"{megapixels(timing):.2g}\n{words(shown(timing))}" for timing in timings}
+    axes.set_xticks(list(ticks), list(ticks.values()), fontsize=8)
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
     axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_formatter("{x:g}")
     axes.legend(frameon=False)
     return as_png(figure)
 
@@ -87,20 +93,22 @@ def draw_accuracy(timings: "list[Timing]", title: str, best: "Timing | None", bu
 
 def name_points(axes: Any, timings: "list[Timing]", best: "Timing | None") -> None:
     """Write the size beside the fastest of the points that share it and their mean IoU; ring and name the best one in full."""
+    from matplotlib.patheffects import withStroke
+
     from galago.cli.bench_report import label_of, words
 
-    named = set()
-    for timing in sorted(timings, key=lambda timing: timing.median_ms):
+    common = {"textcoords": "offset points", "zorder": 5, "path_effects": [withStroke(linewidth=3, foreground="white")]}
+    middle, named = sum(axes.get_xlim()) / 2, set()
+    for timing in sorted(timings, key=lambda timing: (timing is not best, timing.median_ms)):
         assert timing.mean_iou is not None
         point, size = (timing.median_ms, timing.mean_iou), words(timing.imgsz or timing.input_size)
         if timing is best:
+            text = f"{size}, {label_of(timing.way)}\n{timing.median_ms:.1f} ms, mean IoU {timing.mean_iou:.3f}"
+            place = {"xytext": (12, -6), "ha": "left", "va": "top"} if point[0] < middle else {"xytext": (-12, 9), "ha": "right"}
             axes.plot(*point, "o", markersize=15, markerfacecolor="none", markeredgecolor=INK, zorder=4)
-            text = f"{size}\n{label_of(timing.way)}\n{timing.median_ms:.1f} ms, mean IoU {timing.mean_iou:.3f}"
-            axes.annotate(
-                text, point, xytext=(-12, 9), textcoords="offset points", ha="right", fontsize=9, weight="bold", zorder=5
-            )
-        elif (size, round(timing.mean_iou, 3)) not in named and not (best and size == words(best.imgsz or best.input_size)):
-            axes.annotate(size, point, xytext=(-6, 6), textcoords="offset points", ha="right", fontsize=8, color=FAINT, zorder=5)
+            axes.annotate(text, point, fontsize=9, weight="bold", color=INK, **place, **common)
+        elif (size, round(timing.mean_iou, 3)) not in named:
+            axes.annotate(size, point, xytext=(-6, 6), ha="right", fontsize=8, color=FAINT, **common)
         named.add((size, round(timing.mean_iou, 3)))
 
 

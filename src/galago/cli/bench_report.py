@@ -189,7 +189,7 @@ class Report:
         height, width = fastest.imgsz or fastest.size
         raise BudgetError(
             f"Nothing keeps within {self.budget_ms:.4g} ms, so no setting is written. The fastest: {self.describe(fastest)}. "
-            f"Allow more time, or try a smaller size, as --imgsz {max(1, height // 2)} {max(1, width // 2)}, --threads, or --half."
+            f"Allow more time, or try a smaller size, as --imgsz {-(-height // 2)} {-(-width // 2)}, --threads, or --half."
         )
 
 

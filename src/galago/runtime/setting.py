@@ -105,8 +105,8 @@ class Setting:
         ):
             if given is not None and given != written:
                 raise ConfigError(
-                    f"The setting says {name} {_words(written)}, got {_words(given)} beside it, for which nothing was measured. "
-                    "Leave out one of the two."
+                    f"The setting has {name} {_words(written)}, got {_words(given)} beside it, for which nothing was measured. "
+                    f"Leave {name} or the setting out."
                 )
 
     def check_model(self, sha256: str) -> None:
@@ -147,9 +147,7 @@ def read_setting(path: str | Path) -> Setting:
 
 
 def _words(value: object) -> str:
-    if value is None:
-        return "none"
-    return " x ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return "unset" if value is None else " x ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _as_type(value: Any, hint: Any, key: str) -> Any:
