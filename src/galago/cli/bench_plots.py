@@ -67,7 +67,7 @@ def draw_accuracy(timings: "list[Timing]", title: str, best: "Timing | None", bu
     Returns:
         the PNG file.
     """
-    from galago.cli.bench_report import label_of
+    from galago.cli.bench_report import label_of, short
     from galago.runtime.bench import pareto_front
 
     figure, axes = new_plot((8, 5.5), title, "decoded photo to label map, median ms", "mean IoU")
@@ -84,7 +84,7 @@ def draw_accuracy(timings: "list[Timing]", title: str, best: "Timing | None", bu
     if budget_ms is not None:
         left, right = axes.get_xlim()
         left, right = min(left, 0.95 * budget_ms), max(right, 1.05 * budget_ms)
-        axes.axvline(budget_ms, color=INK, linewidth=1, linestyle="--", label=f"budget {budget_ms:.4g} ms")
+        axes.axvline(budget_ms, color=INK, linewidth=1, linestyle="--", label=f"budget {short(budget_ms)} ms")
         axes.axvspan(budget_ms, right, color=INK, alpha=0.06, linewidth=0)
         axes.set_xlim(left, right)
     axes.legend(frameon=False, loc="lower right")

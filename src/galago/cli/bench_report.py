@@ -89,7 +89,7 @@ class Report:
             imgsz=best.imgsz,
             photo_size=best.size,
             median_ms=round(best.median_ms, 3),
-            mean_iou=best.mean_iou,
+            mean_iou=as_row(best)["mean_iou"],
             scored_on=self.plan.scored_on,
             device=self.made_with["processor"],
             galago_version=version("galago"),
@@ -163,7 +163,7 @@ class Report:
         if self.budget_ms is None:
             return [f"Most accurate: {self.describe(self.best)}", f"Use it: {command(self.model, self.best)}"]
         kind = "Best" if self.plan.dataset else "Largest"
-        lines = [f"{kind} within {self.budget_ms:.4g} ms (median of the whole way): {self.describe(self.best)}"]
+        lines = [f"{kind} within {short(self.budget_ms)} ms (median of the whole way): {self.describe(self.best)}"]
         if not self.plan.dataset:
             lines.append("No accuracy was measured: give labeled photos with --data for that.")
         return [*lines, f"Use it: galago predict --setting {quote(str(out / 'setting.json'))} --source PHOTO"]
@@ -188,7 +188,7 @@ class Report:
         fastest = min(self.timings, key=lambda timing: timing.median_ms)
         height, width = fastest.imgsz or fastest.size
         raise BudgetError(
-            f"Nothing keeps within {self.budget_ms:.4g} ms, so no setting is written. The fastest: {self.describe(fastest)}. "
+            f"Nothing keeps within {short(self.budget_ms)} ms, so no setting is written. The fastest: {self.describe(fastest)}. "
             f"Allow more time, or try a smaller size, as --imgsz {-(-height // 2)} {-(-width // 2)}, --threads, or --half."
         )
 
@@ -234,6 +234,11 @@ def area(size: tuple[int, int]) -> int:
 def words(size: tuple[int, int] | None) -> str:
     """Write a size as 360x480; `own` stands for the model's own rule."""
     return f"{size[0]}x{size[1]}" if size else "own"
+
+
+def short(milliseconds: float) -> str:
+    """Write milliseconds with up to two decimals, or more where nothing would be left."""
+    return f"{round(milliseconds, 2) or milliseconds:g}"
 
 
 def label_of(way: "Way") -> str:
