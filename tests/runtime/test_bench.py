@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from galago.runtime.bench import Timing, Way, choose_within, pareto_front, take_turns
+from galago.runtime.bench import Timing, Way, choose_within, count_runs, pareto_front, take_rounds, take_turns
 from galago.runtime.segmenter import Segmenter
 from galago.spec import ModelSpec
 
@@ -74,3 +74,22 @@ def test_more_photos_than_runs_do_no_harm(tiny_spec: ModelSpec):
     photos = [np.zeros((32, 32, 3), np.uint8)] * 4
     (row,) = take_turns({Way("a"): Segmenter(Counting(0), tiny_spec)}, photos, runs=1, warmup=0, on_run=lambda: None)
     assert row.labels_changed == pytest.approx(0)
+
+
+@pytest.mark.parametrize(("runs", "warmup"), [(12, 3), (5, 0), (2, 1), (1, 2), (30, 3)])
+def test_sizes_are_measured_in_several_passes(tiny_spec: ModelSpec, runs: int, warmup: int):
+    engine, calls = Counting(0), []
+    photos = [np.zeros((32, 32, 3), np.uint8)]
+    rounds = [({Way("a"): Segmenter(engine, tiny_spec, imgsz=(side, side))}, photos) for side in (32, 64)]
+    timings = take_rounds(rounds, runs=runs, warmup=warmup, on_run=lambda: calls.append(1))
+    assert len(calls) == count_runs(2, 1, runs=runs, warmup=warmup)
+    assert [[len(row.whole_way) for row in rows] for rows in timings] == [[runs], [runs]]
+    changes = sum(one != other for one, other in zip(engine.shapes, engine.shapes[1:], strict=False))
+    assert changes == 2 * min(5, runs) - 1
+
+
+def test_every_photo_has_its_turn_over_the_passes(tiny_spec: ModelSpec):
+    engine = Counting(0)
+    photos = [np.zeros((32 * (index + 1), 32, 3), np.uint8) for index in range(7)]
+    take_rounds([({Way("a"): Segmenter(engine, tiny_spec)}, photos)], runs=7, warmup=0, on_run=lambda: None)
+    assert [height // 32 for height, _ in engine.shapes] == [1, 2, 3, 4, 5, 6, 7]

@@ -91,20 +91,27 @@ def open_segmenters(model: str, ways: "list[Way]") -> "dict[Way, Segmenter]":
 
 
 def measure(segmenters: "dict[Way, Segmenter]", plan: "Plan", *, runs: int, warmup: int) -> "list[Timing]":
-    """Measure all ways in each round of a plan, with a progress bar on standard error."""
+    """Measure all ways at each size of a plan and score them, with a progress bar on standard error."""
     from rich.console import Console
     from rich.progress import Progress
 
     from galago.cli.bench_inputs import add_scores
-    from galago.runtime.bench import take_turns
+    from galago.runtime.bench import count_runs, take_rounds
     from galago.runtime.segmenter import Segmenter
 
-    timings: list[Timing] = []
+    rounds = [
+        ({way: Segmenter(base.engine, base.spec, imgsz=imgsz) for way, base in segmenters.items()}, photos)
+        for imgsz, photos in plan.rounds()
+    ]
     scored = len({(way.engine, way.precision) for way in segmenters}) * (len(plan.dataset) if plan.dataset else 0)
     with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("Measuring", total=len(plan.sizes) * (len(segmenters) * (runs + warmup) + scored))
-        for imgsz, photos in plan.rounds():
-            fitted = {way: Segmenter(base.engine, base.spec, imgsz=imgsz) for way, base in segmenters.items()}
-            timed = take_turns(fitted, photos, runs=runs, warmup=warmup, on_run=lambda: progress.advance(task))
-            timings += add_scores(list(timed), fitted, plan, lambda: progress.advance(task))
-    return timings
+        total = count_runs(len(rounds), len(segmenters), runs=runs, warmup=warmup)
+        task = progress.add_task("Measuring", total=total + len(rounds) * scored)
+
+        def advance() -> None:
+            progress.advance(task)
+
+        timings = take_rounds(rounds, runs=runs, warmup=warmup, on_run=advance)
+        progress.update(task, description="Scoring" if plan.dataset else "Measuring")
+        pairs = zip(timings, rounds, strict=True)
+        return [timing for row, (fitted, _) in pairs for timing in add_scores(row, fitted, plan, advance)]

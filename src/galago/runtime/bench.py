@@ -1,7 +1,7 @@
 """Measure how long a model takes on this device, in every way that the user may choose."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from time import perf_counter
 
@@ -11,6 +11,7 @@ from galago.errors import ConfigError
 from galago.runtime.engines import ENGINES
 from galago.runtime.segmenter import Segmenter
 
+PASSES = 5  # over all sizes
 SAME_IOU = 4  # decimals; engines in float32 differ behind them, by rounding
 
 
@@ -101,7 +102,7 @@ def take_turns(
             network[way].append(result.speed["infer"])
             labels[way] = result.labels
             on_run()
-        if turn >= warmup + runs - len(photos):  # each photo once
+        if turn >= warmup + runs - len(photos):  # each photo once at most
             reference = next(iter(labels.values()))
             for way, map_ in labels.items():
                 changed[way].append(float((map_ != reference).mean()))
@@ -117,6 +118,49 @@ def take_turns(
             whole_way=tuple(whole_way[way][warmup:]),
             labels_changed=float(np.mean(changed[way])),
         )
+
+
+def count_runs(sizes: int, ways: int, *, runs: int, warmup: int) -> int:
+    """Return how often `take_rounds` labels a photo."""
+    return sizes * ways * (runs + warmup + (min(PASSES, runs) - 1) * min(warmup, 1))
+
+
+def take_rounds(
+    rounds: Sequence[tuple[dict[Way, Segmenter], Sequence[np.ndarray]]], *, runs: int, warmup: int, on_run: Callable[[], None]
+) -> list[list[Timing]]:
+    """Time all ways at all sizes in several passes, so that a noisy minute of the machine hits all sizes, too.
+
+    Within a pass each size has its runs one after the other, as a change of size costs the engines time.
+
+    Args:
+        rounds: for each size its segmenters and photos, as for `take_turns`.
+        runs: measured runs of each way and size.
+        warmup: runs of each before; a later pass has one at most.
+        on_run: called after each run.
+    Returns:
+        the timings of each round.
+    """
+    parts: list[list[list[Timing]]] = [[] for _ in rounds]
+    passes, done = min(PASSES, runs), 0
+    for number in range(passes):
+        share = (number + 1) * runs // passes - done
+        before = min(warmup, 1) if number else warmup
+        for index, (segmenters, photos) in enumerate(rounds):
+            start = (done - before) % len(photos)  # the measured runs go on where those of the last pass ended
+            turned = [*photos[start:], *photos[:start]]
+            parts[index].append(list(take_turns(segmenters, turned, runs=share, warmup=before, on_run=on_run)))
+        done += share
+    return [[merge(timings) for timings in zip(*part, strict=True)] for part in parts]
+
+
+def merge(timings: Sequence[Timing]) -> Timing:
+    """Put several timings of one way and size together."""
+    return replace(
+        timings[0],
+        network=tuple(value for timing in timings for value in timing.network),
+        whole_way=tuple(value for timing in timings for value in timing.whole_way),
+        labels_changed=float(np.mean([timing.labels_changed for timing in timings])),
+    )
 
 
 def summarize(times_ms: Sequence[float]) -> dict[str, float]:
