@@ -102,6 +102,13 @@ def test_the_same_model_in_another_place_is_fine(tiny_setting: Setting, tmp_path
     assert galago.load(moved, setting=tiny_setting).spec.name == "tiny"
 
 
+def test_a_model_that_has_moved_is_asked_for():
+    with pytest.raises(
+        ConfigError, match=r"names the model old/place, which is not there\. Say beside it where the model is now"
+    ):
+        galago.load(setting=dataclasses.replace(SETTING, model="old/place"))
+
+
 @pytest.mark.openvino
 def test_another_model_file_is_refused(tiny_setting: Setting):
     with pytest.raises(ConfigError, match=r"measured with another model file: its SHA-256 is .*, the setting has abab"):

@@ -4,10 +4,11 @@ import warnings
 from pathlib import Path
 
 from galago.device import processor
+from galago.errors import ConfigError
 from galago.files import sha256
 from galago.runtime.engine import Engine
 from galago.runtime.engines import choose_engine, open_engine
-from galago.runtime.folder import open_model
+from galago.runtime.folder import bundled_models, open_model
 from galago.runtime.result import Segmentation
 from galago.runtime.segmenter import Segmenter
 from galago.runtime.setting import OtherDeviceWarning, Setting, read_setting
@@ -47,7 +48,7 @@ def load(
     if setting is not None:
         setting = setting if isinstance(setting, Setting) else read_setting(setting)
         setting.check_flags(engine=engine, threads=threads, half=half, imgsz=imgsz)
-        model = setting.model if model is None else model
+        model = _find_model(setting) if model is None else model
         engine, threads, imgsz = setting.engine, setting.threads, setting.imgsz
     precision = setting.precision if setting is not None else "bfloat16" if half else "float32"
     name = choose_engine(engine)
@@ -57,3 +58,16 @@ def load(
         if message := setting.device_warning(processor()):
             warnings.warn(message, OtherDeviceWarning, stacklevel=2)
     return Segmenter(open_engine(opened.file, name, threads=threads, precision=precision), opened.spec, imgsz=imgsz)
+
+
+def _find_model(setting: Setting) -> str:
+    """Return the model that a setting names.
+
+    Raises:
+        ConfigError: it is not there any more.
+    """
+    if setting.model not in bundled_models() and not Path(setting.model).exists():
+        raise ConfigError(
+            f"The setting names the model {setting.model}, which is not there. Say beside it where the model is now."
+        )
+    return setting.model
