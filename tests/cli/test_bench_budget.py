@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import shlex
 from pathlib import Path
@@ -12,6 +13,7 @@ from galago.cli.bench_inputs import read_budget, scaled
 from galago.cli.main import app
 from galago.errors import BudgetError, ConfigError, DataError
 from galago.runtime.setting import read_setting
+from galago.spec import ModelSpec
 
 pytestmark = pytest.mark.openvino
 
@@ -213,6 +215,78 @@ def test_missing_data_is_one_clear_error(bench, tmp_path: Path):
     done = bench("--data", str(tmp_path / "none"))
     assert isinstance(done.exception, DataError)
     assert "There is no data set at" in str(done.exception)
+
+
+def test_a_file_in_place_of_the_folder_is_told_before_anything_is_measured(bench, data: Path, tmp_path: Path):
+    (tmp_path / "out").write_bytes(b"mine")
+    done = bench("--data", str(data))
+    assert isinstance(done.exception, ConfigError)
+    assert str(done.exception) == f"{tmp_path}/out is a file, not a folder. Choose another --out."
+    assert (tmp_path / "out").read_bytes() == b"mine"
+
+
+def test_bfloat16_competes_when_asked_for_and_is_scored_for_itself(
+    bench, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("galago.runtime.openvino_engine.available_precisions", lambda: ("float32", "bfloat16"))
+    scored: list[int] = []
+    monkeypatch.setattr("galago.evaluation.evaluate", lambda *_, **__: Scored(scored))
+    done = bench("--data", str(data), "--imgsz", "64", "--half", "--budget", "10s", "--threads", "1", "--threads", "2")
+    assert done.exit_code == 0, done.output
+    rows = report(tmp_path)["rows"]
+    assert [(row["precision"], row["threads"], row["mean_iou"]) for row in rows] == [
+        ("float32", 1, 0.1), ("float32", 2, 0.1), ("bfloat16", 1, 0.2), ("bfloat16", 2, 0.2),
+    ]  # fmt: skip
+    assert read_setting(tmp_path / "out/setting.json").precision == "bfloat16"
+
+
+class Scored:
+    """Stands for scores: a tenth more each time."""
+
+    def __init__(self, before: list[int]) -> None:
+        before.append(1)
+        self.mean_iou = len(before) / 10
+
+
+def test_photos_upright_and_across_are_measured_together(bench, data: Path, tmp_path: Path):
+    for kind in ("images", "masks"):
+        path = data / f"{kind}/val/0.png"
+        cv2.imwrite(str(path), cv2.imread(str(path), cv2.IMREAD_UNCHANGED).swapaxes(0, 1))
+    assert bench("--data", str(data), "--imgsz", "64", "--runs", "6").exit_code == 0
+    (row,) = report(tmp_path)["rows"]
+    assert (row["size"], row["input_size"]) == ([96, 128], [64, 64])
+
+
+@pytest.mark.parametrize(
+    ("change", "imgsz"),
+    [
+        ({"input_size": (64, 64)}, [[64, 64]]),  # fitted, as the photos have another size
+        ({"input_size": (64, 64), "resize": "stretch"}, [None]),  # the model's own rule
+        (
+            {"resize": "short_side", "short_side": 128},
+            [[64, 96], [64, 128], [96, 128], [128, 160], None, [160, 256]],
+        ),  # None is 128 x 192
+    ],
+    ids=["fixed", "stretch", "short side"],
+)
+def test_the_usual_sizes_follow_the_resize_rule_of_the_model(
+    bench, data: Path, tmp_path: Path, write_onnx, tiny_spec: ModelSpec, change: dict, imgsz: list
+):
+    write_onnx(tmp_path / "other.onnx", dataclasses.replace(tiny_spec, **change))
+    done = bench("--data", str(data), "--model", str(tmp_path / "other.onnx"), "--budget", "10s")
+    assert done.exit_code == 0, done.output
+    assert [row["imgsz"] for row in report(tmp_path)["rows"]] == imgsz
+    assert "setting.json" in done.stdout
+
+
+def test_a_model_of_one_size_takes_no_other(bench, data: Path, tmp_path: Path, write_onnx, tiny_spec: ModelSpec):
+    write_onnx(tmp_path / "fixed.onnx", dataclasses.replace(tiny_spec, input_size=(64, 64)))
+    done = bench("--data", str(data), "--model", str(tmp_path / "fixed.onnx"), "--imgsz", "32")
+    assert isinstance(done.exception, ConfigError)
+    assert "takes 64 x 64 pixels and nothing else, got imgsz 32 x 32" in str(done.exception)
+    done = bench("--model", str(tmp_path / "fixed.onnx"), "--budget", "10s")
+    assert done.exit_code == 0, done.output
+    assert read_setting(tmp_path / "out/setting.json").imgsz is None
 
 
 @pytest.mark.slow

@@ -49,6 +49,8 @@ def bench(
         raise ConfigError("--split and --photos choose among labeled photos. Name them with --data.")
     if data is not None and source is not None:
         raise ConfigError("--data brings its own photos. Leave out --source, or --data.")
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"{out} is a file, not a folder. Choose another --out.")
     ways = list_ways(choose_engines(engine), threads or [None], half=half)
     segmenters = open_segmenters(model, ways)
     sizes = [read_size(text) for text in imgsz or []]

@@ -124,12 +124,16 @@ def plan_data(segmenter: "Segmenter", data: tuple[str, str, int | None], sizes: 
 
 
 def usual_sizes(segmenter: "Segmenter", photos: "list[np.ndarray]") -> "list[Size | None]":
-    """Return a row of sizes around the one that the model gives the middle photo; the only one of a model of one size."""
-    fixed = segmenter.spec.input_size
-    if fixed:
-        return [None if segmenter.spec.resize == "stretch" else fixed]
+    """Return a row of sizes around the one that the model gives the middle photo; the only one of a model of one size.
+
+    None stands for the model's own rule, where that already says how large any photo becomes.
+    """
+    spec = segmenter.spec
+    if spec.input_size:
+        return [None if spec.resize == "stretch" else spec.input_size]
     middle = sorted(photos, key=lambda photo: photo.shape[0] * photo.shape[1])[len(photos) // 2]
-    return [*scaled(segmenter.prepare(middle)[1], FACTORS)]
+    own = segmenter.prepare(middle)[1]
+    return [None if size == own and spec.resize == "short_side" else size for size in scaled(own, FACTORS)]
 
 
 def spread(dataset: "Dataset", count: int) -> "Dataset":
