@@ -22,7 +22,7 @@ TABLE = {
     "image": ("errors files labels spec", "numpy cv2"),
     "sources": ("errors image spec", "numpy cv2"),
     "weights": ("errors files spec", "huggingface_hub"),
-    "runtime": ("errors files labels spec image weights", "numpy cv2"),  # and one engine per engine file
+    "runtime": ("device errors files labels spec image weights", "numpy cv2"),  # and one engine per engine file
     "data": ("errors labels image", "numpy cv2 yaml"),
     "evaluation": ("errors files labels data", "numpy cv2"),
     "models": ("errors files", "torch safetensors"),
