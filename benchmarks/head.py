@@ -2,7 +2,7 @@
 
     python benchmarks/head.py
 
-The same weights in both, so that their logits are compared as well. Needs torch, onnx and ONNX Runtime.
+Both take one size. The same weights in both, so that their logits are compared as well. Needs torch, onnx and ONNX Runtime.
 """
 
 import argparse
@@ -28,7 +28,7 @@ ENGINES = {"onnxruntime": run_onnxruntime, "openvino": run_openvino}
 def measure(variant: str, folder: Path, runs: int) -> list[dict[str, object]]:
     """Time both exports of one network in each engine."""
     torch.manual_seed(0)
-    spec = ModelSpec(name=variant, variant=variant, classes=CAMVID.names, palette=CAMVID.palette)
+    spec = ModelSpec(name=variant, variant=variant, classes=CAMVID.names, palette=CAMVID.palette, input_size=SIZE)
     network = build_model(variant, spec.num_classes).eval()
     to_onnx(network, spec, folder / f"{variant}.onnx")
     plain = naive_onnx(with_resize(network), SIZE)
