@@ -92,7 +92,7 @@ class FileStrips:
                 "Copy it again from where it came."
             ) from error
         self._top += count
-        rows = np.frombuffer(data, self._depth).reshape(count, self.size[1], self._bands)
+        rows: np.ndarray = np.frombuffer(data, self._depth).reshape(count, self.size[1], self._bands)
         rows = rows[..., :3] if self._bands >= 3 else rows[..., [0, 0, 0]]
         return (rows >> self._drop).astype(np.uint8) if self._drop else rows
 

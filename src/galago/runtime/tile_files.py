@@ -28,7 +28,7 @@ class TiledSegmentation:
         names: one per class.
         palette: one RGB color per class.
         grid: where the tiles lay.
-        picture: (h, w, 3) uint8 RGB, the photo under its labels, scaled down to 4096 pixels at most; without the strip of names.
+        picture: (h, w, 3) uint8 RGB, the photo under the colors of its labels, scaled down to 4096 pixels along its long side.
         speed: milliseconds spent on `read`, `pre`, `infer`, `post` and `save`.
         whole: whether the photo was decoded as a whole, because it could not be read strip by strip.
     """
@@ -44,6 +44,11 @@ class TiledSegmentation:
     def areas(self) -> dict[str, float]:
         """Return the share of each class that occurs, 0 to 1, the largest first."""
         return shares_by_name(self.counts, self.names)
+
+    def overlay(self, *, legend: bool = True) -> np.ndarray:
+        """Return the picture, with a strip of names under it."""
+        colors = dict(zip(self.names, self.palette, strict=True))
+        return images.draw_legend(self.picture, self.areas(), colors) if legend else self.picture
 
 
 class PreviewedStrips:
@@ -104,14 +109,12 @@ def save_in_tiles(
                 file.write(rows)
             save_ms += 1000 * (perf_counter() - start)
         start = perf_counter()
-    picture = preview.picture(spec.palette, alpha)
-    if files:
-        colors = dict(zip(spec.classes, spec.palette, strict=True))
-        images.save(files[1], images.draw_legend(picture, shares_by_name(counts, spec.classes), colors))
-    speed = {**labels.speed, "read": labels.speed["read"] + opened_ms}
-    if files:
-        speed["save"] = save_ms + 1000 * (perf_counter() - start)
-    return TiledSegmentation(
-        counts=counts, names=spec.classes, palette=spec.palette, grid=labels.grid, picture=picture, speed=speed,
-        whole=isinstance(strips, ArrayStrips),
+    result = TiledSegmentation(
+        counts=counts, names=spec.classes, palette=spec.palette, grid=labels.grid, picture=preview.picture(spec.palette, alpha),
+        speed=labels.speed, whole=isinstance(strips, ArrayStrips),
     )  # fmt: skip
+    result.speed["read"] += opened_ms
+    if files:
+        images.save(files[1], result.overlay())
+        result.speed["save"] = save_ms + 1000 * (perf_counter() - start)
+    return result
