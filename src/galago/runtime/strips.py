@@ -11,6 +11,7 @@ from galago import image as images
 from galago.errors import ImageError, require
 
 PACKAGE = "pyvips"
+TURNED_BY_LOAD = ("jpegload", "pngload", "tiffload")  # libvips' readers of the formats that OpenCV turns
 FORMS = ("b-w", "grey16", "rgb", "rgb16", "srgb")  # libvips would turn others into RGB in its own way
 DEPTHS = {"uchar": 0, "ushort": 8}  # bits to drop
 
@@ -54,6 +55,8 @@ class ArrayStrips:
 
 class FileStrips:
     """A JPEG, PNG, TIFF, BigTIFF or WebP file, of which libvips decodes no more than is read.
+
+    The pixels are those of `galago.image.load`, but that a TIFF's colors come as stored where they are half transparent.
 
     A photo that the camera turned is decoded into a temporary file first, if it is large. Of a progressive JPEG and an
     interlaced PNG all has to be decoded at once, which takes memory.
@@ -115,7 +118,9 @@ def open_turned(vips: Any, path: Path) -> Any:
     settings = {"fail_on": "error", "revalidate": True}  # the file may have changed since libvips saw it last
     image = vips.Image.new_from_file(str(path), access="sequential", **settings)
     turned = image.get_typeof("orientation") != 0 and image.get("orientation") > 1
-    return vips.Image.new_from_file(str(path), **settings).autorot() if turned else image
+    if turned and image.get("vips-loader").startswith(TURNED_BY_LOAD):
+        return vips.Image.new_from_file(str(path), **settings).autorot()
+    return image
 
 
 def can_read_strips() -> bool:

@@ -118,9 +118,9 @@ class TileGrid:
 
 def starts(length: int, tile: int, overlap: int) -> tuple[int, ...]:
     """Return where tiles start along an axis that is at least one tile long; the last one ends at its end."""
-    step = tile - overlap
-    count = max(0, -(-(length - tile) // step))
-    return (*(step * number for number in range(count)), length - tile)
+    if length == tile:  # perhaps cut down to the photo, and then no longer than the overlap
+        return (0,)
+    return (*range(0, length - tile, tile - overlap), length - tile)
 
 
 def shares(firsts: tuple[int, ...], tile: int, overlap: int, stride: int) -> np.ndarray:
