@@ -17,7 +17,7 @@ from galago.spec import ModelSpec
 
 pytestmark = pytest.mark.openvino
 START = "from galago.cli import main, tiles; tiles.LARGEST_WHOLE = 10_000; {}main.main()"  # pixels, to keep the tests small
-WITHOUT_VIPS = "from galago.runtime import strips; strips.PACKAGE = 'no_such_package'; "
+WITHOUT_VIPS = "import sys; sys.modules['pyvips'] = None; "
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
 

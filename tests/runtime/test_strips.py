@@ -1,5 +1,6 @@
 import importlib.util
 import logging
+import sys
 from pathlib import Path
 
 import cv2
@@ -150,7 +151,7 @@ def test_the_error_of_a_file_that_is_no_photo_is_that_of_load(tmp_path: Path, na
 
 
 def test_without_pyvips_a_photo_is_decoded_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(strips, "PACKAGE", "no_such_package")
+    monkeypatch.setitem(sys.modules, "pyvips", None)
     images.save(tmp_path / "a.png", NOISE)
     assert not can_read_strips()
     assert photo_size(tmp_path / "a.png") is None
@@ -160,9 +161,19 @@ def test_without_pyvips_a_photo_is_decoded_whole(tmp_path: Path, monkeypatch: py
 
 
 def test_missing_pyvips_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(__import__("sys").modules, "pyvips", None)
+    monkeypatch.setitem(sys.modules, "pyvips", None)
     with pytest.raises(MissingDependencyError, match=r"pyvips is missing. Run: pip install 'galago\[large\]'"):
         FileStrips(Path("a.png"))
+
+
+def test_pyvips_without_libvips_is_as_good_as_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def fail(module: str, extra: str) -> None:
+        raise OSError("cannot load library 'libvips.so.42'")
+
+    monkeypatch.setattr(strips, "require", fail)
+    assert not can_read_strips()
+    with pytest.raises(MissingDependencyError, match=r"finds no libvips. Run: pip install 'galago\[large\]'"):
+        FileStrips(tmp_path / "a.png")
 
 
 def test_a_bmp_is_read_too(tmp_path: Path):

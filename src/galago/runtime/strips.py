@@ -1,16 +1,14 @@
 """A photo from the top to the bottom, some rows at a time: decoded as it is read where libvips is installed."""
 
 import logging
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from galago import image as images
-from galago.errors import ImageError, require
+from galago.errors import ImageError, MissingDependencyError, require
 
-PACKAGE = "pyvips"
 TURNED_BY_LOAD = ("jpegload", "pngload", "tiffload")  # libvips' readers of the formats that OpenCV turns
 FORMS = ("b-w", "grey16", "rgb", "rgb16", "srgb")  # libvips would turn others into RGB in its own way
 DEPTHS = {"uchar": 0, "ushort": 8}  # bits to drop
@@ -104,10 +102,13 @@ def load_vips() -> Any:
     """Import pyvips, and keep it from printing what our own errors say better.
 
     Raises:
-        MissingDependencyError: it is not installed.
+        MissingDependencyError: it is not installed, or finds no libvips.
     """
-    vips = require("pyvips", "large")
-    log = logging.getLogger(PACKAGE)
+    try:
+        vips = require("pyvips", "large")
+    except OSError as error:
+        raise MissingDependencyError("pyvips finds no libvips. Run: pip install 'galago[large]'") from error
+    log = logging.getLogger("pyvips")
     if not log.handlers:
         log.addHandler(logging.NullHandler())
     return vips
@@ -125,7 +126,11 @@ def open_turned(vips: Any, path: Path) -> Any:
 
 def can_read_strips() -> bool:
     """Tell whether files can be read strip by strip here."""
-    return find_spec(PACKAGE) is not None
+    try:
+        load_vips()
+    except MissingDependencyError:
+        return False
+    return True
 
 
 def photo_size(path: Path) -> tuple[int, int] | None:
