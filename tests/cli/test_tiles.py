@@ -85,6 +85,15 @@ def test_tiles_can_be_asked_for(place: Path):
     assert "Saved: 2 label maps (.png) and overlays (_overlay.jpg) in out" in done.stderr
 
 
+@pytest.mark.onnxruntime
+def test_every_engine_labels_in_tiles(place: Path):
+    pytest.importorskip("onnxruntime")
+    done = predict(place, "--tile", "64", "--overlap", "32", "--engine", "onnxruntime")
+    assert done.returncode == 0, done.stderr
+    assert "engine: onnxruntime" in done.stdout
+    assert_halves(images.load_labels(place / "out/large.png"))
+
+
 def test_tiles_can_be_forbidden(place: Path):
     done = predict(place, "--tile", "0", "--json")
     assert done.returncode == 0, done.stderr

@@ -71,7 +71,7 @@ def predict(
             check_video_stays(film, target)
         file = stack.enter_context(VideoFile(target, film.size, rate=film.rate)) if film and target else None
         store = choose_store(file, out, labels=save_labels, alpha=alpha) if save else None
-        tiles = plan(segmenter, tile, overlap, out=out if save else None, alpha=alpha, console=Console(stderr=True))
+        tiles = plan(segmenter, tile, overlap, out=out if save else None, alpha=alpha)
         job = Job("frames" if film else "photos", segmenter, smoother, store, window, tiles)
         job.run(opened, limit=max_frames)
     report(Console(stderr=json), job, file, out)

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from galago.runtime.tiles import TileConfig
     from galago.sources import Frame, ReadFrame
 
-# b0-camvid takes about 0.09 GB a megapixel, so 2.3 GB for the 24 megapixels of many cameras; larger networks take more.
+# b0-camvid takes about 0.1 GB a megapixel (benchmarks/tiles.py), so 2.5 GB for the 24 megapixels of many cameras; larger networks
+# take more.
 LARGEST_WHOLE = 25_000_000  # pixels
 NEVER = 0  # as a tile's side
 
@@ -47,7 +48,6 @@ class TileJob:
         wanted: True where the user asked for tiles, False where for none, None where the photo decides.
         out: folder for label maps and overlays, if wanted.
         alpha: strength of the colors, 0 to 1.
-        console: where to tell about tiles.
         told: what `--json` tells about each photo.
     """
 
@@ -56,7 +56,6 @@ class TileJob:
     wanted: bool | None
     out: Path | None
     alpha: float
-    console: "Console"
     told: dict[str, dict[str, Any]] = field(default_factory=dict)
     _warned: bool = False
 
@@ -102,10 +101,10 @@ class TileJob:
         finally:
             bar.remove_task(task)
         result.speed["read"] += large.read_ms
-        self.tell(large.origin, result)
+        self.tell(large.origin, result, bar.console)
         return result
 
-    def tell(self, origin: str, result: "TiledSegmentation") -> None:
+    def tell(self, origin: str, result: "TiledSegmentation", console: "Console") -> None:
         """Print how a photo was cut, once why it took much memory, and keep it for `--json`."""
         from galago.runtime.strips import can_read_strips
 
@@ -113,13 +112,13 @@ class TileJob:
         self.told[origin] = {"size": grid.size, "tile": grid.tile, "overlap": grid.overlap, "tiles": grid.count}
         shape, tile = (f"{height} x {width}" for height, width in (grid.size, grid.tile))
         line = f"{origin}: {shape} pixels (height x width), labeled in {grid.count} tiles of {tile}, overlap {grid.overlap}"
-        self.console.print(line, soft_wrap=True, highlight=False, markup=False)
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
         if result.whole and grid.size[0] * grid.size[1] > LARGEST_WHOLE and not self._warned:
             self._warned = True
             advice = "save it as TIFF, PNG or JPEG in RGB" if can_read_strips() else "run: pip install 'galago[large]'"
             memory_gb = 3e-9 * grid.size[0] * grid.size[1]
             line = f"It was decoded as a whole, {memory_gb:.1f} GB. To read such photos in strips, {advice}"
-            self.console.print(line, soft_wrap=True, highlight=False, markup=False)
+            console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 def needs_tiles(size: tuple[int, ...], segmenter: "Segmenter") -> bool:
@@ -138,9 +137,7 @@ def needs_tiles(size: tuple[int, ...], segmenter: "Segmenter") -> bool:
     return size[0] * size[1] > LARGEST_WHOLE
 
 
-def plan(
-    segmenter: "Segmenter", tile: int | None, overlap: int | None, *, out: Path | None, alpha: float, console: "Console"
-) -> TileJob:
+def plan(segmenter: "Segmenter", tile: int | None, overlap: int | None, *, out: Path | None, alpha: float) -> TileJob:
     """Check the flags, as long as nothing has been read.
 
     Args:
@@ -149,7 +146,6 @@ def plan(
         overlap: pixels that neighbors share, None for the usual.
         out: folder for label maps and overlays, if wanted.
         alpha: strength of the colors, 0 to 1.
-        console: where to tell about tiles.
     Raises:
         ConfigError: tile and overlap do not suit each other or the model.
     """
@@ -162,7 +158,7 @@ def plan(
     if tile or overlap is not None:
         config.fit(segmenter.spec)
     wanted = None if tile is None else tile != NEVER
-    return TileJob(segmenter=segmenter, config=config, wanted=wanted, out=out, alpha=alpha, console=console)
+    return TileJob(segmenter=segmenter, config=config, wanted=wanted, out=out, alpha=alpha)
 
 
 def check_flags(tile: int | None, overlap: int | None, *, film: bool, smooth: float) -> None:
