@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from galago.files import write_whole
+from galago.files import sha256, write_whole
 
 
 def test_folders_are_made_and_the_content_is_all_there(tmp_path: Path):
@@ -54,3 +54,10 @@ def test_an_interrupt_keeps_the_old_file_and_leaves_nothing_behind(tmp_path: Pat
         write_whole(tmp_path / "file", b"new")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
     assert (tmp_path / "file").read_bytes() == b"old"
+
+
+def test_a_checksum_is_that_of_the_content(tmp_path: Path):
+    (tmp_path / "a").write_bytes(b"abc")
+    assert (
+        sha256(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    )  # FIPS 180-2, appendix B.1

@@ -272,3 +272,10 @@ def test_a_legend_leaves_out_what_is_too_small_to_see():
     drawn = images.draw_legend(photo, {"road": 0.9995, "car": 0.0005}, colors)
     assert (drawn == RED).all(axis=2).any()
     assert not (drawn == GREEN).all(axis=2).any()
+
+
+def test_padding_to_a_size_keeps_the_photo_in_the_corner():
+    padded = images.pad_to_size(np.ones((2, 3, 3), np.uint8), (7, 8, 9), (4, 3))
+    assert padded.shape == (4, 3, 3)
+    assert (padded[:2] == 1).all()
+    assert (padded[2:] == (7, 8, 9)).all()

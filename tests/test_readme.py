@@ -16,8 +16,8 @@ COMMANDS = re.findall(r"^galago +(\w+) +(.*)$", CODE, re.MULTILINE)
 MAP = re.findall(r"^\| `((?:src|tests|benchmarks|checkpoints)[\w/]*)` \|", README, re.MULTILINE)
 
 
-def test_the_readme_shows_the_whole_way_from_training_to_labels():
-    assert [command for command, _ in COMMANDS] == ["predict", "train", "val", "export", "predict"]
+def test_the_readme_shows_the_whole_way_from_training_to_a_setting_for_the_device():
+    assert [command for command, _ in COMMANDS] == ["predict", "train", "val", "export", "predict", "bench", "predict"]
 
 
 @pytest.mark.parametrize(("command", "flags"), COMMANDS)

@@ -46,6 +46,10 @@ class SourceError(GalagoError):
     exit_code = 2
 
 
+class BudgetError(GalagoError):
+    """No way to run a model is as fast as wanted."""
+
+
 class TrainingError(GalagoError):
     """A training run cannot go on."""
 

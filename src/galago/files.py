@@ -1,6 +1,7 @@
-"""Files are written whole or not at all."""
+"""Files are written whole or not at all, and told apart by their checksum."""
 
 import errno
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -43,6 +44,16 @@ def write_beside(path: Path) -> Iterator[BinaryIO]:
     except BaseException:
         Path(beside).unlink(missing_ok=True)
         raise
+
+
+def sha256(path: Path) -> str:
+    """Return a file's SHA-256 in hexadecimal.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _umask() -> int:

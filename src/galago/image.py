@@ -192,7 +192,18 @@ def pad_to_multiple(image: np.ndarray, color: Sequence[int], multiple: int = SIZ
         ImageError: not an (H, W, 3) uint8 image.
     """
     check(image)
-    bottom, right = -image.shape[0] % multiple, -image.shape[1] % multiple
+    height, width = image.shape[:2]
+    return pad_to_size(image, color, (height + -height % multiple, width + -width % multiple))
+
+
+def pad_to_size(image: np.ndarray, color: Sequence[int], size: tuple[int, int]) -> np.ndarray:
+    """Extend an image at the right and the bottom with one color to a (height, width) that is nowhere smaller than its own.
+
+    Raises:
+        ImageError: not an (H, W, 3) uint8 image.
+    """
+    check(image)
+    bottom, right = size[0] - image.shape[0], size[1] - image.shape[1]
     if not bottom and not right:
         return image
     return cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_CONSTANT, value=tuple(color))

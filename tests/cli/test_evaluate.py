@@ -36,8 +36,8 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
     """Let `galago.load` return ByColor; holds what it was asked for."""
     asked: dict[str, object] = {}
 
-    def load(model: str, *, engine: str, threads: int | None, half: bool) -> ByColor:
-        asked.update(model=model, engine=engine, threads=threads, half=half)
+    def load(model: str | None, **flags: object) -> ByColor:
+        asked.update(flags, model=model)
         return ByColor()
 
     monkeypatch.setattr("galago.load", load)
@@ -79,8 +79,8 @@ def test_saves_metrics_and_picture(data: Path, loaded: dict[str, object]):
 
 
 def test_flags_reach_the_engine(data: Path, loaded: dict[str, object]):
-    val(data, "--model", "m", "--engine", "openvino", "--threads", "2", "--half")
-    assert loaded == {"model": "m", "engine": "openvino", "threads": 2, "half": True}
+    val(data, "--model", "m", "--engine", "openvino", "--threads", "2", "--half", "--imgsz", "64", "96")
+    assert loaded == {"model": "m", "engine": "openvino", "threads": 2, "half": True, "imgsz": (64, 96), "setting": None}
 
 
 def test_a_model_for_other_classes_is_an_error_that_shows_both(data: Path, loaded: dict[str, object]):

@@ -101,6 +101,12 @@ def test_tiles_can_be_forbidden(place: Path):
     assert_halves(images.load_labels(place / "out/large.png"))
 
 
+def test_photos_that_are_fitted_into_a_size_need_no_tiles(place: Path):
+    done = predict(place, "--imgsz", "64", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["tiles"] == {}
+
+
 def test_no_save_writes_nothing(place: Path):
     done = predict(place, "--no-save", "--json")
     assert done.returncode == 0, done.stderr
@@ -135,6 +141,10 @@ def test_a_model_of_one_size_takes_photos_of_all(place: Path, tiny_spec: ModelSp
         (("--tile", "100"), "A tile needs a multiple of 32 pixels, such as 1024, got 100"),
         (("--tile", "64", "--overlap", "20"), "needs a multiple of 32 pixels, or 0, got 20"),
         (("--tile", "0", "--overlap", "32"), "--tile 0 makes no tiles"),
+        (
+            ("--tile", "64", "--imgsz", "64"),
+            "--tile labels photos at their own scale, --imgsz or the setting fits them into 64x64",
+        ),
         (("--tile", "64", "--smooth", "0.5"), "--smooth averages over frames"),
     ],
 )

@@ -8,8 +8,8 @@ import pytest
 
 import galago
 from galago import image as images
-from galago.errors import ImageError, ModelError
-from galago.runtime.segmenter import Segmenter, short_side_size
+from galago.errors import ConfigError, ImageError, ModelError
+from galago.runtime.segmenter import Segmenter, fitted_size, short_side_size
 from galago.spec import ModelSpec
 
 SIZES = [(1, 1), (33, 47), (360, 480), (64, 96), (1, 200)]
@@ -106,6 +106,82 @@ def test_a_stretched_photo_is_labeled_up_to_its_last_pixel(tiny_spec: ModelSpec)
 )
 def test_the_short_side_is_as_told_and_the_long_one_a_multiple_of_32(size: tuple[int, int], expected: tuple[int, int]):
     assert short_side_size(size, 512) == expected
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ((10, 4000), (21, 8192)),  # 16 x 512 is the limit of the long side; 10 x 8192 / 4000 = 20.5
+        ((4000, 10), (8192, 20)),
+        ((1, 100_000), (1, 8192)),
+        ((100, 1600), (512, 8192)),  # 1 to 16 is not beyond
+    ],
+)
+def test_a_very_narrow_photo_does_not_become_a_monster(size: tuple[int, int], expected: tuple[int, int]):
+    assert short_side_size(size, 512) == pytest.approx(expected, abs=1)
+    assert max(short_side_size(size, 512)) == 8192
+
+
+@pytest.mark.parametrize(
+    ("size", "box", "expected"),
+    [
+        ((360, 480), (360, 480), (360, 480)),
+        ((360, 480), (180, 480), (180, 240)),  # the height decides
+        ((360, 480), (1000, 960), (720, 960)),  # and the width, upward
+        ((1, 4000), (512, 1024), (1, 1024)),  # 0.256 pixels become one
+        ((4000, 1), (32, 32), (32, 1)),
+        ((1, 1), (64, 32), (32, 32)),
+    ],
+)
+def test_a_fitted_size_keeps_the_aspect_ratio(size: tuple[int, int], box: tuple[int, int], expected: tuple[int, int]):
+    assert fitted_size(size, box) == expected
+
+
+@pytest.mark.parametrize("size", [*SIZES, (1, 4000), (4000, 3)])
+@pytest.mark.parametrize("imgsz", [(64, 96), (50, 33), (1, 1)])
+def test_the_network_sees_what_fits_and_labels_have_the_size_of_the_photo(
+    tiny_spec: ModelSpec, size: tuple[int, int], imgsz: tuple[int, int]
+):
+    engine = Means()
+    result = Segmenter(engine, tiny_spec, imgsz=imgsz)(noise(size))
+    assert result.labels.shape == size
+    _, height, width, _ = engine.given.shape
+    assert height % 32 == width % 32 == 0
+    assert height < imgsz[0] + 32
+    assert width < imgsz[1] + 32
+
+
+def test_imgsz_takes_the_place_of_the_resize_rule(tiny_spec: ModelSpec):
+    engine = Means()
+    Segmenter(engine, dataclasses.replace(tiny_spec, resize="short_side", short_side=320), imgsz=(64, 64))(noise((100, 200)))
+    assert engine.given.shape == (1, 32, 64, 3)
+
+
+def test_halves_of_a_fitted_photo_get_their_class(tiny_spec: ModelSpec):
+    photo = np.zeros((100, 200, 3), np.uint8)
+    photo[:, :100, 0] = photo[:, 100:, 2] = 200
+    labels = Segmenter(Means(), tiny_spec, imgsz=(64, 64))(photo).labels
+    assert (labels[:, :100] == 0).all()
+    assert (labels[:, 100:] == 2).all()
+
+
+def test_a_model_of_one_size_gets_it_padded_to_the_full(tiny_spec: ModelSpec):
+    engine = Means()
+    spec = dataclasses.replace(tiny_spec, resize="stretch", input_size=(64, 96))
+    assert Segmenter(engine, spec, imgsz=(64, 96))(noise((10, 100))).labels.shape == (10, 100)
+    assert engine.given.shape == (1, 64, 96, 3)
+    assert (engine.given[0, 10:] == (124, 116, 104)).all()
+
+
+def test_a_model_of_one_size_takes_no_other_imgsz(tiny_spec: ModelSpec):
+    with pytest.raises(ConfigError, match=r"takes 64 x 96 pixels and nothing else, got imgsz 32 x 96\. Leave imgsz out"):
+        Segmenter(Means(), dataclasses.replace(tiny_spec, input_size=(64, 96)), imgsz=(32, 96))
+
+
+@pytest.mark.parametrize("imgsz", [(0, 32), (32, -1), (32,), (32, 32.0), 32, "3232", (32, 16385)])
+def test_an_imgsz_of_another_form_is_refused(tiny_spec: ModelSpec, imgsz: object):
+    with pytest.raises(ConfigError, match=r"Expected imgsz as \(height, width\), each 1 to 16384 pixels, got"):
+        Segmenter(Means(), tiny_spec, imgsz=imgsz)  # type: ignore[arg-type]
 
 
 def test_a_model_of_one_size_refuses_another_one(tiny_spec: ModelSpec):

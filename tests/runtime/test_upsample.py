@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 
 from galago.errors import ConfigError, ModelError
-from galago.runtime.upsample import TAPS, Axis, label_map
+from galago.runtime.axis import TAPS, Axis
+from galago.runtime.upsample import label_map
 
 
 def cubic(distance: float) -> float:
@@ -121,7 +122,7 @@ def test_an_unknown_upsampling_is_refused():
 
 
 def test_pixels_lie_in_the_gaps_between_logits():
-    axis = Axis.lay(8, 2, 1 / 4)  # logits 0 and 1 sit at 1.5 and 5.5 pixels
+    axis = Axis.lay(8, 2, 1 / 4, "bilinear")  # logits 0 and 1 sit at 1.5 and 5.5 pixels
     assert axis.cell.tolist() == [0, 0, 1, 1, 1, 1, 2, 2]
     assert axis.count.tolist() == [2, 4, 2]
-    assert axis.part[2:6].tolist() == [0.125, 0.375, 0.625, 0.875]
+    assert axis.shares[1, 2:6].tolist() == [0.125, 0.375, 0.625, 0.875]

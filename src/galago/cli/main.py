@@ -10,12 +10,16 @@ from galago.cli.bench import bench
 from galago.cli.evaluate import val
 from galago.cli.export import export
 from galago.cli.predict import predict
+from galago.cli.sizes import SizeCommand
 from galago.cli.train import train
 from galago.errors import GalagoError, InterruptError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-for command in (predict, val, train, export, bench):
-    app.command()(command)
+app.command(cls=SizeCommand)(predict)
+app.command(cls=SizeCommand)(val)
+app.command()(train)
+app.command()(export)
+app.command(cls=SizeCommand)(bench)
 
 
 def show_version(wanted: bool) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
+from galago.cli.setting import MODEL_HELP, SETTING_HELP, SIZE_HELP, open_segmenter
 from galago.cli.tiles import LargePhoto, TileJob, check_flags, plan
 
 if TYPE_CHECKING:
@@ -34,11 +35,13 @@ TILE_HELP = (
 
 def predict(
     source: Annotated[str, typer.Option(help=SOURCE_HELP)],
-    model: Annotated[str, typer.Option(help="Bundled name, model folder or .onnx file.")] = "b0-camvid",
+    model: Annotated[str | None, typer.Option(help=MODEL_HELP)] = None,
     out: Annotated[Path, typer.Option(help="Folder for label maps and overlays.")] = Path("runs/predict"),
     engine: Annotated[str, typer.Option(help="What runs the network.")] = "auto",
     threads: Annotated[int | None, typer.Option(help="CPU threads; the engine decides itself without this.", min=1)] = None,
     half: Annotated[bool, typer.Option("--half", help="Run in half precision.")] = False,
+    imgsz: Annotated[str | None, typer.Option(help=SIZE_HELP, metavar="H [W]")] = None,
+    setting: Annotated[Path | None, typer.Option(help=SETTING_HELP)] = None,
     tile: Annotated[int | None, typer.Option(help=TILE_HELP, min=0)] = None,
     overlap: Annotated[int | None, typer.Option(help="Pixels that tiles share; 128 without it.", min=0)] = None,
     alpha: Annotated[float, typer.Option(help="Strength of the colors in overlays, 0 to 1.", min=0, max=1)] = 0.5,
@@ -53,7 +56,7 @@ def predict(
     quiet_video_reader()
     from rich.console import Console
 
-    from galago import load, sources
+    from galago import sources
     from galago.runtime.smoothing import Smoother
     from galago.runtime.video import VideoFile, Window
 
@@ -66,7 +69,7 @@ def predict(
     smoother = Smoother(smooth) if smooth else None
     with ExitStack() as stack:
         window = stack.enter_context(Window()) if show else None
-        segmenter = load(model, engine=engine, threads=threads, half=half)
+        segmenter = open_segmenter(model, engine=engine, threads=threads, half=half, imgsz=imgsz, setting=setting)
         if film and target:
             check_video_stays(film, target)
         file = stack.enter_context(VideoFile(target, film.size, rate=film.rate)) if film and target else None

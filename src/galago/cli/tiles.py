@@ -124,13 +124,13 @@ class TileJob:
 def needs_tiles(size: tuple[int, ...], segmenter: "Segmenter") -> bool:
     """Tell whether a photo that nobody said anything about goes through tiles.
 
-    With a resize rule the network gets a photo of one size, whatever the photo's own is: it never does. Without one it does where
-    it is large, and where the model takes one size and the photo has another.
+    With a resize rule, or --imgsz, the network gets a photo of one size, whatever the photo's own is: it never does. Without one
+    it does where it is large, and where the model takes one size and the photo has another.
     """
     from galago.spec import SIZE_MULTIPLE
 
     spec = segmenter.spec
-    if spec.resize != "keep" or SIZE_MULTIPLE % spec.output_stride:
+    if segmenter.imgsz or spec.resize != "keep" or SIZE_MULTIPLE % spec.output_stride:
         return False
     if spec.input_size:
         return tuple(-(-side // SIZE_MULTIPLE) * SIZE_MULTIPLE for side in size) != spec.input_size
@@ -147,13 +147,18 @@ def plan(segmenter: "Segmenter", tile: int | None, overlap: int | None, *, out: 
         out: folder for label maps and overlays, if wanted.
         alpha: strength of the colors, 0 to 1.
     Raises:
-        ConfigError: tile and overlap do not suit each other or the model.
+        ConfigError: tile and overlap do not suit each other, the model, or a size that photos are fitted into.
     """
     from galago.errors import ConfigError
     from galago.runtime.tiles import TileConfig
 
     if tile == NEVER and overlap is not None:
         raise ConfigError("--tile 0 makes no tiles, so that there is no --overlap. Leave one of them out.")
+    if segmenter.imgsz and (tile or overlap is not None):
+        given = "x".join(map(str, segmenter.imgsz))
+        raise ConfigError(
+            f"--tile labels photos at their own scale, --imgsz or the setting fits them into {given}. Leave one out."
+        )
     config = TileConfig(tile=tile or None, overlap=overlap)
     if tile or overlap is not None:
         config.fit(segmenter.spec)

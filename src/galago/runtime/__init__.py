@@ -1,30 +1,73 @@
 """The runtime: a model folder in, label maps out. Needs no torch."""
 
+import warnings
 from pathlib import Path
 
+from galago.device import processor
+from galago.errors import ConfigError
+from galago.files import sha256
 from galago.runtime.engine import Engine
 from galago.runtime.engines import choose_engine, open_engine
-from galago.runtime.folder import open_model
+from galago.runtime.folder import bundled_models, open_model
 from galago.runtime.result import Segmentation
 from galago.runtime.segmenter import Segmenter
+from galago.runtime.setting import OtherDeviceWarning, Setting, read_setting
 
 __all__ = ["Engine", "Segmentation", "Segmenter", "load", "open_model"]
 
+DEFAULT_MODEL = "b0-camvid"
 
-def load(model: str | Path = "b0-camvid", *, engine: str = "auto", threads: int | None = None, half: bool = False) -> Segmenter:
+
+def load(
+    model: str | Path | None = None,
+    *,
+    engine: str = "auto",
+    threads: int | None = None,
+    half: bool = False,
+    imgsz: tuple[int, int] | None = None,
+    setting: Setting | str | Path | None = None,
+) -> Segmenter:
     """Open a model for labeling photos.
 
     Args:
-        model: name of a bundled model, a model folder, or a single .onnx file that galago wrote.
+        model: name of a bundled model, a model folder, or a single .onnx file that galago wrote; `b0-camvid` without it, or the
+            model that the setting names.
         engine: `openvino`, `onnxruntime`, or `auto` for the first of them that is installed; `segmenter.engine.name` says which.
         threads: CPU threads; the engine decides without it.
         half: compute in bfloat16 where engine and CPU can, which changes a few labels; float32 without it.
+        imgsz: (height, width) in pixels that photos are fitted into, scaled up or down with their aspect ratio kept and padded to
+            multiples of 32; labels still have the photo's own size. The model's own resize rule without it.
+        setting: what `galago bench --budget` wrote, or the path of that file: all of the above. A value beside it that says
+            something else is an error, as nothing was measured that way. Warns where it was measured on another processor.
     Raises:
-        ConfigError: the model's name or the engine is unknown, threads is less than 1, or the engine has no bfloat16.
+        ConfigError: the model's name, the engine or the setting is unknown, threads is less than 1, the engine has no bfloat16,
+            the model takes no such imgsz, or the setting belongs to another model file or contradicts the rest.
         MissingDependencyError: the engine is not installed.
         ModelError: the model is missing, damaged, or its checksums do not match.
     """
+    if setting is not None:
+        setting = setting if isinstance(setting, Setting) else read_setting(setting)
+        setting.check_flags(engine=engine, threads=threads, half=half, imgsz=imgsz)
+        model = _find_model(setting) if model is None else model
+        engine, threads, imgsz = setting.engine, setting.threads, setting.imgsz
+    precision = setting.precision if setting is not None else "bfloat16" if half else "float32"
     name = choose_engine(engine)
-    opened = open_model(str(model))
-    precision = "bfloat16" if half else "float32"
-    return Segmenter(open_engine(opened.file, name, threads=threads, precision=precision), opened.spec)
+    opened = open_model(DEFAULT_MODEL if model is None else str(model))
+    if setting is not None:
+        setting.check_model(sha256(opened.file))
+        if message := setting.device_warning(processor()):
+            warnings.warn(message, OtherDeviceWarning, stacklevel=2)
+    return Segmenter(open_engine(opened.file, name, threads=threads, precision=precision), opened.spec, imgsz=imgsz)
+
+
+def _find_model(setting: Setting) -> str:
+    """Return the model that a setting names.
+
+    Raises:
+        ConfigError: it is not there any more.
+    """
+    if setting.model not in bundled_models() and not Path(setting.model).exists():
+        raise ConfigError(
+            f"The setting names the model {setting.model}, which is not there. Say beside it where the model is now."
+        )
+    return setting.model

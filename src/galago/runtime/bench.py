@@ -1,7 +1,7 @@
-"""Measure how long a model takes on this device, in every setting that the user may choose."""
+"""Measure how long a model takes on this device, in every way that the user may choose."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from statistics import median
 from time import perf_counter
 
@@ -11,10 +11,13 @@ from galago.errors import ConfigError
 from galago.runtime.engines import ENGINES
 from galago.runtime.segmenter import Segmenter
 
+PASSES = 5  # over all sizes
+SAME_IOU = 4  # decimals; engines in float32 differ behind them, by rounding
+
 
 @dataclass(frozen=True)
-class Setting:
-    """How to run a model.
+class Way:
+    """One way to run a model.
 
     Attributes:
         engine: name of the engine.
@@ -29,25 +32,36 @@ class Setting:
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
-    """What one setting takes for one size of photo.
+    """What one way takes for one size.
 
     Attributes:
-        setting: the setting.
-        size: (height, width) of the photo in pixels.
+        way: the way.
+        imgsz: (height, width) that photos are fitted into; None for the model's own resize rule.
+        size: (height, width) of the photo in pixels; of the middle one by area where there are several.
+        input_size: (height, width) that the network got for it, padding included.
         network: milliseconds of each run of the network alone.
         whole_way: milliseconds of each run from decoded photo to full-size label map.
-        labels_changed: share of pixels with another label than in the first setting, 0 to 1.
+        labels_changed: share of pixels with another label than in the first way, 0 to 1.
+        mean_iou: mean IoU, 0 to 1; None where it was not measured.
     """
 
-    setting: Setting
+    way: Way
+    imgsz: tuple[int, int] | None
     size: tuple[int, int]
+    input_size: tuple[int, int]
     network: tuple[float, ...]
     whole_way: tuple[float, ...]
     labels_changed: float
+    mean_iou: float | None = None
+
+    @property
+    def median_ms(self) -> float:
+        """Median of the whole way."""
+        return median(self.whole_way)
 
 
-def settings(engines: Sequence[str], threads: Sequence[int | None], *, half: bool) -> list[Setting]:
-    """List all settings, those in float32 first.
+def list_ways(engines: Sequence[str], threads: Sequence[int | None], *, half: bool) -> list[Way]:
+    """List all ways, those in float32 first.
 
     Args:
         engines: names of installed engines.
@@ -60,41 +74,93 @@ def settings(engines: Sequence[str], threads: Sequence[int | None], *, half: boo
     if half and not able:
         raise ConfigError(f"{' and '.join(engines)} cannot compute in bfloat16 on this CPU. Leave --half out.")
     pairs = [*((name, "float32") for name in engines), *((name, "bfloat16") for name in able)]
-    return [Setting(name, precision, count) for name, precision in pairs for count in threads]
+    return [Way(name, precision, count) for name, precision in pairs for count in threads]
 
 
 def take_turns(
-    segmenters: dict[Setting, Segmenter], photo: np.ndarray, *, runs: int, warmup: int, on_run: Callable[[], None]
+    segmenters: dict[Way, Segmenter], photos: Sequence[np.ndarray], *, runs: int, warmup: int, on_run: Callable[[], None]
 ) -> Iterator[Timing]:
-    """Time all settings on one photo in turns, so that a noisy moment of the machine hits all of them.
+    """Time all ways on the same photos in turns, so that a noisy moment of the machine hits all of them.
 
     Args:
-        segmenters: one per setting.
-        photo: (H, W, 3) uint8 RGB.
-        runs: measured runs of each.
+        segmenters: one per way, all of one imgsz.
+        photos: (H, W, 3) uint8 RGB each; run after run takes the next one, and the first one after the last.
+        runs: measured runs of each way.
         warmup: runs of each before, which do not count.
         on_run: called after each run, as for a progress bar.
     """
-    network: dict[Setting, list[float]] = {setting: [] for setting in segmenters}
-    whole_way: dict[Setting, list[float]] = {setting: [] for setting in segmenters}
-    labels: dict[Setting, np.ndarray] = {}
-    for _ in range(warmup + runs):
-        for setting, segmenter in segmenters.items():
+    network: dict[Way, list[float]] = {way: [] for way in segmenters}
+    whole_way: dict[Way, list[float]] = {way: [] for way in segmenters}
+    changed: dict[Way, list[float]] = {way: [] for way in segmenters}
+    for turn in range(warmup + runs):
+        photo = photos[turn % len(photos)]
+        labels: dict[Way, np.ndarray] = {}
+        for way, segmenter in segmenters.items():
             start = perf_counter()
             result = segmenter(photo)
-            whole_way[setting].append(1000 * (perf_counter() - start))
-            network[setting].append(result.speed["infer"])
-            labels[setting] = result.labels
+            whole_way[way].append(1000 * (perf_counter() - start))
+            network[way].append(result.speed["infer"])
+            labels[way] = result.labels
             on_run()
-    reference = next(iter(labels.values()))
-    for setting in segmenters:
+        if turn >= warmup + runs - len(photos):  # each photo once at most
+            reference = next(iter(labels.values()))
+            for way, map_ in labels.items():
+                changed[way].append(float((map_ != reference).mean()))
+    middle = sorted(photos, key=lambda photo: photo.shape[0] * photo.shape[1])[len(photos) // 2]
+    for way, segmenter in segmenters.items():
+        seen = segmenter.prepare(middle)[0].shape
         yield Timing(
-            setting=setting,
-            size=(photo.shape[0], photo.shape[1]),
-            network=tuple(network[setting][warmup:]),
-            whole_way=tuple(whole_way[setting][warmup:]),
-            labels_changed=float((labels[setting] != reference).mean()),
+            way=way,
+            imgsz=segmenter.imgsz,
+            size=(middle.shape[0], middle.shape[1]),
+            input_size=(seen[0], seen[1]),
+            network=tuple(network[way][warmup:]),
+            whole_way=tuple(whole_way[way][warmup:]),
+            labels_changed=float(np.mean(changed[way])),
         )
+
+
+def count_runs(sizes: int, ways: int, *, runs: int, warmup: int) -> int:
+    """Return how often `take_rounds` labels a photo."""
+    return sizes * ways * (runs + warmup + (min(PASSES, runs) - 1) * min(warmup, 1))
+
+
+def take_rounds(
+    rounds: Sequence[tuple[dict[Way, Segmenter], Sequence[np.ndarray]]], *, runs: int, warmup: int, on_run: Callable[[], None]
+) -> list[list[Timing]]:
+    """Time all ways at all sizes in several passes, so that a noisy minute of the machine hits all sizes, too.
+
+    Within a pass each size has its runs one after the other, as a change of size costs the engines time.
+
+    Args:
+        rounds: for each size its segmenters and photos, as for `take_turns`.
+        runs: measured runs of each way and size.
+        warmup: runs of each before; a later pass has one at most.
+        on_run: called after each run.
+    Returns:
+        the timings of each round.
+    """
+    parts: list[list[list[Timing]]] = [[] for _ in rounds]
+    passes, done = min(PASSES, runs), 0
+    for number in range(passes):
+        share = (number + 1) * runs // passes - done
+        before = min(warmup, 1) if number else warmup
+        for index, (segmenters, photos) in enumerate(rounds):
+            start = (done - before) % len(photos)  # the measured runs go on where those of the last pass ended
+            turned = [*photos[start:], *photos[:start]]
+            parts[index].append(list(take_turns(segmenters, turned, runs=share, warmup=before, on_run=on_run)))
+        done += share
+    return [[merge(timings) for timings in zip(*part, strict=True)] for part in parts]
+
+
+def merge(timings: Sequence[Timing]) -> Timing:
+    """Put several timings of one way and size together."""
+    return replace(
+        timings[0],
+        network=tuple(value for timing in timings for value in timing.network),
+        whole_way=tuple(value for timing in timings for value in timing.whole_way),
+        labels_changed=float(np.mean([timing.labels_changed for timing in timings])),
+    )
 
 
 def summarize(times_ms: Sequence[float]) -> dict[str, float]:
@@ -107,3 +173,28 @@ def slope(megapixels: Sequence[float], times_ms: Sequence[float]) -> float | Non
     if len(set(megapixels)) < 2:
         return None
     return float(np.polyfit(np.log(megapixels), np.log(times_ms), 1)[0])
+
+
+def choose_within(timings: Iterable[Timing], budget_ms: float) -> Timing | None:
+    """Return the best timing whose median is at most a budget, None where there is none.
+
+    The best has the largest mean IoU to four decimals or, where none was measured, the most pixels for the network. The fastest
+    of several wins.
+    """
+    affordable = [timing for timing in timings if timing.median_ms <= budget_ms]
+
+    def rank(timing: Timing) -> tuple[float, float]:
+        height, width = timing.input_size
+        worth = height * width if timing.mean_iou is None else round(timing.mean_iou, SAME_IOU)
+        return worth, -timing.median_ms
+
+    return max(affordable, key=rank, default=None)
+
+
+def pareto_front(timings: Iterable[Timing]) -> list[Timing]:
+    """Return the scored timings that nothing faster equals in mean IoU, the fastest first."""
+    front: list[Timing] = []
+    for timing in sorted(timings, key=lambda timing: (timing.median_ms, -(timing.mean_iou or 0))):
+        if timing.mean_iou is not None and (not front or timing.mean_iou > (front[-1].mean_iou or 0)):
+            front.append(timing)
+    return front

@@ -7,12 +7,15 @@ from time import perf_counter
 import numpy as np
 
 from galago import image as images
-from galago.errors import ImageError, ModelError
+from galago.errors import ConfigError, ImageError, ModelError
 from galago.runtime.engine import Engine
 from galago.runtime.result import Segmentation
 from galago.runtime.smoothing import Smoother
 from galago.runtime.upsample import label_map
 from galago.spec import SIZE_MULTIPLE, ModelSpec
+
+LONGEST_SIDE = 16384  # pixels of imgsz; more is a slip of the finger, and would fill the memory
+NARROWEST = 16  # long side over short side, up to which the short side is as told; the photos of ADE20K stay below 4
 
 
 class Segmenter:
@@ -21,15 +24,30 @@ class Segmenter:
     Attributes:
         engine: what runs the network.
         spec: classes, palette, and how photos are prepared.
+        imgsz: (height, width) that photos are fitted into, or None for the resize rule of the spec.
     """
 
-    def __init__(self, engine: Engine, spec: ModelSpec) -> None:
+    def __init__(self, engine: Engine, spec: ModelSpec, *, imgsz: tuple[int, int] | None = None) -> None:
+        """Put an engine and a description together.
+
+        Args:
+            engine: runs the network.
+            spec: describes it.
+            imgsz: (height, width) in pixels that a photo is scaled to fit into, up or down, its aspect ratio kept, before it is
+                padded to multiples of 32; takes the place of the spec's resize rule.
+        Raises:
+            ConfigError: imgsz is no such pair, or not the one size that the model takes.
+            ModelError: the model gives something else than logits.
+        """
         if spec.output != "logits":
             raise ModelError(
                 f"This galago runs models that give logits, got one that gives {spec.output}. Export the model again."
             )
+        if imgsz is not None:
+            check_imgsz(imgsz, spec)
         self.engine = engine
         self.spec = spec
+        self.imgsz = imgsz
 
     def __call__(self, photo: np.ndarray | str | Path, *, smoother: Smoother | None = None) -> Segmentation:
         """Label every pixel of a photo.
@@ -69,18 +87,23 @@ class Segmenter:
         return logits
 
     def prepare(self, image: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
-        """Resize and pad a photo as the model's description says.
+        """Resize and pad a photo as the model's description says, or into `imgsz`.
 
         Returns:
             the (H, W, 3) uint8 image that the network gets, and the (height, width) of the photo's part in it.
         """
         spec = self.spec
-        if spec.resize == "stretch" and spec.input_size:
+        if self.imgsz:
+            image = images.resize(image, fitted_size(image.shape[:2], self.imgsz))
+        elif spec.resize == "stretch" and spec.input_size:
             image = images.resize(image, spec.input_size)
         elif spec.resize == "short_side" and spec.short_side:
             image = images.resize(image, short_side_size(image.shape[:2], spec.short_side))
         color = [round(255 * channel) for channel in spec.mean]
-        padded = images.pad_to_multiple(image, color)
+        if self.imgsz and spec.input_size:  # the same pair
+            padded = images.pad_to_size(image, color, spec.input_size)
+        else:
+            padded = images.pad_to_multiple(image, color)
         if spec.input_size and padded.shape[:2] != spec.input_size:
             given = f"{image.shape[:2]}, {padded.shape[:2]} when padded"
             raise ImageError(
@@ -98,8 +121,39 @@ class Segmenter:
         return label_map(output, size, scale, self.spec.upsampling)
 
 
+def check_imgsz(imgsz: tuple[int, int], spec: ModelSpec) -> None:
+    """Refuse a size that photos cannot be fitted into, or that the model does not take.
+
+    Raises:
+        ConfigError: it is so.
+    """
+    whole = isinstance(imgsz, tuple) and len(imgsz) == 2 and all(isinstance(side, int) for side in imgsz)
+    if not whole or not all(1 <= side <= LONGEST_SIDE for side in imgsz):
+        raise ConfigError(f"Expected imgsz as (height, width), each 1 to {LONGEST_SIDE} pixels, got {imgsz!r}.")
+    if spec.input_size and imgsz != spec.input_size:
+        height, width = spec.input_size
+        raise ConfigError(
+            f"The model {spec.name} takes {height} x {width} pixels and nothing else, got imgsz {imgsz[0]} x {imgsz[1]}. "
+            "Leave imgsz out, or export the model without a fixed size."
+        )
+
+
+def fitted_size(size: tuple[int, int], box: tuple[int, int]) -> tuple[int, int]:
+    """Return the largest (height, width) of a size's aspect ratio that fits into a box; no side becomes 0."""
+    scale = min(box[0] / size[0], box[1] / size[1])
+    height, width = (min(limit, max(1, round(scale * side))) for side, limit in zip(size, box, strict=True))
+    return height, width
+
+
 def short_side_size(size: tuple[int, int], short_side: int) -> tuple[int, int]:
-    """Return (height, width), the short side as told, the long side rounded up to a multiple of 32: the ADE20K protocol."""
+    """Return (height, width), the short side as told, the long side rounded up to a multiple of 32: the ADE20K protocol.
+
+    Of a photo narrower than 1 to `NARROWEST` the long side is `NARROWEST` times as told and the short one less, with the same
+    aspect ratio; a photo of 10 x 4000 pixels would become an image of 100 megapixels else.
+    """
     height, width = size
     long_side = -(-max(size) * short_side // min(size) // SIZE_MULTIPLE) * SIZE_MULTIPLE
+    longest = -(-NARROWEST * short_side // SIZE_MULTIPLE) * SIZE_MULTIPLE
+    if long_side > longest:
+        return fitted_size(size, (longest, longest))
     return (short_side, long_side) if height <= width else (long_side, short_side)

@@ -14,10 +14,11 @@ import numpy as np
 
 from galago import image as images
 from galago.errors import ConfigError, ModelError
+from galago.runtime.axis import TAPS
 from galago.runtime.result import Segmentation
 from galago.runtime.segmenter import Segmenter
 from galago.runtime.strips import ArrayStrips, Strips
-from galago.runtime.upsample import TAPS, label_map
+from galago.runtime.upsample import label_map
 from galago.spec import SIZE_MULTIPLE, ModelSpec
 
 TILE, OVERLAP = 1024, 128  # pixels

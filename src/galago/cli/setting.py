@@ -1,0 +1,37 @@
+"""Flags that several commands have in common: which model, how to run it, and `--setting`."""
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from galago.cli.sizes import read_size
+
+if TYPE_CHECKING:
+    from galago.runtime.segmenter import Segmenter
+
+MODEL_HELP = "Bundled name, model folder or .onnx file; b0-camvid without it, or the setting's."
+SIZE_HELP = "Fit photos into this height and width for the network; one number means a square."
+SETTING_HELP = "File that `galago bench --budget` wrote: model, engine, precision, threads and size."
+
+
+def open_segmenter(
+    model: str | None, *, engine: str, threads: int | None, half: bool, imgsz: str | None, setting: Path | None
+) -> "Segmenter":
+    """Load a model as flags or a setting say; standard error tells the setting, and a warning if it is from elsewhere."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from galago import load
+    from galago.runtime.setting import OtherDeviceWarning, read_setting
+
+    chosen = read_setting(setting) if setting else None
+    size = read_size(imgsz) if imgsz else None
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", OtherDeviceWarning)
+        segmenter = load(model, engine=engine, threads=threads, half=half, imgsz=size, setting=chosen)
+    console = Console(stderr=True)
+    if chosen:
+        console.print(Text(f"Setting: {chosen.describe()}"), soft_wrap=True)
+    for warning in caught:
+        console.print(Text(f"warning: {warning.message}", style="yellow"), soft_wrap=True)
+    return segmenter

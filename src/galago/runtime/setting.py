@@ -1,0 +1,163 @@
+"""Setting: how to run a model on one device, as `galago bench --budget` chose and wrote it."""
+
+import dataclasses
+import json
+import types
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self, get_args, get_origin, get_type_hints
+
+from galago.errors import ConfigError
+
+SCHEMA_VERSION = 1
+AGAIN = "Run `galago bench --budget` again."
+
+
+class OtherDeviceWarning(UserWarning):
+    """A setting was measured on another device than this one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """How to run a model, and what was measured that way.
+
+    Attributes:
+        model: name of a bundled model, or path of a model folder or .onnx file.
+        model_sha256: of the model file that was measured.
+        engine: name of the engine.
+        precision: float32 or bfloat16.
+        threads: CPU threads; None lets the engine decide.
+        imgsz: (height, width) that photos are fitted into; None for the model's own resize rule.
+        photo_size: (height, width) of the photos that were measured; larger ones take longer.
+        median_ms: milliseconds from decoded photo to label map.
+        mean_iou: mean IoU, 0 to 1; None where it was not measured.
+        scored_on: the photos that the mean IoU is of, in words.
+        device: name of the processor.
+        galago_version: version of galago that measured.
+        schema_version: version of this description.
+    """
+
+    model: str
+    model_sha256: str
+    engine: str
+    precision: str
+    threads: int | None
+    imgsz: tuple[int, int] | None
+    photo_size: tuple[int, int]
+    median_ms: float
+    mean_iou: float | None
+    scored_on: str | None
+    device: str
+    galago_version: str
+    schema_version: int = SCHEMA_VERSION
+
+    def to_json(self) -> str:
+        """Write as JSON, the keys in the order of the attributes."""
+        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read back what `to_json` wrote.
+
+        Raises:
+            ConfigError: not JSON, another schema version, or a key that is missing, unknown or of another type.
+        """
+        try:
+            raw = json.loads(text)
+        except ValueError as error:
+            raise ConfigError(f"The setting is not JSON: {error}. {AGAIN}") from error
+        if not isinstance(raw, dict):
+            raise ConfigError(f"Expected the setting to be a JSON object, got {type(raw).__name__}. {AGAIN}")
+        version = raw.get("schema_version")
+        if version != SCHEMA_VERSION:
+            raise ConfigError(f"This galago reads settings of schema version {SCHEMA_VERSION}, got {version!r}. {AGAIN}")
+        hints = get_type_hints(cls)
+        if unknown := sorted(raw.keys() - hints.keys()):
+            raise ConfigError(f"Unknown keys in the setting: {', '.join(unknown)}. {AGAIN}")
+        if missing := sorted(hints.keys() - raw.keys()):
+            raise ConfigError(f"Missing keys in the setting: {', '.join(missing)}. {AGAIN}")
+        return cls(**{key: _as_type(value, hints[key], key) for key, value in raw.items()})
+
+    def describe(self) -> str:
+        """Say in one line how photos are labeled, and how that was measured."""
+        size = "the model's own size" if self.imgsz is None else f"photos fitted into {self.imgsz[0]} x {self.imgsz[1]}"
+        threads = "threads as the engine decides" if self.threads is None else f"threads {self.threads}"
+        score = "" if self.mean_iou is None else f", mean IoU {self.mean_iou:.4f} on {self.scored_on}"
+        height, width = self.photo_size
+        measured = f"measured {self.median_ms:.1f} ms for a photo of {height} x {width}{score}"
+        return f"{self.model}, {self.engine} in {self.precision}, {threads}, {size}; {measured}"
+
+    def check_flags(self, *, engine: str, threads: int | None, half: bool, imgsz: tuple[int, int] | None) -> None:
+        """Refuse what contradicts the setting: it was measured as a whole, and a change makes its numbers untrue.
+
+        Args:
+            engine: name, or `auto` for none named.
+            threads, imgsz: None where not given.
+            half: whether half precision is asked for.
+        Raises:
+            ConfigError: a value differs from that of the setting.
+        """
+        for name, given, written in (
+            ("engine", None if engine == "auto" else engine, self.engine),
+            ("threads", threads, self.threads),
+            ("precision", "bfloat16" if half else None, self.precision),
+            ("imgsz", imgsz, self.imgsz),
+        ):
+            if given is not None and given != written:
+                raise ConfigError(
+                    f"The setting has {name} {_words(written)}, got {_words(given)} beside it, for which nothing was measured. "
+                    f"Leave {name} or the setting out."
+                )
+
+    def check_model(self, sha256: str) -> None:
+        """Refuse a model file other than the one that was measured.
+
+        Raises:
+            ConfigError: its checksum is another.
+        """
+        if sha256 != self.model_sha256:
+            raise ConfigError(
+                f"The setting was measured with another model file: its SHA-256 is {sha256[:12]}..., the setting has "
+                f"{self.model_sha256[:12]}... {AGAIN}"
+            )
+
+    def device_warning(self, processor: str) -> str | None:
+        """Say that this is another processor than the one measured on; None where it is the same."""
+        if processor == self.device:
+            return None
+        return f"The setting was measured on {self.device}, and this is {processor}: times differ. {AGAIN}"
+
+
+def read_setting(path: str | Path) -> Setting:
+    """Read a setting file.
+
+    Raises:
+        ConfigError: it cannot be read, or is no setting.
+    """
+    try:
+        return Setting.from_json(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(
+            f"Cannot read {path}: {error.strerror or error}. `galago bench --budget` writes setting files."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is no setting file, which is JSON in UTF-8. {AGAIN}") from error
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def _words(value: object) -> str:
+    return "unset" if value is None else " x ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _as_type(value: Any, hint: Any, key: str) -> Any:
+    """Turn a JSON value into the type of an attribute of Setting, and check what can be checked without a model."""
+    if get_origin(hint) is types.UnionType:
+        return None if value is None else _as_type(value, get_args(hint)[0], key)
+    if get_origin(hint) is tuple:
+        if isinstance(value, list) and len(value) == 2 and all(type(side) is int and side > 0 for side in value):
+            return tuple(value)
+        raise ConfigError(f"The setting has {key} = {value!r}, expected [height, width] in pixels. {AGAIN}")
+    if type(value) is hint or (hint is float and type(value) is int):
+        return hint(value)
+    raise ConfigError(f"The setting has {key} = {value!r}, expected {hint.__name__}. {AGAIN}")
