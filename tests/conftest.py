@@ -18,6 +18,14 @@ TINY_SPEC = ModelSpec(
 )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Keep compiled models out of the user's cache folder, those of commands too."""
+    folder = tmp_path_factory.mktemp("cache")
+    os.environ["GALAGO_CACHE"] = str(folder)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def camvid() -> Path:
     """Folder of the real CamVid data set, which is no part of the repository."""

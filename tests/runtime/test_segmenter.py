@@ -262,3 +262,17 @@ def test_logits_stay_when_the_next_photo_comes(tiny_onnx: Path):
 def test_a_model_may_be_given_as_text_or_path(tiny_onnx: Path, tiny_folder: Path, write_onnx: Callable[..., Path]):
     for model in (tiny_onnx, str(tiny_onnx), tiny_folder, f"{tiny_folder}/"):
         assert galago.load(model).spec.name == "tiny"
+
+
+def test_confidence_and_margin_come_on_request(tiny_onnx: Path):
+    photo = np.zeros((64, 96, 3), np.uint8)
+    photo[..., 1] = 1  # the logits of this network are channel means: 0, 1, 0
+    segmenter = galago.load(tiny_onnx)
+    result = segmenter(photo, confidence=True)
+    segmenter(np.zeros_like(photo))  # writes into the same memory
+    share = np.e / (np.e + 2)
+    assert result.confidence.shape == result.margin.shape == (64, 96)
+    np.testing.assert_allclose(result.confidence, share, atol=1e-6)
+    np.testing.assert_allclose(result.margin, share - 1 / (np.e + 2), atol=1e-6)
+    with pytest.raises(ConfigError, match=r"Ask for them: segmenter\(photo, confidence=True\)"):
+        _ = segmenter(photo).confidence

@@ -1,12 +1,17 @@
 """OpenVINO, the default engine: the fastest on x86, and there are wheels for ARM."""
 
+import json
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from galago.device import processor
 from galago.errors import ConfigError, ModelError, choose
+from galago.files import sha256
+from galago.runtime.compiled import cache_folder, keep, key_of, recall
 
 # On import, OpenVINO writes an id into the home folder and starts a thread that reports to its maker. A module that cannot be
 # imported makes it take the silent stand-in of its own (openvino/tools/ovc/utils.py, 2026.4).
@@ -50,11 +55,7 @@ class OpenVINOEngine:
         }
         if threads:
             settings["INFERENCE_NUM_THREADS"] = threads
-        try:
-            compiled = openvino.Core().compile_model(read_onnx(file), "CPU", settings)
-        except RuntimeError as error:
-            raise ModelError(f"OpenVINO cannot compile {file}: {_reason(error)}. Export it again.") from error
-        self._file, self._request = file, compiled.create_infer_request()
+        self._file, self._request = file, compile_file(file, settings).create_infer_request()
 
     def run(self, image: np.ndarray) -> np.ndarray:
         """Run the network on one photo: (1, H, W, 3) uint8 RGB in, (1, K, H / 8, W / 8) float32 logits out.
@@ -69,6 +70,30 @@ class OpenVINOEngine:
             raise ModelError(f"OpenVINO cannot run {self._file} on {given}: {_reason(error)}.") from error
         logits: np.ndarray = self._request.get_output_tensor(0).data
         return logits
+
+
+def compile_file(file: Path, settings: dict[str, Any]) -> openvino.CompiledModel:
+    """Compile an ONNX file, or take what an earlier start compiled from the same file in the same way.
+
+    Raises:
+        ModelError: OpenVINO cannot read or compile the file.
+    """
+    core = openvino.Core()
+    try:
+        key = key_of(sha256(file), openvino.get_version(), json.dumps(settings, sort_keys=True), processor())
+    except OSError as error:
+        raise ModelError(f"Cannot read {file}: {error.strerror or error}.") from error
+    if (kept := recall(key)) is not None:
+        with suppress(RuntimeError):  # whatever it is, it can be compiled again
+            return core.import_model(kept, "CPU", settings)
+    try:
+        compiled = core.compile_model(read_onnx(file), "CPU", settings)
+    except RuntimeError as error:
+        raise ModelError(f"OpenVINO cannot compile {file}: {_reason(error)}. Export it again.") from error
+    if cache_folder():
+        exported = compiled.export_model()
+        keep(key, exported if isinstance(exported, bytes) else exported.getvalue())  # a stream in newer versions
+    return compiled
 
 
 def read_onnx(file: Path) -> openvino.Model:

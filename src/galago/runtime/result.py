@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ import cv2
 import numpy as np
 
 from galago import image as images
-from galago.errors import ImageError
+from galago.errors import ConfigError, ImageError
 from galago.labels import Color
+from galago.runtime.confidence import confidence_map, margin_map
 
 
 def written_files(folder: Path, name: str) -> tuple[Path, Path]:
@@ -25,6 +27,19 @@ def shares_by_name(counts: np.ndarray, names: Sequence[str]) -> dict[str, float]
     return {names[index]: float(shares[index]) for index in order if shares[index] > 0}
 
 
+@dataclass(frozen=True, eq=False)
+class Logits:
+    """What the network gave for a photo.
+
+    Attributes:
+        values: (K, h, w) float32.
+        scale: logits per pixel of the photo, along height and width.
+    """
+
+    values: np.ndarray
+    scale: tuple[float, float]
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Segmentation:
     """The labels of one photo.
@@ -36,6 +51,7 @@ class Segmentation:
         image: (H, W, 3) uint8 RGB, the photo.
         path: where the photo lies, if it came from a file.
         speed: milliseconds spent on `read`, `pre`, `infer` and `post`.
+        logits: kept for `confidence` and `margin` on request.
     """
 
     labels: np.ndarray
@@ -44,6 +60,34 @@ class Segmentation:
     image: np.ndarray
     path: Path | None
     speed: Mapping[str, float]
+    logits: Logits | None = None
+
+    @cached_property
+    def confidence(self) -> np.ndarray:
+        """The probability of each pixel's class, (H, W) float32, 0 to 1.
+
+        It is the softmax at the network's own resolution, interpolated bilinearly.
+
+        Raises:
+            ConfigError: it was not asked for.
+        """
+        logits = self._kept_logits()
+        return confidence_map(logits.values, self.labels, logits.scale)
+
+    @cached_property
+    def margin(self) -> np.ndarray:
+        """How far that probability is ahead of the next class's, (H, W) float32, 0 to 1.
+
+        Raises:
+            ConfigError: it was not asked for.
+        """
+        logits = self._kept_logits()
+        return margin_map(logits.values, self.labels, logits.scale)
+
+    def _kept_logits(self) -> Logits:
+        if self.logits is None:
+            raise ConfigError("No logits were kept for confidence and margin. Ask for them: segmenter(photo, confidence=True).")
+        return self.logits
 
     @property
     def mask(self) -> np.ndarray:

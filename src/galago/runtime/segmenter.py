@@ -9,7 +9,7 @@ import numpy as np
 from galago import image as images
 from galago.errors import ConfigError, ImageError, ModelError
 from galago.runtime.engine import Engine
-from galago.runtime.result import Segmentation
+from galago.runtime.result import Logits, Segmentation
 from galago.runtime.smoothing import Smoother
 from galago.runtime.upsample import label_map
 from galago.spec import SIZE_MULTIPLE, ModelSpec
@@ -49,12 +49,15 @@ class Segmenter:
         self.spec = spec
         self.imgsz = imgsz
 
-    def __call__(self, photo: np.ndarray | str | Path, *, smoother: Smoother | None = None) -> Segmentation:
+    def __call__(
+        self, photo: np.ndarray | str | Path, *, smoother: Smoother | None = None, confidence: bool = False
+    ) -> Segmentation:
         """Label every pixel of a photo.
 
         Args:
             photo: (H, W, 3) uint8 RGB, or the path of a photo file.
             smoother: averages the logits with those of the film's frames before, so that labels flicker less.
+            confidence: keep what `confidence` and `margin` of the result are made from.
         Returns:
             labels at the photo's own size, whatever the network saw.
         Raises:
@@ -73,13 +76,17 @@ class Segmenter:
         infer = perf_counter()
         if smoother:
             output = smoother(output)
-        labels = self._labels(output, image.shape[:2], seen)
+        scale = self._scale(image.shape[:2], seen)
+        labels = label_map(self._checked(output), image.shape[:2], scale, self.spec.upsampling)
         post = perf_counter()
         marks = (start, read, pre, infer, post)
         names = ("read", "pre", "infer", "post")
         speed = {name: 1000 * (after - before) for name, before, after in zip(names, marks, marks[1:], strict=False)}
         spec = self.spec
-        return Segmentation(labels=labels, names=spec.classes, palette=spec.palette, image=image, path=path, speed=speed)
+        kept = Logits(output.copy(), scale) if confidence else None  # the engine writes the next photo's into the same memory
+        return Segmentation(
+            labels=labels, names=spec.classes, palette=spec.palette, image=image, path=path, speed=speed, logits=kept
+        )
 
     def logits(self, image: np.ndarray) -> np.ndarray:
         """Return what the network gives for an (H, W, 3) uint8 RGB photo: (K, h, w) float32 at its stride, padding included."""
@@ -112,13 +119,17 @@ class Segmenter:
             )
         return np.ascontiguousarray(padded), image.shape[:2]
 
-    def _labels(self, output: np.ndarray, size: tuple[int, int], seen: tuple[int, int]) -> np.ndarray:
+    def _scale(self, size: tuple[int, int], seen: tuple[int, int]) -> tuple[float, float]:
+        """Return the logits per pixel of a photo of one size, which the network saw in another."""
+        return seen[0] / size[0] / self.spec.output_stride, seen[1] / size[1] / self.spec.output_stride
+
+    def _checked(self, output: np.ndarray) -> np.ndarray:
+        """Return the (K, h, w) output of the network if it has the classes that the description names."""
         if len(output) != self.spec.num_classes:
             raise ModelError(
                 f"The network gives {len(output)} classes, but its description names {self.spec.num_classes}. Export it again."
             )
-        scale = (seen[0] / size[0] / self.spec.output_stride, seen[1] / size[1] / self.spec.output_stride)
-        return label_map(output, size, scale, self.spec.upsampling)
+        return output
 
 
 def check_imgsz(imgsz: tuple[int, int], spec: ModelSpec) -> None:
