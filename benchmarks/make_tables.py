@@ -42,13 +42,32 @@ def accuracy() -> str:
     return "\n".join([f"{head}: {figures}.", "", "| " + " | ".join(names) + " |", "|---" * len(names) + "|", row])
 
 
-def _origin(result: dict) -> str:
+def tiles() -> str:
+    """Seconds and memory of large photos, in tiles and at once."""
+    result = read("tiles")
+    head = "| photo | in tiles | memory | at once | memory | same labels |"
+    lines = [head, "|---|---|---|---|---|---|"]
+    for row in result["rows"]:
+        columns = [f"{row['side']:,} x {row['side']:,}"]
+        for way in ("tiles", "whole"):
+            if way in row:
+                columns += [f"{row[way]['seconds']:.1f} s", f"{row[way]['peak_memory_mb'] / 1e3:.2f} GB"]
+            else:
+                columns += ["does not fit", "-"]
+        columns.append(f"{row['same_labels']:.1%}" if "same_labels" in row else "-")
+        lines.append("| " + " | ".join(columns) + " |")
+    tiles = f"tiles of {result['tile']} with overlap {result['overlap']}"
+    what = f"From TIFF file to label and overlay files, {tiles}, a drawn scene repeated."
+    return "\n".join([*lines, "", f"{what} {_origin(result, 'openvino', 'pyvips')}"])
+
+
+def _origin(result: dict, *packages: str) -> str:
     made = result["made_with"]
-    versions = ", ".join(f"{name} {made['versions'][name]}" for name in ("openvino", "torch"))
+    versions = ", ".join(f"{name} {made['versions'][name]}" for name in packages or ("openvino", "torch"))
     return f"Medians, float32, {made['cores']} cores of {made['processor']}, {versions}; `{made['command']}`, {made['date']}."
 
 
-TABLES = {"whole_way": whole_way, "accuracy": accuracy}
+TABLES = {"whole_way": whole_way, "accuracy": accuracy, "tiles": tiles}
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from galago.device import describe_run
 
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("galago", "numpy", "opencv-python-headless", "openvino", "torch")
+PACKAGES = ("galago", "numpy", "opencv-python-headless", "openvino", "pyvips", "torch")
 
 
 def take_turns(rivals: Mapping[str, Callable[[], object]], *, runs: int, warmup: int = 3) -> dict[str, dict[str, float]]:

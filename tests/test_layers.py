@@ -19,10 +19,11 @@ TABLE = {
     "files": ("", ""),
     "labels": ("errors", ""),
     "spec": ("errors labels", ""),
-    "image": ("errors files labels spec", "numpy cv2"),
+    "png": ("errors labels", "numpy"),
+    "image": ("errors files labels png spec", "numpy cv2"),
     "sources": ("errors image spec", "numpy cv2"),
     "weights": ("errors files spec", "huggingface_hub"),
-    "runtime": ("device errors files labels spec image weights", "numpy cv2"),  # and one engine per engine file
+    "runtime": ("device errors files labels png spec image weights", "numpy cv2"),  # and one package per file of OWNERS
     "data": ("errors labels image", "numpy cv2 yaml"),
     "evaluation": ("errors files labels data", "numpy cv2"),
     "models": ("errors files", "torch safetensors"),
@@ -33,9 +34,10 @@ TABLE = {
         "typer rich numpy torch accelerate onnx matplotlib",
     ),
 }
-ENGINES = {  # an engine is imported by its own file alone
+OWNERS = {  # an engine, and what reads large photos, are imported by their own files alone
     "runtime/onnxruntime_engine.py": "onnxruntime",
     "runtime/openvino_engine.py": "openvino",
+    "runtime/strips.py": "pyvips",
 }
 LIGHT = {"typer", "rich", "galago.cli", "galago.errors"}  # what a command may import outside its functions
 
@@ -112,7 +114,7 @@ def test_outside_packages_are_only_those_of_the_table():
     wrong = []
     for found in IMPORTS:
         top = found.module.partition(".")[0]
-        allowed = {*TABLE[found.part][1].split(), "galago", ENGINES.get(found.file.as_posix())}
+        allowed = {*TABLE[found.part][1].split(), "galago", OWNERS.get(found.file.as_posix())}
         if top not in allowed and top not in sys.stdlib_module_names:
             wrong.append(str(found))
     assert not wrong
@@ -160,6 +162,6 @@ import {MODULES}
 assert dict(os.environ) == before, "the environment changed"
 assert threading.active_count() == 1, "a thread runs"
 import sys
-assert not {{"torch", "openvino", "onnxruntime"}} & sys.modules.keys(), "an engine was loaded"
+assert not {{"torch", "openvino", "onnxruntime", "pyvips"}} & sys.modules.keys(), "an engine was loaded"
 """
     run_python(code)

@@ -4,7 +4,10 @@ import errno
 import hashlib
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -16,13 +19,26 @@ def write_whole(path: Path, content: bytes) -> None:
     Raises:
         OSError: the folder or the file cannot be written; nothing is left behind.
     """
+    with write_beside(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def write_beside(path: Path) -> Iterator[BinaryIO]:
+    """Give a file beside a path to write piece by piece; it takes its place when the block ends, and is deleted on any error.
+
+    Args:
+        path: its folder is made where it is missing, an older file there is replaced.
+    Raises:
+        OSError: the folder or the file cannot be written; nothing is left behind.
+    """
     if path.parent.exists() and not path.parent.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, f"{path.parent} is a file, not a folder", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+            yield file
         Path(beside).chmod(0o666 & ~_umask())
         Path(beside).replace(path)
     except BaseException:

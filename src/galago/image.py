@@ -1,21 +1,20 @@
 """Photos and label maps: read, write, pad, resize, color."""
 
 import re
-import struct
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from galago.errors import DataError, ImageError
-from galago.files import write_whole
+from galago.files import write_beside, write_whole
 from galago.labels import Color
+from galago.png import SIGNATURE as PNG_SIGNATURE
+from galago.png import IndexedPNG, indexed_as_gray, read_chunks
 from galago.spec import SIZE_MULTIPLE
 
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-INDEXED, GRAY = 3, 0  # PNG color types
 JPEG_START = b"\xff\xd8"
 JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")  # those that a length follows, and the end
 JPEG_END = b"\xff\xd9"
@@ -59,7 +58,7 @@ def load_labels(path: str | Path) -> np.ndarray:
         raise DataError(f"{path} is a JPEG, which changes class ids. Expected a PNG mask; draw or export the masks again as PNG.")
     problem, levels = _damage(data), 255
     if data.startswith(PNG_SIGNATURE) and not problem:
-        data, levels = _indexed_as_gray(data)
+        data, levels = indexed_as_gray(data)
     ids = None if problem else _decode(data, cv2.IMREAD_UNCHANGED)
     if ids is None:
         raise DataError(f"{path} is {problem or 'no image'}. Expected a single-channel PNG mask; copy or export it again.")
@@ -91,7 +90,7 @@ def _damage(data: bytes) -> str | None:
     """Say how a file is incomplete; OpenCV would show half a photo without a word."""
     if data.startswith(PNG_SIGNATURE):
         try:
-            kinds = [kind for kind, _ in _png_chunks(data)]
+            kinds = [kind for kind, _ in read_chunks(data)]
         except ValueError as error:
             return f"a PNG that is {error}"
         return None if kinds[0] == b"IHDR" else "a PNG that is damaged"
@@ -110,55 +109,13 @@ def _has_jpeg_end(data: bytes) -> bool:
     return False
 
 
-def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield kind and body of each chunk of a PNG up to its end.
-
-    Raises:
-        ValueError: the file is cut short, or the checksum of a chunk that matters is wrong.
-    """
-    kind, position = b"", len(PNG_SIGNATURE)
-    while kind != b"IEND":
-        start = position + 8
-        if start > len(data):
-            raise ValueError("cut short")
-        length, kind = struct.unpack(">I4s", data[position:start])
-        body, position = data[start : start + length], start + length + 4
-        if position > len(data):
-            raise ValueError("cut short")
-        if kind[:1].isupper() and data[position - 4 : position] != struct.pack(">I", zlib.crc32(kind + body)):
-            raise ValueError("damaged")
-        yield kind, body
-
-
-def _indexed_as_gray(data: bytes) -> tuple[bytes, int]:
-    """Turn an indexed PNG into a gray one, whose gray values tell the ids; OpenCV would look up the colors and lose them.
-
-    Returns:
-        the PNG file, and the largest id that its bit depth can hold (a decoder spreads these over 0 to 255).
-    """
-    depth, color_type = data[24], data[25]
-    if color_type not in (INDEXED, GRAY) or depth > 8:
-        return data, 255
-    chunks = [PNG_SIGNATURE]
-    for kind, body in _png_chunks(data):
-        if kind == b"IHDR":
-            body = body[:9] + bytes([GRAY]) + body[10:]
-        if kind in (b"IHDR", b"IDAT", b"IEND"):
-            chunks.append(_png_chunk(kind, body))
-    return b"".join(chunks), 2**depth - 1
-
-
-def _png_chunk(kind: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-
 def save(path: str | Path, image: np.ndarray) -> None:
     """Write an (H, W, 3) uint8 RGB image, whole or not at all; the suffix says the format.
 
     Raises:
         ImageError: the image has another form, the suffix is unknown, the size too large, or the file cannot be written.
     """
-    _check(image)
+    check(image)
     path = Path(path)
     try:
         settings = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if path.suffix.lower() in JPEG_SUFFIXES else []
@@ -178,29 +135,49 @@ def save_labels(path: str | Path, labels: np.ndarray, palette: Sequence[Color]) 
     Raises:
         ImageError: the file cannot be written.
     """
-    height, width = labels.shape
-    rows = np.zeros((height, width + 1), np.uint8)  # PNG starts each row with its filter, 0 = none
-    rows[:, 1:] = labels
-    colors = np.zeros((256, 3), np.uint8)
-    colors[: len(palette)] = palette
-    header = struct.pack(">IIBBBBB", width, height, 8, INDEXED, 0, 0, 0)
-    body = (
-        _png_chunk(b"IHDR", header)
-        + _png_chunk(b"PLTE", colors.tobytes())
-        + _png_chunk(b"IDAT", zlib.compress(rows.tobytes(), level=1))
-        + _png_chunk(b"IEND", b"")
-    )
-    _write(Path(path), PNG_SIGNATURE + body)
+    with label_file(path, labels.shape, palette) as file:
+        file.write(labels)
+
+
+@contextmanager
+def label_file(path: str | Path, size: tuple[int, ...], palette: Sequence[Color]) -> Iterator[IndexedPNG]:
+    """Give an indexed PNG to write rows of labels to; it is there when the block ends, and on any error nothing is.
+
+    Args:
+        path: its folder is made where it is missing.
+        size: (height, width) in pixels.
+        palette: one color per class.
+    Raises:
+        ImageError: the file cannot be written.
+    """
+    path = Path(path)
+    height, width = size
+    try:
+        with write_beside(path) as file:
+            png = IndexedPNG(file, (height, width), palette)
+            yield png
+            png.close()
+    except OSError as error:
+        raise _cannot_write(path, error) from error
 
 
 def _write(path: Path, data: bytes) -> None:
     try:
         write_whole(path, data)
     except OSError as error:
-        raise ImageError(f"Cannot write {path}: {error.strerror or error}. Free space or choose another folder.") from error
+        raise _cannot_write(path, error) from error
 
 
-def _check(image: np.ndarray) -> None:
+def _cannot_write(path: Path, error: OSError) -> ImageError:
+    return ImageError(f"Cannot write {path}: {error.strerror or error}. Free space or choose another folder.")
+
+
+def check(image: np.ndarray) -> None:
+    """Check that an image has the form that all functions here expect.
+
+    Raises:
+        ImageError: it is not (H, W, 3) uint8.
+    """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
         raise ImageError(
             f"Expected an (H, W, 3) uint8 RGB image, got shape {image.shape}, dtype {image.dtype}. "
@@ -214,7 +191,7 @@ def pad_to_multiple(image: np.ndarray, color: Sequence[int], multiple: int = SIZ
     Raises:
         ImageError: not an (H, W, 3) uint8 image.
     """
-    _check(image)
+    check(image)
     height, width = image.shape[:2]
     return pad_to_size(image, color, (height + -height % multiple, width + -width % multiple))
 
@@ -225,7 +202,7 @@ def pad_to_size(image: np.ndarray, color: Sequence[int], size: tuple[int, int]) 
     Raises:
         ImageError: not an (H, W, 3) uint8 image.
     """
-    _check(image)
+    check(image)
     bottom, right = size[0] - image.shape[0], size[1] - image.shape[1]
     if not bottom and not right:
         return image
@@ -238,7 +215,7 @@ def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     Raises:
         ImageError: not an (H, W, 3) uint8 image.
     """
-    _check(image)
+    check(image)
     if image.shape[:2] == size:
         return image
     return cv2.resize(image, size[::-1], interpolation=cv2.INTER_CUBIC)
@@ -260,7 +237,7 @@ def overlay(image: np.ndarray, labels: np.ndarray, palette: Sequence[Color], alp
         palette: one color per class.
         alpha: 0 shows the photo, 1 the colors.
     """
-    _check(image)
+    check(image)
     blended = cv2.addWeighted(image, 1 - alpha, colorize(labels, palette), alpha, 0)
     border = np.zeros(labels.shape, bool)
     border[:, 1:] |= labels[:, 1:] != labels[:, :-1]

@@ -90,7 +90,12 @@ galago.load({str(tiny_onnx)!r})({str(tmp_path / "photo.png")!r})
 assert threading.active_count() == 1, threading.enumerate()
 assert sys.modules["openvino_telemetry"] is None
 """
-    environment = {"HOME": str(home), "USERPROFILE": str(home), "PATH": "", "GALAGO_CACHE": ""}  # no CI, where it would be silent by itself
+    environment = {
+        "HOME": str(home),
+        "USERPROFILE": str(home),
+        "PATH": "",
+        "GALAGO_CACHE": "",
+    }  # no CI, where it would be silent by itself
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr
     assert list(home.rglob("*")) == []

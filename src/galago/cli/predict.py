@@ -1,28 +1,35 @@
 """galago predict: label photos and video."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
 from galago.cli.setting import MODEL_HELP, SETTING_HELP, SIZE_HELP, open_segmenter
+from galago.cli.tiles import LargePhoto, TileJob, check_flags, plan
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress
 
     from galago.runtime.result import Segmentation
     from galago.runtime.segmenter import Segmenter
     from galago.runtime.smoothing import Smoother
     from galago.runtime.tally import Tally
+    from galago.runtime.tile_files import TiledSegmentation
     from galago.runtime.video import VideoFile, Window
     from galago.sources import Frame, ReadFrame, Video
 
 STEPS = ("read", "pre", "infer", "post")  # and "save", where something is saved
 SOURCE_HELP = (
     "Photo, folder, glob in quotes, .txt list, - for paths on standard input, video file, index of a camera, or URL of a stream."
+)
+TILE_HELP = (
+    "Label photos at their own scale in tiles of so many pixels along each side; 0 never. Without it photos of more than 25 "
+    "megapixels are, unless the model resizes photos."
 )
 
 
@@ -35,6 +42,8 @@ def predict(
     half: Annotated[bool, typer.Option("--half", help="Run in half precision.")] = False,
     imgsz: Annotated[str | None, typer.Option(help=SIZE_HELP, metavar="H [W]")] = None,
     setting: Annotated[Path | None, typer.Option(help=SETTING_HELP)] = None,
+    tile: Annotated[int | None, typer.Option(help=TILE_HELP, min=0)] = None,
+    overlap: Annotated[int | None, typer.Option(help="Pixels that tiles share; 128 without it.", min=0)] = None,
     alpha: Annotated[float, typer.Option(help="Strength of the colors in overlays, 0 to 1.", min=0, max=1)] = 0.5,
     save: Annotated[bool, typer.Option(help="Write files, or only print.")] = True,
     save_labels: Annotated[bool, typer.Option("--save-labels", help="Of a video, also write each frame's label map.")] = False,
@@ -53,6 +62,7 @@ def predict(
 
     opened = sources.open_source(source)
     film = opened if isinstance(opened, sources.Video) else None
+    check_flags(tile, overlap, film=film is not None, smooth=smooth)
     if save and isinstance(opened, list):
         check_photos_stay(opened, out)
     target = out / f"{film.name}_overlay.mp4" if film and save else None
@@ -64,18 +74,22 @@ def predict(
             check_video_stays(film, target)
         file = stack.enter_context(VideoFile(target, film.size, rate=film.rate)) if film and target else None
         store = choose_store(file, out, labels=save_labels, alpha=alpha) if save else None
-        job = Job("frames" if film else "photos", segmenter, smoother, store, window)
+        tiles = plan(segmenter, tile, overlap, out=out if save else None, alpha=alpha)
+        job = Job("frames" if film else "photos", segmenter, smoother, store, window, tiles)
         job.run(opened, limit=max_frames)
     report(Console(stderr=json), job, file, out)
     if json:
         from json import dumps
 
         counts = {"model": segmenter.spec.name, "out": str(out), job.kind: job.tally.count, "failed": job.failed}
+        if not film:
+            counts["tiles"] = tiles.told
         typer.echo(dumps(counts | summarize(job)))
     raise_failures(job)
 
 
-Store = Callable[["ReadFrame", "Segmentation"], None]
+Store = Callable[[str, "Segmentation"], None]  # takes the name for its files, too
+Labeled: TypeAlias = "tuple[ReadFrame | LargePhoto, Segmentation | TiledSegmentation]"
 
 
 def choose_store(file: "VideoFile | None", out: Path, *, labels: bool, alpha: float) -> Store:
@@ -89,14 +103,14 @@ def choose_store(file: "VideoFile | None", out: Path, *, labels: bool, alpha: fl
     """
     from galago import image as images
 
-    def store_photo(frame: "ReadFrame", result: "Segmentation") -> None:
-        result.save(out, frame.name, alpha=alpha)
+    def store_photo(name: str, result: "Segmentation") -> None:
+        result.save(out, name, alpha=alpha)
 
-    def store_frame(frame: "ReadFrame", result: "Segmentation") -> None:
+    def store_frame(name: str, result: "Segmentation") -> None:
         assert file is not None
         file.write(result.overlay(alpha, legend=False))
         if labels:
-            images.save_labels(out / f"{frame.name}.png", result.labels, result.palette)
+            images.save_labels(out / f"{name}.png", result.labels, result.palette)
 
     return store_frame if file else store_photo
 
@@ -118,6 +132,7 @@ class Job:
         smoother: averages over frames, if wanted.
         store: saves a frame, if wanted.
         window: shows a frame, if wanted.
+        tiles: labels photos that are too large to be labeled at once.
         tally: areas and times.
         failed: what could not be read or labeled, and why.
         seconds: from the first frame read to the last one written.
@@ -128,6 +143,7 @@ class Job:
     smoother: "Smoother | None"
     store: Store | None
     window: "Window | None"
+    tiles: TileJob
     tally: "Tally" = field(default_factory=new_tally)
     failed: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
@@ -139,31 +155,37 @@ class Job:
         from galago.runtime.pipeline import overlap
         from galago.sources import Video, read_frames
 
+        frames: Iterable[ReadFrame | LargePhoto]
+        frames = read_frames(opened, limit=limit) if isinstance(opened, Video) else self.tiles.read(opened, limit)
         live = isinstance(opened, Video) and opened.live
         known = opened.length if isinstance(opened, Video) else len(opened)
         total = min(known, limit) if known and limit else known or limit
         start = perf_counter()
-        with progress(total) as advance:
+        with progress(total) as (bar, advance):
 
-            def label(frame: "ReadFrame") -> "tuple[ReadFrame, Segmentation] | None":
+            def label(frame: "ReadFrame | LargePhoto") -> "Labeled | None":
                 advance()
-                return self.label(frame)
+                return self.label(frame, bar)
 
             try:
-                overlap(read_frames(opened, limit=limit), label, self.write, finish=live)
+                overlap(frames, label, self.write, finish=live)
             except KeyboardInterrupt:
                 if not live:
                     raise
         self.seconds = perf_counter() - start
 
-    def label(self, frame: "ReadFrame") -> "tuple[ReadFrame, Segmentation] | None":
-        """Label a frame, in the caller's thread; None where it failed."""
+    def label(self, frame: "ReadFrame | LargePhoto", bar: "Progress") -> "Labeled | None":
+        """Label a frame, in the caller's thread; None where it failed. A photo in tiles is saved as well."""
         from galago.errors import ImageError
 
+        result: Segmentation | TiledSegmentation
         try:
-            if isinstance(frame.image, ImageError):
+            if isinstance(frame, LargePhoto):
+                result = self.tiles.label(frame, bar)
+            elif isinstance(frame.image, ImageError):
                 raise frame.image
-            result = self.segmenter(frame.image, smoother=self.smoother)
+            else:
+                result = self.segmenter(frame.image, smoother=self.smoother)
         except ImageError as error:  # the rest of a folder is still wanted
             self.failed[frame.origin] = str(error)
             return None
@@ -171,30 +193,35 @@ class Job:
             raise KeyboardInterrupt
         return frame, result
 
-    def write(self, labeled: "tuple[ReadFrame, Segmentation]") -> None:
+    def write(self, labeled: "Labeled") -> None:
         """Save a frame and count it, in the writing thread."""
         from time import perf_counter
 
+        from galago.runtime.tile_files import TiledSegmentation
+
         frame, result = labeled
+        if isinstance(result, TiledSegmentation):  # which was saved while it was labeled
+            self.tally.add(result.areas(), result.speed)
+            return
         speed = {**result.speed, "read": frame.read_ms}
         if self.store:
             start = perf_counter()
-            self.store(frame, result)
+            self.store(frame.name, result)
             speed["save"] = 1000 * (perf_counter() - start)
         self.tally.add(result.areas(), speed)
 
 
 @contextmanager
-def progress(total: int | None) -> Iterator[Callable[[], None]]:
-    """Show a bar on standard error, and give what moves it on by one; a single photo needs none."""
+def progress(total: int | None) -> Iterator[tuple["Progress", Callable[[], None]]]:
+    """Show bars on standard error, and give them and what moves the first one on by one; a single photo has none there."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = (TextColumn("Labeling"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=total == 1 or not console.is_terminal) as bar:
-        task = bar.add_task("Labeling", total=total)
-        yield lambda: bar.advance(task)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("Labeling", total=total, visible=total != 1)
+        yield bar, lambda: bar.advance(task)
 
 
 def quiet_video_reader() -> None:

@@ -1,6 +1,6 @@
 """Segmentation: the labels of one photo, and what people do with them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,13 @@ from galago.runtime.confidence import confidence_map, margin_map
 def written_files(folder: Path, name: str) -> tuple[Path, Path]:
     """Return where `Segmentation.save` puts the labels and the overlay."""
     return folder / f"{name}.png", folder / f"{name}_overlay.jpg"
+
+
+def shares_by_name(counts: np.ndarray, names: Sequence[str]) -> dict[str, float]:
+    """Turn (K,) pixels of each class into the share of each that occurs, 0 to 1, the largest first."""
+    shares = counts / counts.sum()
+    order = np.argsort(-shares, kind="stable")
+    return {names[index]: float(shares[index]) for index in order if shares[index] > 0}
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,9 +102,7 @@ class Segmentation:
 
     def areas(self) -> dict[str, float]:
         """Return the share of each class that occurs, 0 to 1, the largest first."""
-        shares = np.bincount(self.labels.ravel(), minlength=len(self.names)) / self.labels.size
-        order = np.argsort(-shares, kind="stable")
-        return {self.names[index]: float(shares[index]) for index in order if shares[index] > 0}
+        return shares_by_name(np.bincount(self.labels.ravel(), minlength=len(self.names)), self.names)
 
     def overlay(self, alpha: float = 0.5, *, legend: bool = True) -> np.ndarray:
         """Return the photo under the colors of its classes, (H, W, 3) uint8 RGB, with a strip of names under it.
