@@ -236,4 +236,4 @@ def test_memory_does_not_grow_with_the_height_of_the_photo(tiny_spec: ModelSpec)
             tracemalloc.stop()
 
     peak(256)
-    assert peak(8192) < 1.5 * peak(256)  # the photo itself takes 32 times as much
+    assert peak(8192) < 3 * peak(256)  # the photo takes 32 times as much; one of more threads at work counts for less than 2

@@ -38,7 +38,8 @@ def auto_attention(q: Tensor, k: Tensor, v: Tensor, eps: float) -> Tensor:
 
 def softmax_attention(q: Tensor, k: Tensor, v: Tensor, eps: float) -> Tensor:
     """Mix all pixels with softmax, at a cost quadratic in their number: the rival, for comparison (eps has no use here)."""
-    return F.scaled_dot_product_attention(q.mT, k.mT, v.mT).mT
+    q, k, v = (x.mT.contiguous() for x in (q, k, v))  # else torch takes the form that stores all (L, L) similarities
+    return F.scaled_dot_product_attention(q, k, v).mT
 
 
 FORMS: dict[str, AttentionForm] = {
