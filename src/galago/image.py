@@ -221,6 +221,19 @@ def pad_to_multiple(image: np.ndarray, color: Sequence[int], multiple: int = SIZ
     return cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_CONSTANT, value=tuple(color))
 
 
+def pad_to_size(image: np.ndarray, size: tuple[int, int], color: Sequence[int]) -> np.ndarray:
+    """Extend an image at the right and the bottom with one color to (height, width).
+
+    Raises:
+        ImageError: not an (H, W, 3) uint8 image, or larger than that.
+    """
+    _check(image)
+    bottom, right = size[0] - image.shape[0], size[1] - image.shape[1]
+    if bottom < 0 or right < 0:
+        raise ImageError(f"Cannot pad an image of {image.shape[:2]} to {size}. Resize it first.")
+    return cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_CONSTANT, value=tuple(color))
+
+
 def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Resize an image to (height, width) with cubic interpolation, as the authors' evaluation does.
 

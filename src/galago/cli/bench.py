@@ -1,6 +1,6 @@
 """galago bench: measure a model on this device."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from galago.runtime.segmenter import Segmenter
 
 SIZES = ((360, 480), (512, 1024), (1024, 2048))
-PACKAGES = ("galago", "numpy", "opencv-python-headless", "openvino", "onnxruntime")
+PACKAGES = ("galago", "numpy", "opencv-python-headless", "openvino", "onnxruntime", "ncnn", "ai-edge-litert")
 
 
 def bench(
@@ -41,7 +41,7 @@ def bench(
     from galago.runtime.folder import open_model
 
     opened = open_model(model)
-    chosen = settings(choose_engines(engine), threads or [None], half=half)
+    chosen = settings(choose_engines(engine, opened.files), threads or [None], half=half)
     sizes = [read_size(text) for text in imgsz] if imgsz else [opened.spec.input_size] if opened.spec.input_size else list(SIZES)
     timings = list(measure(open_segmenters(model, chosen), photos(source, sizes), len(sizes), (runs, warmup)))
     rows = [as_row(timing) for timing in timings]
@@ -65,19 +65,20 @@ def bench(
         typer.echo(dumps({"out": str(out)} | report))
 
 
-def choose_engines(names: list[str] | None) -> list[str]:
+def choose_engines(names: list[str] | None, files: Collection[str]) -> list[str]:
     """Return the engines to measure, each once; a name may be a list with commas.
 
     Raises:
         ConfigError: an engine is unknown.
         MissingDependencyError: an engine is not installed, or none is.
+        ModelError: the model, whose files these are, has none for an engine.
     """
     from galago.runtime.engines import choose_engine, installed_engines
 
     if not names:
-        choose_engine("auto")  # complains if there is none
-        return installed_engines()
-    return list(dict.fromkeys(choose_engine(name.strip()) for text in names for name in text.split(",")))
+        choose_engine("auto", files)  # complains if there is none
+        return installed_engines(files)
+    return list(dict.fromkeys(choose_engine(name.strip(), files) for text in names for name in text.split(",")))
 
 
 def read_size(text: str) -> tuple[int, int]:
@@ -146,7 +147,7 @@ def as_row(timing: "Timing") -> dict[str, Any]:
     setting = timing.setting
     return {
         "engine": setting.engine,
-        "engine_version": version(ENGINES[setting.engine].package),
+        "engine_version": version(ENGINES[setting.engine].distribution),
         "precision": setting.precision,
         "threads": setting.threads,
         "size": timing.size,

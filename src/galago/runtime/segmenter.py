@@ -21,6 +21,8 @@ class Segmenter:
     Attributes:
         engine: what runs the network.
         spec: classes, palette, and how photos are prepared.
+        fixed_size: the one (height, width) that the engine's file takes, of a model whose other files take any; photos are
+            made smaller until they fit, and padded.
     """
 
     def __init__(self, engine: Engine, spec: ModelSpec) -> None:
@@ -30,6 +32,7 @@ class Segmenter:
             )
         self.engine = engine
         self.spec = spec
+        self.fixed_size: tuple[int, int] | None = None if spec.input_size else getattr(engine, "input_size", None)
 
     def __call__(self, photo: np.ndarray | str | Path, *, smoother: Smoother | None = None) -> Segmentation:
         """Label every pixel of a photo.
@@ -80,6 +83,9 @@ class Segmenter:
         elif spec.resize == "short_side" and spec.short_side:
             image = images.resize(image, short_side_size(image.shape[:2], spec.short_side))
         color = [round(255 * channel) for channel in spec.mean]
+        if self.fixed_size:
+            image = images.resize(image, size_within(image.shape[:2], self.fixed_size))
+            return np.ascontiguousarray(images.pad_to_size(image, self.fixed_size, color)), image.shape[:2]
         padded = images.pad_to_multiple(image, color)
         if spec.input_size and padded.shape[:2] != spec.input_size:
             given = f"{image.shape[:2]}, {padded.shape[:2]} when padded"
@@ -96,6 +102,12 @@ class Segmenter:
             )
         scale = (seen[0] / size[0] / self.spec.output_stride, seen[1] / size[1] / self.spec.output_stride)
         return label_map(output, size, scale, self.spec.upsampling)
+
+
+def size_within(size: tuple[int, int], largest: tuple[int, int]) -> tuple[int, int]:
+    """Return the largest (height, width) of the same aspect ratio that fits into another; that of a small photo stays."""
+    shrink = min(1.0, largest[0] / size[0], largest[1] / size[1])
+    return max(1, round(size[0] * shrink)), max(1, round(size[1] * shrink))
 
 
 def short_side_size(size: tuple[int, int], short_side: int) -> tuple[int, int]:
