@@ -127,7 +127,7 @@ def test_without_matplotlib_there_is_no_plot(bench, tmp_path: Path, monkeypatch:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("--engine", "cuda"), "Unknown engine 'cuda'. Choose one of: auto, openvino, onnxruntime."),
+        (("--engine", "cuda"), "Unknown engine 'cuda'. Choose one of: auto, openvino, onnxruntime, ncnn, litert."),
         (("--imgsz", "0x64"), "Expected a size in pixels as HEIGHTxWIDTH, for example 512x1024, got '0x64'."),
         (("--imgsz", "-5"), "Expected a size in pixels as HEIGHTxWIDTH, for example 512x1024, got '-5'."),
         (("--imgsz", "1x2x3"), "Expected a size in pixels as HEIGHTxWIDTH, for example 512x1024, got '1x2x3'."),
