@@ -87,8 +87,8 @@ def open_file(file: Path) -> OpenedModel:
     """
     if file.suffix == ".safetensors":
         raise ModelError(f"{file} is a checkpoint. Turn it into a model folder first: galago export --model {file}")
-    if file.name == "model.json":
-        raise ModelError(f"{file} describes a model. Give the folder that it lies in.")
+    if file.name == "model.json" or file.suffix in (".tflite", ".param", ".bin"):
+        raise ModelError(f"{file} is one part of a model. Give the folder that it lies in.")
     if file.stat().st_size == 0:
         raise ModelError(f"{file} is empty (0 bytes). Copy it again, or export it again.")
     description = read_metadata(file, METADATA_KEY)
