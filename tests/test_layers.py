@@ -28,13 +28,15 @@ TABLE = {
     "evaluation": ("errors files labels data", "numpy cv2"),
     "models": ("errors files", "torch safetensors"),
     "training": ("errors files labels spec image data evaluation models", "torch accelerate safetensors numpy cv2"),
-    "export": ("errors files labels spec image data runtime models", "torch onnx onnxscript onnxslim numpy"),
+    "export": ("errors files labels spec image data runtime models", "torch onnx onnxscript onnxslim litert_torch pnnx numpy"),
     "cli": (
         "device errors files labels spec image sources weights runtime data evaluation models training export",
         "typer rich numpy torch accelerate onnx matplotlib",
     ),
 }
 OWNERS = {  # an engine, and what reads large photos, are imported by their own files alone
+    "runtime/litert_engine.py": "ai_edge_litert",
+    "runtime/ncnn_engine.py": "ncnn",
     "runtime/onnxruntime_engine.py": "onnxruntime",
     "runtime/openvino_engine.py": "openvino",
     "runtime/strips.py": "pyvips",
@@ -162,6 +164,7 @@ import {MODULES}
 assert dict(os.environ) == before, "the environment changed"
 assert threading.active_count() == 1, "a thread runs"
 import sys
-assert not {{"torch", "openvino", "onnxruntime", "pyvips"}} & sys.modules.keys(), "an engine was loaded"
+absent = {{"torch", "openvino", "onnxruntime", "ncnn", "ai_edge_litert", "pyvips"}}
+assert not absent & sys.modules.keys(), "an engine was loaded"
 """
     run_python(code)

@@ -52,7 +52,7 @@ def test_standard_output_is_one_json_object_when_asked_for(checkpoint: Path):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("--format", "gif"), "Unknown format 'gif'. Choose one of: onnx."),
+        (("--format", "gif"), "Unknown format 'gif'. Choose one of: litert, ncnn, onnx."),
         (("--imgsz", "100", "96"), "input_size needs multiples of 32 as (height, width), got (100, 96)."),
     ],
 )

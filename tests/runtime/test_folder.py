@@ -125,9 +125,11 @@ def test_a_checkpoint_is_sent_to_export(tmp_path: Path):
         open_model(str(tmp_path / "best.safetensors"))
 
 
-def test_the_description_alone_is_sent_to_its_folder(tiny_folder: Path):
+@pytest.mark.parametrize("name", ["model.json", "model.tflite", "model.ncnn.param", "model.ncnn.bin"])
+def test_a_part_alone_is_sent_to_its_folder(tiny_folder: Path, name: str):
+    (tiny_folder / name).touch()
     with pytest.raises(ModelError, match="Give the folder that it lies in"):
-        open_model(str(tiny_folder / "model.json"))
+        open_model(str(tiny_folder / name))
 
 
 @pytest.mark.openvino

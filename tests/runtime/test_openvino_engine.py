@@ -8,7 +8,7 @@ import pytest
 import galago
 from galago import image as images
 from galago.errors import ConfigError, ModelError
-from galago.runtime.openvino_engine import OpenVINOEngine
+from galago.runtime.openvino_engine import OpenVINOEngine, available_precisions
 
 pytestmark = pytest.mark.openvino
 
@@ -26,8 +26,16 @@ def test_loading_computes_in_float32_without_half(tiny_onnx: Path):
 
 
 def test_half_is_bfloat16_where_the_cpu_has_it(tiny_onnx: Path):
+    if "bfloat16" not in available_precisions():
+        pytest.skip("this CPU computes no bfloat16")
     kind = setting(galago.load(tiny_onnx, half=True).engine, "INFERENCE_PRECISION_HINT").to_string()  # type: ignore[attr-defined]
-    assert kind in ("bf16", "f32")
+    assert kind == "bf16"
+
+
+def test_half_is_refused_where_the_cpu_has_no_bfloat16(tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("galago.runtime.openvino_engine.available_precisions", lambda: ("float32",))
+    with pytest.raises(ConfigError, match=r"This CPU computes no bfloat16, only float32\. Leave --half out\."):
+        galago.load(tiny_onnx, half=True)
 
 
 def test_threads_are_as_many_as_told(tiny_onnx: Path):

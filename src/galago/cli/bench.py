@@ -1,5 +1,6 @@
 """galago bench: measure a model on this device, and choose how to run it."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -43,6 +44,7 @@ def bench(
     from galago.cli.sizes import read_size
     from galago.errors import ConfigError
     from galago.runtime.bench import list_ways
+    from galago.runtime.folder import open_model
 
     budget_ms = None if budget is None else read_budget(budget)
     if data is None and (split is not None or photos is not None):
@@ -51,7 +53,7 @@ def bench(
         raise ConfigError("--data brings its own photos. Leave out --source, or --data.")
     if out.exists() and not out.is_dir():
         raise ConfigError(f"{out} is a file, not a folder. Choose another --out.")
-    ways = list_ways(choose_engines(engine), threads or [None], half=half)
+    ways = list_ways(choose_engines(engine, open_model(model).files), threads or [None], half=half)
     segmenters = open_segmenters(model, ways)
     sizes = [read_size(text) for text in imgsz or []]
     first = next(iter(segmenters.values()))
@@ -70,19 +72,20 @@ def bench(
     report.check_budget()
 
 
-def choose_engines(names: list[str] | None) -> list[str]:
+def choose_engines(names: list[str] | None, files: Collection[str]) -> list[str]:
     """Return the engines to measure, each once; a name may be a list with commas.
 
     Raises:
         ConfigError: an engine is unknown.
         MissingDependencyError: an engine is not installed, or none is.
+        ModelError: the model, whose files these are, has none for an engine.
     """
     from galago.runtime.engines import choose_engine, installed_engines
 
     if not names:
-        choose_engine("auto")  # complains if there is none
-        return installed_engines()
-    return list(dict.fromkeys(choose_engine(name.strip()) for text in names for name in text.split(",")))
+        choose_engine("auto", files)  # complains if there is none
+        return installed_engines(files)
+    return list(dict.fromkeys(choose_engine(name.strip(), files) for text in names for name in text.split(",")))
 
 
 def open_segmenters(model: str, ways: "list[Way]") -> "dict[Way, Segmenter]":

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from galago.runtime.bench import Timing, Way
     from galago.runtime.setting import Setting
 
-PACKAGES = ("galago", "numpy", "opencv-python-headless", "openvino", "onnxruntime")
+PACKAGES = ("galago", "numpy", "opencv-python-headless", "openvino", "onnxruntime", "ncnn", "ai-edge-litert")
 
 
 class Report:
@@ -30,10 +30,13 @@ class Report:
     ) -> None:
         from galago.device import describe_run, peak_memory_mb
         from galago.files import sha256
+        from galago.runtime.engines import ENGINES
         from galago.runtime.folder import open_model
 
         opened = open_model(model)
-        self.model, self.name, self.model_sha256 = model, opened.spec.name, sha256(opened.file)
+        self.model, self.name = model, opened.spec.name
+        engines = dict.fromkeys(timing.way.engine for timing in timings)
+        self.model_sha256 = {engine: sha256(opened.files[ENGINES[engine].file]) for engine in engines}
         self.plan, self.timings = plan, timings
         self.runs, self.warmup, self.budget_ms = runs, warmup, budget_ms
         self.peak_memory_mb, self.made_with = peak_memory_mb(), describe_run(PACKAGES)
@@ -82,7 +85,7 @@ class Report:
         best, way = self.best, self.best.way
         return Setting(
             model=self.model if self.model in bundled_models() else str(Path(self.model).resolve()),
-            model_sha256=self.model_sha256,
+            model_sha256=self.model_sha256[way.engine],
             engine=way.engine,
             precision=way.precision,
             threads=way.threads,
@@ -202,7 +205,7 @@ def as_row(timing: "Timing") -> dict[str, Any]:
     way = timing.way
     return {
         "engine": way.engine,
-        "engine_version": version(ENGINES[way.engine].package),
+        "engine_version": version(ENGINES[way.engine].distribution),
         "precision": way.precision,
         "threads": way.threads,
         "size": timing.size,

@@ -125,7 +125,8 @@ def needs_tiles(size: tuple[int, ...], segmenter: "Segmenter") -> bool:
     """Tell whether a photo that nobody said anything about goes through tiles.
 
     With a resize rule, or --imgsz, the network gets a photo of one size, whatever the photo's own is: it never does. Without one
-    it does where it is large, and where the model takes one size and the photo has another.
+    it does where it is large, and where the model takes one size and the photo has another, or the engine's file does and the
+    photo is larger.
     """
     from galago.spec import SIZE_MULTIPLE
 
@@ -134,6 +135,8 @@ def needs_tiles(size: tuple[int, ...], segmenter: "Segmenter") -> bool:
         return False
     if spec.input_size:
         return tuple(-(-side // SIZE_MULTIPLE) * SIZE_MULTIPLE for side in size) != spec.input_size
+    if fixed := segmenter.fixed_size:
+        return size[0] > fixed[0] or size[1] > fixed[1]
     return size[0] * size[1] > LARGEST_WHOLE
 
 
@@ -149,6 +152,8 @@ def plan(segmenter: "Segmenter", tile: int | None, overlap: int | None, *, out: 
     Raises:
         ConfigError: tile and overlap do not suit each other, the model, or a size that photos are fitted into.
     """
+    from dataclasses import replace
+
     from galago.errors import ConfigError
     from galago.runtime.tiles import TileConfig
 
@@ -161,7 +166,7 @@ def plan(segmenter: "Segmenter", tile: int | None, overlap: int | None, *, out: 
         )
     config = TileConfig(tile=tile or None, overlap=overlap)
     if tile or overlap is not None:
-        config.fit(segmenter.spec)
+        config.fit(replace(segmenter.spec, input_size=segmenter.input_size))
     wanted = None if tile is None else tile != NEVER
     return TileJob(segmenter=segmenter, config=config, wanted=wanted, out=out, alpha=alpha)
 

@@ -19,9 +19,9 @@ def linear_attention(q: Tensor, k: Tensor, v: Tensor, eps: float) -> Tensor:
     ReLU replaces softmax, so k and v can be summed over the pixels first: arXiv:2205.14756, section 3.1, equation 2.
     """
     q, k = q.relu(), k.relu()
-    weight = k.sum(-1, keepdim=True).mT @ q + eps  # (N, heads, 1, L)
+    weight = k.sum(-1, keepdim=True).transpose(-2, -1) @ q + eps  # (N, heads, 1, L)
     weight = weight.clamp(min=eps)  # nothing here, but ONNX optimizers drop "+ 1e-15", and a pixel like no other is 0 / 0 then
-    return (v @ k.mT) @ q / weight  # (D, D) @ (D, L) per head
+    return (v @ k.transpose(-2, -1)) @ q / weight  # (D, D) @ (D, L) per head
 
 
 def quadratic_attention(q: Tensor, k: Tensor, v: Tensor, eps: float) -> Tensor:

@@ -7,7 +7,7 @@ from galago.device import processor
 from galago.errors import ConfigError
 from galago.files import sha256
 from galago.runtime.engine import Engine
-from galago.runtime.engines import choose_engine, open_engine
+from galago.runtime.engines import ENGINES, choose_engine, open_engine
 from galago.runtime.folder import bundled_models, open_model
 from galago.runtime.result import Segmentation
 from galago.runtime.segmenter import Segmenter
@@ -32,7 +32,8 @@ def load(
     Args:
         model: name of a bundled model, a model folder, or a single .onnx file that galago wrote; `b0-camvid` without it, or the
             model that the setting names.
-        engine: `openvino`, `onnxruntime`, or `auto` for the first of them that is installed; `segmenter.engine.name` says which.
+        engine: `openvino`, `onnxruntime`, `ncnn`, `litert`, or `auto` for the first of them that is installed and whose file the
+            model has; `segmenter.engine.name` says which.
         threads: CPU threads; the engine decides without it.
         half: compute in bfloat16 where engine and CPU can, which changes a few labels; float32 without it.
         imgsz: (height, width) in pixels that photos are fitted into, scaled up or down with their aspect ratio kept and padded to
@@ -40,10 +41,10 @@ def load(
         setting: what `galago bench --budget` wrote, or the path of that file: all of the above. A value beside it that says
             something else is an error, as nothing was measured that way. Warns where it was measured on another processor.
     Raises:
-        ConfigError: the model's name, the engine or the setting is unknown, threads is less than 1, the engine has no bfloat16,
-            the model takes no such imgsz, or the setting belongs to another model file or contradicts the rest.
+        ConfigError: the model's name, the engine or the setting is unknown, threads is less than 1, engine or CPU have no
+            bfloat16, the model takes no such imgsz, or the setting belongs to another model file or contradicts the rest.
         MissingDependencyError: the engine is not installed.
-        ModelError: the model is missing, damaged, or its checksums do not match.
+        ModelError: the model is missing, damaged, its checksums do not match, or it has no file for the engine.
     """
     if setting is not None:
         setting = setting if isinstance(setting, Setting) else read_setting(setting)
@@ -51,13 +52,14 @@ def load(
         model = _find_model(setting) if model is None else model
         engine, threads, imgsz = setting.engine, setting.threads, setting.imgsz
     precision = setting.precision if setting is not None else "bfloat16" if half else "float32"
-    name = choose_engine(engine)
     opened = open_model(DEFAULT_MODEL if model is None else str(model))
+    name = choose_engine(engine, opened.files)
+    file = opened.files[ENGINES[name].file]
     if setting is not None:
-        setting.check_model(sha256(opened.file))
+        setting.check_model(sha256(file))
         if message := setting.device_warning(processor()):
             warnings.warn(message, OtherDeviceWarning, stacklevel=2)
-    return Segmenter(open_engine(opened.file, name, threads=threads, precision=precision), opened.spec, imgsz=imgsz)
+    return Segmenter(open_engine(file, name, threads=threads, precision=precision), opened.spec, imgsz=imgsz)
 
 
 def _find_model(setting: Setting) -> str:

@@ -1,11 +1,11 @@
 """The engines that galago knows, and which of them are installed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from galago.errors import ConfigError, MissingDependencyError
+from galago.errors import ConfigError, MissingDependencyError, ModelError
 from galago.runtime.engine import Engine
 
 AUTO = "auto"
@@ -16,13 +16,17 @@ class EngineKind:
     """One way to run a model file.
 
     Attributes:
-        package: what has to be installed; its import name, too.
+        package: what has to be installed: its import name.
+        distribution: its name in a package index.
+        file: the file of a model folder that it runs.
         install: the command that does it.
         open: file, threads and precision to a running engine; imports the package.
         precisions: those that this CPU computes in, float32 first; imports the package.
     """
 
     package: str
+    distribution: str
+    file: str
     install: str
     open: Callable[[Path, int | None, str], Engine]
     precisions: Callable[[], tuple[str, ...]]
@@ -46,40 +50,77 @@ def _open_onnxruntime(file: Path, threads: int | None, precision: str) -> Engine
     return ONNXRuntimeEngine(file, threads=threads, precision=precision)
 
 
-ENGINES = {  # fastest first, as `galago bench` finds on x86
-    "openvino": EngineKind("openvino", "pip install openvino", _open_openvino, _openvino_precisions),
-    "onnxruntime": EngineKind("onnxruntime", "pip install 'galago[onnxruntime]'", _open_onnxruntime, lambda: ("float32",)),
+def _open_ncnn(file: Path, threads: int | None, precision: str) -> Engine:
+    from galago.runtime.ncnn_engine import NCNNEngine
+
+    return NCNNEngine(file, threads=threads, precision=precision)
+
+
+def _open_litert(file: Path, threads: int | None, precision: str) -> Engine:
+    from galago.runtime.litert_engine import LiteRTEngine
+
+    return LiteRTEngine(file, threads=threads, precision=precision)
+
+
+def _float32() -> tuple[str, ...]:
+    return ("float32",)
+
+
+def _extra(package: str, distribution: str, file: str, extra: str, open: Callable[[Path, int | None, str], Engine]) -> EngineKind:
+    """Describe an engine that an extra of galago installs, and that computes in float32 only."""
+    return EngineKind(package, distribution, file, f"pip install 'galago[{extra}]'", open, _float32)
+
+
+# Fastest first, as benchmarks/engines.py finds on x86; LiteRT is last because a photo larger than its file loses detail.
+ENGINES = {
+    "openvino": EngineKind("openvino", "openvino", "model.onnx", "pip install openvino", _open_openvino, _openvino_precisions),
+    "onnxruntime": _extra("onnxruntime", "onnxruntime", "model.onnx", "onnxruntime", _open_onnxruntime),
+    "ncnn": _extra("ncnn", "ncnn", "model.ncnn.param", "ncnn", _open_ncnn),
+    "litert": _extra("ai_edge_litert", "ai-edge-litert", "model.tflite", "litert", _open_litert),
 }
+FORMATS = {"model.onnx": "onnx", "model.tflite": "litert", "model.ncnn.param": "ncnn"}  # as `galago export` names them
 
 
-def installed_engines() -> list[str]:
-    """Return the names of the engines that are installed, fastest first; imports none of them."""
-    return [name for name, kind in ENGINES.items() if find_spec(kind.package)]
+def installed_engines(files: Collection[str]) -> list[str]:
+    """Return the names of the engines that are installed and run one of some files, fastest first; imports none of them."""
+    return [name for name, kind in ENGINES.items() if kind.file in files and find_spec(kind.package)]
 
 
-def choose_engine(name: str) -> str:
+def choose_engine(name: str, files: Collection[str]) -> str:
     """Return the engine to use: the one named, or for `auto` the fastest that is installed.
 
+    Args:
+        name: of the engine, or `auto`.
+        files: the names of the model's files.
     Raises:
         ConfigError: there is no engine of that name.
         MissingDependencyError: it is not installed.
+        ModelError: the model has no file for it.
     """
     if name != AUTO and name not in ENGINES:
         raise ConfigError(f"Unknown engine {name!r}. Choose one of: {', '.join([AUTO, *ENGINES])}.")
-    installed = installed_engines()
-    if name == AUTO and not installed:
-        raise MissingDependencyError(f"No engine is installed. Run: {' or: '.join(kind.install for kind in ENGINES.values())}")
-    if name != AUTO and name not in installed:
-        raise MissingDependencyError(f"{name} is missing. Run: {ENGINES[name].install}")
-    return installed[0] if name == AUTO else name
+    if name == AUTO:
+        if installed := installed_engines(files):
+            return installed[0]
+        ways = " or: ".join(kind.install for kind in ENGINES.values() if kind.file in files)
+        raise MissingDependencyError(f"No engine is installed. Run: {ways}")
+    kind = ENGINES[name]
+    if find_spec(kind.package) is None:
+        raise MissingDependencyError(f"{name} is missing. Run: {kind.install}")
+    if kind.file not in files:
+        raise ModelError(
+            f"{name} runs {kind.file}, which this model has not, only {', '.join(sorted(files))}. "
+            f"Run: galago export --model CHECKPOINT --out FOLDER --format onnx,{FORMATS[kind.file]}"
+        )
+    return name
 
 
-def open_engine(file: Path, name: str = AUTO, *, threads: int | None = None, precision: str = "float32") -> Engine:
+def open_engine(file: Path, name: str, *, threads: int | None = None, precision: str = "float32") -> Engine:
     """Open a model file with an engine.
 
     Args:
-        file: the .onnx file.
-        name: of the engine, or `auto`.
+        file: the one that the engine runs.
+        name: of the engine.
         threads: CPU threads; the engine decides without it.
         precision: float32, or bfloat16 where the engine has it.
     Raises:
@@ -87,4 +128,4 @@ def open_engine(file: Path, name: str = AUTO, *, threads: int | None = None, pre
         MissingDependencyError: the engine is not installed.
         ModelError: the engine cannot read the file.
     """
-    return ENGINES[choose_engine(name)].open(file, threads, precision)
+    return ENGINES[name].open(file, threads, precision)

@@ -1,10 +1,12 @@
 """Find a model, read its description, and check that its files are those that were exported."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from galago.errors import ConfigError, ModelError
+from galago.runtime.engines import FORMATS
 from galago.runtime.metadata import read_metadata
 from galago.spec import ModelSpec
 
@@ -14,10 +16,20 @@ METADATA_KEY = "galago"  # of a single .onnx file
 
 @dataclass(frozen=True)
 class OpenedModel:
-    """A model whose files are all there and unchanged."""
+    """A model whose files are all there and unchanged.
 
-    file: Path
+    Attributes:
+        files: those that engines run, by the names that they have in a model folder.
+        spec: its description.
+    """
+
+    files: Mapping[str, Path]
     spec: ModelSpec
+
+    @property
+    def file(self) -> Path:
+        """The first of the files, model.onnx where there is one."""
+        return next(iter(self.files.values()))
 
 
 def bundled_models() -> list[str]:
@@ -61,9 +73,10 @@ def open_folder(folder: Path) -> OpenedModel:
                 f"{folder / name} is not the file that was exported: its SHA-256 is {given[:12]}..., expected {expected[:12]}... "
                 "Copy the model folder again, or export it again."
             )
-    if "model.onnx" not in spec.files:
-        raise ModelError(f"{folder / 'model.json'} lists no model.onnx. Export the model again.")
-    return OpenedModel(folder / "model.onnx", spec)
+    files = {name: folder / name for name in FORMATS if name in spec.files}
+    if not files:
+        raise ModelError(f"{folder / 'model.json'} lists no {' or '.join(FORMATS)}. Export the model again.")
+    return OpenedModel(files, spec)
 
 
 def open_file(file: Path) -> OpenedModel:
@@ -74,14 +87,14 @@ def open_file(file: Path) -> OpenedModel:
     """
     if file.suffix == ".safetensors":
         raise ModelError(f"{file} is a checkpoint. Turn it into a model folder first: galago export --model {file}")
-    if file.name == "model.json":
-        raise ModelError(f"{file} describes a model. Give the folder that it lies in.")
+    if file.name == "model.json" or file.suffix in (".tflite", ".param", ".bin"):
+        raise ModelError(f"{file} is one part of a model. Give the folder that it lies in.")
     if file.stat().st_size == 0:
         raise ModelError(f"{file} is empty (0 bytes). Copy it again, or export it again.")
     description = read_metadata(file, METADATA_KEY)
     if description is None:
         raise ModelError(f"{file} carries no description of its classes and input. Export it with `galago export`.")
-    return OpenedModel(file, _describe(file, description))
+    return OpenedModel({"model.onnx": file}, _describe(file, description))
 
 
 def _describe(file: Path, text: str) -> ModelSpec:

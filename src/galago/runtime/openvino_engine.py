@@ -44,13 +44,16 @@ class OpenVINOEngine:
             threads: CPU threads; OpenVINO decides without it.
             precision: float32 or bfloat16. OpenVINO would take bfloat16 by itself on CPUs that have it.
         Raises:
-            ConfigError: the precision is unknown, or threads is less than 1.
+            ConfigError: the precision is unknown or not one of this CPU, or threads is less than 1.
             ModelError: OpenVINO cannot read the file.
         """
         if threads is not None and threads < 1:
             raise ConfigError(f"Expected 1 or more threads, got {threads}. Leave it out to let OpenVINO decide.")
+        hint = choose(PRECISIONS, precision, "precision")
+        if precision not in available_precisions():
+            raise ConfigError(f"This CPU computes no {precision}, only {' and '.join(available_precisions())}. Leave --half out.")
         settings: dict[str, Any] = {
-            "INFERENCE_PRECISION_HINT": choose(PRECISIONS, precision, "precision"),
+            "INFERENCE_PRECISION_HINT": hint,
             "PERFORMANCE_HINT": "LATENCY",
         }
         if threads:

@@ -25,6 +25,8 @@ class Segmenter:
         engine: what runs the network.
         spec: classes, palette, and how photos are prepared.
         imgsz: (height, width) that photos are fitted into, or None for the resize rule of the spec.
+        fixed_size: the one (height, width) that the engine's file takes, of a model whose other files take any; photos are
+            made smaller until they fit, and padded.
     """
 
     def __init__(self, engine: Engine, spec: ModelSpec, *, imgsz: tuple[int, int] | None = None) -> None:
@@ -48,6 +50,7 @@ class Segmenter:
         self.engine = engine
         self.spec = spec
         self.imgsz = imgsz
+        self.fixed_size: tuple[int, int] | None = None if spec.input_size else getattr(engine, "input_size", None)
 
     def __call__(
         self, photo: np.ndarray | str | Path, *, smoother: Smoother | None = None, confidence: bool = False
@@ -88,6 +91,11 @@ class Segmenter:
             labels=labels, names=spec.classes, palette=spec.palette, image=image, path=path, speed=speed, logits=kept
         )
 
+    @property
+    def input_size(self) -> tuple[int, int] | None:
+        """The one (height, width) that the network gets, None where it takes any multiples of 32."""
+        return self.spec.input_size or self.fixed_size
+
     def logits(self, image: np.ndarray) -> np.ndarray:
         """Return what the network gives for an (H, W, 3) uint8 RGB photo: (K, h, w) float32 at its stride, padding included."""
         logits: np.ndarray = self.engine.run(self.prepare(image)[0][None])[0].copy()
@@ -107,7 +115,11 @@ class Segmenter:
         elif spec.resize == "short_side" and spec.short_side:
             image = images.resize(image, short_side_size(image.shape[:2], spec.short_side))
         color = [round(255 * channel) for channel in spec.mean]
-        if self.imgsz and spec.input_size:  # the same pair
+        if self.fixed_size:
+            if image.shape[0] > self.fixed_size[0] or image.shape[1] > self.fixed_size[1]:
+                image = images.resize(image, fitted_size(image.shape[:2], self.fixed_size))
+            padded = images.pad_to_size(image, color, self.fixed_size)
+        elif self.imgsz and spec.input_size:  # the same pair
             padded = images.pad_to_size(image, color, spec.input_size)
         else:
             padded = images.pad_to_multiple(image, color)

@@ -6,7 +6,7 @@ all logits into one map, and `label_map` once, would give.
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 
@@ -164,7 +164,7 @@ class TiledLabels:
         Raises:
             ConfigError: the tiles do not suit the model.
         """
-        self.grid = TileGrid.lay(strips.size, segmenter.spec, config)
+        self.grid = TileGrid.lay(strips.size, replace(segmenter.spec, input_size=segmenter.input_size), config)
         self.speed = dict.fromkeys(("read", "pre", "infer", "post"), 0.0)
         self._segmenter, self._strips, self._advance = segmenter, strips, advance
         grid, stride = self.grid, segmenter.spec.output_stride

@@ -1,0 +1,73 @@
+"""How long does each engine take, and how long plain torch, for one network on one photo?
+
+    python engines.py --folder MODEL_FOLDER
+
+MODEL_FOLDER comes from: galago export --model ../checkpoints/b0-camvid.safetensors --out MODEL_FOLDER --format onnx,litert,ncnn
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from measure import save_result, summarize
+
+import galago
+from galago.data.scenes import draw_scene
+from galago.device import version
+from galago.export.reference import load_reference
+from galago.runtime.engines import ENGINES, installed_engines
+from galago.runtime.folder import open_model
+from galago.runtime.segmenter import Segmenter
+
+CHECKPOINT = Path(__file__).parent.parent / "checkpoints/b0-camvid.safetensors"
+SIZE = (512, 1024)
+DISTRIBUTIONS = {name: kind.distribution for name, kind in ENGINES.items()} | {"torch": "torch"}
+
+
+def take_turns(segmenters: dict[str, Segmenter], photo: np.ndarray, runs: int, warmup: int) -> dict[str, dict[str, list[float]]]:
+    """Label a photo with each in turn, again and again: milliseconds of the network alone and of the whole way."""
+    times: dict[str, dict[str, list[float]]] = {name: {"network": [], "whole_way": []} for name in segmenters}
+    for turn in range(warmup + runs):
+        for name, segmenter in segmenters.items():
+            speed = segmenter(photo).speed
+            if turn >= warmup:
+                times[name]["network"].append(speed["infer"])
+                times[name]["whole_way"].append(sum(speed.values()))
+    return times
+
+
+def main() -> None:
+    """Measure all engines and save results/engines.json."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", required=True, help="model folder with a file for each engine")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--runs", type=int, default=30)
+    parser.add_argument("--warmup", type=int, default=5)
+    parser.add_argument("--note", default="", help="what else ran on the machine")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    names = installed_engines(open_model(arguments.folder).files)
+    segmenters = {name: galago.load(arguments.folder, engine=name, threads=arguments.threads) for name in names}
+    segmenters["torch"] = load_reference(CHECKPOINT)
+    photo = draw_scene(0, SIZE).image
+    expected, labels = segmenters["torch"].logits(photo), segmenters["torch"](photo).labels
+    rows = {}
+    for name, times in take_turns(segmenters, photo, arguments.runs, arguments.warmup).items():
+        given = segmenters[name].logits(photo)
+        rows[name] = {
+            "version": version(DISTRIBUTIONS[name]),
+            **{part: summarize(values) for part, values in times.items()},
+            "relative_error": float(np.linalg.norm(given - expected) / np.linalg.norm(expected)),
+            "labels_agree": float((segmenters[name](photo).labels == labels).mean()),
+        }
+    for row in rows.values():
+        row["ratio_to_openvino"] = round(row["network"]["median_ms"] / rows["openvino"]["network"]["median_ms"], 2)
+    for name, row in rows.items():
+        print(name, row)
+    result = {"model": "b0-camvid", "size": SIZE, "precision": "float32", "threads": arguments.threads, "note": arguments.note}
+    print(save_result("engines", {**result, "runs": arguments.runs, "warmup": arguments.warmup, "engines": rows}))
+
+
+if __name__ == "__main__":
+    main()

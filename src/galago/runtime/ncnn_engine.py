@@ -1,0 +1,71 @@
+"""ncnn, for phones and small boards, ARM above all."""
+
+from pathlib import Path
+
+import numpy as np
+
+from galago.errors import ConfigError, ModelError, choose, require
+from galago.spec import SIZE_MULTIPLE
+
+PRECISIONS = {"float32": None}
+LOWER_PRECISIONS = (  # that ncnn would take by itself on CPUs that have them
+    "use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic", "use_bf16_packed", "use_bf16_storage", "use_int8_inference",
+)  # fmt: skip
+INPUT, OUTPUT = "in0", "out0"  # as pnnx names them
+
+
+class NCNNEngine:
+    """Runs a pair of .ncnn.param and .ncnn.bin files with ncnn on the CPU in float32."""
+
+    name = "ncnn"
+
+    def __init__(self, file: Path, *, threads: int | None = None, precision: str = "float32") -> None:
+        """Read the files.
+
+        Args:
+            file: the .ncnn.param file; the .ncnn.bin file lies beside it.
+            threads: CPU threads; ncnn decides without it.
+            precision: float32, and no other.
+        Raises:
+            ConfigError: another precision is asked for, or threads is less than 1.
+            MissingDependencyError: ncnn is not installed.
+            ModelError: ncnn cannot read the files.
+        """
+        if threads is not None and threads < 1:
+            raise ConfigError(f"Expected 1 or more threads, got {threads}. Leave it out to let ncnn decide.")
+        if precision == "bfloat16":
+            raise ConfigError("ncnn computes in float32 only. Leave --half out, or use --engine openvino.")
+        choose(PRECISIONS, precision, "precision")
+        self._ncnn = require("ncnn", "ncnn")
+        self._file, self._net = file, self._ncnn.Net()
+        for option in LOWER_PRECISIONS:
+            setattr(self._net.opt, option, False)
+        if threads:
+            self._net.opt.num_threads = threads
+        weights = file.with_suffix(".bin")
+        for path, read in ((file, self._net.load_param), (weights, self._net.load_model)):
+            if not path.is_file():
+                raise ModelError(f"{path} is missing. Copy the whole model folder again, or export it again.")
+            if read(str(path)) != 0:
+                raise ModelError(f"ncnn cannot read {path}. Copy it again, or export it again.")
+        if self._net.input_names() != [INPUT] or self._net.output_names() != [OUTPUT]:
+            raise ModelError(f"{file} is no network that galago wrote. Export it with `galago export --format ncnn`.")
+
+    def run(self, image: np.ndarray) -> np.ndarray:
+        """Run the network on one photo: (1, H, W, 3) uint8 RGB in, (1, K, H / 8, W / 8) float32 logits out.
+
+        Raises:
+            ModelError: the file takes other input, or there is too little memory.
+        """
+        fits = image.ndim == 4 and image.shape[0] == 1 and image.shape[3] == 3 and image.dtype == np.uint8
+        given = f"input of shape {image.shape}, dtype {image.dtype}"
+        if not fits or not image.size or any(side % SIZE_MULTIPLE for side in image.shape[1:3]):
+            raise ModelError(f"ncnn cannot run {self._file} on {given}: it takes (1, H, W, 3) uint8, H and W multiples of 32.")
+        _, height, width, _ = image.shape
+        pixels = self._ncnn.Mat.PixelType.PIXEL_RGB
+        with self._net.create_extractor() as extractor:
+            extractor.input(INPUT, self._ncnn.Mat.from_pixels(np.ascontiguousarray(image[0]), pixels, width, height))
+            failed, logits = extractor.extract(OUTPUT)
+            if failed:
+                raise ModelError(f"ncnn cannot run {self._file} on {given}: too little memory, or a damaged file.")
+            return np.array(logits)[None]
