@@ -5,7 +5,8 @@
 b0, float32. The block and the network run in torch, the network in OpenVINO as well. Each point runs in a process of its own, so
 that its memory is its own: the most that the process held while running, less what it held before. A form that needs more than
 `LIMIT_S` for one run is not measured at larger sizes. Softmax runs through scaled_dot_product_attention, which in torch never
-stores the (L, L) similarities: its memory is that of the best known way, its time is quadratic all the same. Linux only.
+stores the (L, L) similarities: its memory is that of the best known way, its time is quadratic all the same. OpenVINO does store
+them, and ends where they no longer fit. Linux only.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from galago.device import peak_memory_mb
 SIZES = ((256, 256), (512, 512), (512, 1024), (1024, 1024), (1024, 2048), (2048, 2048), (2048, 4096), (4096, 4096))
 PARTS = ("block", "network", "network in OpenVINO")
 FORMS = ("linear", "softmax")
+KEYS = ("median_ms", "memory_mb")
 FITTED_MEGAPIXELS = (0.25, 8.5)  # the slope is that of the sizes between
 LIMIT_S = 30.0
 LONG_ENOUGH_S = 6.0  # of measuring one point
@@ -73,10 +75,26 @@ def measure_point(part: str, form: str, size: tuple[int, int]) -> dict[str, floa
     return summarize(times) | {"memory_mb": round(memory_mb, 1)}
 
 
-def in_own_process(part: str, form: str, size: tuple[int, int]) -> dict[str, float]:
-    """Measure one point in a fresh process."""
+def in_own_process(part: str, form: str, size: tuple[int, int]) -> dict[str, float] | None:
+    """Measure one point in a fresh process; None where it ends for want of memory."""
     command = [sys.executable, __file__, "--point", part, form, *map(str, size)]
-    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    print(done.stderr[-300:] if done.returncode else "", end="", file=sys.stderr)
+    return None if done.returncode else json.loads(done.stdout.splitlines()[-1])
+
+
+def measure_curve(part: str, form: str) -> dict[str, object]:
+    """Measure one form of attention from small to large, as far as time and memory reach."""
+    points: list[dict] = []
+    for size in SIZES:
+        found = in_own_process(part, form, size)
+        if found is None:
+            break
+        points.append({"size": size, "megapixels": size[0] * size[1] / 1e6} | found)
+        print(part, form, points[-1], flush=True)
+        if points[-1]["median_ms"] / 1000 * (4 if form == "softmax" else 2) > LIMIT_S:
+            break
+    return {"part": part, "form": form, "slopes": {key: slope(points, key) for key in KEYS}, "points": points}
 
 
 def slope(points: list[dict], key: str) -> float:
@@ -92,7 +110,7 @@ def draw(curves: list[dict], path: Path) -> None:
 
     figure = Figure(figsize=(11, 4.6), layout="constrained")
     axes = figure.subplots(1, 2)
-    for axis, key, label in zip(axes, ("median_ms", "memory_mb"), ("time, ms", "memory, MB"), strict=True):
+    for axis, key, label in zip(axes, KEYS, ("time, ms", "memory, MB"), strict=True):
         for curve in curves:
             pixels, values = zip(*((point["megapixels"], point[key]) for point in curve["points"]), strict=True)
             text = f"{curve['form']}, {curve['part']}: slope {curve['slopes'][key]:.2f}"
@@ -113,18 +131,7 @@ def main() -> None:
     if point:
         print(json.dumps(measure_point(point[0], point[1], (int(point[2]), int(point[3])))))
         return
-    curves = []
-    for part in PARTS:
-        for form in FORMS:
-            points: list[dict] = []
-            for size in SIZES:
-                points.append({"size": size, "megapixels": size[0] * size[1] / 1e6} | in_own_process(part, form, size))
-                print(part, form, points[-1], flush=True)
-                expected_s = points[-1]["median_ms"] / 1000 * (4 if form == "softmax" else 2)
-                if expected_s > LIMIT_S:
-                    break
-            slopes = {key: slope(points, key) for key in ("median_ms", "memory_mb")}
-            curves.append({"part": part, "form": form, "slopes": slopes, "points": points})
+    curves = [measure_curve(part, form) for part in PARTS for form in FORMS]
     print(save_result("attention_scaling", {"variant": "b0", "precision": "float32", "curves": curves}))
     draw(curves, Path(__file__).parent.parent / "docs/images/attention_scaling.png")
 

@@ -1,4 +1,4 @@
-"""Write the tables of README.md from benchmarks/results/*.json; with --check only tell whether they are up to date.
+"""Write the tables of the documentation from benchmarks/results/*.json; with --check only tell whether they are up to date.
 
     python benchmarks/make_tables.py [--check]
 
@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parent.parent
-PAGES = (REPOSITORY / "README.md",)
+PAGES = (REPOSITORY / "README.md", REPOSITORY / "docs/benchmarks.md")
+NETWORKS = {"b0": "EfficientViT-B0", "b1": "EfficientViT-B1", "segformer-b0": "SegFormer-B0"}
 BLOCK = re.compile(r"(<!-- table (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -21,14 +22,109 @@ def read(name: str) -> dict:
 
 
 def whole_way() -> str:
-    """From decoded photo to label map: galago and plain PyTorch."""
+    """From decoded photo to label map: galago, and what people write by hand."""
     result = read("whole_way")
-    lines = ["| photo | network alone | galago, whole way | plain PyTorch, whole way | ratio |", "|---|---|---|---|---|"]
+    head = "| photo | precision | network alone | galago | OpenVINO + OpenCV | OpenVINO + PyTorch | PyTorch |"
+    lines = [head, "|---|---|---|---|---|---|---|"]
     for row in result["rows"]:
-        height, width = row["size"]
-        network, ours, theirs = (row[name]["median_ms"] for name in ("network", "galago", "pytorch"))
-        lines.append(f"| {height} x {width} | {network:.0f} ms | **{ours:.0f} ms** | {theirs:.0f} ms | {theirs / ours:.1f} x |")
+        columns = [size_of(row), row["precision"], milliseconds(row["network"]), f"**{milliseconds(row['galago'])}**"]
+        for name in ("openvino_opencv", "openvino_pytorch", "pytorch"):
+            columns.append(f"{milliseconds(row[name])} ({row[f'over_{name}']:.1f} x)")
+        lines.append(row_of(columns))
     return "\n".join([*lines, "", _origin(result)])
+
+
+def segformer() -> str:
+    """EfficientViT beside SegFormer-B0 in the same engines."""
+    result = read("segformer")
+    head = "| network | parameters | GMAC | photo | OpenVINO | ONNX Runtime | PyTorch | whole way, OpenVINO |"
+    lines = [head, "|---|---|---|---|---|---|---|---|"]
+    rows = {(row["network"], tuple(row["size"]), row["engine"]): row for row in result["rows"]}
+    for name, size in dict.fromkeys(key[:2] for key in rows):
+        engines = {engine: rows[name, size, engine] for engine in ("openvino", "onnxruntime", "torch")}
+        row = engines["openvino"]
+        alone = [milliseconds(engine["alone"]) for engine in engines.values()]
+        about = [NETWORKS[name], f"{row['parameters_m']:.1f} M", f"{row['gmac']:.1f}", size_of(row)]
+        lines.append(row_of([*about, *alone, milliseconds(row["whole_way"])]))
+    what = f"{result['classes']} classes, random weights; the network alone in each engine, and with its way to the label map."
+    return "\n".join([*lines, "", f"{what} {_origin(result, 'openvino', 'onnxruntime', 'torch', 'transformers')}"])
+
+
+def head() -> str:
+    """The head without bicubic Resize against the plain export."""
+    result = read("head")
+    lines = ["| network | engine | as published | rewritten | ratio | largest difference |", "|---|---|---|---|---|---|"]
+    for row in result["rows"]:
+        times = [milliseconds(row["naive"]), milliseconds(row["rewritten"]), f"{row['rewritten_over_naive']:.2f}"]
+        lines.append(row_of([row["variant"], row["engine"], *times, f"{row['gap']:.0e} of the largest logit"]))
+    return "\n".join([*lines, "", f"{size_of(result['rows'][0])}. {_origin(result, 'openvino', 'onnxruntime', 'torch')}"])
+
+
+def label_map() -> str:
+    """From logits to labels: galago, and OpenCV that interpolates all."""
+    result = read("label_map")
+    lines = ["| logits | classes | labels | bilinear | bicubic | OpenCV, bilinear |", "|---|---|---|---|---|---|"]
+    for row in result["rows"]:
+        times = [milliseconds(row[name]) for name in ("galago", "galago_bicubic", "opencv")]
+        lines.append(row_of([row["logits"], str(row["classes"]), size_of(row), *times]))
+    return "\n".join([*lines, "", _origin(result, "numpy", "opencv-python-headless")])
+
+
+def engines() -> str:
+    """All engines on one network."""
+    result = read("engines")
+    lines = ["| engine | network alone | whole way | against OpenVINO | labels as torch's |", "|---|---|---|---|---|"]
+    for name, row in result["engines"].items():
+        times = [milliseconds(row["network"]), milliseconds(row["whole_way"]), f"{row['ratio_to_openvino']:.2f}"]
+        lines.append(row_of([f"{name} {row['version']}", *times, f"{row['labels_agree']:.3%}"]))
+    what = f"`{result['model']}`, {size_of(result)}, {result['threads']} threads."
+    return "\n".join([*lines, "", f"{what} {_origin(result, 'numpy')}"])
+
+
+def attention_scaling() -> str:
+    """How time and memory grow."""
+    result = read("attention_scaling")
+    lines = ["| part of b0 | attention | time, slope | memory, slope | 1024 x 2048 | 2048 x 4096 |", "|---|---|---|---|---|---|"]
+    for curve in result["curves"]:
+        points = {tuple(point["size"]): point for point in curve["points"]}
+        slopes = [f"{curve['slopes'][key]:.2f}" for key in ("median_ms", "memory_mb")]
+        at = [
+            f"{milliseconds(points[size])}, {points[size]['memory_mb']:,.0f} MB" if size in points else "does not fit"
+            for size in ((1024, 2048), (2048, 4096))
+        ]
+        lines.append(row_of([curve["part"], curve["form"], *slopes, *at]))
+    what = "Slopes of the logarithms against the number of pixels, 0.25 to 8.4 megapixels: 1 is linear, 2 quadratic."
+    return "\n".join([*lines, "", f"{what} {_origin(result, 'torch', 'openvino')}"])
+
+
+def video() -> str:
+    """A whole video against its steps."""
+    result = read("video")
+    whole, alone = result["whole"], result["alone_per_second"]
+    steps = ", ".join(f"{step} {rate:.0f}" for step, rate in alone.items())
+    memory = f"{whole['resident_mb_after_200']:.0f} MB after 200 frames, {whole['resident_mb_at_the_end']:.0f} MB at the end"
+    text = (
+        f"{whole['frames']:.0f} frames of {size_of(result)}, read, labeled and written as an overlay: "
+        f"**{whole['per_second']:.1f} frames a second**, {result['whole_over_slowest_step']:.2f} of the slowest step alone "
+        f"(frames a second: {steps}; one after the other {result['one_after_the_other_per_second']:.1f}). Memory: {memory}."
+    )
+    return f"{text} {_origin(result, 'openvino', 'opencv-python-headless')}"
+
+
+def size_of(row: dict) -> str:
+    """Write a size as height x width."""
+    return " x ".join(map(str, row["size"]))
+
+
+def milliseconds(times: dict) -> str:
+    """Write a median."""
+    value = times["median_ms"]
+    return f"{value:,.0f} ms" if value >= 10 else f"{value:.1f} ms"
+
+
+def row_of(columns: list[str]) -> str:
+    """Write one row of a table."""
+    return f"| {' | '.join(columns)} |"
 
 
 def accuracy() -> str:
@@ -67,7 +163,9 @@ def _origin(result: dict, *packages: str) -> str:
     return f"Medians, float32, {made['cores']} cores of {made['processor']}, {versions}; `{made['command']}`, {made['date']}."
 
 
-TABLES = {"whole_way": whole_way, "accuracy": accuracy, "tiles": tiles}
+TABLES = {
+    table.__name__: table for table in (accuracy, whole_way, segformer, attention_scaling, engines, head, label_map, tiles, video)
+}
 
 
 def main() -> None:

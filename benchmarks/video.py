@@ -52,9 +52,9 @@ def each_alone(clip: Path, job: Job, folder: Path) -> dict[str, float]:
     frames = list(read_frames(Video(str(clip)), limit=min(ALONE, 50)))
     labeled: list[tuple[ReadFrame, Segmentation]] = []
     for frame in frames[:3]:
-        job.label(frame)  # warm up
+        job.label(frame, None)  # warm up
     rates = {"read": rate_of(islice(read_frames(Video(str(clip))), ALONE))}
-    rates["label"] = rate_of(labeled.append(found) for frame in frames if (found := job.label(frame)))
+    rates["label"] = rate_of(labeled.append(found) for frame in frames if (found := job.label(frame, None)))
     with VideoFile(folder / "alone.mp4", SIZE, rate=RATE) as file:
         job.store = choose_store(file, folder, labels=False, alpha=0.5)
         rates["write"] = rate_of(map(job.write, labeled))
@@ -73,8 +73,8 @@ def whole(clip: Path, job: Job, folder: Path) -> dict[str, float]:
     with VideoFile(folder / "whole.mp4", SIZE, rate=RATE) as file:
         write = choose_store(file, folder, labels=False, alpha=0.5)
 
-        def store(frame: ReadFrame, result: Segmentation) -> None:
-            write(frame, result)
+        def store(name: str, result: Segmentation) -> None:
+            write(name, result)
             if file.count == FIRST_LOOK:
                 memory["resident_mb_after_200"] = round(resident_mb(), 1)
 
@@ -114,7 +114,7 @@ def main() -> None:
 
 def new_job(segmenter: object) -> Job:
     """Return a job that labels, and counts afresh."""
-    return Job("frames", segmenter, smoother=None, store=None, window=None)
+    return Job("frames", segmenter, smoother=None, store=None, window=None, tiles=None)
 
 
 if __name__ == "__main__":
