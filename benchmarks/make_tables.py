@@ -159,7 +159,8 @@ def tiles() -> str:
 
 def _origin(result: dict, *packages: str) -> str:
     made = result["made_with"]
-    versions = ", ".join(f"{name} {made['versions'][name]}" for name in packages or ("openvino", "torch"))
+    used = {name: made["versions"].get(name) for name in packages or ("openvino", "torch")}
+    versions = ", ".join(f"{name} {version}" for name, version in used.items() if version)
     return f"Medians, float32, {made['cores']} cores of {made['processor']}, {versions}; `{made['command']}`, {made['date']}."
 
 

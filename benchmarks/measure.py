@@ -10,22 +10,26 @@ from typing import Any
 from galago.device import describe_run
 
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("galago", "numpy", "opencv-python-headless", "openvino", "pyvips", "torch")
+PACKAGES = ("galago", "numpy", "onnxruntime", "opencv-python-headless", "openvino", "pyvips", "torch", "transformers")
 
 
 def take_turns(rivals: Mapping[str, Callable[[], object]], *, runs: int, warmup: int = 3) -> dict[str, dict[str, float]]:
     """Time rivals one after the other, again and again, so that a noisy moment of the machine hits all of them.
 
+    At each turn a rival runs twice and the second run counts: during the first, threads of the one before may still be waiting
+    busily for more work, and caches hold what that one needed.
+
     Args:
         rivals: what to call, by name.
         runs: measured calls of each.
-        warmup: calls of each before, which do not count.
+        warmup: turns before, which do not count.
     Returns:
         `median_ms` and `p95_ms` of each rival.
     """
     times: dict[str, list[float]] = {name: [] for name in rivals}
     for turn in range(warmup + runs):
         for name, call in rivals.items():
+            call()
             start = perf_counter()
             call()
             if turn >= warmup:

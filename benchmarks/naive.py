@@ -72,7 +72,9 @@ def run_onnxruntime(onnx: bytes) -> Network:
     """Return a network that ONNX Runtime runs in float32."""
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(onnx, providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.force_spinning_stop", "1")  # as galago does: leave the cores to what comes after
+    session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
     return lambda planes: session.run(None, {name: planes})[0]
 
