@@ -18,12 +18,16 @@ TABLE = {
     "device": ("", ""),
     "files": ("", ""),
     "labels": ("errors", ""),
-    "spec": ("errors labels", ""),
+    "spec": ("errors labels typed_json", ""),
+    "typed_json": ("", ""),
     "png": ("errors labels", "numpy"),
     "image": ("errors files labels png spec", "numpy cv2"),
     "sources": ("errors image spec", "numpy cv2"),
     "weights": ("errors files spec", "huggingface_hub"),
-    "runtime": ("device errors files labels png spec image weights", "numpy cv2"),  # and one package per file of OWNERS
+    "runtime": (
+        "typed_json device errors files labels png spec image weights",
+        "numpy cv2",
+    ),  # and one package per file of OWNERS
     "data": ("errors labels image", "numpy cv2 yaml"),
     "evaluation": ("errors files labels data", "numpy cv2"),
     "models": ("errors files", "torch safetensors"),

@@ -61,9 +61,12 @@ def test_a_wrong_attribute_is_an_error_that_says_what_came(change: dict[str, Any
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema_version": 2}, "reads model descriptions of schema version 1, got 2. Update galago"),
+        ({"schema_version": 2}, "reads a model description of schema version 1, got 2. Export the model again, or update galago"),
         ({"schema_version": None}, "schema version 1, got None"),
-        ({"colour": 1, "anchors": 2}, "Unknown keys in the model description: anchors, colour. Update galago or export again"),
+        (
+            {"colour": 1, "anchors": 2},
+            "Unknown keys in the model description: anchors, colour. Export the model again, or update galago",
+        ),
         ({"name": 7}, "has name = 7, expected str. Export the model again"),
         ({"input_size": [64]}, r"has input_size = \[64\], expected tuple\[int, int\]"),
         ({"input_size": [64.0, 64.0]}, "has input_size = 64.0, expected int"),

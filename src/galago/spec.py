@@ -1,14 +1,12 @@
 """ModelSpec: what a model file needs to know about itself, to and from JSON."""
 
-import dataclasses
-import json
-import types
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self, get_args, get_origin, get_type_hints
+from typing import Self
 
 from galago.errors import ConfigError, ModelError
 from galago.labels import IGNORE_ID, Color, LabelSet
+from galago.typed_json import from_json, to_json
 
 SCHEMA_VERSION = 1
 SIZE_MULTIPLE = 32  # the network halves its input five times
@@ -90,7 +88,7 @@ class ModelSpec:
 
     def to_json(self) -> str:
         """Write as JSON, the keys in the order of the attributes."""
-        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+        return to_json(self)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -100,43 +98,8 @@ class ModelSpec:
             ModelError: not JSON, another schema version, or a key that is missing, unknown or of another type.
         """
         try:
-            raw = json.loads(text)
-        except ValueError as error:
-            raise ModelError(f"The model description is not JSON: {error}. Export the model again.") from error
-        if not isinstance(raw, dict):
-            raise ModelError(f"Expected the model description to be a JSON object, got {type(raw).__name__}.")
-        version = raw.get("schema_version")
-        if version != SCHEMA_VERSION:
-            raise ModelError(
-                f"This galago reads model descriptions of schema version {SCHEMA_VERSION}, got {version!r}. "
-                "Update galago, or export the model again with this version."
-            )
-        hints = get_type_hints(cls)
-        if unknown := sorted(raw.keys() - hints.keys()):
-            raise ModelError(f"Unknown keys in the model description: {', '.join(unknown)}. Update galago or export again.")
-        required = {item.name for item in dataclasses.fields(cls) if item.default is item.default_factory is dataclasses.MISSING}
-        if missing := sorted(required - raw.keys()):
-            raise ModelError(f"Missing keys in the model description: {', '.join(missing)}. Export the model again.")
-        try:
-            return cls(**{key: _as_type(value, hints[key], key) for key, value in raw.items()})
+            return from_json(cls, text, what="model description", version=SCHEMA_VERSION)
         except ConfigError as error:
             raise ModelError(f"The model description is wrong: {error}") from error
-
-
-def _as_type(value: Any, hint: Any, key: str) -> Any:
-    """Turn a JSON value into the type of a ModelSpec attribute: lists into tuples, the rest checked."""
-    origin, arguments = get_origin(hint), get_args(hint)
-    if origin is types.UnionType:
-        return None if value is None else _as_type(value, arguments[0], key)
-    if origin is tuple and isinstance(value, list):
-        inner = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else arguments
-        if len(inner) == len(value):
-            return tuple(_as_type(item, kind, key) for item, kind in zip(value, inner, strict=True))
-    elif origin is not None and isinstance(value, dict):  # a mapping of strings
-        return {str(name): _as_type(item, arguments[1], key) for name, item in value.items()}
-    elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    elif origin is None and type(value) is hint:
-        return value
-    expected = getattr(hint, "__name__", hint) if origin is None else hint
-    raise ModelError(f"The model description has {key} = {value!r}, expected {expected}. Export the model again.")
+        except ValueError as error:
+            raise ModelError(f"{error} Export the model again, or update galago.") from error

@@ -38,11 +38,11 @@ def test_a_setting_survives_its_file(tmp_path: Path, change: dict[str, object]):
         ({"speed": 1}, "Unknown keys in the setting: speed."),
         ({"threads": "2"}, "The setting has threads = '2', expected int."),
         ({"threads": True}, "The setting has threads = True, expected int."),
-        ({"imgsz": [320]}, "The setting has imgsz = [320], expected [height, width] in pixels."),
+        ({"imgsz": [320]}, "The setting has imgsz = [320], expected tuple[int, int]."),
         ({"imgsz": [0, 32]}, "The setting has imgsz = [0, 32], expected [height, width] in pixels."),
-        ({"photo_size": None}, "The setting has photo_size = None, expected [height, width] in pixels."),
+        ({"photo_size": None}, "The setting has photo_size = None, expected tuple[int, int]."),
         ({"engine": 3}, "The setting has engine = 3, expected str."),
-        ({"schema_version": 2}, "This galago reads settings of schema version 1, got 2."),
+        ({"schema_version": 2}, "This galago reads a setting of schema version 1, got 2."),
     ],
 )
 def test_a_wrong_key_says_what_is_wrong_and_what_to_do(tmp_path: Path, change: dict[str, object], message: str):

@@ -292,7 +292,7 @@ def report(console: "Console", job: Job, file: "VideoFile | None", out: Path) ->
     speed = job.tally.speed()
     steps = "  ".join(f"{step} {time_ms:.1f}" for step, time_ms in speed.items())
     times = f"{'ms' if count == 1 else 'median ms each'}: {steps}  total {sum(speed.values()):.1f}"
-    console.print(f"{times}  (engine: {job.segmenter.engine.name})", highlight=False)
+    console.print(f"{times}  (engine: {job.segmenter.engine.name})", soft_wrap=True, highlight=False)
     if count > 1:
         whole = f"whole: {count} {kind} in {job.seconds:.1f} s, {count / job.seconds:.1f} per second"
         console.print(whole, highlight=False)

@@ -1,13 +1,11 @@
 """Setting: how to run a model on one device, as `galago bench --budget` chose and wrote it."""
 
-import dataclasses
-import json
-import types
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, get_args, get_origin, get_type_hints
+from typing import Self
 
 from galago.errors import ConfigError
+from galago.typed_json import from_json, to_json
 
 SCHEMA_VERSION = 1
 AGAIN = "Run `galago bench --budget` again."
@@ -51,9 +49,14 @@ class Setting:
     galago_version: str
     schema_version: int = SCHEMA_VERSION
 
+    def __post_init__(self) -> None:
+        for name, size in (("imgsz", self.imgsz), ("photo_size", self.photo_size)):
+            if size is not None and min(size) < 1:
+                raise ConfigError(f"The setting has {name} = {list(size)}, expected [height, width] in pixels. {AGAIN}")
+
     def to_json(self) -> str:
         """Write as JSON, the keys in the order of the attributes."""
-        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+        return to_json(self)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -63,20 +66,9 @@ class Setting:
             ConfigError: not JSON, another schema version, or a key that is missing, unknown or of another type.
         """
         try:
-            raw = json.loads(text)
+            return from_json(cls, text, what="setting", version=SCHEMA_VERSION)
         except ValueError as error:
-            raise ConfigError(f"The setting is not JSON: {error}. {AGAIN}") from error
-        if not isinstance(raw, dict):
-            raise ConfigError(f"Expected the setting to be a JSON object, got {type(raw).__name__}. {AGAIN}")
-        version = raw.get("schema_version")
-        if version != SCHEMA_VERSION:
-            raise ConfigError(f"This galago reads settings of schema version {SCHEMA_VERSION}, got {version!r}. {AGAIN}")
-        hints = get_type_hints(cls)
-        if unknown := sorted(raw.keys() - hints.keys()):
-            raise ConfigError(f"Unknown keys in the setting: {', '.join(unknown)}. {AGAIN}")
-        if missing := sorted(hints.keys() - raw.keys()):
-            raise ConfigError(f"Missing keys in the setting: {', '.join(missing)}. {AGAIN}")
-        return cls(**{key: _as_type(value, hints[key], key) for key, value in raw.items()})
+            raise ConfigError(f"{error} {AGAIN}") from error
 
     def describe(self) -> str:
         """Say in one line how photos are labeled, and how that was measured."""
@@ -148,16 +140,3 @@ def read_setting(path: str | Path) -> Setting:
 
 def _words(value: object) -> str:
     return "unset" if value is None else " x ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-
-
-def _as_type(value: Any, hint: Any, key: str) -> Any:
-    """Turn a JSON value into the type of an attribute of Setting, and check what can be checked without a model."""
-    if get_origin(hint) is types.UnionType:
-        return None if value is None else _as_type(value, get_args(hint)[0], key)
-    if get_origin(hint) is tuple:
-        if isinstance(value, list) and len(value) == 2 and all(type(side) is int and side > 0 for side in value):
-            return tuple(value)
-        raise ConfigError(f"The setting has {key} = {value!r}, expected [height, width] in pixels. {AGAIN}")
-    if type(value) is hint or (hint is float and type(value) is int):
-        return hint(value)
-    raise ConfigError(f"The setting has {key} = {value!r}, expected {hint.__name__}. {AGAIN}")

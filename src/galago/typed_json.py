@@ -1,0 +1,62 @@
+"""Flat dataclasses to and from JSON, with every key and type checked."""
+
+import dataclasses
+import json
+import types
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+T = TypeVar("T")
+
+
+def to_json(value: Any) -> str:
+    """Write a dataclass as JSON, the keys in the order of its attributes."""
+    return json.dumps(dataclasses.asdict(value), indent=2) + "\n"
+
+
+def from_json(kind: type[T], text: str, *, what: str, version: int) -> T:
+    """Read back what `to_json` wrote.
+
+    Args:
+        kind: the dataclass; one of its attributes is `schema_version`.
+        text: JSON.
+        what: what it holds, in words for errors.
+        version: the schema version that this galago reads.
+    Raises:
+        ValueError: not JSON, another schema version, or a key that is missing, unknown or of another type; the message is one
+            sentence.
+    """
+    try:
+        raw = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"The {what} is not JSON: {error}.") from error
+    if not isinstance(raw, dict):
+        raise ValueError(f"Expected the {what} to be a JSON object, got {type(raw).__name__}.")
+    if raw.get("schema_version") != version:
+        raise ValueError(f"This galago reads a {what} of schema version {version}, got {raw.get('schema_version')!r}.")
+    hints = get_type_hints(kind)
+    if unknown := sorted(raw.keys() - hints.keys()):
+        raise ValueError(f"Unknown keys in the {what}: {', '.join(unknown)}.")
+    fields = dataclasses.fields(kind)  # type: ignore[arg-type]
+    required = {item.name for item in fields if item.default is item.default_factory is dataclasses.MISSING}
+    if missing := sorted(required - raw.keys()):
+        raise ValueError(f"Missing keys in the {what}: {', '.join(missing)}.")
+    return kind(**{key: _as_type(value, hints[key], f"The {what} has {key}") for key, value in raw.items()})
+
+
+def _as_type(value: Any, hint: Any, place: str) -> Any:
+    """Turn a JSON value into the type of an attribute: lists into tuples, the rest checked."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is types.UnionType:
+        return None if value is None else _as_type(value, arguments[0], place)
+    if origin is tuple and isinstance(value, list):
+        inner = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else arguments
+        if len(inner) == len(value):
+            return tuple(_as_type(item, kind, place) for item, kind in zip(value, inner, strict=True))
+    elif origin is not None and isinstance(value, dict):  # a mapping of strings
+        return {str(name): _as_type(item, arguments[1], place) for name, item in value.items()}
+    elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    elif origin is None and type(value) is hint:
+        return value
+    expected = getattr(hint, "__name__", hint) if origin is None else hint
+    raise ValueError(f"{place} = {value!r}, expected {expected}.")
