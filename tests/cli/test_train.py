@@ -40,6 +40,12 @@ def data(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
+@pytest.fixture(autouse=True)
+def leave_the_allocator_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep a setting of the whole process out of the tests that come after."""
+    monkeypatch.setattr("galago.training.memory.keep_freed_memory", lambda: True)
+
+
 def train(data: Path | str, *flags: str) -> Result:
     return CliRunner().invoke(app, ["train", "--data", str(data), *TINY, *flags])
 

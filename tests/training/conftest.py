@@ -76,9 +76,3 @@ def write_sample(root: Path, split: str, sample: Sample) -> None:
     for kind, pixels in (("images", sample.image[..., ::-1]), ("masks", sample.labels)):
         (root / kind / split).mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(root / kind / split / f"{sample.name}.png"), pixels)
-
-
-@pytest.fixture(autouse=True)
-def leave_the_allocator_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep a setting of the whole process out of the tests that come after."""
-    monkeypatch.setattr("galago.training.train.keep_freed_memory", lambda: True)

@@ -42,9 +42,11 @@ def train(
     torch = require("torch", "train")
     require("accelerate", "train")
     from galago.models.variants import BACKBONES
+    from galago.training.memory import keep_freed_memory
     from galago.training.recipes import RECIPES
     from galago.training.train import train as run
 
+    keep_freed_memory()  # of the whole process, so not for a library to decide
     if threads:
         torch.set_num_threads(threads)
     choose(BACKBONES, model, "network")

@@ -24,7 +24,6 @@ from galago.training.average import moving_average
 from galago.training.config import TrainConfig
 from galago.training.loader import batches, make_loader
 from galago.training.losses import AuxiliaryHeads, cross_entropy, dice_loss, sample_pixels
-from galago.training.memory import keep_freed_memory
 from galago.training.panel import write_panel
 from galago.training.run import Progress
 from galago.training.validate import make_predict, normalize
@@ -84,8 +83,6 @@ def train(
     torch.manual_seed(config.seed)
     AcceleratorState._reset_state()  # of an earlier run in this process, which may have had another precision
     accelerator = Accelerator(mixed_precision="bf16" if computes_bfloat16(config.precision) else "no")
-    if accelerator.device.type == "cpu":
-        keep_freed_memory()
     num_classes = len(train_set.labels)
     learner = Learner(start_network(config, num_classes, weights), num_classes, config.auxiliary_weight > 0)
     learner = learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
