@@ -1,3 +1,4 @@
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -107,3 +108,22 @@ assert sys.modules["openvino_telemetry"] is None
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr
     assert list(home.rglob("*")) == []
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="the system has no such signal")
+def test_a_signal_is_survived_after_another_thread_gave_up_the_last_engine(tiny_onnx: Path):
+    code = f"""
+import gc, signal, threading
+from pathlib import Path
+from galago.runtime.openvino_engine import OpenVINOEngine
+
+engines, seen = [OpenVINOEngine(Path({str(tiny_onnx)!r}))], []
+thread = threading.Thread(target=lambda: (engines.clear(), gc.collect()))
+thread.start()
+thread.join()
+signal.signal(signal.SIGUSR1, lambda *_: seen.append(1))
+signal.raise_signal(signal.SIGUSR1)
+assert seen == [1]
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, (done.returncode, done.stderr)

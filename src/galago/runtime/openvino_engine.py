@@ -3,6 +3,7 @@
 import json
 import sys
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -75,13 +76,23 @@ class OpenVINOEngine:
         return logits
 
 
+@cache
+def only_core() -> openvino.Core:
+    """Return the one Core of the process, which is never given up.
+
+    On its first model it gives the thread another stack for signal handlers, and it unmaps that stack when it goes, on whatever
+    thread that happens (2026.4). The next signal to the first thread, Ctrl-C or a child's end, would then kill the process.
+    """
+    return openvino.Core()
+
+
 def compile_file(file: Path, settings: dict[str, Any]) -> openvino.CompiledModel:
     """Compile an ONNX file, or take what an earlier start compiled from the same file in the same way.
 
     Raises:
         ModelError: OpenVINO cannot read or compile the file.
     """
-    core = openvino.Core()
+    core = only_core()
     try:
         key = key_of(sha256(file), openvino.get_version(), json.dumps(settings, sort_keys=True), processor())
     except OSError as error:
@@ -114,7 +125,7 @@ def read_onnx(file: Path) -> openvino.Model:
 
 def available_precisions() -> tuple[str, ...]:
     """Return the precisions that this CPU computes in, float32 first."""
-    capabilities = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    capabilities = only_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return ("float32", "bfloat16") if "BF16" in capabilities else ("float32",)
 
 
