@@ -1,9 +1,9 @@
 """How long does it take from logits at stride 8 to a label for every pixel: galago, and OpenCV that interpolates everything?
 
-    python benchmarks/label_map.py
+    python benchmarks/label_map.py [--data CAMVID_FOLDER]
 
 Noise is the worst case: every cell lies on a border between classes. Patches are large areas of one class with a little
-noise, as a network gives them.
+noise. With --data also what the bundled model gives for the first photo of CamVid's validation split, enlarged to 1024 x 2048.
 """
 
 import argparse
@@ -12,6 +12,9 @@ import cv2
 import numpy as np
 from measure import save_result, take_turns
 
+from galago import load
+from galago.data import open_dataset
+from galago.image import resize
 from galago.runtime.upsample import label_map
 
 CASES = ((11, (1024, 2048)), (150, (512, 512)))  # classes, size of the label map
@@ -35,27 +38,33 @@ def interpolate_all(logits: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return grown.argmax(axis=0).astype(np.uint8)
 
 
-def measure(num_classes: int, size: tuple[int, int], runs: int) -> list[dict[str, object]]:
-    """Time one size on both kinds of logits."""
-    shape, scale = (num_classes, size[0] // STRIDE, size[1] // STRIDE), (1 / STRIDE, 1 / STRIDE)
-    rows = []
-    for draw in (patches, noise):
-        logits = draw(shape)
-        rivals = {
-            "galago": lambda logits=logits: label_map(logits, size, scale),
-            "galago_bicubic": lambda logits=logits: label_map(logits, size, scale, "bicubic"),
-            "opencv": lambda logits=logits: interpolate_all(logits, size),
-        }
-        rows.append({"logits": draw.__name__, "classes": num_classes, "size": size, **take_turns(rivals, runs=runs, warmup=1)})
-    return rows
+def real(data: str, size: tuple[int, int]) -> np.ndarray:
+    """Return the (K, h, w) float32 logits of a photo."""
+    return load("b0-camvid").logits(resize(open_dataset(data, "val")[0].image, size))
+
+
+def measure(name: str, logits: np.ndarray, size: tuple[int, int], runs: int) -> dict[str, object]:
+    """Time the ways from logits to labels of one size."""
+    scale = (1 / STRIDE, 1 / STRIDE)
+    rivals = {
+        "galago": lambda: label_map(logits, size, scale),
+        "galago_bicubic": lambda: label_map(logits, size, scale, "bicubic"),
+        "opencv": lambda: interpolate_all(logits, size),
+    }
+    return {"logits": name, "classes": len(logits), "size": size, **take_turns(rivals, runs=runs, warmup=1)}
 
 
 def main() -> None:
     """Measure every case and save results/label_map.json."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=9)
-    runs = parser.parse_args().runs
-    rows = [row for num_classes, size in CASES for row in measure(num_classes, size, runs)]
+    parser.add_argument("--data", help="folder of CamVid, with val.txt in it")
+    arguments = parser.parse_args()
+    cases = [("a real photo", real(arguments.data, CASES[0][1]), CASES[0][1])] if arguments.data else []
+    for num_classes, size in CASES:
+        shape = (num_classes, size[0] // STRIDE, size[1] // STRIDE)
+        cases += [("patches", patches(shape), size), ("noise", noise(shape), size)]
+    rows = [measure(name, logits, size, arguments.runs) for name, logits, size in cases]
     print(save_result("label_map", {"stride": STRIDE, "rows": rows}))
 
 
