@@ -18,9 +18,10 @@ from pathlib import Path
 from time import perf_counter
 
 import numpy as np
-from measure import save_result, summarize
+from measure import save_result
 
 from galago.device import peak_memory_mb
+from galago.runtime.bench import summarize
 
 SIZES = ((256, 256), (512, 512), (512, 1024), (1024, 1024), (1024, 2048), (2048, 2048), (2048, 4096), (4096, 4096))
 PARTS = ("block", "network", "network in OpenVINO")

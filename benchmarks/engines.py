@@ -6,11 +6,12 @@ MODEL_FOLDER comes from: galago export --model ../checkpoints/b0-camvid.safetens
 """
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
-from measure import save_result, summarize
+from measure import save_result, take_turns
 
 import galago
 from galago.data.scenes import draw_scene
@@ -25,16 +26,14 @@ SIZE = (512, 1024)
 DISTRIBUTIONS = {name: kind.distribution for name, kind in ENGINES.items()} | {"torch": "torch"}
 
 
-def take_turns(segmenters: dict[str, Segmenter], photo: np.ndarray, runs: int, warmup: int) -> dict[str, dict[str, list[float]]]:
-    """Label a photo with each in turn, again and again: milliseconds of the network alone and of the whole way."""
-    times: dict[str, dict[str, list[float]]] = {name: {"network": [], "whole_way": []} for name in segmenters}
-    for turn in range(warmup + runs):
-        for name, segmenter in segmenters.items():
-            speed = segmenter(photo).speed
-            if turn >= warmup:
-                times[name]["network"].append(speed["infer"])
-                times[name]["whole_way"].append(sum(speed.values()))
-    return times
+def ways(segmenters: dict[str, Segmenter], photo: np.ndarray) -> dict[tuple[str, str], Callable[[], object]]:
+    """Return what to time: of each engine the network alone, and the whole way."""
+    rivals: dict[tuple[str, str], Callable[[], object]] = {}
+    for name, segmenter in segmenters.items():
+        prepared = segmenter.prepare(photo)[0][None]
+        rivals[name, "network"] = lambda run=segmenter.engine.run, prepared=prepared: run(prepared)
+        rivals[name, "whole_way"] = lambda segmenter=segmenter: segmenter(photo)
+    return rivals
 
 
 def main() -> None:
@@ -52,12 +51,13 @@ def main() -> None:
     segmenters["torch"] = load_reference(CHECKPOINT)
     photo = draw_scene(0, SIZE).image
     expected, labels = segmenters["torch"].logits(photo), segmenters["torch"](photo).labels
+    times = take_turns(ways(segmenters, photo), runs=arguments.runs, warmup=arguments.warmup)
     rows = {}
-    for name, times in take_turns(segmenters, photo, arguments.runs, arguments.warmup).items():
+    for name in segmenters:
         given = segmenters[name].logits(photo)
         rows[name] = {
             "version": version(DISTRIBUTIONS[name]),
-            **{part: summarize(values) for part, values in times.items()},
+            **{part: times[name, part] for part in ("network", "whole_way")},
             "relative_error": float(np.linalg.norm(given - expected) / np.linalg.norm(expected)),
             "labels_agree": float((segmenters[name](photo).labels == labels).mean()),
         }

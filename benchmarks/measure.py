@@ -3,17 +3,18 @@
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from statistics import median
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeVar
 
 from galago.device import describe_run
+from galago.runtime.bench import summarize
 
+K = TypeVar("K")  # names a rival
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("galago", "numpy", "onnxruntime", "opencv-python-headless", "openvino", "pyvips", "torch", "transformers")
 
 
-def take_turns(rivals: Mapping[str, Callable[[], object]], *, runs: int, warmup: int = 3) -> dict[str, dict[str, float]]:
+def take_turns(rivals: Mapping[K, Callable[[], object]], *, runs: int, warmup: int = 3) -> dict[K, dict[str, float]]:
     """Time rivals one after the other, again and again, so that a noisy moment of the machine hits all of them.
 
     At each turn a rival runs twice and the second run counts: during the first, threads of the one before may still be waiting
@@ -26,7 +27,7 @@ def take_turns(rivals: Mapping[str, Callable[[], object]], *, runs: int, warmup:
     Returns:
         `median_ms` and `p95_ms` of each rival.
     """
-    times: dict[str, list[float]] = {name: [] for name in rivals}
+    times: dict[K, list[float]] = {name: [] for name in rivals}
     for turn in range(warmup + runs):
         for name, call in rivals.items():
             call()
@@ -35,11 +36,6 @@ def take_turns(rivals: Mapping[str, Callable[[], object]], *, runs: int, warmup:
             if turn >= warmup:
                 times[name].append(1000 * (perf_counter() - start))
     return {name: summarize(values) for name, values in times.items()}
-
-
-def summarize(times_ms: list[float]) -> dict[str, float]:
-    """Return the median and the 95th percentile of some times."""
-    return {"median_ms": round(median(times_ms), 2), "p95_ms": round(sorted(times_ms)[int(0.95 * (len(times_ms) - 1))], 2)}
 
 
 def save_result(name: str, result: Mapping[str, Any]) -> Path:

@@ -9,11 +9,12 @@ not change times, so the rivals' network has random ones.
 
 import argparse
 
-from measure import save_result, summarize, take_turns
+from measure import save_result, take_turns
 from naive import naive_network, naive_onnx, run_openvino, run_torch, with_opencv, with_pytorch
 
 from galago import load
 from galago.data.scenes import draw_scene
+from galago.runtime.bench import summarize
 
 SIZES = ((384, 480), (512, 1024), (1024, 2048))  # multiples of 32, so that the rivals need no padding
 

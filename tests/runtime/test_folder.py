@@ -19,20 +19,20 @@ def change_description(folder: Path, **change: object) -> None:
 
 def test_a_folder_opens_with_its_description(tiny_folder: Path):
     opened = open_model(str(tiny_folder))
-    assert opened.file == tiny_folder / "model.onnx"
+    assert opened.files == {"model.onnx": tiny_folder / "model.onnx"}
     assert opened.spec.classes == ("red", "green", "blue")
 
 
 @pytest.mark.openvino
 def test_a_single_file_opens_with_the_description_inside(tiny_onnx: Path, tiny_spec: ModelSpec):
     opened = open_model(str(tiny_onnx))
-    assert (opened.file, opened.spec) == (tiny_onnx, tiny_spec)
+    assert (opened.files, opened.spec) == ({"model.onnx": tiny_onnx}, tiny_spec)
 
 
 def test_a_bundled_model_opens_by_name(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("galago.runtime.folder.ASSETS", tiny_folder.parent)
     assert bundled_models() == ["tiny"]
-    assert open_model("tiny").file == tiny_folder / "model.onnx"
+    assert open_model("tiny").files["model.onnx"] == tiny_folder / "model.onnx"
 
 
 @pytest.mark.parametrize("model", ["b9-nowhere", "no/such/folder"])

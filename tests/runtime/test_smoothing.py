@@ -11,6 +11,7 @@ class Flicker:
     """A fake engine: its logits favor the classes of a list, one a frame, by 1."""
 
     name = "flicker"
+    input_size = None
 
     def __init__(self, classes: list[int]) -> None:
         self.classes = iter(classes)

@@ -22,6 +22,7 @@ class Wobbly:
     """Stands for an engine: mean colors of 8 x 8 pixels, plus what depends on the place in the tile, so that tiles disagree."""
 
     name = "wobbly"
+    input_size = None
 
     def __init__(self) -> None:
         self.given: list[tuple[int, ...]] = []

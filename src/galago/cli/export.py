@@ -5,8 +5,6 @@ from typing import Annotated
 
 import typer
 
-FORMATS = ("onnx", "litert", "ncnn")
-
 
 def export(
     model: Annotated[Path, typer.Option(help="Checkpoint, as runs/train/best.safetensors.")],
@@ -27,19 +25,22 @@ def export(
 ) -> None:
     """Write a model folder: files for engines, their description, a card, and a golden photo with which any host tests itself."""
     from galago.errors import choose, require
+    from galago.runtime.engines import FORMATS
 
     require("torch", "export")
     require("onnx", "export")
     formats = list(dict.fromkeys(name.strip() for text in format or ["onnx"] for name in text.split(",")))
     for name_of_format in formats:
-        choose(dict.fromkeys(FORMATS), name_of_format, "format")
+        choose(dict.fromkeys(FORMATS.values()), name_of_format, "format")
     from galago.export.folder import export_checkpoint
+    from galago.export.to_litert import DEFAULT_SIZE
 
     licenses = {"code": "Apache-2.0 (galago)", "weights": weights_license, "data": data_license}
     typer.echo(f"Exporting {model} as {', '.join(formats)} ...", err=True)
     if "litert" in formats and imgsz is None:
+        size = " x ".join(map(str, DEFAULT_SIZE))
         typer.echo(
-            "model.tflite takes 512 x 1024 and no other size; larger photos are made smaller. --imgsz H W changes that.", err=True
+            f"model.tflite takes {size} and no other size; larger photos are made smaller. --imgsz H W changes that.", err=True
         )
     error = export_checkpoint(model, out, name=name or out.resolve().name, input_size=imgsz, licenses=licenses, formats=formats)
     typer.echo(f"Saved: {out}. Its logits differ from torch's by {error:.1e} (relative L2, drawn photo).", err=json)

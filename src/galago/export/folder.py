@@ -1,7 +1,6 @@
 """The model folder: everything that a device needs, written whole or not at all."""
 
 import dataclasses
-import hashlib
 import json
 import tempfile
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from galago.export.reference import TorchEngine, checkpoint_spec
 from galago.export.to_litert import DEFAULT_SIZE, to_litert
 from galago.export.to_ncnn import to_ncnn
 from galago.export.to_onnx import to_onnx
+from galago.files import sha256
 from galago.models.checkpoint import load_checkpoint
 from galago.runtime import load
 from galago.runtime.engines import ENGINES, FORMATS, open_engine
@@ -146,7 +146,7 @@ def relative_error(folder: Path, spec: ModelSpec, format: str, reference: TorchE
     if format == "onnx":
         return golden_error(folder)
     engine = open_engine(folder / ENGINES[format].file, format)  # both are called alike
-    size = getattr(engine, "input_size", None) or spec.input_size or GOLDEN_SIZE
+    size = engine.input_size or spec.input_size or GOLDEN_SIZE
     photo = draw_scene(GOLDEN_SEED, size).image[None]
     expected, given = reference.run(photo), engine.run(photo)
     return float(np.linalg.norm(given - expected) / np.linalg.norm(expected))
@@ -166,8 +166,3 @@ def golden_error(folder: Path) -> float:
     expected = np.load(folder / "golden" / "logits.npy")
     given = load(str(folder)).logits(images.load(folder / "golden" / "photo.png"))
     return float(np.linalg.norm(given - expected) / np.linalg.norm(expected))
-
-
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -17,6 +17,7 @@ class TorchEngine:
     """Runs a network in torch, float32, on the CPU."""
 
     name = "torch"
+    input_size: tuple[int, int] | None = None
 
     def __init__(self, network: nn.Module, spec: ModelSpec) -> None:
         self.network = DeployedNetwork(network, spec)

@@ -35,7 +35,7 @@ def load(
         engine: `openvino`, `onnxruntime`, `ncnn`, `litert`, or `auto` for the first of them that is installed and whose file the
             model has; `segmenter.engine.name` says which.
         threads: CPU threads; the engine decides without it.
-        half: compute in bfloat16 where engine and CPU can, which changes a few labels; float32 without it.
+        half: compute in bfloat16, which changes a few labels; float32 without it.
         imgsz: (height, width) in pixels that photos are fitted into, scaled up or down with their aspect ratio kept and padded to
             multiples of 32; labels still have the photo's own size. The model's own resize rule without it.
         setting: what `galago bench --budget` wrote, or the path of that file: all of the above. A value beside it that says

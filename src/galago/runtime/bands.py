@@ -8,7 +8,7 @@ import numpy as np
 from galago.runtime.axis import TAPS, Axis, blend, pad
 from galago.runtime.largest import label_type, raise_labels
 
-BAND_PIXELS = 131072  # large enough that threads rarely meet at the interpreter's lock, small enough for a core's cache
+BAND_PIXELS = 262144  # large enough that threads rarely meet at the interpreter's lock, small enough for the cache
 
 
 class Bands:

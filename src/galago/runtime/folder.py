@@ -1,11 +1,11 @@
 """Find a model, read its description, and check that its files are those that were exported."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from galago.errors import ConfigError, ModelError
+from galago.files import sha256
 from galago.runtime.engines import FORMATS
 from galago.runtime.metadata import read_metadata
 from galago.spec import ModelSpec
@@ -25,11 +25,6 @@ class OpenedModel:
 
     files: Mapping[str, Path]
     spec: ModelSpec
-
-    @property
-    def file(self) -> Path:
-        """The first of the files, model.onnx where there is one."""
-        return next(iter(self.files.values()))
 
 
 def bundled_models() -> list[str]:
@@ -67,7 +62,7 @@ def open_folder(folder: Path) -> OpenedModel:
     for name, expected in spec.files.items():
         if not (folder / name).is_file():
             raise ModelError(f"{folder / name} is missing. Copy the whole model folder again, or export it again.")
-        given = hashlib.sha256(_read(folder / name)).hexdigest()
+        given = _checksum(folder / name)
         if given != expected:
             raise ModelError(
                 f"{folder / name} is not the file that was exported: its SHA-256 is {given[:12]}..., expected {expected[:12]}... "
@@ -102,6 +97,13 @@ def _describe(file: Path, text: str) -> ModelSpec:
         return ModelSpec.from_json(text)
     except ModelError as error:
         raise ModelError(f"{file}: {error}") from error
+
+
+def _checksum(path: Path) -> str:
+    try:
+        return sha256(path)
+    except OSError as error:
+        raise ModelError(f"Cannot read {path}: {error.strerror or error}.") from error
 
 
 def _read(path: Path) -> bytes:

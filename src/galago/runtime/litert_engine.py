@@ -4,9 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from galago.errors import ConfigError, ModelError, choose, require
-
-PRECISIONS = {"float32": None}  # its CPU kernels compute in the precision of the file
+from galago.errors import ModelError, require
+from galago.runtime.engine import check_float32, check_threads
 
 
 class LiteRTEngine:
@@ -30,11 +29,8 @@ class LiteRTEngine:
             MissingDependencyError: LiteRT is not installed.
             ModelError: LiteRT cannot read the file.
         """
-        if threads is not None and threads < 1:
-            raise ConfigError(f"Expected 1 or more threads, got {threads}. Leave it out to let LiteRT decide.")
-        if precision == "bfloat16":
-            raise ConfigError("LiteRT computes in float32 only. Leave --half out, or use --engine openvino.")
-        choose(PRECISIONS, precision, "precision")
+        check_threads(threads, "LiteRT")
+        check_float32(precision, "LiteRT")
         require("ai_edge_litert", "litert")
         interpreter = require("ai_edge_litert.interpreter", "litert").Interpreter
         if not file.is_file():
@@ -46,7 +42,7 @@ class LiteRTEngine:
             raise ModelError(f"LiteRT cannot read {file}: {_reason(error)}. Copy it again, or export it again.") from error
         given, made = self._interpreter.get_input_details()[0], self._interpreter.get_output_details()[0]
         self._file, self._input, self._output = file, given["index"], made["index"]
-        self.input_size = (int(given["shape"][1]), int(given["shape"][2]))
+        self.input_size: tuple[int, int] | None = (int(given["shape"][1]), int(given["shape"][2]))
 
     def run(self, image: np.ndarray) -> np.ndarray:
         """Run the network on one photo: (1, H, W, 3) uint8 RGB of `input_size` in, (1, K, H / 8, W / 8) float32 logits out.

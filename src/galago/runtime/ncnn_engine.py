@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from galago.errors import ConfigError, ModelError, choose, require
+from galago.errors import ModelError, require
+from galago.runtime.engine import check_float32, check_threads
 from galago.spec import SIZE_MULTIPLE
 
-PRECISIONS = {"float32": None}
 LOWER_PRECISIONS = (  # that ncnn would take by itself on CPUs that have them
     "use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic", "use_bf16_packed", "use_bf16_storage", "use_int8_inference",
 )  # fmt: skip
@@ -18,6 +18,7 @@ class NCNNEngine:
     """Runs a pair of .ncnn.param and .ncnn.bin files with ncnn on the CPU in float32."""
 
     name = "ncnn"
+    input_size: tuple[int, int] | None = None
 
     def __init__(self, file: Path, *, threads: int | None = None, precision: str = "float32") -> None:
         """Read the files.
@@ -31,11 +32,8 @@ class NCNNEngine:
             MissingDependencyError: ncnn is not installed.
             ModelError: ncnn cannot read the files.
         """
-        if threads is not None and threads < 1:
-            raise ConfigError(f"Expected 1 or more threads, got {threads}. Leave it out to let ncnn decide.")
-        if precision == "bfloat16":
-            raise ConfigError("ncnn computes in float32 only. Leave --half out, or use --engine openvino.")
-        choose(PRECISIONS, precision, "precision")
+        check_threads(threads, "ncnn")
+        check_float32(precision, "ncnn")
         self._ncnn = require("ncnn", "ncnn")
         self._file, self._net = file, self._ncnn.Net()
         for option in LOWER_PRECISIONS:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from galago.errors import ConfigError, ModelError, choose, require
+from galago.errors import ModelError, require
+from galago.runtime.engine import check_float32, check_threads
 
-PRECISIONS = {"float32": None}  # its CPU provider computes in the precision of the file
 ERRORS = ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NoSuchFile", "NotImplemented", "RuntimeException")
 ONLY_FATAL = 4  # log level; errors are raised, and need not be printed as well
 
@@ -15,6 +15,7 @@ class ONNXRuntimeEngine:
     """Runs an ONNX file with ONNX Runtime on the CPU in float32."""
 
     name = "onnxruntime"
+    input_size: tuple[int, int] | None = None
 
     def __init__(self, file: Path, *, threads: int | None = None, precision: str = "float32") -> None:
         """Read the file.
@@ -28,11 +29,8 @@ class ONNXRuntimeEngine:
             MissingDependencyError: ONNX Runtime is not installed.
             ModelError: ONNX Runtime cannot read the file.
         """
-        if threads is not None and threads < 1:
-            raise ConfigError(f"Expected 1 or more threads, got {threads}. Leave it out to let ONNX Runtime decide.")
-        if precision == "bfloat16":
-            raise ConfigError("ONNX Runtime computes in float32 only. Leave --half out, or use --engine openvino.")
-        choose(PRECISIONS, precision, "precision")
+        check_threads(threads, "ONNX Runtime")
+        check_float32(precision, "ONNX Runtime")
         onnxruntime = require("onnxruntime", "onnxruntime")
         onnxruntime.disable_telemetry_events()  # on Windows they are on
         options = onnxruntime.SessionOptions()

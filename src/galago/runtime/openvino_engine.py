@@ -13,6 +13,7 @@ from galago.device import processor
 from galago.errors import ConfigError, ModelError, choose
 from galago.files import sha256
 from galago.runtime.compiled import cache_folder, keep, key_of, recall
+from galago.runtime.engine import check_threads
 
 # On import, OpenVINO writes an id into the home folder and starts a thread that reports to its maker. A module that cannot be
 # imported makes it take the silent stand-in of its own (openvino/tools/ovc/utils.py, 2026.4).
@@ -36,6 +37,7 @@ class OpenVINOEngine:
     """Runs an ONNX file with OpenVINO on the CPU, in the precision asked for and no other."""
 
     name = "openvino"
+    input_size: tuple[int, int] | None = None
 
     def __init__(self, file: Path, *, threads: int | None = None, precision: str = "float32") -> None:
         """Read and compile the file.
@@ -48,8 +50,7 @@ class OpenVINOEngine:
             ConfigError: the precision is unknown or not one of this CPU, or threads is less than 1.
             ModelError: OpenVINO cannot read the file.
         """
-        if threads is not None and threads < 1:
-            raise ConfigError(f"Expected 1 or more threads, got {threads}. Leave it out to let OpenVINO decide.")
+        check_threads(threads, "OpenVINO")
         hint = choose(PRECISIONS, precision, "precision")
         if precision not in available_precisions():
             raise ConfigError(f"This CPU computes no {precision}, only {' and '.join(available_precisions())}. Leave --half out.")

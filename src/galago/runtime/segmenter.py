@@ -50,7 +50,7 @@ class Segmenter:
         self.engine = engine
         self.spec = spec
         self.imgsz = imgsz
-        self.fixed_size: tuple[int, int] | None = None if spec.input_size else getattr(engine, "input_size", None)
+        self.fixed_size: tuple[int, int] | None = None if spec.input_size else engine.input_size
 
     def __call__(
         self, photo: np.ndarray | str | Path, *, smoother: Smoother | None = None, confidence: bool = False
