@@ -7,25 +7,27 @@ import torch
 from torch import nn
 
 from galago.errors import CheckpointError
-from galago.export.deploy import DeployedNetwork
+from galago.export.deploy import fold_norms
 from galago.models.checkpoint import load_checkpoint
 from galago.runtime.segmenter import Segmenter
 from galago.spec import ModelSpec
 
 
 class TorchEngine:
-    """Runs a network in torch, float32, on the CPU."""
+    """Runs a network in torch, float32, on the CPU: as it was trained, with none of what export rewrites."""
 
     name = "torch"
     input_size: tuple[int, int] | None = None
 
     def __init__(self, network: nn.Module, spec: ModelSpec) -> None:
-        self.network = DeployedNetwork(network, spec)
+        self.network = fold_norms(network)
+        self.mean, self.std = (torch.tensor(values).view(3, 1, 1) for values in (spec.mean, spec.std))
 
     @torch.inference_mode()
     def run(self, image: np.ndarray) -> np.ndarray:
         """Run one photo: (1, H, W, 3) uint8 in, (1, K, H / 8, W / 8) float32 logits out."""
-        logits: np.ndarray = self.network(torch.from_numpy(image)).numpy()
+        pixels = torch.from_numpy(image).permute(0, 3, 1, 2) / 255
+        logits: np.ndarray = self.network((pixels - self.mean) / self.std).numpy()
         return logits
 
 

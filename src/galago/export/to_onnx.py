@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.export import Dim
 
-from galago.export.deploy import DeployedNetwork
+from galago.export.deploy import DeployedNetwork, shuffle_upsampling
 from galago.spec import SIZE_MULTIPLE, ModelSpec
 
 METADATA_KEY = "galago"  # of the ONNX file's metadata; holds the ModelSpec as JSON
@@ -35,7 +35,7 @@ def to_onnx(network: nn.Module, spec: ModelSpec, path: Path) -> None:
         warnings.simplefilter("ignore", FutureWarning)  # of torch's own pytree use inside the exporter, 2.13
         warnings.simplefilter("ignore", DeprecationWarning)
         program = torch.onnx.export(
-            DeployedNetwork(network, spec).eval(),
+            shuffle_upsampling(DeployedNetwork(network, spec)).eval(),
             (example,),
             dynamo=True,
             input_names=["image"],

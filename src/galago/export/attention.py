@@ -1,0 +1,208 @@
+"""Attention as a device runs it: the same function, in float16 range, and in an order that engines run faster.
+
+docs/explain/float16.md has the reasons and the proof.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from galago.models.attention import MultiScaleAttention
+
+FLOAT16_MAX = 65504.0
+FLOAT16_NORMAL = 2.0**-14  # the smallest of full precision; devices may take less for zero
+FLOAT16_TINY = 2.0**-24  # the smallest at all: never 0, and far below what a float32 file could notice
+NEGLIGIBLE_EPS = 1e-9  # the authors' 1e-15 only keeps 0 / 0 away, timm's 1e-5 is part of the function
+KEY_MEAN, QUERY_MAX, VALUE_MAX = 2.0**-9, 2.0**2, 2.0**-2  # where tokens lie on the calibration photo, once scaled
+LARGEST_RATIO = 64.0  # of a key's largest value to the mean that counts: rare channels may be frequent on another photo
+
+
+class DeployedAttention(nn.Module):
+    """`MultiScaleAttention` without what converters and devices stumble over.
+
+    q, k and v come from convolutions of their own, so that nothing is split; the sum of k stands beside the sum of v k^T
+    instead of a padded v; the divisor is kept from 0 by a number that float16 has. Until `balance` scales them, tokens are those
+    of the original.
+    """
+
+    divisor_eps: Tensor
+
+    def __init__(self, attention: MultiScaleAttention) -> None:
+        super().__init__()
+        self.head_dim = attention.head_dim
+        self.heads = attention.qkv.in_channels // attention.head_dim  # of one scale
+        self.single = _apart(attention.qkv, self.heads)
+        self.depth = nn.ModuleList(_apart(part.depth, self.heads) for part in attention.aggregate)  # type: ignore[arg-type]
+        self.group = nn.ModuleList(_apart(part.group, self.heads) for part in attention.aggregate)  # type: ignore[arg-type]
+        self.project = attention.project
+        scales = 1 + len(self.depth)
+        self.adds_eps = attention.eps > NEGLIGIBLE_EPS
+        self.register_buffer("divisor_eps", torch.full((scales * self.heads, 1, 1), attention.eps))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (1, C, H, W) to the same shape, float32 or float16."""
+        q, k, v = self.tokens(x)
+        mixed = self.mix(q, k, v)[-1]
+        out: Tensor = self.project(mixed.reshape(x.shape[0], -1, x.shape[2], x.shape[3]))
+        return out
+
+    def tokens(self, x: Tensor) -> list[Tensor]:
+        """Return q, k and v, each (1, scales * heads, D, L), q and k at least 0."""
+        maps = [convolution(x) for convolution in self.single]
+        scales = [maps, *(self._aggregate(maps, depth, group) for depth, group in zip(self.depth, self.group, strict=True))]
+        q, k, v = (torch.cat(parts, dim=1) for parts in zip(*scales, strict=True))
+        return [part.reshape(x.shape[0], -1, self.head_dim, x.shape[2] * x.shape[3]) for part in (q.relu(), k.relu(), v)]
+
+    def mix(self, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Return the sum of k, the sum of v k^T, divisor, dividend and quotient; the quotient is (1, scales * heads, D, L)."""
+        key_sum = k.sum(-1, keepdim=True).transpose(-2, -1)  # (1, scales * heads, 1, D)
+        products = v @ k.transpose(-2, -1)  # (1, scales * heads, D, D)
+        divisor = key_sum @ q  # (1, scales * heads, 1, L)
+        if self.adds_eps:
+            divisor = divisor + self.divisor_eps
+        divisor = divisor.clamp(min=FLOAT16_NORMAL if q.dtype == torch.float16 else FLOAT16_TINY)
+        dividend = products @ q
+        return key_sum, products, divisor, dividend, dividend / divisor
+
+    @torch.no_grad()
+    def balance(self, k: Tensor, q: Tensor, v: Tensor) -> None:
+        """Scale q, k and v by powers of two, folded into the convolutions around them; the function stays the same.
+
+        Args:
+            k, q, v: (scales * heads, D, L) float32 tokens of a calibration photo, unscaled.
+        """
+        mean = k.mean(-1).maximum(k.amax(-1) / LARGEST_RATIO)
+        mean = mean.maximum(mean.amax(-1, keepdim=True) / LARGEST_RATIO)  # (scales * heads, D)
+        key = _power_of_two(KEY_MEAN / mean)
+        head = _power_of_two(QUERY_MAX / (q.amax(-1) / key).amax(-1, keepdim=True))
+        value = _power_of_two(VALUE_MAX / v.abs().amax(-1))
+        self.divisor_eps *= head[..., None]
+        for kind, scale in enumerate((head / key, key, value)):
+            single, *others = scale.flatten().chunk(1 + len(self.depth))  # each (C,)
+            _scale_outputs(self.single[kind], single)
+            for group, other in zip(self.group, others, strict=True):
+                _scale_inputs(group[kind], 1 / single)  # type: ignore[index]
+                _scale_outputs(group[kind], other)  # type: ignore[index]
+        self.project.conv.weight /= value.flatten()[:, None, None]
+
+    @staticmethod
+    def _aggregate(maps: Sequence[Tensor], depth: nn.Module, group: nn.Module) -> list[Tensor]:
+        parts = zip(maps, depth, group, strict=True)  # type: ignore[call-overload]
+        return [mix(spread(part)) for part, spread, mix in parts]
+
+
+@dataclass(frozen=True)
+class AttentionRange:
+    """The largest absolute value of every step of one attention, on one photo; infinite where a step overflows.
+
+    Attributes:
+        layer: name of the module.
+        tokens: L, pixels of its map.
+        largest: step to value, in order of computation.
+    """
+
+    layer: str
+    tokens: int
+    largest: Mapping[str, float]
+
+    @property
+    def headroom(self) -> float:
+        """How many times larger the largest value could be before float16 overflows; below 1 it does."""
+        return FLOAT16_MAX / max(self.largest.values())
+
+
+STEPS = ("q", "k", "v", "sum of k", "sum of v k^T", "divisor", "dividend", "quotient")
+
+
+def deploy_attention(network: nn.Module) -> nn.Module:
+    """Put a DeployedAttention in place of every attention of a network, in place."""
+    for module in [*network.modules()]:
+        for name, child in module.named_children():
+            if isinstance(child, MultiScaleAttention):
+                setattr(module, name, DeployedAttention(child))
+    return network
+
+
+@torch.no_grad()
+def balance_attention(network: nn.Module, photo: Tensor) -> None:
+    """Bring every DeployedAttention of a network into the range of float16, in place; the function stays the same.
+
+    Args:
+        network: takes `photo`; in float32.
+        photo: what to calibrate with; resolution and subject hardly matter, as scales are powers of two with much room.
+    """
+    for module, (q, k, v) in _watch(network, photo).values():
+        module.balance(k[0], q[0], v[0])
+
+
+@torch.no_grad()
+def attention_ranges(network: nn.Module, photo: Tensor) -> list[AttentionRange]:
+    """Measure the range of every DeployedAttention of a network on a photo, in order of computation."""
+    ranges = []
+    for name, (module, tokens) in _watch(network, photo).items():
+        steps = (*tokens, *module.mix(*tokens))
+        largest = {step: float(value.abs().max()) for step, value in zip(STEPS, steps, strict=True)}
+        ranges.append(AttentionRange(name, tokens[0].shape[-1], largest))
+    return ranges
+
+
+def _watch(network: nn.Module, photo: Tensor) -> dict[str, tuple[DeployedAttention, list[Tensor]]]:
+    """Run a photo through a network and return the q, k and v of every attention, by the name of its module."""
+    seen: dict[str, tuple[DeployedAttention, list[Tensor]]] = {}
+    handles = []
+    for name, module in network.named_modules():
+        if isinstance(module, DeployedAttention):
+
+            def watch(module: nn.Module, inputs: tuple[Tensor], name: str = name) -> None:
+                assert isinstance(module, DeployedAttention)
+                seen[name] = module, module.tokens(inputs[0])
+
+            handles.append(module.register_forward_pre_hook(watch))
+    try:
+        network(photo)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return seen
+
+
+def _apart(convolution: nn.Conv2d, heads: int) -> nn.ModuleList:
+    """Split a convolution whose outputs are, per head, D channels of q, of k and of v, into one each for q, k and v.
+
+    Its inputs are either those three as well (depthwise, or grouped by head and kind), or one map that all three read.
+    """
+    size = convolution.weight.shape[1:]
+    kinds = convolution.weight.detach().reshape(heads, 3, -1, *size).transpose(0, 1)  # (3, heads, D, ...)
+    channels = convolution.out_channels // 3
+    parts = []
+    for weight in kinds:
+        part = nn.Conv2d(
+            convolution.in_channels if convolution.groups == 1 else channels,
+            channels,
+            convolution.kernel_size,  # type: ignore[arg-type]
+            padding=convolution.padding,  # type: ignore[arg-type]
+            groups=convolution.groups if convolution.groups == 1 else convolution.groups // 3,
+            bias=False,
+        )
+        part.weight = nn.Parameter(weight.reshape(channels, *size).clone(), requires_grad=False)
+        parts.append(part)
+    return nn.ModuleList(parts)
+
+
+def _power_of_two(ratio: Tensor) -> Tensor:
+    """Round to the next power of two, by which floats multiply without rounding; 1 where there is nothing to scale."""
+    return torch.where(ratio.isfinite() & (ratio > 0), ratio, 1.0).log2().round().exp2()
+
+
+def _scale_outputs(convolution: nn.Module, scale: Tensor) -> None:
+    convolution.weight *= scale[:, None, None, None]  # type: ignore[operator]
+
+
+def _scale_inputs(convolution: nn.Module, scale: Tensor) -> None:
+    """Multiply the weights that read each input channel of a grouped 1x1 convolution."""
+    assert isinstance(convolution, nn.Conv2d)
+    groups, width = convolution.groups, convolution.weight.shape[1]
+    per_output = scale.reshape(groups, 1, width).expand(groups, convolution.out_channels // groups, width)
+    convolution.weight *= per_output.reshape(-1, width)[..., None, None]
