@@ -26,7 +26,7 @@ class DeployedNetwork(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Map (1, H, W, 3) uint8, H and W multiples of 32, to logits (1, K, H / 8, W / 8)."""
-        pixels = image.permute(0, 3, 1, 2).float()
+        pixels = image.float().permute(0, 3, 1, 2)  # in this order: TensorRT knows uint8 as input of a network only
         logits: Tensor = self.network((pixels - self.mean) / self.deviation)
         return logits
 
