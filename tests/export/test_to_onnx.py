@@ -21,8 +21,9 @@ pytestmark = [pytest.mark.torch, pytest.mark.openvino]
 # What the parser of TensorRT takes, of the operators that our files may hold: github.com/onnx/onnx-tensorrt, docs/operators.md
 # for TensorRT 10.15. It has Pad and Resize, too, but older ones pad with zeros only, and none of them resizes bicubically.
 TENSORRT = {
-    "Add", "Cast", "Clip", "Concat", "Conv", "Div", "Gelu", "HardSwish", "MatMul", "Max", "Mul", "Pow", "Reciprocal", "Relu",
-    "ReduceMean", "ReduceSum", "Reshape", "Slice", "Split", "Squeeze", "Sub", "Tanh", "Transpose", "Unsqueeze",
+    "Add", "Cast", "Clip", "Concat", "Conv", "DepthToSpace", "Div", "Gelu", "HardSwish", "MatMul", "Max", "Mul", "Pow",
+    "Reciprocal", "ReduceMean", "ReduceSum", "Relu", "Reshape", "Slice", "Split", "Squeeze", "Sub", "Tanh", "Transpose",
+    "Unsqueeze",
 }  # fmt: skip
 
 
