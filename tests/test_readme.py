@@ -13,7 +13,7 @@ REPOSITORY = Path(__file__).parent.parent
 README = (REPOSITORY / "README.md").read_text()
 CODE = "".join(re.findall(r"^```\w*\n(.*?)^```", README, re.DOTALL | re.MULTILINE))
 COMMANDS = re.findall(r"^galago +(\w+) +(.*)$", CODE, re.MULTILINE)
-MAP = re.findall(r"^\| `((?:src|tests|benchmarks|checkpoints)[\w/]*)` \|", README, re.MULTILINE)
+MAP = re.findall(r"^\| `((?:src|tests|benchmarks|checkpoints|examples|docs)[\w/-]*)` \|", README, re.MULTILINE)
 
 
 def test_the_readme_shows_the_whole_way_from_training_to_a_setting_for_the_device():
@@ -31,7 +31,7 @@ def test_the_flags_of_every_command_exist(command: str, flags: str):
 
 
 def test_the_map_names_folders_that_exist():
-    assert len(MAP) >= 9
+    assert len(MAP) >= 11
     assert all((REPOSITORY / folder).is_dir() for folder in MAP)
 
 

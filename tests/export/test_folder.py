@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 import json
 from collections.abc import Callable
@@ -92,6 +93,15 @@ def test_the_golden_photo_checks_the_file(random_network: Callable[..., Any], sp
     labels = galago.load(str(tmp_path / "model"))(tmp_path / "model/golden/photo.png").labels
     expected = galago.image.load_labels(tmp_path / "model/golden/labels.png")
     assert (labels == expected).mean() > 0.999
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_golden_photo_of_a_model_of_one_size_needs_no_resizing(
+    random_network: Callable[..., Any], spec: ModelSpec, tmp_path: Path
+):
+    write(random_network(), dataclasses.replace(spec, input_size=(64, 96), resize="stretch"), tmp_path / "model")
+    assert galago.image.load(tmp_path / "model/golden/photo.png").shape == (64, 96, 3)
+    assert np.load(tmp_path / "model/golden/logits.npy").shape == (3, 8, 12)
 
 
 @pytest.mark.usefixtures("quick")

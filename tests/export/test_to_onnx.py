@@ -18,6 +18,14 @@ from galago.spec import ModelSpec  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.openvino]
 
+# What the parser of TensorRT takes, of the operators that our files may hold: github.com/onnx/onnx-tensorrt, docs/operators.md
+# for TensorRT 10.15. It has Pad and Resize, too, but older ones pad with zeros only, and none of them resizes bicubically.
+TENSORRT = {
+    "Add", "Cast", "Clip", "Concat", "Conv", "DepthToSpace", "Div", "Gelu", "HardSwish", "MatMul", "Max", "Mul", "Pow",
+    "Reciprocal", "ReduceMean", "ReduceSum", "Relu", "Reshape", "Slice", "Split", "Squeeze", "Sub", "Tanh", "Transpose",
+    "Unsqueeze",
+}  # fmt: skip
+
 
 @pytest.fixture(scope="module")
 def exported(random_network: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
@@ -106,3 +114,29 @@ def test_a_fixed_size_is_written_into_the_file(fixed: Path):
 
 def test_a_file_of_fixed_size_takes_photos_of_every_size(fixed: Path, photo: Callable[[int, int], np.ndarray]):
     assert galago.load(str(fixed))(photo(50, 200)).labels.shape == (50, 200)
+
+
+def test_a_file_of_fixed_size_holds_only_operators_that_tensorrt_parses(fixed: Path):
+    kinds = {node.op_type for node in onnx.load(fixed).graph.node}
+    assert kinds <= TENSORRT
+    assert not kinds & {"Pad", "Resize"}
+
+
+def test_a_file_of_fixed_size_shows_uint8_to_nothing_but_a_cast(fixed: Path):
+    # TensorRT: "UINT8 is only supported as network input or output tensor types"
+    assert {node.op_type for node in onnx.load(fixed).graph.node if "image" in node.input} == {"Cast"}
+
+
+def test_a_file_of_fixed_size_has_no_free_dimension_inside(fixed: Path):
+    graph = onnx.shape_inference.infer_shapes(onnx.load(fixed), strict_mode=True, data_prop=True).graph
+    known = {value.name: shape(value) for value in [*graph.input, *graph.value_info, *graph.output]}
+    assert {name for node in graph.node for name in node.output} <= known.keys()
+    assert all(isinstance(side, int) and side > 0 for sides in known.values() for side in sides)
+
+
+def test_a_file_of_fixed_size_keeps_the_parameters_of_its_operators_as_constants(fixed: Path):
+    graph = onnx.load(fixed).graph
+    constants = {tensor.name for tensor in graph.initializer}
+    fed = [node for node in graph.node if node.op_type in ("Clip", "Conv", "ReduceSum", "Reshape", "Slice", "Split")]
+    assert fed
+    assert all(name in constants for node in fed for name in node.input[1:] if name)  # TensorRT: "axes must be an initializer"

@@ -35,7 +35,8 @@ class DeployedNetwork(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Map (1, H, W, 3) uint8, H and W multiples of 32, to logits (1, K, H / 8, W / 8)."""
-        pixels = image.permute(0, 3, 1, 2).to(self.mean.dtype)
+        # the cast stands first: TensorRT lets uint8 into nothing else
+        pixels = image.to(self.mean.dtype).permute(0, 3, 1, 2)
         logits: Tensor = self.network((pixels - self.mean) / self.deviation)
         return logits.float()
 

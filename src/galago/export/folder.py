@@ -25,7 +25,7 @@ from galago.runtime.engines import ENGINES, FORMATS, open_engine
 from galago.runtime.segmenter import Segmenter
 from galago.spec import ModelSpec
 
-GOLDEN_SIZE = (192, 256)  # of the drawn photo that lets any host test itself
+GOLDEN_SIZE = (192, 256)  # of the drawn photo that lets any host test itself, unless the model takes one size only
 GOLDEN_SEED = 1
 FILES = ("model.json", "model.onnx", "CARD.md", "golden/photo.png", "golden/logits.npy", "golden/labels.png")
 OTHER_FILES = ("model.tflite", "model.ncnn.param", "model.ncnn.bin")  # where they are asked for
@@ -153,9 +153,12 @@ def relative_error(folder: Path, spec: ModelSpec, format: str, reference: TorchE
 
 
 def write_golden(reference: Segmenter, folder: Path) -> None:
-    """Write a drawn photo with the reference's logits (float32, as .npy) and label map, so that any host can test itself."""
+    """Write a drawn photo with the reference's logits (float32, as .npy) and label map, so that any host can test itself.
+
+    The photo has a size that the network takes as it is: how a host resizes photos is no part of the test.
+    """
     folder.mkdir()
-    photo = draw_scene(GOLDEN_SEED, GOLDEN_SIZE).image
+    photo = draw_scene(GOLDEN_SEED, reference.spec.input_size or GOLDEN_SIZE).image
     images.save(folder / "photo.png", photo)
     np.save(folder / "logits.npy", reference.logits(photo))
     images.save_labels(folder / "labels.png", reference(photo).labels, reference.spec.palette)
