@@ -1,6 +1,7 @@
 """Attention as a device runs it: the same function, in float16 range, and in an order that engines run faster.
 
-A quotient of sums does not change when q, k and v are scaled, so they are brought to where float16 has room (docs/log.md has figures).
+A quotient of sums does not change when q, k and v are scaled, so they are brought to where float16 has room; docs/log.md has
+figures.
 """
 
 from collections.abc import Mapping, Sequence
