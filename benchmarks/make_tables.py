@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parent.parent
-PAGES = (REPOSITORY / "README.md", REPOSITORY / "docs/benchmarks.md")
+PAGES = tuple(REPOSITORY / page for page in ("README.md", "docs/benchmarks.md", "docs/explain/float16.md"))
 NETWORKS = {"b0": "EfficientViT-B0", "b1": "EfficientViT-B1", "segformer-b0": "SegFormer-B0"}
 BLOCK = re.compile(r"(<!-- table (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -157,15 +157,53 @@ def tiles() -> str:
     return "\n".join([*lines, "", f"{what} {_origin(result, 'openvino', 'pyvips')}"])
 
 
-def _origin(result: dict, *packages: str) -> str:
+def float16() -> str:
+    """What float16 does to networks as trained and as exported."""
+    result = read("float16")
+    lines = [
+        "| network | photo | room, as trained | finite | room, as exported | finite | labels as in float32 |",
+        "|---" * 7 + "|",
+    ]
+    for row in result["rows"]:
+        before, after = row["trained"], row["exported"]
+        columns = [row["network"], size_of(row), f"{before['headroom']:.2g}", f"{before['finite']:.0%}"]
+        lines.append(row_of([*columns, f"{after['headroom']:,.0f}", f"{after['finite']:.0%}", f"{after['labels_agree']:.2%}"]))
+    return "\n".join([*lines, "", _origin(result, "torch", what="Float16 arithmetic")])
+
+
+def attention_ranges() -> str:
+    """The room of every attention of the bundled network in float16."""
+    rows = [row for row in read("float16")["rows"] if row["network"] == "b0-camvid"]
+    head = ["| attention | " + " | ".join(size_of(row) for row in rows) + " |", "|---" * (1 + len(rows)) + "|"]
+    lines = []
+    for layers in zip(*(row["layers"] for row in rows), strict=True):
+        room = [f"{layer['trained']['headroom']:.2g} -> {layer['exported']['headroom']:,.0f}" for layer in layers]
+        lines.append(row_of([f"`{layers[0]['layer']}`", *room]))
+    return "\n".join([*head, *lines])
+
+
+def _origin(result: dict, *packages: str, what: str = "Medians, float32") -> str:
     made = result["made_with"]
     used = {name: made["versions"].get(name) for name in packages or ("openvino", "torch")}
     versions = ", ".join(f"{name} {version}" for name, version in used.items() if version)
-    return f"Medians, float32, {made['cores']} cores of {made['processor']}, {versions}; `{made['command']}`, {made['date']}."
+    return f"{what}, {made['cores']} cores of {made['processor']}, {versions}; `{made['command']}`, {made['date']}."
 
 
 TABLES = {
-    table.__name__: table for table in (accuracy, whole_way, segformer, attention_scaling, engines, head, label_map, tiles, video)
+    table.__name__: table
+    for table in (
+        accuracy,
+        whole_way,
+        segformer,
+        attention_scaling,
+        engines,
+        head,
+        label_map,
+        tiles,
+        video,
+        float16,
+        attention_ranges,
+    )
 }
 
 

@@ -4,7 +4,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from galago.export.attention import attention_ranges, balance_attention, deploy_attention  # noqa: E402
+from galago.export.attention import balance_attention, deploy_attention  # noqa: E402
+from galago.export.ranges import attention_ranges  # noqa: E402
 from galago.models.attention import MultiScaleAttention  # noqa: E402
 
 pytestmark = pytest.mark.torch

@@ -4,15 +4,13 @@ A quotient of sums does not change when q, k and v are scaled, so they are broug
 figures.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from galago.models.attention import MultiScaleAttention
 
-FLOAT16_MAX = 65504.0
 FLOAT16_NORMAL = 2.0**-14  # the smallest of full precision; devices may take less for zero
 FLOAT16_TINY = 2.0**-24  # the smallest at all: never 0, and far below what a float32 file could notice
 NEGLIGIBLE_EPS = 1e-9  # the authors' 1e-15 only keeps 0 / 0 away, timm's 1e-5 is part of the function
@@ -94,29 +92,6 @@ class DeployedAttention(nn.Module):
         return [mix(spread(part)) for part, spread, mix in parts]
 
 
-@dataclass(frozen=True)
-class AttentionRange:
-    """The largest absolute value of every step of one attention, on one photo; infinite where a step overflows.
-
-    Attributes:
-        layer: name of the module.
-        tokens: L, pixels of its map.
-        largest: step to value, in order of computation.
-    """
-
-    layer: str
-    tokens: int
-    largest: Mapping[str, float]
-
-    @property
-    def headroom(self) -> float:
-        """How many times larger the largest value could be before float16 overflows; below 1 it does."""
-        return FLOAT16_MAX / max(self.largest.values())
-
-
-STEPS = ("q", "k", "v", "sum of k", "sum of v k^T", "divisor", "dividend", "quotient")
-
-
 def deploy_attention(network: nn.Module) -> nn.Module:
     """Put a DeployedAttention in place of every attention of a network, in place."""
     for module in [*network.modules()]:
@@ -134,22 +109,11 @@ def balance_attention(network: nn.Module, photo: Tensor) -> None:
         network: takes `photo`; in float32.
         photo: what to calibrate with; resolution and subject hardly matter, as scales are powers of two with much room.
     """
-    for module, (q, k, v) in _watch(network, photo).values():
+    for module, (q, k, v) in watch_tokens(network, photo).values():
         module.balance(k[0], q[0], v[0])
 
 
-@torch.no_grad()
-def attention_ranges(network: nn.Module, photo: Tensor) -> list[AttentionRange]:
-    """Measure the range of every DeployedAttention of a network on a photo, in order of computation."""
-    ranges = []
-    for name, (module, tokens) in _watch(network, photo).items():
-        steps = (*tokens, *module.mix(*tokens))
-        largest = {step: float(value.abs().max()) for step, value in zip(STEPS, steps, strict=True)}
-        ranges.append(AttentionRange(name, tokens[0].shape[-1], largest))
-    return ranges
-
-
-def _watch(network: nn.Module, photo: Tensor) -> dict[str, tuple[DeployedAttention, list[Tensor]]]:
+def watch_tokens(network: nn.Module, photo: Tensor) -> dict[str, tuple[DeployedAttention, list[Tensor]]]:
     """Run a photo through a network and return the q, k and v of every attention, by the name of its module."""
     seen: dict[str, tuple[DeployedAttention, list[Tensor]]] = {}
     handles = []
