@@ -37,16 +37,20 @@ def train(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
 ) -> None:
     """Train a network on labeled photos; keep the best and the last weights, measurements and pictures."""
+    from warnings import filterwarnings
+
     from galago.errors import InterruptError, choose, require
 
     torch = require("torch", "train")
     require("accelerate", "train")
     from galago.models.variants import BACKBONES
     from galago.training.memory import keep_freed_memory
+    from galago.training.processes import is_first_process
     from galago.training.recipes import RECIPES
     from galago.training.train import train as run
 
     keep_freed_memory()  # of the whole process, so not for a library to decide
+    filterwarnings("ignore", message="Grad strides do not match")  # of several processes, about depthwise convolutions
     if threads:
         torch.set_num_threads(threads)
     choose(BACKBONES, model, "network")
@@ -56,13 +60,17 @@ def train(
     )
     train_set, val_set = open_splits(data, leave_out)
     counts = f"{len(train_set)} photos, {len(val_set)} for validation, {len(train_set.labels)} classes"
-    typer.echo(f"Training {model} for {config.epochs} epoch{'s' if config.epochs > 1 else ''} on {data}: {counts}", err=True)
+    first = is_first_process()
+    if first:
+        typer.echo(f"Training {model} for {config.epochs} epoch{'s' if config.epochs > 1 else ''} on {data}: {counts}", err=True)
     words = data if leave_out is None else f"{data}, names that start with {leave_out} left out for validation"
     try:
-        with progress_bar(config) as report:
+        with progress_bar(config, shown=first) as report:
             progress = run(config, train_set, val_set, out, start=(weights, resume), data=words, report=report)
     except KeyboardInterrupt:
         raise InterruptError(how_to_go_on(out)) from None
+    if not first:
+        return
     typer.echo(f"Best mean IoU {progress.best:.4f} on {len(val_set)} validation photos.", err=json)
     typer.echo("Saved: " + ", ".join(str(out / name) for name in ("best.safetensors", "metrics.csv", "panel.jpg")), err=json)
     typer.echo(f"Next: galago export --model {out / 'best.safetensors'} --out {out / 'model'}", err=json)
@@ -123,7 +131,7 @@ def how_to_go_on(out: Path) -> str:
 
 
 @contextmanager
-def progress_bar(config: "TrainConfig") -> Iterator[Callable[[dict[str, float]], None]]:
+def progress_bar(config: "TrainConfig", *, shown: bool) -> Iterator[Callable[[dict[str, float]], None]]:
     """Show epoch, loss, learning rate, photos per second and time left; one line per validation stays."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -131,7 +139,7 @@ def progress_bar(config: "TrainConfig") -> Iterator[Callable[[dict[str, float]],
     text = "loss {task.fields[loss]:.3f}  rate {task.fields[rate]:.1e}  {task.fields[images_per_s]:.1f} photos/s"
     epoch = TextColumn(f"epoch {{task.fields[epoch]:.0f}}/{config.epochs}")
     columns = (epoch, BarColumn(), TextColumn(text), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with Progress(*columns, console=Console(stderr=True), disable=not shown) as bar:
         task = bar.add_task("training", total=None, epoch=1.0, loss=0.0, rate=0.0, images_per_s=0.0)
 
         def report(row: dict[str, float]) -> None:

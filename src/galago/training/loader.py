@@ -13,6 +13,7 @@ from galago.data.sample import Dataset
 from galago.errors import GalagoError, TrainingError
 from galago.training.augment import augment
 from galago.training.config import TrainConfig
+from galago.training.processes import check_divides
 
 View = tuple[int, int]  # (epoch, index): names one random view for good
 
@@ -34,31 +35,42 @@ class Views(TorchDataset[tuple[Tensor, Tensor]]):
 
 
 class Shuffle(Sampler[list[View]]):
-    """Batches of views in a new order each epoch; `epoch` says which, the last incomplete batch is left out."""
+    """Batches of views in a new order each epoch; `epoch` says which, the last incomplete batch is left out.
 
-    def __init__(self, length: int, batch_size: int, seed: int) -> None:
+    Of each batch a process gets its own part: `part` is its number and how many there are.
+    """
+
+    def __init__(self, length: int, batch_size: int, seed: int, part: tuple[int, int] = (0, 1)) -> None:
         if length < batch_size:
             raise TrainingError(
                 f"The training split has {length} photos, fewer than one batch of {batch_size}. Use --batch {length} or less."
             )
-        self.length, self.batch_size, self.seed, self.epoch = length, batch_size, seed, 0
+        check_divides(batch_size, part[1])
+        self.length, self.batch_size, self.seed, self.part, self.epoch = length, batch_size, seed, part, 0
 
     def __len__(self) -> int:
         return self.length // self.batch_size
 
     def __iter__(self) -> Iterator[list[View]]:
         order = np.random.default_rng((self.seed, self.epoch)).permutation(self.length)
+        number, parts = self.part
         for start in range(0, len(self) * self.batch_size, self.batch_size):
-            yield [(self.epoch, int(index)) for index in order[start : start + self.batch_size]]
+            yield [(self.epoch, int(index)) for index in order[start : start + self.batch_size][number::parts]]
 
 
-def make_loader(dataset: Dataset, config: TrainConfig) -> tuple[DataLoader[tuple[Tensor, Tensor]], Shuffle]:
+def make_loader(
+    dataset: Dataset, config: TrainConfig, part: tuple[int, int] = (0, 1)
+) -> tuple[DataLoader[tuple[Tensor, Tensor]], Shuffle]:
     """Return the loader of a training split, and its sampler, whose `epoch` the loop sets.
 
+    Args:
+        dataset: the split.
+        config: batch size, augmentation, seed, workers.
+        part: number of this process, and how many share each batch.
     Raises:
-        TrainingError: there are fewer photos than a batch needs.
+        TrainingError: there are fewer photos than a batch needs, or a batch cannot be shared evenly.
     """
-    shuffle = Shuffle(len(dataset), config.batch_size, config.seed)
+    shuffle = Shuffle(len(dataset), config.batch_size, config.seed, part)
     loader = DataLoader(
         Views(dataset, config),
         batch_sampler=shuffle,

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from galago.labels import IGNORE_ID
+from galago.training.processes import sum_over_processes
 
 
 def sample_pixels(logits: Tensor, labels: Tensor, stride: int, shift: tuple[int, int]) -> tuple[Tensor, Tensor]:
@@ -33,18 +34,18 @@ def _interpolation(source: int, target: int, like: Tensor) -> Tensor:
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the mean cross-entropy over the labeled pixels, 0 where there are none.
+    """Return the mean cross-entropy over the labeled pixels of all processes, 0 where there are none.
 
     Args:
         logits: (N, K, H, W) float32.
         labels: (N, H, W) int64, 255 = ignore.
     """
     total = F.cross_entropy(logits, labels, ignore_index=IGNORE_ID, reduction="sum")
-    return total / (labels != IGNORE_ID).sum().clamp(min=1)
+    return sum_over_processes(total) / sum_over_processes((labels != IGNORE_ID).sum()).clamp(min=1)
 
 
 def dice_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return 1 minus the mean soft Dice coefficient over the classes that the batch shows.
+    """Return 1 minus the mean soft Dice coefficient over the classes that the batch of all processes shows.
 
     Milletari et al., arXiv:1606.04797, equation 4.
 
@@ -56,10 +57,10 @@ def dice_loss(logits: Tensor, labels: Tensor) -> Tensor:
     scores = logits.softmax(1) * labeled[:, None]
     ids = labels.where(labeled, 0)
     scores_of_truth = scores.gather(1, ids[:, None]).flatten()  # 0 at ignored pixels
-    shared = scores.new_zeros(logits.shape[1]).index_add(0, ids.flatten(), scores_of_truth)
-    pixels = torch.bincount(labels[labeled], minlength=logits.shape[1])
-    dice = (2 * shared + 1) / (scores.sum((0, 2, 3)) + pixels + 1)
-    return 1 - dice[pixels > 0].mean() if labeled.any() else logits.sum() * 0
+    shared = sum_over_processes(scores.new_zeros(logits.shape[1]).index_add(0, ids.flatten(), scores_of_truth))
+    pixels = sum_over_processes(torch.bincount(labels[labeled], minlength=logits.shape[1]))
+    dice = (2 * shared + 1) / (sum_over_processes(scores.sum((0, 2, 3))) + pixels + 1)
+    return 1 - dice[pixels > 0].mean() if pixels.any() else logits.sum() * 0
 
 
 class AuxiliaryHeads(nn.Module):

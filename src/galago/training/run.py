@@ -158,9 +158,14 @@ def write_description(folder: Path, description: Mapping[str, Any]) -> None:
 def save_state(accelerator: Accelerator, folder: Path) -> None:
     """Save everything that a resumed run needs; a kill at any moment leaves the old state or the new one whole."""
     partial, state, old = folder / "state.partial", folder / "state", folder / "state.old"
-    shutil.rmtree(partial, ignore_errors=True)
+    if accelerator.is_main_process:
+        shutil.rmtree(partial, ignore_errors=True)
+    accelerator.wait_for_everyone()
     try:
         accelerator.save_state(str(partial))
+        accelerator.wait_for_everyone()
+        if not accelerator.is_main_process:
+            return
         if state.exists():  # else `old` may be the only whole one, after a kill between the renames below
             shutil.rmtree(old, ignore_errors=True)
             state.rename(old)

@@ -3,7 +3,8 @@
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +23,10 @@ from galago.spec import ModelSpec
 from galago.training import run
 from galago.training.average import moving_average
 from galago.training.config import TrainConfig
-from galago.training.loader import batches, make_loader
+from galago.training.loader import Shuffle, batches, make_loader
 from galago.training.losses import AuxiliaryHeads, cross_entropy, dice_loss, sample_pixels
 from galago.training.panel import write_panel
+from galago.training.processes import join, sync_norms
 from galago.training.run import Progress
 from galago.training.validate import make_predict, normalize
 
@@ -56,7 +58,7 @@ def train(
     data: str = "not described",
     report: Report = lambda row: None,
 ) -> Progress:
-    """Train a network and keep its moving average.
+    """Train a network and keep its moving average; in several processes, each of which calls this, the first one writes.
 
     Args:
         config: how to train.
@@ -80,57 +82,107 @@ def train(
         run.check_same_settings(out, config)
     else:
         run.check_unused(out)
-    torch.manual_seed(config.seed)
-    AcceleratorState._reset_state()  # of an earlier run in this process, which may have had another precision
-    accelerator = Accelerator(mixed_precision="bf16" if computes_bfloat16(config.precision) else "no")
-    num_classes = len(train_set.labels)
-    learner = Learner(start_network(config, num_classes, weights), num_classes, config.auxiliary_weight > 0)
-    learner = learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
-    average = moving_average(learner.network, config.ema_decay).to(accelerator.device)
-    loader, shuffle = make_loader(train_set, config)
-    progress = Progress()
-    learner, optimizer, loader = accelerator.prepare(learner, make_optimizer(learner, config), loader)
-    accelerator.register_for_checkpointing(average, progress)
+    parts = set_up(config, train_set, weights)
+    main, progress = parts.accelerator.is_main_process, parts.progress
     if resume:
-        accelerator.load_state(str(state))
-    else:
+        parts.accelerator.load_state(str(state))
+    elif main:
         photos = len(train_set), len(val_set)
         run.write_description(out, run.describe_run(config, data=data, photos=photos, weights=str(weights) if weights else None))
-    keep = Keeper(config, val_set, out, average, accelerator.device)
-
+    parts.accelerator.wait_for_everyone()
+    keep = Keeper(config, val_set, out, parts.average, parts.accelerator.device) if main else None
     for epoch in range(progress.epoch, config.epochs):
-        learner.train()
-        shuffle.epoch = epoch
-        began, losses = time.monotonic(), 0.0
-        for index, (images, labels) in enumerate(batches(loader)):  # (N, 3, H, W) uint8, (N, H, W) uint8
-            step = epoch * len(shuffle) + index
-            rate = learning_rate(config, step, len(shuffle))
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            images = normalize(images, config.mean, config.std).contiguous(memory_format=torch.channels_last)
-            loss = total_loss(learner(images), labels, config, step)
-            if not torch.isfinite(loss):
-                raise TrainingError(
-                    f"The loss became {loss.item()} in epoch {epoch + 1}, step {index + 1}. "
-                    "Start another run with a lower peak_learning_rate, or with another recipe."
-                )
-            optimizer.zero_grad()
-            accelerator.backward(loss)
-            accelerator.clip_grad_norm_(learner.parameters(), config.gradient_clip)
-            optimizer.step()
-            average.update_parameters(accelerator.unwrap_model(learner).network)
-            losses += loss.item()
-            speed = (index + 1) * config.batch_size / (time.monotonic() - began)
-            row = {"epoch": epoch + 1, "loss": losses / (index + 1), "rate": rate, "images_per_s": speed}
-            report(row | {"step": index + 1, "steps": len(shuffle)})
+        row = run_epoch(config, parts, epoch, report if main else lambda row: None)
         progress.epoch = epoch + 1
         progress.rows.append(row)
-        if progress.epoch % config.validate_every == 0 or progress.epoch == config.epochs:
-            keep(progress)
-            report({name: row[name] for name in ("epoch", "loss", "mean_iou")})
-        run.write_metrics(out, progress)
-        run.save_state(accelerator, out)
+        if keep:
+            if progress.epoch % config.validate_every == 0 or progress.epoch == config.epochs:
+                keep(progress)
+                report({name: row[name] for name in ("epoch", "loss", "mean_iou")})
+            run.write_metrics(out, progress)
+        run.save_state(parts.accelerator, out)
     return progress
+
+
+@dataclass
+class Parts:
+    """What a run consists of.
+
+    Attributes:
+        accelerator: places tensors, computes gradients, saves and loads the state.
+        learner: network and auxiliary heads, as the accelerator prepared them.
+        optimizer: of all their parameters.
+        average: moving average of the network.
+        loader: batches of this process.
+        shuffle: their order; its `epoch` has to be set.
+        progress: epochs, best score, rows of metrics.csv.
+    """
+
+    accelerator: Accelerator
+    learner: nn.Module
+    optimizer: torch.optim.Optimizer
+    average: AveragedModel
+    loader: Iterable[tuple[Tensor, Tensor]]
+    shuffle: Shuffle
+    progress: Progress
+
+
+def set_up(config: TrainConfig, train_set: Dataset, weights: Path | None) -> Parts:
+    """Build a run that has not begun.
+
+    Raises:
+        CheckpointError, TrainingError: as `train`.
+    """
+    torch.manual_seed(config.seed)
+    AcceleratorState._reset_state()  # of an earlier run in this process, which may have had another precision
+    precision = "bf16" if computes_bfloat16(config.precision) else "no"
+    accelerator = Accelerator(mixed_precision=precision, cpu=join().device.type == "cpu")
+    num_classes, processes = len(train_set.labels), accelerator.num_processes
+    learner: nn.Module = Learner(start_network(config, num_classes, weights), num_classes, config.auxiliary_weight > 0)
+    learner = sync_norms(learner, processes, accelerator.device)
+    if processes == 1:  # DistributedDataParallel's buckets are contiguous
+        learner = learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
+    average = moving_average(learner.network, config.ema_decay).to(accelerator.device)  # type: ignore[arg-type]
+    loader, shuffle = make_loader(train_set, config, (accelerator.process_index, processes))
+    progress = Progress()
+    learner, optimizer = accelerator.prepare(learner, make_optimizer(learner, config))
+    accelerator.register_for_checkpointing(average, progress)
+    return Parts(accelerator, learner, optimizer, average, loader, shuffle, progress)
+
+
+def run_epoch(config: TrainConfig, parts: Parts, epoch: int, report: Report) -> dict[str, float]:
+    """Pass over the photos once; return epoch, mean loss, last rate and photos per second, of all processes together.
+
+    Raises:
+        TrainingError: the loss is not finite.
+    """
+    accelerator, optimizer, steps = parts.accelerator, parts.optimizer, len(parts.shuffle)
+    parts.learner.train()
+    parts.shuffle.epoch = epoch
+    began, losses = time.monotonic(), 0.0
+    for index, batch in enumerate(batches(parts.loader)):  # (N, 3, H, W) uint8, (N, H, W) uint8
+        images, labels = (tensor.to(accelerator.device) for tensor in batch)
+        step = epoch * steps + index
+        rate = learning_rate(config, step, steps)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        images = normalize(images, config.mean, config.std).contiguous(memory_format=torch.channels_last)
+        loss = total_loss(parts.learner(images), labels, config, step)
+        if not torch.isfinite(loss):
+            raise TrainingError(
+                f"The loss became {loss.item()} in epoch {epoch + 1}, step {index + 1}. "
+                "Start another run with a lower peak_learning_rate, or with another recipe."
+            )
+        optimizer.zero_grad()
+        accelerator.backward(loss)
+        accelerator.clip_grad_norm_(parts.learner.parameters(), config.gradient_clip)
+        optimizer.step()
+        parts.average.update_parameters(accelerator.unwrap_model(parts.learner).network)
+        losses += loss.item()
+        speed = (index + 1) * config.batch_size / (time.monotonic() - began)
+        row = {"epoch": epoch + 1, "loss": losses / (index + 1), "rate": rate, "images_per_s": speed}
+        report(row | {"step": index + 1, "steps": steps})
+    return row
 
 
 class Keeper:

@@ -1,0 +1,97 @@
+"""One run in several processes, as `torchrun` or `accelerate launch` start them: same batch, same loss, same gradient.
+
+Each process sees its part of a batch. What one process would sum over the whole batch, the statistics of the norms and the parts
+of the loss, is summed over all of them, and gradients pass through these sums.
+"""
+
+import torch
+from accelerate import PartialState
+from torch import Tensor, nn
+from torch import distributed as dist
+
+from galago.errors import TrainingError
+
+
+class SumOverProcesses(torch.autograd.Function):
+    """The sum of a tensor over all processes; the gradient of a sum is summed as well."""
+
+    @staticmethod
+    def forward(context: object, values: Tensor) -> Tensor:
+        """Return the sum."""
+        total = values.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(context: object, *gradients: Tensor) -> Tensor:
+        """Return the sum of the gradients that reach the sum in each process."""
+        total = gradients[0].contiguous().clone()
+        dist.all_reduce(total)
+        return total
+
+
+def sum_over_processes(values: Tensor) -> Tensor:
+    """Return the sum of a tensor over all processes, the tensor itself where there is one.
+
+    A loss made of such sums is the same number everywhere, so that each process gets as many times its share of the gradient as
+    there are processes, which DistributedDataParallel's mean takes back.
+    """
+    if join().num_processes == 1:
+        return values
+    total: Tensor = SumOverProcesses.apply(values)  # type: ignore[no-untyped-call]
+    return total
+
+
+class SyncedBatchNorm(nn.BatchNorm2d):
+    """BatchNorm whose statistics are those of the batch of all processes; torch's own SyncBatchNorm refuses a CPU."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, C, H, W) to the same shape."""
+        if not self.training:
+            return super().forward(x)
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.momentum is not None
+        axes = (0, 2, 3)
+        pixels = sum_over_processes(torch.tensor(x.numel() / x.shape[1], device=x.device))
+        mean = sum_over_processes(x.sum(axes)) / pixels
+        centered = x - mean[:, None, None]
+        variance = sum_over_processes(centered.square().sum(axes)) / pixels
+        with torch.no_grad():
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(variance * pixels / (pixels - 1), self.momentum)
+        scale = self.weight * (variance + self.eps).rsqrt()
+        return centered * scale[:, None, None] + self.bias[:, None, None]
+
+
+def sync_norms(network: nn.Module, processes: int, device: torch.device) -> nn.Module:
+    """Let all BatchNorms of a network take their statistics from all processes, where there are several."""
+    if processes == 1:
+        return network
+    if device.type != "cpu":
+        synced: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+        return synced
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.__class__ = SyncedBatchNorm  # same parameters, buffers and names
+    return network
+
+
+def is_first_process() -> bool:
+    """Tell whether this process is the one that writes and speaks."""
+    return bool(join().is_main_process)
+
+
+def join() -> PartialState:
+    """Join the other processes, if there are any; accelerate finds those of a CPU only when told that it is one."""
+    return PartialState(cpu=not torch.accelerator.is_available())
+
+
+def check_divides(batch_size: int, processes: int) -> None:
+    """Refuse a batch that the processes cannot share evenly.
+
+    Raises:
+        TrainingError: it leaves a rest.
+    """
+    if batch_size % processes:
+        raise TrainingError(f"A batch of {batch_size} cannot be shared by {processes} processes. Choose --batch as a multiple.")
