@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from galago.models.efficientvit import build_model
+from galago.models.layers import replace_modules
 from galago.models.upsample import BicubicUpsample
 from galago.spec import IMAGENET_MEAN, IMAGENET_STD
 
@@ -33,11 +34,7 @@ class ResizeOperator(nn.Module):
 
 def with_resize(network: nn.Module) -> nn.Module:
     """Put the Resize operator back into a network, in place."""
-    for module in network.modules():
-        for name, child in module.named_children():
-            if isinstance(child, BicubicUpsample):
-                setattr(module, name, ResizeOperator(child.factor))
-    return network
+    return replace_modules(network, BicubicUpsample, lambda upsample: ResizeOperator(upsample.factor))
 
 
 def naive_network(variant: str, num_classes: int) -> nn.Module:

@@ -32,18 +32,23 @@ TABLE = {
     "evaluation": ("errors files labels data", "numpy cv2"),
     "models": ("errors files", "torch safetensors"),
     "training": ("errors files labels spec image data evaluation models", "torch accelerate safetensors numpy cv2"),
-    "export": ("errors files labels spec image data runtime models", "torch onnx onnxscript onnxslim litert_torch pnnx numpy"),
+    "export": (
+        "errors files labels spec image data runtime models",
+        "torch onnx onnxscript onnxslim litert_torch ai_edge_quantizer pnnx numpy",
+    ),
     "cli": (
         "device errors files labels spec image sources weights runtime data evaluation models training export",
         "typer rich numpy torch accelerate onnx matplotlib",
     ),
 }
 OWNERS = {  # an engine, and what reads large photos, are imported by their own files alone
+    "export/to_openvino.py": "openvino",
     "runtime/litert_engine.py": "ai_edge_litert",
     "runtime/ncnn_engine.py": "ncnn",
     "runtime/onnxruntime_engine.py": "onnxruntime",
     "runtime/openvino_engine.py": "openvino",
     "runtime/strips.py": "pyvips",
+    "runtime/torch_engine.py": "torch",
 }
 LIGHT = {"typer", "rich", "galago.cli", "galago.errors"}  # what a command may import outside its functions
 

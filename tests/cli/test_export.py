@@ -44,7 +44,7 @@ def test_standard_output_is_one_json_object_when_asked_for(checkpoint: Path):
     done = export(checkpoint, "--json", "--name", "b0-doors", "--imgsz", "64", "96")
     last = json.loads(done.stdout)
     assert last["out"] == str(checkpoint.parent / "doors")
-    assert last["relative_error"] < 1e-4
+    assert last["differences"]["onnx"] < 1e-4
     spec = galago.load(last["out"]).spec
     assert (spec.name, spec.input_size) == ("b0-doors", (64, 96))
 
@@ -52,8 +52,10 @@ def test_standard_output_is_one_json_object_when_asked_for(checkpoint: Path):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("--format", "gif"), "Unknown format 'gif'. Choose one of: litert, ncnn, onnx."),
-        (("--imgsz", "100", "96"), "input_size needs multiples of 32 as (height, width), got (100, 96)."),
+        (("--format", "gif"), "Unknown format 'gif'. Choose from: onnx, openvino, litert, ncnn, torch."),
+        (("--imgsz", "100"), "The network takes multiples of 32, got --imgsz 100 100. The nearest is --imgsz 96 96."),
+        (("--output", "boxes"), "Unknown output 'boxes'. Choose one of: logits, labels."),
+        (("--half", "--format", "torch"), "torch files have no precision float16 here. Those that do: onnx, openvino, litert."),
     ],
 )
 def test_a_wrong_flag_is_misuse(checkpoint: Path, flags: tuple[str, ...], message: str):
@@ -64,8 +66,17 @@ def test_a_wrong_flag_is_misuse(checkpoint: Path, flags: tuple[str, ...], messag
 
 def test_a_missing_checkpoint_is_a_clear_error(tmp_path: Path):
     done = export(tmp_path / "best.safetensors")
-    assert isinstance(done.exception, CheckpointError)
-    assert str(done.exception).startswith(f"There is no checkpoint at {tmp_path}/best.safetensors.")
+    assert isinstance(done.exception, ConfigError)
+    assert str(done.exception).startswith(f"There is no checkpoint {tmp_path}/best.safetensors.")
+
+
+def test_a_model_that_was_exported_already_is_misuse(tmp_path: Path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/model.json").touch()
+    for model, message in ((tmp_path / "model", "is a model folder, exported already"), (Path("b0-camvid"), "is bundled")):
+        done = export(model)
+        assert isinstance(done.exception, ConfigError)
+        assert message in str(done.exception)
 
 
 @pytest.mark.parametrize("kept", [0, 1000, -1])

@@ -14,7 +14,9 @@ pytest.importorskip("onnx")
 import galago  # noqa: E402
 from galago.errors import ConfigError, ModelError  # noqa: E402
 from galago.export import folder as folders  # noqa: E402
-from galago.export.folder import FILES, export_checkpoint, golden_error, write_model_folder  # noqa: E402
+from galago.export import ranges  # noqa: E402
+from galago.export.folder import FILES, Wanted, export_checkpoint, write_model_folder  # noqa: E402
+from galago.export.formats import FORMATS  # noqa: E402
 from galago.export.to_onnx import to_onnx  # noqa: E402
 from galago.spec import ModelSpec  # noqa: E402
 from galago.training.validate import make_predict  # noqa: E402
@@ -34,7 +36,8 @@ def template(random_network: Callable[..., Any], tmp_path_factory: pytest.TempPa
 @pytest.fixture
 def quick(template: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Copy the template instead of converting."""
-    monkeypatch.setattr(folders, "to_onnx", lambda network, spec, path: path.write_bytes(template.read_bytes()))
+    copy = dataclasses.replace(FORMATS["onnx"], write=lambda network, spec, path: path.write_bytes(template.read_bytes()))
+    monkeypatch.setitem(FORMATS, "onnx", copy)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -42,14 +45,14 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def write(network: Any, spec: ModelSpec, out: Path) -> float:
-    return write_model_folder(network, spec, out, facts={})
+    return write_model_folder(network, spec, out, facts={})["onnx"]
 
 
 def test_an_exported_checkpoint_gives_the_labels_that_validation_saw(
     checkpoint: Path, random_network: Callable[..., Any], photo: Callable[[int, int], np.ndarray], tmp_path: Path
 ):
-    error = export_checkpoint(checkpoint, tmp_path / "model", name="my-doors", input_size=None, licenses={"code": "Apache-2.0"})
-    assert error < 1e-4
+    wanted = Wanted(name="my-doors", licenses={"code": "Apache-2.0"})
+    assert export_checkpoint(checkpoint, tmp_path / "model", wanted)["onnx"] < 1e-4
     segmenter = galago.load(str(tmp_path / "model"))
     predict = make_predict(random_network(), segmenter.spec.mean, segmenter.spec.std, torch.device("cpu"))
     image = photo(70, 101)
@@ -63,14 +66,14 @@ def test_an_exported_checkpoint_gives_the_labels_that_validation_saw(
 
 
 def test_a_fixed_size_reaches_the_description(checkpoint: Path, tmp_path: Path):
-    export_checkpoint(checkpoint, tmp_path / "model", name="doors", input_size=(64, 96), licenses={})
+    export_checkpoint(checkpoint, tmp_path / "model", Wanted(name="doors", input_size=(64, 96)))
     spec = galago.load(str(tmp_path / "model")).spec
     assert (spec.input_size, spec.resize) == ((64, 96), "stretch")
 
 
 def test_a_size_that_is_no_multiple_of_32_is_refused(checkpoint: Path, tmp_path: Path):
-    with pytest.raises(ConfigError, match=r"input_size needs multiples of 32"):
-        export_checkpoint(checkpoint, tmp_path / "model", name="doors", input_size=(100, 96), licenses={})
+    with pytest.raises(ConfigError, match=r"multiples of 32, got --imgsz 100 96\. The nearest is --imgsz 96 96\."):
+        export_checkpoint(checkpoint, tmp_path / "model", Wanted(name="doors", input_size=(100, 96)))
     assert not (tmp_path / "model").exists()
 
 
@@ -80,7 +83,7 @@ def test_a_model_folder_lists_the_checksum_of_every_other_file(
 ):
     write(random_network(), spec, tmp_path / "new/model")
     files = contents(tmp_path / "new/model")
-    assert files.keys() == {*FILES}
+    assert files.keys() == {*FILES, "model.onnx"}
     sums = json.loads(files.pop("model.json"))["files"]
     assert sums == {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["model"]
@@ -88,9 +91,12 @@ def test_a_model_folder_lists_the_checksum_of_every_other_file(
 
 @pytest.mark.usefixtures("quick")
 def test_the_golden_photo_checks_the_file(random_network: Callable[..., Any], spec: ModelSpec, tmp_path: Path):
-    given = write(random_network(), spec, tmp_path / "model")
-    assert given == golden_error(tmp_path / "model") < 1e-4
-    labels = galago.load(str(tmp_path / "model"))(tmp_path / "model/golden/photo.png").labels
+    write(random_network(), spec, tmp_path / "model")
+    segmenter = galago.load(str(tmp_path / "model"))
+    expected = np.load(tmp_path / "model/golden/logits.npy")
+    given = segmenter.logits(galago.image.load(tmp_path / "model/golden/photo.png"))
+    assert np.linalg.norm(given - expected) / np.linalg.norm(expected) < 1e-4
+    labels = segmenter(tmp_path / "model/golden/photo.png").labels
     expected = galago.image.load_labels(tmp_path / "model/golden/labels.png")
     assert (labels == expected).mean() > 0.999
 
@@ -110,7 +116,7 @@ def test_an_older_model_folder_is_replaced_whole(random_network: Callable[..., A
     (tmp_path / "model/golden/labels.png").unlink()
     (tmp_path / "model/CARD.md").write_text("old")
     write(random_network(), spec, tmp_path / "model")
-    assert contents(tmp_path / "model").keys() == {*FILES}
+    assert contents(tmp_path / "model").keys() == {*FILES, "model.onnx"}
     assert (tmp_path / "model/CARD.md").read_text() != "old"
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
@@ -137,7 +143,9 @@ def test_a_file_that_gives_other_logits_is_not_written(random_network: Callable[
     network = random_network()
     with torch.no_grad():
         network.head.classify.bias += 1  # the template has not
-    with pytest.raises(ModelError, match=r"The file's logits differ from torch's by .*, more than 1e-04"):
+    with pytest.raises(
+        ModelError, match=r"The onnx file's logits differ from torch's by .*, more than 1e-04\. Nothing was written"
+    ):
         write(network, spec, tmp_path / "model")
     assert not (tmp_path / "model").exists()
 
@@ -160,4 +168,18 @@ def test_a_file_in_place_of_the_folder_is_refused(spec: ModelSpec, tmp_path: Pat
 @pytest.mark.usefixtures("quick")
 def test_an_empty_folder_is_filled(random_network: Callable[..., Any], spec: ModelSpec, tmp_path: Path):
     write(random_network(), spec, tmp_path)
-    assert contents(tmp_path).keys() == {*FILES}
+    assert contents(tmp_path).keys() == {*FILES, "model.onnx"}
+
+
+def test_a_float16_folder_tells_how_far_the_attention_is_from_the_limit(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(ranges, "SIZES", ((64, 96), (96, 64)))  # large photos are the benchmark's
+    export_checkpoint(checkpoint, tmp_path / "model", Wanted(name="doors", precision="float16"))
+    rows = json.loads((tmp_path / "model/ranges.json").read_text())
+    assert len(rows) == 2 * 4  # b0 has four attentions
+    assert all(row["exported"]["headroom"] > 10 for row in rows)
+    card = (tmp_path / "model/CARD.md").read_text()
+    assert "## Room in float16" in card
+    assert "| backbone.stages.3.1.attention |" in card
+    assert galago.load(str(tmp_path / "model")).spec.precision == "float16"

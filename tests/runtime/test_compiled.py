@@ -68,7 +68,7 @@ def test_a_second_start_takes_the_compiled_model(folder: Path, tiny_onnx: Path, 
 
     photo = np.random.default_rng(0).integers(0, 256, (1, 32, 64, 3), dtype=np.uint8)
     first = openvino_engine.OpenVINOEngine(tiny_onnx).run(photo).copy()
-    monkeypatch.setattr(openvino_engine, "read_onnx", lambda file: pytest.fail("compiled again"))
+    monkeypatch.setattr(openvino_engine, "read_model", lambda file: pytest.fail("compiled again"))
     assert (openvino_engine.OpenVINOEngine(tiny_onnx).run(photo) == first).all()
     with pytest.raises(pytest.fail.Exception, match="compiled again"):
         openvino_engine.OpenVINOEngine(tiny_onnx, threads=1)

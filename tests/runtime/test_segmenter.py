@@ -204,9 +204,22 @@ def test_a_network_of_more_classes_than_names_is_refused(tiny_spec: ModelSpec):
         Segmenter(Constant(np.zeros((1, 4, 4, 4), np.float32)), tiny_spec)(noise((32, 32)))
 
 
-def test_a_model_that_gives_labels_is_refused(tiny_spec: ModelSpec):
-    with pytest.raises(ModelError, match="runs models that give logits, got one that gives labels"):
-        Segmenter(Means(), dataclasses.replace(tiny_spec, output="labels"))
+def test_labels_of_the_file_are_cut_and_grow_to_the_photo(tiny_spec: ModelSpec):
+    labels = np.arange(64 * 64, dtype=np.uint8).reshape(1, 64, 64)
+    segmenter = Segmenter(Constant(labels), dataclasses.replace(tiny_spec, output="labels"))
+    np.testing.assert_array_equal(segmenter(noise((50, 40))).labels, labels[0, :50, :40])
+    small = Segmenter(segmenter.engine, segmenter.spec, imgsz=(64, 64))
+    grown = small(noise((128, 128))).labels
+    np.testing.assert_array_equal(grown[::2, ::2], labels[0])
+    np.testing.assert_array_equal(grown[1::2, 1::2], labels[0])
+
+
+def test_a_model_that_gives_labels_has_no_logits_and_no_confidence(tiny_spec: ModelSpec):
+    segmenter = Segmenter(Constant(np.zeros((1, 32, 32), np.uint8)), dataclasses.replace(tiny_spec, output="labels"))
+    with pytest.raises(ConfigError, match="needs logits, but tiny gives labels"):
+        segmenter(noise((32, 32)), confidence=True)
+    with pytest.raises(ConfigError, match="needs logits, but tiny gives labels"):
+        segmenter.logits(noise((32, 32)))
 
 
 @pytest.mark.parametrize("change", [{}, {"resize": "stretch", "input_size": (64, 64)}], ids=["keep", "stretch"])

@@ -30,13 +30,12 @@ class Report:
     ) -> None:
         from galago.device import describe_run, peak_memory_mb
         from galago.files import sha256
-        from galago.runtime.engines import ENGINES
         from galago.runtime.folder import open_model
 
         opened = open_model(model)
         self.model, self.name = model, opened.spec.name
         engines = dict.fromkeys(timing.way.engine for timing in timings)
-        self.model_sha256 = {engine: sha256(opened.files[ENGINES[engine].file]) for engine in engines}
+        self.model_sha256 = {engine: sha256(opened.file_for(engine)) for engine in engines}
         self.plan, self.timings = plan, timings
         self.runs, self.warmup, self.budget_ms = runs, warmup, budget_ms
         self.peak_memory_mb, self.made_with = peak_memory_mb(), describe_run(PACKAGES)

@@ -18,7 +18,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 app.command(cls=SizeCommand)(predict)
 app.command(cls=SizeCommand)(val)
 app.command()(train)
-app.command()(export)
+app.command(cls=SizeCommand)(export)
 app.command(cls=SizeCommand)(bench)
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from galago.models.attention import MultiScaleAttention
+from galago.models.layers import replace_modules
 
 FLOAT16_NORMAL = 2.0**-14  # the smallest of full precision; devices may take less for zero
 FLOAT16_TINY = 2.0**-24  # the smallest at all: never 0, and far below what a float32 file could notice
@@ -28,8 +29,9 @@ class DeployedAttention(nn.Module):
 
     divisor_eps: Tensor
 
-    def __init__(self, attention: MultiScaleAttention) -> None:
+    def __init__(self, attention: MultiScaleAttention, smallest: float = FLOAT16_TINY) -> None:
         super().__init__()
+        self.smallest = smallest
         self.head_dim = attention.head_dim
         self.heads = attention.qkv.in_channels // attention.head_dim  # of one scale
         self.single = _apart(attention.qkv, self.heads)
@@ -61,7 +63,7 @@ class DeployedAttention(nn.Module):
         divisor = key_sum @ q  # (1, scales * heads, 1, L)
         if self.adds_eps:
             divisor = divisor + self.divisor_eps
-        divisor = divisor.clamp(min=FLOAT16_NORMAL if q.dtype == torch.float16 else FLOAT16_TINY)
+        divisor = divisor.clamp(min=self.smallest)
         dividend = products @ q
         return key_sum, products, divisor, dividend, dividend / divisor
 
@@ -92,13 +94,9 @@ class DeployedAttention(nn.Module):
         return [mix(spread(part)) for part, spread, mix in parts]
 
 
-def deploy_attention(network: nn.Module) -> nn.Module:
-    """Put a DeployedAttention in place of every attention of a network, in place."""
-    for module in [*network.modules()]:
-        for name, child in module.named_children():
-            if isinstance(child, MultiScaleAttention):
-                setattr(module, name, DeployedAttention(child))
-    return network
+def deploy_attention(network: nn.Module, *, smallest: float = FLOAT16_TINY) -> nn.Module:
+    """Put a DeployedAttention in place of every attention of a network, in place; none divides by less than `smallest`."""
+    return replace_modules(network, MultiScaleAttention, lambda attention: DeployedAttention(attention, smallest))
 
 
 @torch.no_grad()

@@ -12,13 +12,13 @@ CARD = """# {name}
 EfficientViT-{variant} for semantic segmentation with {num_classes} classes; {parameters:,} parameters, {precision}.
 
 - Input: (1, H, W, 3) uint8 RGB{size}; normalization is inside the file.
-- Output: {output} at 1/{stride} of the input size; `galago.load` brings them to the photo's own size ({upsampling}).
+- Output: {output}
 
 ## How good it is
 
 {scores}
 
-## How it was made
+{ranges}## How it was made
 
 {training}
 
@@ -31,6 +31,12 @@ arXiv:2205.14756.
 """
 
 
+OUTPUTS = {
+    "logits": "logits at 1/{stride} of the input size; `galago.load` brings them to the photo's own size ({upsampling}).",
+    "labels": "labels, (1, H, W) uint8, at the input size ({upsampling} upsampling and the largest logit are in the file).",
+}
+
+
 def write_card(path: Path, network: nn.Module, spec: ModelSpec, facts: dict[str, Any]) -> None:
     """Write the card of a model.
 
@@ -38,7 +44,7 @@ def write_card(path: Path, network: nn.Module, spec: ModelSpec, facts: dict[str,
         path: file to write.
         network: counted for its parameters.
         spec: its description.
-        facts: `scores` (as evaluation.Scores.summary) and `run` (as run.json), both optional.
+        facts: `scores` (as evaluation.Scores.summary), `run` (as run.json) and `ranges` (a table), all optional.
     """
     path.write_bytes(
         CARD.format(
@@ -48,10 +54,9 @@ def write_card(path: Path, network: nn.Module, spec: ModelSpec, facts: dict[str,
             parameters=sum(parameter.numel() for parameter in network.parameters()),
             precision=spec.precision,
             size=", {} x {}".format(*spec.input_size) if spec.input_size else ", H and W any multiples of 32",
-            output=spec.output,
-            stride=spec.output_stride,
-            upsampling=spec.upsampling,
+            output=OUTPUTS[spec.output].format(stride=spec.output_stride, upsampling=spec.upsampling),
             scores=_scores(facts.get("scores")),
+            ranges=_ranges(facts.get("ranges")),
             training=_training(facts.get("run")),
             licenses="\n".join(f"- {what}: {line}" for what, line in spec.licenses.items()) or "- not stated",
         ).encode()
@@ -64,6 +69,19 @@ def _scores(scores: dict[str, Any] | None) -> str:
     rows = [f"| {row['name']} | {'n/a' if row['iou'] is None else format(row['iou'], '.3f')} |" for row in scores["classes"]]
     head = f"Mean IoU **{scores['mean_iou']:.4f}**, pixel accuracy {scores['pixel_accuracy']:.4f}"
     return "\n".join([f"{head} on the validation split, one scale, no flip.", "", "| class | IoU |", "|---|---|", *rows])
+
+
+def _ranges(table: str | None) -> str:
+    if table is None:
+        return ""
+    return f"""## Room in float16
+
+How many times larger the largest number of each attention could be before float16 overflows, as trained -> as exported, on drawn
+photos of three sizes; below 1 it overflows. `ranges.json` has every number.
+
+{table}
+
+"""
 
 
 def _training(run: dict[str, Any] | None) -> str:

@@ -1,6 +1,7 @@
 """The network as a device runs it: uint8 photo in, logits out, nothing left that only training needs."""
 
 import copy
+from collections.abc import Callable, Mapping
 
 import torch
 import torch.nn.functional as F
@@ -8,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from galago.data.scenes import draw_scene
-from galago.export.attention import balance_attention, deploy_attention
-from galago.models.layers import ConvNorm
+from galago.export.attention import FLOAT16_NORMAL, FLOAT16_TINY, balance_attention, deploy_attention
+from galago.models.layers import ConvNorm, replace_modules
 from galago.models.upsample import TAPS, BicubicUpsample, repeat_border
 from galago.spec import ModelSpec
 
@@ -18,9 +19,10 @@ CALIBRATION_SEED = 3
 
 
 class DeployedNetwork(nn.Module):
-    """A trained network behind the contract of every model file: (1, H, W, 3) uint8 RGB in, (1, K, H / 8, W / 8) float32 out.
+    """A trained network behind the contract of every model file: (1, H, W, 3) uint8 RGB in, logits or labels out.
 
-    Its attention is that of export/attention.py; `half()` makes all weights and sums float16.
+    Logits are (1, K, H / 8, W / 8) float32; labels, where the description says so, (1, H, W) uint8. Attention is that of
+    export/attention.py. The weights are float32; `network.half()` makes the network compute in float16, all but normalization.
     """
 
     mean: Tensor
@@ -28,17 +30,45 @@ class DeployedNetwork(nn.Module):
 
     def __init__(self, network: nn.Module, spec: ModelSpec) -> None:
         super().__init__()
-        self.network = deploy_attention(fold_norms(network))
+        smallest = FLOAT16_NORMAL if spec.precision == "float16" else FLOAT16_TINY
+        self.network = deploy_attention(fold_norms(network), smallest=smallest)
+        self.grow = UPSAMPLERS[spec.upsampling](spec.output_stride) if spec.output == "labels" else None
         self.register_buffer("mean", 255 * torch.tensor(spec.mean).view(3, 1, 1))
         self.register_buffer("deviation", 255 * torch.tensor(spec.std).view(3, 1, 1))
-        balance_attention(self, torch.from_numpy(draw_scene(CALIBRATION_SEED, CALIBRATION_SIZE).image[None]))
+        with torch.no_grad():
+            balance_attention(
+                self.network, self.normalize(torch.from_numpy(draw_scene(CALIBRATION_SEED, CALIBRATION_SIZE).image[None]))
+            )
+
+    def normalize(self, image: Tensor) -> Tensor:
+        """Map (1, H, W, 3) uint8 to (1, 3, H, W) float32 of zero mean and unit deviation."""
+        # the cast stands first: TensorRT lets uint8 into nothing else
+        return (image.float().permute(0, 3, 1, 2) - self.mean) / self.deviation
 
     def forward(self, image: Tensor) -> Tensor:
-        """Map (1, H, W, 3) uint8, H and W multiples of 32, to logits (1, K, H / 8, W / 8)."""
-        # the cast stands first: TensorRT lets uint8 into nothing else
-        pixels = image.to(self.mean.dtype).permute(0, 3, 1, 2)
-        logits: Tensor = self.network((pixels - self.mean) / self.deviation)
-        return logits.float()
+        """Map (1, H, W, 3) uint8, H and W multiples of 32, to logits or labels."""
+        logits: Tensor = self.network(self.normalize(image).to(self.precision)).float()
+        return self.grow(logits).argmax(1).to(torch.uint8) if self.grow else logits
+
+    @property
+    def precision(self) -> torch.dtype:
+        """What the network computes in."""
+        return next(self.network.parameters()).dtype
+
+
+class BilinearUpsample(nn.Module):
+    """Bilinear interpolation with half-pixel centers, as every engine has it."""
+
+    def __init__(self, factor: int) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, C, H, W) to (N, C, factor H, factor W)."""
+        return F.interpolate(x, scale_factor=float(self.factor), mode="bilinear", align_corners=False)
+
+
+UPSAMPLERS: Mapping[str, Callable[[int], nn.Module]] = {"bilinear": BilinearUpsample, "bicubic": BicubicUpsample}
 
 
 class ShuffledBicubic(nn.Module):
@@ -65,11 +95,7 @@ class ShuffledBicubic(nn.Module):
 
 def shuffle_upsampling(network: nn.Module) -> nn.Module:
     """Put a ShuffledBicubic in place of every BicubicUpsample of a network, in place; for engines that shuffle fast."""
-    for module in [*network.modules()]:
-        for name, child in module.named_children():
-            if isinstance(child, BicubicUpsample):
-                setattr(module, name, ShuffledBicubic(child))
-    return network
+    return replace_modules(network, BicubicUpsample, ShuffledBicubic)
 
 
 def fold_norms(network: nn.Module) -> nn.Module:

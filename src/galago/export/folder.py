@@ -3,7 +3,8 @@
 import dataclasses
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,74 +13,112 @@ from torch import nn
 
 from galago import image as images
 from galago.data.scenes import draw_scene
-from galago.errors import ModelError, choose
+from galago.errors import ConfigError, ModelError
 from galago.export.card import write_card
+from galago.export.formats import FORMATS, check_formats
+from galago.export.ranges import measure_ranges, range_table
 from galago.export.reference import TorchEngine, checkpoint_spec
-from galago.export.to_litert import DEFAULT_SIZE, to_litert
-from galago.export.to_ncnn import to_ncnn
-from galago.export.to_onnx import to_onnx
 from galago.files import sha256
 from galago.models.checkpoint import load_checkpoint
-from galago.runtime import load
-from galago.runtime.engines import ENGINES, FORMATS, open_engine
+from galago.runtime.engines import installed_engines, open_engine
 from galago.runtime.segmenter import Segmenter
-from galago.spec import ModelSpec
+from galago.spec import SIZE_MULTIPLE, ModelSpec
 
 GOLDEN_SIZE = (192, 256)  # of the drawn photo that lets any host test itself, unless the model takes one size only
 GOLDEN_SEED = 1
-FILES = ("model.json", "model.onnx", "CARD.md", "golden/photo.png", "golden/logits.npy", "golden/labels.png")
-OTHER_FILES = ("model.tflite", "model.ncnn.param", "model.ncnn.bin")  # where they are asked for
-TOLERANCE = 1e-4  # relative L2 error of float32 logits: the same sums in another order
+FILES = ("model.json", "CARD.md", "golden/photo.png", "golden/logits.npy", "golden/labels.png")
+RANGES = "ranges.json"  # of attention in float16
+TOLERANCES = {  # float32: the same sums in another order; float16: its rounding, 2^-11, through some fifty layers
+    "logits": {"float32": 1e-4, "float16": 1e-2},
+    "labels": {"float32": 1e-3, "float16": 5e-3},
+}
+Report = Callable[[str], None]
 
 
 def export_checkpoint(
-    checkpoint: Path,
-    out: Path,
-    *,
-    name: str,
-    input_size: tuple[int, int] | None,
-    licenses: dict[str, str],
-    formats: Sequence[str] = ("onnx",),
-) -> float:
+    checkpoint: Path, out: Path, wanted: "Wanted", *, formats: Sequence[str] = ("onnx",), report: Report = lambda what: None
+) -> dict[str, float | None]:
     """Write the model folder of a checkpoint; see `write_model_folder`.
 
     Args:
         checkpoint: as training writes it.
         out: the folder.
-        name: of the model.
-        input_size: the one (height, width) the file shall take, to which photos are then stretched, or None for any.
-        licenses: one line each for code, weights and data.
-        formats: what to write: onnx, litert, ncnn.
+        wanted: name, size, precision, output and licenses.
+        formats: what to write, keys of `FORMATS`.
+        report: told what is being done.
     Returns:
         as `write_model_folder`.
     Raises:
         CheckpointError: the checkpoint is missing or damaged.
-        ConfigError: the size is no multiple of 32, or a format is unknown.
+        ConfigError: the size is no multiple of 32, or a format is unknown or cannot be had so.
         ModelError: as `write_model_folder`.
     """
     network, metadata = load_checkpoint(checkpoint)
-    spec = dataclasses.replace(checkpoint_spec(checkpoint, metadata), name=name, licenses=licenses)
-    if input_size:
-        spec = dataclasses.replace(spec, input_size=input_size, resize="stretch")
+    spec = wanted.apply(checkpoint_spec(checkpoint, metadata))
+    check_formats([*formats], spec)
     facts: dict[str, Any] = {key: json.loads(metadata[key]) for key in ("scores", "run") if key in metadata}
-    return write_model_folder(network, spec, out, facts=facts, formats=formats)
+    return write_model_folder(network, spec, out, facts=facts, formats=formats, report=report)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What the user decides about a model folder.
+
+    Attributes:
+        name: of the model.
+        input_size: the one (height, width) that the files shall take, to which photos are then stretched, or None for any.
+        precision: float32 or float16.
+        output: logits or labels.
+        licenses: one line each for code, weights and data.
+    """
+
+    name: str
+    input_size: tuple[int, int] | None = None
+    precision: str = "float32"
+    output: str = "logits"
+    licenses: Mapping[str, str] = field(default_factory=dict)
+
+    def apply(self, spec: ModelSpec) -> ModelSpec:
+        """Return a checkpoint's description with all this in it.
+
+        Raises:
+            ConfigError: the size is no multiple of 32.
+        """
+        spec = dataclasses.replace(spec, name=self.name, licenses=self.licenses, precision=self.precision, output=self.output)
+        if not self.input_size:
+            return spec
+        if any(side % SIZE_MULTIPLE for side in self.input_size):
+            nearest = " ".join(str(max(1, round(side / SIZE_MULTIPLE)) * SIZE_MULTIPLE) for side in self.input_size)
+            given = " ".join(map(str, self.input_size))
+            raise ConfigError(
+                f"The network takes multiples of {SIZE_MULTIPLE}, got --imgsz {given}. The nearest is --imgsz {nearest}."
+            )
+        return dataclasses.replace(spec, input_size=self.input_size, resize="stretch")
 
 
 def write_model_folder(
-    network: nn.Module, spec: ModelSpec, out: Path, *, facts: dict[str, Any], formats: Sequence[str] = ("onnx",)
-) -> float:
-    """Write the model's files, golden/, CARD.md and model.json, and prove that each file gives the network's logits.
+    network: nn.Module,
+    spec: ModelSpec,
+    out: Path,
+    *,
+    facts: dict[str, Any],
+    formats: Sequence[str] = ("onnx",),
+    report: Report = lambda what: None,
+) -> dict[str, float | None]:
+    """Write the model's files, golden/, CARD.md and model.json, and prove that each file gives what the network gives.
 
     Args:
         network: a trained segmentation network.
         spec: its description, without checksums.
         out: the folder; an older model folder there is replaced once the new one is whole.
         facts: about the training, for the card: as kept in the checkpoint.
-        formats: what to write: onnx, litert, ncnn.
+        formats: what to write, keys of `FORMATS`.
+        report: told what is being done.
     Returns:
-        relative L2 error between a file's logits and torch's on a drawn photo, the largest of all files.
+        for each format how far its file is from torch on a drawn photo, as `difference` measures it, or None where no engine
+        that runs it is installed.
     Raises:
-        ModelError: the folder cannot be written, holds something else, or the file does not give the network's logits.
+        ModelError: the folder cannot be written, holds something else, or a file does not give what the network gives.
     """
     check_replaceable(out)
     try:
@@ -87,23 +126,28 @@ def write_model_folder(
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as temporary:
             new = Path(temporary) / out.name
             new.mkdir()
-            for format in formats:
-                write_network(network, spec, new, format)
             reference = TorchEngine(network, spec)
-            write_golden(Segmenter(reference, spec), new / "golden")
+            differences = {}
+            for format in formats:
+                report(f"Writing {FORMATS[format].files[0]}")
+                FORMATS[format].write(network, spec, new / FORMATS[format].files[0])
+                report(f"Checking {FORMATS[format].files[0]}")
+                differences[format] = difference(new / FORMATS[format].files[0], spec, reference)
+                check_difference(format, differences[format], spec)
+            report("Writing golden photo and card")
+            write_golden(Segmenter(reference, dataclasses.replace(spec, output="logits")), new / "golden")
+            if spec.precision == "float16":
+                facts = facts | {"ranges": write_ranges(network, spec, new / RANGES)}
             write_card(new / "CARD.md", network, spec, facts)
             sums = {path.relative_to(new).as_posix(): sha256(path) for path in sorted(new.rglob("*")) if path.is_file()}
             (new / "model.json").write_text(dataclasses.replace(spec, files=sums).to_json())
-            error = max(relative_error(new, spec, format, reference) for format in formats)
-            if not error <= TOLERANCE:  # so that nan fails, too
-                raise ModelError(f"The file's logits differ from torch's by {error:.1e} (relative), more than {TOLERANCE:.0e}.")
             if out.exists():
                 out.rename(Path(temporary) / "replaced")
             new.rename(out)
     except OSError as failure:
         reason = failure.strerror or failure
         raise ModelError(f"Cannot write the model folder {out}: {reason}. Choose another --out.") from failure
-    return error
+    return differences
 
 
 def check_replaceable(out: Path) -> None:
@@ -115,41 +159,53 @@ def check_replaceable(out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise ModelError(f"{out} is a file. Choose a folder with --out.")
     there = {path.relative_to(out).as_posix() for path in out.rglob("*") if not path.is_dir()}
-    if strangers := sorted(there if "model.json" not in there else there - {*FILES, *OTHER_FILES}):
+    own = {*FILES, RANGES, *(file for format in FORMATS.values() for file in format.files)}
+    if strangers := sorted(there if "model.json" not in there else there - own):
         shown = ", ".join(strangers[:5])
         raise ModelError(f"{out} holds files that are no part of a model folder: {shown}. Choose another --out.")
 
 
-def write_network(network: nn.Module, spec: ModelSpec, folder: Path, format: str) -> None:
-    """Write a network into a folder in one format.
+def difference(file: Path, spec: ModelSpec, reference: TorchEngine) -> float | None:
+    """Return how far a file is from torch on a drawn photo of a size that it takes.
+
+    Returns:
+        relative L2 error of logits, share of other labels where it gives labels; None where no engine that runs it is installed.
+    Raises:
+        ModelError: the engine cannot read or run the file.
+    """
+    engines = installed_engines([file.name])
+    if not engines:
+        return None
+    engine = open_engine(file, engines[0])
+    photo = draw_scene(GOLDEN_SEED, engine.input_size or spec.input_size or GOLDEN_SIZE).image
+    if spec.output == "labels":
+        given = Segmenter(engine, spec)(photo).labels
+        return float((given != Segmenter(reference, dataclasses.replace(spec, output="logits"))(photo).labels).mean())
+    expected, logits = reference.run(photo[None]), engine.run(photo[None])
+    return float(np.linalg.norm(logits - expected) / np.linalg.norm(expected))
+
+
+def check_difference(format: str, given: float | None, spec: ModelSpec) -> None:
+    """Refuse a file that is too far from torch.
 
     Raises:
-        ConfigError: the format is unknown.
-        MissingDependencyError: its converter is not installed.
+        ModelError: it is.
     """
-    file = folder / choose({format: name for name, format in FORMATS.items()}, format, "format")
-    if format == "onnx":
-        to_onnx(network, spec, file)
-    elif format == "litert":
-        to_litert(network, spec, file, size=spec.input_size or DEFAULT_SIZE)
-    else:
-        to_ncnn(network, spec, file)
+    most = TOLERANCES[spec.output][spec.precision]
+    if given is not None and not given <= most:  # so that nan fails, too
+        what = (
+            "logits differ from torch's by {:.1e} (relative L2)"
+            if spec.output == "logits"
+            else "labels differ from torch's in {:.1e}"
+        )
+        raise ModelError(f"The {format} file's {what.format(given)}, more than {most:.0e}. Nothing was written.")
 
 
-def relative_error(folder: Path, spec: ModelSpec, format: str, reference: TorchEngine) -> float:
-    """Return the relative L2 error of one file's logits on a drawn photo of a size that it takes.
-
-    Raises:
-        MissingDependencyError: the engine that runs it is not installed.
-        ModelError: the engine cannot read or run it.
-    """
-    if format == "onnx":
-        return golden_error(folder)
-    engine = open_engine(folder / ENGINES[format].file, format)  # both are called alike
-    size = engine.input_size or spec.input_size or GOLDEN_SIZE
-    photo = draw_scene(GOLDEN_SEED, size).image[None]
-    expected, given = reference.run(photo), engine.run(photo)
-    return float(np.linalg.norm(given - expected) / np.linalg.norm(expected))
+def write_ranges(network: nn.Module, spec: ModelSpec, path: Path) -> str:
+    """Measure how near the attention comes to float16's limit, as trained and as exported; write all of it, return a table."""
+    rows = measure_ranges(network, spec)
+    path.write_text(json.dumps([row.facts() for row in rows], indent=2) + "\n")
+    return range_table(rows)
 
 
 def write_golden(reference: Segmenter, folder: Path) -> None:
@@ -162,10 +218,3 @@ def write_golden(reference: Segmenter, folder: Path) -> None:
     images.save(folder / "photo.png", photo)
     np.save(folder / "logits.npy", reference.logits(photo))
     images.save_labels(folder / "labels.png", reference(photo).labels, reference.spec.palette)
-
-
-def golden_error(folder: Path) -> float:
-    """Return the relative L2 error of a model folder's logits on its own golden photo."""
-    expected = np.load(folder / "golden" / "logits.npy")
-    given = load(str(folder)).logits(images.load(folder / "golden" / "photo.png"))
-    return float(np.linalg.norm(given - expected) / np.linalg.norm(expected))

@@ -71,20 +71,20 @@ class RangeRow:
 
 
 @torch.no_grad()
-def measure_ranges(network: nn.Module, spec: ModelSpec, sizes: Sequence[tuple[int, int]] = SIZES) -> list[RangeRow]:
+def measure_ranges(network: nn.Module, spec: ModelSpec, sizes: Sequence[tuple[int, int]] | None = None) -> list[RangeRow]:
     """Measure every attention of a network as trained and as exported, on drawn photos.
 
     Args:
         network: a trained segmentation network; left as it is.
         spec: mean and std.
-        sizes: (height, width) of the photos, multiples of 32.
+        sizes: (height, width) of the photos, multiples of 32; `SIZES` without them.
     Returns:
         for each size, a row for each attention in order of computation.
     """
     trained = deploy_attention(fold_norms(network))
     exported = DeployedNetwork(network, spec).network
     rows = []
-    for size in sizes:
+    for size in sizes or SIZES:
         planes = normalize(draw_scene(SEED, size).image, spec)
         pairs = zip(attention_ranges(trained, planes), attention_ranges(exported, planes), strict=True)
         rows += [RangeRow(size, before, after) for before, after in pairs]

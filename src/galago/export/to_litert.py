@@ -17,23 +17,39 @@ from galago.spec import ModelSpec
 DEFAULT_SIZE = (512, 1024)  # (height, width) of a file for which none is asked: LiteRT's graphs have one size
 
 
-def to_litert(network: nn.Module, spec: ModelSpec, path: Path, *, size: tuple[int, int]) -> None:
-    """Write a network for LiteRT: input (1, H, W, 3) uint8 RGB, output (1, K, H / 8, W / 8) float32 logits.
+def to_litert(network: nn.Module, spec: ModelSpec, path: Path) -> None:
+    """Write a network for LiteRT: input (1, H, W, 3) uint8 RGB, output (1, K, H / 8, W / 8) float32 logits or (1, H, W) labels.
 
     Args:
         network: a segmentation network; left as it is.
-        spec: mean and std.
+        spec: its input_size is the one (height, width) that the file takes, `DEFAULT_SIZE` without it; float16 is the precision
+            of the weights, LiteRT computes as the device lets it.
         path: file to write.
-        size: the one (height, width) that the file takes, multiples of 32.
     Raises:
         MissingDependencyError: the converter is not installed.
     """
     deployed = DeployedNetwork(network, spec).eval()
-    example = torch.zeros(1, *size, 3, dtype=torch.uint8)
+    example = torch.zeros(1, *(spec.input_size or DEFAULT_SIZE), 3, dtype=torch.uint8)
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), quiet():
         warnings.simplefilter("ignore")  # of the converter's own calls
         converter = require("litert_torch", "export-litert")
         converter.convert(deployed, (example,)).export(str(path))
+        if spec.precision == "float16":
+            halve_weights(path)
+
+
+def halve_weights(path: Path) -> None:
+    """Store the weights of a .tflite file in float16, in place; they become float32 again where they are used."""
+    types = require("ai_edge_quantizer.qtyping", "export-litert")
+    half = types.TensorQuantizationConfig(num_bits=16, dtype=types.TensorDataType.FLOAT)
+    config = types.OpQuantizationConfig(
+        weight_tensor_config=half, compute_precision=types.ComputePrecision.FLOAT, explicit_dequantize=True
+    )
+    quantizer = require("ai_edge_quantizer.quantizer", "export-litert").Quantizer(str(path))
+    quantizer.update_quantization_recipe(".*", types.TFLOperationName.ALL_SUPPORTED, config, "float_casting")
+    with contextlib.redirect_stderr(io.StringIO()):  # progress bars
+        halved = quantizer.quantize().quantized_model
+    path.write_bytes(halved)
 
 
 @contextlib.contextmanager

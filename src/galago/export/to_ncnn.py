@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from galago.errors import ModelError, require
 from galago.export.deploy import DeployedNetwork
+from galago.models.layers import replace_modules
 from galago.models.upsample import BicubicUpsample
 from galago.spec import ModelSpec
 
@@ -31,10 +32,7 @@ class PlanarNetwork(nn.Module):
             assert self.normalize.bias is not None
             self.normalize.bias.copy_((-deployed.mean / deployed.deviation).flatten())
         self.network = deployed.network
-        for module in [*self.network.modules()]:
-            for name, child in module.named_children():
-                if isinstance(child, BicubicUpsample):
-                    setattr(module, name, NativeBicubic(child.factor))
+        replace_modules(self.network, BicubicUpsample, lambda upsample: NativeBicubic(upsample.factor))
 
     def forward(self, image: Tensor) -> Tensor:
         """Map (1, 3, H, W) float32, H and W multiples of 32, to logits (1, K, H / 8, W / 8)."""

@@ -23,9 +23,13 @@ def to_onnx(network: nn.Module, spec: ModelSpec, path: Path) -> None:
 
     Args:
         network: a segmentation network; left as it is.
-        spec: kept in the file's metadata; its input_size fixes H and W, None leaves them free.
+        spec: kept in the file's metadata; its input_size fixes H and W, None leaves them free; float16 is that of weights and
+            sums; for the output `labels`, (1, H, W) uint8, the file takes the largest logit itself.
         path: file to write.
     """
+    deployed = DeployedNetwork(network, spec).eval()
+    if spec.precision == "float16":
+        deployed.network.half()
     height, width = spec.input_size or TRACED_SIZE
     example = torch.zeros(1, height, width, 3, dtype=torch.uint8)
     bound = LARGEST_SIDE // SIZE_MULTIPLE
@@ -35,11 +39,11 @@ def to_onnx(network: nn.Module, spec: ModelSpec, path: Path) -> None:
         warnings.simplefilter("ignore", FutureWarning)  # of torch's own pytree use inside the exporter, 2.13
         warnings.simplefilter("ignore", DeprecationWarning)
         program = torch.onnx.export(
-            shuffle_upsampling(DeployedNetwork(network, spec)).eval(),
+            shuffle_upsampling(deployed),
             (example,),
             dynamo=True,
             input_names=["image"],
-            output_names=["logits"],
+            output_names=[spec.output],
             dynamic_shapes=None if spec.input_size else (free,),
             verbose=False,
         )
@@ -57,6 +61,7 @@ def _name_output_axes(model: onnx.ModelProto, spec: ModelSpec) -> None:
     if spec.input_size:
         return
     axes = model.graph.output[0].type.tensor_type.shape.dim
-    axes[2].dim_param, axes[3].dim_param = f"height/{spec.output_stride}", f"width/{spec.output_stride}"
+    stride = f"/{spec.output_stride}" if spec.output == "logits" else ""
+    axes[-2].dim_param, axes[-1].dim_param = f"height{stride}", f"width{stride}"
     axes = model.graph.input[0].type.tensor_type.shape.dim
     axes[1].dim_param, axes[2].dim_param = "height", "width"

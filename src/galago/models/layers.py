@@ -1,15 +1,26 @@
 """The convolutional parts that every EfficientViT is made of."""
 
 from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 from torch import Tensor, nn
 
 from galago.errors import choose
 
+M = TypeVar("M", bound=nn.Module)
 ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {
     "hardswish": nn.Hardswish,
     "gelu": lambda: nn.GELU(approximate="tanh"),  # the published l networks use the tanh form
 }
+
+
+def replace_modules(network: nn.Module, kind: type[M], make: Callable[[M], nn.Module]) -> nn.Module:
+    """Put what `make` returns in place of every module of one kind inside a network, in place."""
+    for module in [*network.modules()]:
+        for name, child in module.named_children():
+            if isinstance(child, kind):
+                setattr(module, name, make(child))
+    return network
 
 
 class ConvNorm(nn.Module):

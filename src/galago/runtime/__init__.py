@@ -7,7 +7,7 @@ from galago.device import processor
 from galago.errors import ConfigError
 from galago.files import sha256
 from galago.runtime.engine import Engine
-from galago.runtime.engines import ENGINES, choose_engine, open_engine
+from galago.runtime.engines import choose_engine, open_engine
 from galago.runtime.folder import bundled_models, open_model
 from galago.runtime.result import Segmentation
 from galago.runtime.segmenter import Segmenter
@@ -32,8 +32,8 @@ def load(
     Args:
         model: name of a bundled model, a model folder, or a single .onnx file that galago wrote; `b0-camvid` without it, or the
             model that the setting names.
-        engine: `openvino`, `onnxruntime`, `ncnn`, `litert`, or `auto` for the first of them that is installed and whose file the
-            model has; `segmenter.engine.name` says which.
+        engine: `openvino`, `onnxruntime`, `ncnn`, `litert`, `torch`, or `auto` for the first of them that is installed and whose
+            file the model has; `segmenter.engine.name` says which.
         threads: CPU threads; the engine decides without it.
         half: compute in bfloat16, which changes a few labels; float32 without it.
         imgsz: (height, width) in pixels that photos are fitted into, scaled up or down with their aspect ratio kept and padded to
@@ -54,7 +54,7 @@ def load(
     precision = setting.precision if setting is not None else "bfloat16" if half else "float32"
     opened = open_model(DEFAULT_MODEL if model is None else str(model))
     name = choose_engine(engine, opened.files)
-    file = opened.files[ENGINES[name].file]
+    file = opened.file_for(name)
     if setting is not None:
         setting.check_model(sha256(file))
         if message := setting.device_warning(processor()):

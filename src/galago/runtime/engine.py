@@ -25,7 +25,8 @@ class Engine(Protocol):
         Args:
             image: (1, H, W, 3) uint8 RGB, H and W multiples of 32.
         Returns:
-            (1, K, H / stride, W / stride) float32 logits; valid until the next call.
+            (1, K, H / stride, W / stride) float32 logits, or (1, H, W) uint8 labels where the file gives those; valid until the
+            next call.
         """
 
 

@@ -18,7 +18,7 @@ class EngineKind:
     Attributes:
         package: what has to be installed: its import name.
         distribution: its name in a package index.
-        file: the file of a model folder that it runs.
+        files: the files of a model folder that it runs, the fastest first.
         install: the command that does it.
         open: file, threads and precision to a running engine; imports the package.
         precisions: those that this CPU computes in, float32 first; imports the package.
@@ -26,10 +26,14 @@ class EngineKind:
 
     package: str
     distribution: str
-    file: str
+    files: tuple[str, ...]
     install: str
     open: Callable[[Path, int | None, str], Engine]
     precisions: Callable[[], tuple[str, ...]]
+
+    def pick(self, files: Collection[str]) -> str | None:
+        """Return the one of some files that it would run, None where there is none for it."""
+        return next((file for file in self.files if file in files), None)
 
 
 def _open_openvino(file: Path, threads: int | None, precision: str) -> Engine:
@@ -62,28 +66,44 @@ def _open_litert(file: Path, threads: int | None, precision: str) -> Engine:
     return LiteRTEngine(file, threads=threads, precision=precision)
 
 
+def _open_torch(file: Path, threads: int | None, precision: str) -> Engine:
+    from galago.runtime.torch_engine import TorchProgramEngine
+
+    return TorchProgramEngine(file, threads=threads, precision=precision)
+
+
 def _float32() -> tuple[str, ...]:
     return ("float32",)
 
 
 def _extra(package: str, distribution: str, file: str, extra: str, open: Callable[[Path, int | None, str], Engine]) -> EngineKind:
     """Describe an engine that an extra of galago installs, and that computes in float32 only."""
-    return EngineKind(package, distribution, file, f"pip install 'galago[{extra}]'", open, _float32)
+    return EngineKind(package, distribution, (file,), f"pip install 'galago[{extra}]'", open, _float32)
 
 
-# Fastest first, as benchmarks/engines.py finds on x86; LiteRT is last because a photo larger than its file loses detail.
+# Fastest first, as benchmarks/engines.py finds on x86. LiteRT comes late because a photo larger than its file loses detail, torch
+# last because a folder that has other files has it for comparison.
 ENGINES = {
-    "openvino": EngineKind("openvino", "openvino", "model.onnx", "pip install openvino", _open_openvino, _openvino_precisions),
+    "openvino": EngineKind(
+        "openvino", "openvino", ("model.xml", "model.onnx"), "pip install openvino", _open_openvino, _openvino_precisions
+    ),
     "onnxruntime": _extra("onnxruntime", "onnxruntime", "model.onnx", "onnxruntime", _open_onnxruntime),
     "ncnn": _extra("ncnn", "ncnn", "model.ncnn.param", "ncnn", _open_ncnn),
     "litert": _extra("ai_edge_litert", "ai-edge-litert", "model.tflite", "litert", _open_litert),
+    "torch": _extra("torch", "torch", "model.pt2", "train", _open_torch),
 }
-FORMATS = {"model.onnx": "onnx", "model.tflite": "litert", "model.ncnn.param": "ncnn"}  # as `galago export` names them
+FORMATS = {  # files that engines run, by the names of formats that `galago export` knows
+    "model.onnx": "onnx",
+    "model.xml": "openvino",
+    "model.tflite": "litert",
+    "model.ncnn.param": "ncnn",
+    "model.pt2": "torch",
+}
 
 
 def installed_engines(files: Collection[str]) -> list[str]:
     """Return the names of the engines that are installed and run one of some files, fastest first; imports none of them."""
-    return [name for name, kind in ENGINES.items() if kind.file in files and find_spec(kind.package)]
+    return [name for name, kind in ENGINES.items() if kind.pick(files) and find_spec(kind.package)]
 
 
 def choose_engine(name: str, files: Collection[str]) -> str:
@@ -102,15 +122,17 @@ def choose_engine(name: str, files: Collection[str]) -> str:
     if name == AUTO:
         if installed := installed_engines(files):
             return installed[0]
-        ways = " or: ".join(kind.install for kind in ENGINES.values() if kind.file in files)
+        ways = " or: ".join(kind.install for kind in ENGINES.values() if kind.pick(files))
         raise MissingDependencyError(f"No engine is installed. Run: {ways}")
     kind = ENGINES[name]
     if find_spec(kind.package) is None:
         raise MissingDependencyError(f"{name} is missing. Run: {kind.install}")
-    if kind.file not in files:
+    if kind.pick(files) is None:
+        wanted = kind.files[0]
+        formats = dict.fromkeys(("onnx", FORMATS[wanted]))
         raise ModelError(
-            f"{name} runs {kind.file}, which this model has not, only {', '.join(sorted(files))}. "
-            f"Run: galago export --model CHECKPOINT --out FOLDER --format onnx,{FORMATS[kind.file]}"
+            f"{name} runs {' or '.join(kind.files)}, which this model has not, only {', '.join(sorted(files))}. "
+            f"Run: galago export --model CHECKPOINT --out FOLDER --format {','.join(formats)}"
         )
     return name
 

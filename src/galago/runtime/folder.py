@@ -6,7 +6,7 @@ from pathlib import Path
 
 from galago.errors import ConfigError, ModelError
 from galago.files import sha256
-from galago.runtime.engines import FORMATS
+from galago.runtime.engines import ENGINES, FORMATS
 from galago.runtime.metadata import read_metadata
 from galago.spec import ModelSpec
 
@@ -25,6 +25,12 @@ class OpenedModel:
 
     files: Mapping[str, Path]
     spec: ModelSpec
+
+    def file_for(self, engine: str) -> Path:
+        """Return the file that an engine runs; `choose_engine` tells whether there is one."""
+        name = ENGINES[engine].pick(self.files)
+        assert name is not None
+        return self.files[name]
 
 
 def bundled_models() -> list[str]:
@@ -82,7 +88,7 @@ def open_file(file: Path) -> OpenedModel:
     """
     if file.suffix == ".safetensors":
         raise ModelError(f"{file} is a checkpoint. Turn it into a model folder first: galago export --model {file}")
-    if file.name == "model.json" or file.suffix in (".tflite", ".param", ".bin"):
+    if file.name == "model.json" or file.suffix in (".tflite", ".param", ".bin", ".xml", ".pte", ".pt2"):
         raise ModelError(f"{file} is one part of a model. Give the folder that it lies in.")
     if file.stat().st_size == 0:
         raise ModelError(f"{file} is empty (0 bytes). Copy it again, or export it again.")

@@ -34,7 +34,7 @@ FAILURES = (
 
 
 class OpenVINOEngine:
-    """Runs an ONNX file with OpenVINO on the CPU, in the precision asked for and no other."""
+    """Runs an OpenVINO IR or an ONNX file with OpenVINO on the CPU, in the precision asked for and no other."""
 
     name = "openvino"
     input_size: tuple[int, int] | None = None
@@ -43,7 +43,7 @@ class OpenVINOEngine:
         """Read and compile the file.
 
         Args:
-            file: the .onnx file.
+            file: the .xml file, whose weights lie beside it as .bin, or the .onnx file.
             threads: CPU threads; OpenVINO decides without it.
             precision: float32 or bfloat16. OpenVINO would take bfloat16 by itself on CPUs that have it.
         Raises:
@@ -88,21 +88,24 @@ def only_core() -> openvino.Core:
 
 
 def compile_file(file: Path, settings: dict[str, Any]) -> openvino.CompiledModel:
-    """Compile an ONNX file, or take what an earlier start compiled from the same file in the same way.
+    """Compile a model file, or take what an earlier start compiled from the same file in the same way.
 
     Raises:
         ModelError: OpenVINO cannot read or compile the file.
     """
     core = only_core()
+    if missing := [part for part in parts(file) if not part.is_file()]:
+        raise ModelError(f"{missing[0]} is missing. Copy the whole model folder again, or export it again.")
     try:
-        key = key_of(sha256(file), openvino.get_version(), json.dumps(settings, sort_keys=True), processor())
+        sums = "".join(sha256(part) for part in parts(file))
+        key = key_of(sums, openvino.get_version(), json.dumps(settings, sort_keys=True), processor())
     except OSError as error:
         raise ModelError(f"Cannot read {file}: {error.strerror or error}.") from error
     if (kept := recall(key)) is not None:
         with suppress(RuntimeError):  # whatever it is, it can be compiled again
             return core.import_model(kept, "CPU", settings)
     try:
-        compiled = core.compile_model(read_onnx(file), "CPU", settings)
+        compiled = core.compile_model(read_model(file), "CPU", settings)
     except RuntimeError as error:
         raise ModelError(f"OpenVINO cannot compile {file}: {_reason(error)}. Export it again.") from error
     if cache_folder():
@@ -111,17 +114,23 @@ def compile_file(file: Path, settings: dict[str, Any]) -> openvino.CompiledModel
     return compiled
 
 
-def read_onnx(file: Path) -> openvino.Model:
-    """Read an ONNX file, and only as one: left to guess, OpenVINO tries every format, each of which complains on the terminal.
+def read_model(file: Path) -> openvino.Model:
+    """Read a model file, and only as what it is: left to guess, OpenVINO tries every format, each of which complains.
 
     Raises:
-        ModelError: the file is missing, damaged or no ONNX.
+        ModelError: the file is missing, damaged or neither OpenVINO IR nor ONNX.
     """
+    kind, name = ("ir", "OpenVINO IR") if file.suffix == ".xml" else ("onnx", "ONNX")
     try:
-        reader = frontend.FrontEndManager().load_by_framework("onnx")
+        reader = frontend.FrontEndManager().load_by_framework(kind)
         return reader.convert(reader.load(str(file)))
     except FAILURES as error:
-        raise ModelError(f"{file} is no whole ONNX file. Copy it again, or export it again with `galago export`.") from error
+        raise ModelError(f"{file} is no whole {name} file. Copy it again, or export it again with `galago export`.") from error
+
+
+def parts(file: Path) -> tuple[Path, ...]:
+    """Return the files that belong to a model file: an .xml keeps its weights in a .bin."""
+    return (file, file.with_suffix(".bin")) if file.suffix == ".xml" else (file,)
 
 
 def available_precisions() -> tuple[str, ...]:

@@ -39,12 +39,7 @@ class Segmenter:
                 padded to multiples of 32; takes the place of the spec's resize rule.
         Raises:
             ConfigError: imgsz is no such pair, or not the one size that the model takes.
-            ModelError: the model gives something else than logits.
         """
-        if spec.output != "logits":
-            raise ModelError(
-                f"This galago runs models that give logits, got one that gives {spec.output}. Export the model again."
-            )
         if imgsz is not None:
             check_imgsz(imgsz, spec)
         self.engine = engine
@@ -64,11 +59,14 @@ class Segmenter:
         Returns:
             labels at the photo's own size, whatever the network saw.
         Raises:
+            ConfigError: the model gives labels, and smoother or confidence need logits.
             ImageError: the photo cannot be read, or the array has another form.
             ModelError: the network gives values that are not finite, or of another number of classes than its description.
         """
         if not isinstance(photo, np.ndarray | str | os.PathLike):
             raise ImageError(f"Expected an (H, W, 3) uint8 RGB array or the path of a photo, got {type(photo).__name__}.")
+        if smoother or confidence:
+            self.check_logits("Smoothing and confidence")
         start = perf_counter()
         path = None if isinstance(photo, np.ndarray) else Path(photo)
         image = photo if isinstance(photo, np.ndarray) else images.load(photo)
@@ -80,7 +78,10 @@ class Segmenter:
         if smoother:
             output = smoother(output)
         scale = self._scale(image.shape[:2], seen)
-        labels = label_map(self._checked(output), image.shape[:2], scale, self.spec.upsampling)
+        if self.spec.output == "labels":
+            labels = grow_labels(output[: seen[0], : seen[1]], image.shape[:2])
+        else:
+            labels = label_map(self._checked(output), image.shape[:2], scale, self.spec.upsampling)
         post = perf_counter()
         marks = (start, read, pre, infer, post)
         names = ("read", "pre", "infer", "post")
@@ -97,9 +98,23 @@ class Segmenter:
         return self.spec.input_size or self.fixed_size
 
     def logits(self, image: np.ndarray) -> np.ndarray:
-        """Return what the network gives for an (H, W, 3) uint8 RGB photo: (K, h, w) float32 at its stride, padding included."""
+        """Return what the network gives for an (H, W, 3) uint8 RGB photo: (K, h, w) float32 at its stride, padding included.
+
+        Raises:
+            ConfigError: the model gives labels.
+        """
+        self.check_logits("This")
         logits: np.ndarray = self.engine.run(self.prepare(image)[0][None])[0].copy()
         return logits
+
+    def check_logits(self, what: str) -> None:
+        """Refuse what needs logits of a model that gives labels.
+
+        Raises:
+            ConfigError: it gives labels.
+        """
+        if self.spec.output != "logits":
+            raise ConfigError(f"{what} needs logits, but {self.spec.name} gives labels. Export it without --output labels.")
 
     def prepare(self, image: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
         """Resize and pad a photo as the model's description says, or into `imgsz`.
@@ -142,6 +157,17 @@ class Segmenter:
                 f"The network gives {len(output)} classes, but its description names {self.spec.num_classes}. Export it again."
             )
         return output
+
+
+def grow_labels(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Bring (h, w) labels to a photo's (height, width): each pixel takes the nearest one."""
+    if labels.shape == size:
+        return labels.copy()  # the engine writes the next photo's into the same memory
+    rows, columns = (
+        ((np.arange(pixels) + 0.5) * seen / pixels).astype(int) for pixels, seen in zip(size, labels.shape, strict=True)
+    )
+    grown: np.ndarray = labels[rows][:, columns]
+    return grown
 
 
 def check_imgsz(imgsz: tuple[int, int], spec: ModelSpec) -> None:

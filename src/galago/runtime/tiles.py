@@ -162,8 +162,9 @@ class TiledLabels:
             config: how to cut it.
             advance: called after each tile with the number of those done and of all.
         Raises:
-            ConfigError: the tiles do not suit the model.
+            ConfigError: the tiles do not suit the model, or it gives labels.
         """
+        segmenter.check_logits("Tiling")
         self.grid = TileGrid.lay(strips.size, replace(segmenter.spec, input_size=segmenter.input_size), config)
         self.speed = dict.fromkeys(("read", "pre", "infer", "post"), 0.0)
         self._segmenter, self._strips, self._advance = segmenter, strips, advance

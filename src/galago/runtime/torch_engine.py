@@ -1,0 +1,68 @@
+"""torch, for comparison: the exported program as torch itself runs it."""
+
+import warnings
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from galago.errors import ModelError, require
+from galago.runtime.engine import check_float32, check_threads
+
+
+class TorchProgramEngine:
+    """Runs a .pt2 file, a program of torch.export, with torch on the CPU in float32; of free size, from 64 pixels a side.
+
+    Such a file is a zip archive of graph and weights; unlike a pickled module it holds no code to execute.
+    """
+
+    name = "torch"
+    input_size: tuple[int, int] | None = None
+
+    def __init__(self, file: Path, *, threads: int | None = None, precision: str = "float32") -> None:
+        """Read the file.
+
+        Args:
+            file: the .pt2 file.
+            threads: CPU threads, of all of torch in this process; torch decides without it.
+            precision: float32, and no other.
+        Raises:
+            ConfigError: another precision is asked for, or threads is less than 1.
+            MissingDependencyError: torch is not installed.
+            ModelError: torch cannot read the file.
+        """
+        check_threads(threads, "torch")
+        check_float32(precision, "torch")
+        self._torch = torch = require("torch", "train")
+        if not file.is_file():
+            raise ModelError(f"{file} is missing. Copy it again, or export it again.")
+        if not zipfile.is_zipfile(file):  # torch would report it at length
+            raise ModelError(f"torch cannot read {file}: no whole archive. Copy it again, or export it again.")
+        if threads:
+            torch.set_num_threads(threads)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of torch's own calls
+                self._network = torch.export.load(str(file)).module()
+        except (RuntimeError, ValueError, KeyError, OSError) as error:
+            raise ModelError(f"torch cannot read {file}: {_reason(error)}. Copy it again, or export it again.") from error
+        self._file = file
+
+    def run(self, image: np.ndarray) -> np.ndarray:
+        """Run the network on one photo: (1, H, W, 3) uint8 RGB in, (1, K, H / 8, W / 8) float32 logits out.
+
+        Raises:
+            ModelError: the file takes other input, or there is too little memory.
+        """
+        try:
+            with self._torch.inference_mode():
+                output: np.ndarray = self._network(self._torch.from_numpy(image)).numpy()
+        except (RuntimeError, AssertionError) as error:
+            given = f"input of shape {image.shape}, dtype {image.dtype}"
+            raise ModelError(f"torch cannot run {self._file} on {given}: {_reason(error)}.") from error
+        return output
+
+
+def _reason(error: Exception) -> str:
+    """Return what torch says, in one line."""
+    return " ".join(str(error).split()).rstrip(".")[:300]
