@@ -30,6 +30,10 @@ TABLE = {
     ),  # and one package per file of OWNERS
     "data": ("errors labels image", "numpy cv2 yaml"),
     "evaluation": ("errors files labels data", "numpy cv2"),
+    "verification": (
+        "errors files labels png spec image data evaluation runtime",
+        "numpy cv2 onnx onnxruntime ai_edge_litert ncnn",
+    ),
     "models": ("errors files", "torch safetensors"),
     "training": ("errors files labels spec image data evaluation models", "torch accelerate safetensors numpy cv2"),
     "export": (
@@ -37,7 +41,7 @@ TABLE = {
         "torch onnx onnxscript onnxslim litert_torch ai_edge_quantizer pnnx numpy",
     ),
     "cli": (
-        "device errors files labels spec image sources weights runtime data evaluation models training export",
+        "device errors files labels spec image sources weights runtime data evaluation verification models training export",
         "typer rich numpy torch accelerate onnx matplotlib",
     ),
 }

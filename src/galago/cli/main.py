@@ -12,6 +12,7 @@ from galago.cli.export import export
 from galago.cli.predict import predict
 from galago.cli.sizes import SizeCommand
 from galago.cli.train import train
+from galago.cli.verify import verify
 from galago.errors import GalagoError, InterruptError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -19,6 +20,7 @@ app.command(cls=SizeCommand)(predict)
 app.command(cls=SizeCommand)(val)
 app.command()(train)
 app.command(cls=SizeCommand)(export)
+app.command(cls=SizeCommand)(verify)
 app.command(cls=SizeCommand)(bench)
 
 

@@ -18,15 +18,19 @@ from galago.export.card import write_card
 from galago.export.formats import FORMATS, check_formats
 from galago.export.ranges import measure_ranges, range_table
 from galago.export.reference import TorchEngine, checkpoint_spec
+from galago.export.stages import record_stages
+from galago.export.to_litert import DEFAULT_SIZE
 from galago.files import sha256
 from galago.models.checkpoint import load_checkpoint
 from galago.runtime.engines import installed_engines, open_engine
 from galago.runtime.segmenter import Segmenter
 from galago.spec import SIZE_MULTIPLE, ModelSpec
+from galago.verification.golden import DESCRIPTION, LABELS, LOGITS, PHOTO, STAGES
+from galago.verification.stages import save_stages
 
 GOLDEN_SIZE = (192, 256)  # of the drawn photo that lets any host test itself, unless the model takes one size only
 GOLDEN_SEED = 1
-FILES = ("model.json", "CARD.md", "golden/photo.png", "golden/logits.npy", "golden/labels.png")
+FILES = ("model.json", "CARD.md", *(f"golden/{name}" for name in (PHOTO, LOGITS, LABELS, STAGES, DESCRIPTION)))
 RANGES = "ranges.json"  # of attention in float16
 TOLERANCES = {  # float32: the same sums in another order; float16: its rounding, 2^-11, through some fifty layers
     "logits": {"float32": 1e-4, "float16": 1e-2},
@@ -135,7 +139,8 @@ def write_model_folder(
                 differences[format] = difference(new / FORMATS[format].files[0], spec, reference)
                 check_difference(format, differences[format], spec)
             report("Writing golden photo and card")
-            write_golden(Segmenter(reference, dataclasses.replace(spec, output="logits")), new / "golden")
+            one_size = any(FORMATS[format].one_size for format in formats)
+            write_golden(reference, spec, new / "golden", spec.input_size or (DEFAULT_SIZE if one_size else GOLDEN_SIZE))
             if spec.precision == "float16":
                 facts = facts | {"ranges": write_ranges(network, spec, new / RANGES)}
             write_card(new / "CARD.md", network, spec, facts)
@@ -208,13 +213,17 @@ def write_ranges(network: nn.Module, spec: ModelSpec, path: Path) -> str:
     return range_table(rows)
 
 
-def write_golden(reference: Segmenter, folder: Path) -> None:
-    """Write a drawn photo with the reference's logits (float32, as .npy) and label map, so that any host can test itself.
+def write_golden(reference: TorchEngine, spec: ModelSpec, folder: Path, size: tuple[int, int]) -> None:
+    """Write a drawn photo with what the network gives for it, so that any host can test itself.
 
-    The photo has a size that the network takes as it is: how a host resizes photos is no part of the test.
+    Beside the photo lie its logits (float32), its label map, fingerprints of intermediate maps, and the description of the
+    network. The photo has a size that the files take as it is: how a host resizes photos is no part of the test.
     """
     folder.mkdir()
-    photo = draw_scene(GOLDEN_SEED, reference.spec.input_size or GOLDEN_SIZE).image
-    images.save(folder / "photo.png", photo)
-    np.save(folder / "logits.npy", reference.logits(photo))
-    images.save_labels(folder / "labels.png", reference(photo).labels, reference.spec.palette)
+    photo = draw_scene(GOLDEN_SEED, size).image
+    segmenter = Segmenter(reference, dataclasses.replace(spec, output="logits"))
+    images.save(folder / PHOTO, photo)
+    np.save(folder / LOGITS, segmenter.logits(photo))
+    images.save_labels(folder / LABELS, segmenter(photo).labels, spec.palette)
+    save_stages(folder / STAGES, record_stages(reference, photo))
+    (folder / DESCRIPTION).write_text(spec.to_json())

@@ -35,18 +35,18 @@ class NCNNEngine:
         check_threads(threads, "ncnn")
         check_float32(precision, "ncnn")
         self._ncnn = require("ncnn", "ncnn")
-        self._file, self._net = file, self._ncnn.Net()
+        self._file, self.net = file, self._ncnn.Net()
         for option in LOWER_PRECISIONS:
-            setattr(self._net.opt, option, False)
+            setattr(self.net.opt, option, False)
         if threads:
-            self._net.opt.num_threads = threads
+            self.net.opt.num_threads = threads
         weights = file.with_suffix(".bin")
-        for path, read in ((file, self._net.load_param), (weights, self._net.load_model)):
+        for path, read in ((file, self.net.load_param), (weights, self.net.load_model)):
             if not path.is_file():
                 raise ModelError(f"{path} is missing. Copy the whole model folder again, or export it again.")
             if read(str(path)) != 0:
                 raise ModelError(f"ncnn cannot read {path}. Copy it again, or export it again.")
-        if self._net.input_names() != [INPUT] or self._net.output_names() != [OUTPUT]:
+        if self.net.input_names() != [INPUT] or self.net.output_names() != [OUTPUT]:
             raise ModelError(f"{file} is no network that galago wrote. Export it with `galago export --format ncnn`.")
 
     def run(self, image: np.ndarray) -> np.ndarray:
@@ -61,7 +61,7 @@ class NCNNEngine:
             raise ModelError(f"ncnn cannot run {self._file} on {given}: it takes (1, H, W, 3) uint8, H and W multiples of 32.")
         _, height, width, _ = image.shape
         pixels = self._ncnn.Mat.PixelType.PIXEL_RGB
-        with self._net.create_extractor() as extractor:
+        with self.net.create_extractor() as extractor:
             extractor.input(INPUT, self._ncnn.Mat.from_pixels(np.ascontiguousarray(image[0]), pixels, width, height))
             failed, logits = extractor.extract(OUTPUT)
             if failed:

@@ -1,0 +1,137 @@
+"""galago verify: does a model folder give what the trained network gave?"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from galago.verification import Report
+    from galago.verification.checks import Reference
+
+AGAINST_HELP = "Checkpoint that the folder was exported from: compares drawn photos of several sizes, too. Needs torch."
+DATA_HELP = "Labeled photos, folder or YAML file: the change of every class's IoU. Needs --against."
+SIZE_HELP = "Size of a drawn photo to compare; repeat it. 512 x 1024 and 1024 x 2048 without it. Needs --against."
+ENGINE_HELP = "Engine to check; repeat it for several. All installed ones without it."
+DEFAULT_SIZES = ((512, 1024), (1024, 2048))
+
+
+def verify(
+    model: Annotated[str, typer.Argument(help="Model folder, or the name of a bundled model.", metavar="MODEL_FOLDER")],
+    against: Annotated[Path | None, typer.Option(help=AGAINST_HELP)] = None,
+    data: Annotated[str | None, typer.Option(help=DATA_HELP)] = None,
+    split: Annotated[str, typer.Option(help="Part of the data set: train, val or test.")] = "val",
+    imgsz: Annotated[list[str] | None, typer.Option(help=SIZE_HELP, metavar="H [W]")] = None,
+    engine: Annotated[list[str] | None, typer.Option(help=ENGINE_HELP)] = None,
+    out: Annotated[Path, typer.Option(help="Folder for verify.json and verify.html.")] = Path("runs/verify"),
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+) -> None:
+    """Check every file of a model folder, in every engine that runs it, against the trained network.
+
+    Without --against the photo in golden/ is enough, and torch is not needed. Exit code 1 if anything is out of tolerance; the
+    stage where it begins is named.
+    """
+    from json import dumps
+
+    from galago.cli.evaluate import check_classes
+    from galago.cli.sizes import read_size
+    from galago.data import open_dataset
+    from galago.errors import ConfigError
+    from galago.files import write_whole
+    from galago.runtime.folder import open_model
+    from galago.spec import SIZE_MULTIPLE
+    from galago.verification import verify as check
+    from galago.verification.page import draw_page
+
+    spec = open_model(model).spec
+    sizes = [read_size(text) for text in imgsz or []]
+    if wrong := [size for size in sizes if any(side % SIZE_MULTIPLE for side in size)]:
+        raise ConfigError(f"The network takes multiples of {SIZE_MULTIPLE}, got --imgsz {wrong[0][0]}x{wrong[0][1]}.")
+    dataset = open_dataset(data, split) if data else None
+    if dataset:
+        check_classes(spec, dataset)
+    reference = open_reference(against) if against else None
+    with progress() as on_step:
+        report = check(
+            model,
+            engines=engine or ["auto"],
+            reference=reference,
+            sizes=sizes or (DEFAULT_SIZES if reference else ()),
+            dataset=dataset,
+            on_step=on_step,
+        )
+    write_whole(out / "verify.json", (dumps(report.facts(), indent=2) + "\n").encode())
+    write_whole(out / "verify.html", draw_page(report, spec.palette).encode())
+    show(report, to_stderr=json)
+    typer.echo(f"Saved: {out / 'verify.json'}, {out / 'verify.html'}", err=json)
+    if json:
+        typer.echo(dumps(report.facts() | {"out": str(out)}))
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+def open_reference(checkpoint: Path) -> "Reference":
+    """Open the checkpoint to compare with.
+
+    Raises:
+        CheckpointError: it is missing or damaged.
+        MissingDependencyError: torch is not installed.
+    """
+    from galago.errors import require
+
+    require("torch", "export")
+    from galago.export.stages import CheckpointReference
+
+    return CheckpointReference(checkpoint)
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[str], None]]:
+    """Show what is being checked and for how long, on a terminal."""
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    with Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=Console(stderr=True), transient=True
+    ) as bar:
+        task = bar.add_task("Checking", total=None)
+        yield lambda what: bar.update(task, description=f"Checking: {what}")
+
+
+def show(report: "Report", *, to_stderr: bool) -> None:
+    """Print a table of the checks, what is wrong, and the verdict.
+
+    The table has the relative L2 error of logits, and the share of equal labels, of all pixels and of those inside areas.
+    """
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=f"{report.name} ({report.precision}) against {report.against}", title_justify="left")
+    for heading in ("file", "engine", "photo"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("error", "labels", "inside"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for file in report.files:
+        for check in file.checks:
+            difference = check.difference
+            error = "-" if difference.relative_error is None else f"{difference.relative_error:.1e}"
+            inside = "-" if difference.inside is None else f"{difference.inside:.3%}"
+            style = "red" if check.faults else None
+            table.add_row(file.file, file.engine, check.photo, error, f"{difference.labels:.3%}", inside, style=style)
+    console = Console(stderr=to_stderr)
+    if any(file.checks for file in report.files):
+        console.print(table)
+    lines = [Text(f"model.json: {fault}", "red") for fault in report.description]
+    lines += [Text(f"{file.file} in {file.engine}: {fault}", "red") for file in report.files for fault in file.faults]
+    lines += [Text(f"Not checked: {text}", "yellow") for text in report.skipped]
+    if report.scores:
+        lines.append(Text(f"mean IoU of the trained network {report.scores.mean_iou:.4f}"))
+        lines += [Text(f"  {file.file} in {file.engine}: {file.scores.mean_iou:.4f}") for file in report.files if file.scores]
+    bounds = report.tolerance
+    limits = f"{report.precision}: logits within {bounds.relative_error:.0e}, {bounds.labels:.2%} of labels equal"
+    lines.append(Text(f"Verified, {limits}." if report.ok else f"Failed, {limits}.", "green" if report.ok else "bold red"))
+    for line in lines:
+        console.print(line, soft_wrap=True)

@@ -1,0 +1,6 @@
+"""Verification: does what is shipped give what was trained? Needs no torch."""
+
+from galago.verification.checks import verify
+from galago.verification.report import Report
+
+__all__ = ["Report", "verify"]

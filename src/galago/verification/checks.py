@@ -1,0 +1,191 @@
+"""Check every file of a model folder, in every engine that runs it, against the trained network."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from galago.data import Dataset
+from galago.data.scenes import draw_scene
+from galago.errors import ConfigError, ModelError
+from galago.evaluation import Scores, evaluate
+from galago.runtime.engines import AUTO, ENGINES, choose_engine, open_engine
+from galago.runtime.folder import OpenedModel, open_model
+from galago.runtime.segmenter import Segmenter
+from galago.verification.compare import TOLERANCES, Difference, compare_labels, compare_logits, shift_of
+from galago.verification.golden import Golden, description_faults, read_golden
+from galago.verification.probes import PROBES
+from galago.verification.report import Check, FileReport, Report
+from galago.verification.stages import INPUT, LOGITS, Stage, best_matches, explain_input, explain_logits, first_divergence
+
+SCENE_SEED = 5  # of the drawn photos; not that of golden/
+GOLDEN = "golden"
+Step = Callable[[str], None]
+
+
+class Reference(Protocol):
+    """The trained network in float32, where torch and its checkpoint are at hand."""
+
+    segmenter: Segmenter
+
+    def stages(self, photo: np.ndarray) -> list[Stage]:
+        """Fingerprint the intermediate maps for an (H, W, 3) uint8 RGB photo."""
+
+
+def verify(
+    folder: str,
+    *,
+    engines: Sequence[str] = (AUTO,),
+    reference: Reference | None = None,
+    sizes: Sequence[tuple[int, int]] = (),
+    dataset: Dataset | None = None,
+    on_step: Step = lambda what: None,
+) -> Report:
+    """Check a model folder.
+
+    Args:
+        folder: the model folder, or the name of a bundled one.
+        engines: names; `auto` for all that are installed.
+        reference: the trained network; golden/ alone without it.
+        sizes: (height, width) of drawn photos, multiples of 32, that are compared with the reference, too.
+        dataset: labeled photos on which file and reference are scored.
+        on_step: told what is being done.
+    Raises:
+        ConfigError: an engine is unknown, or sizes or data are given without a reference.
+        MissingDependencyError: an engine that was named is not installed.
+        ModelError: the folder is damaged, has no golden/, or no file for an engine that was named.
+    """
+    if reference is None and (sizes or dataset is not None):
+        raise ConfigError("Sizes and labeled photos are compared with the trained network. Say which by --against CHECKPOINT.")
+    opened = open_model(folder)
+    golden = read_golden(next(iter(opened.files.values())).parent)
+    trained = reference.segmenter.spec if reference else None
+    report = Report(
+        name=opened.spec.name,
+        precision=opened.spec.precision,
+        against="the checkpoint" if reference else "golden/, as the trained network gave it",
+        tolerance=TOLERANCES[opened.spec.precision],
+        description=description_faults(opened.spec, golden, trained),
+    )
+    pairs = list(runs(opened, engines))
+    run = {file for file, _ in pairs}
+    report.skipped = [f"{file}: no engine that runs it is installed or was named" for file in opened.files if file not in run]
+    if dataset is not None and reference is not None:
+        on_step("scoring the trained network")
+        report.scores = evaluate(lambda image: reference.segmenter(image).labels, dataset)
+    for file, engine in pairs:
+        on_step(f"{file} in {engine}")
+        report.files.append(check_file(opened, (file, engine), golden, reference, sizes))
+        if report.scores and not report.files[-1].trouble:
+            on_step(f"scoring {file} in {engine}")
+            add_scores(report.files[-1], opened, report.scores, dataset)  # type: ignore[arg-type]  # there, as scores are
+    return report
+
+
+def runs(opened: OpenedModel, engines: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield each file with each engine that runs it and is installed, or was named."""
+    from importlib.util import find_spec
+
+    for name in engines:
+        if name != AUTO:
+            choose_engine(name, opened.files)
+    for name, kind in ENGINES.items():
+        if name in engines or (AUTO in engines and find_spec(kind.package)):
+            yield from ((file, name) for file in kind.files if file in opened.files)
+
+
+def check_file(
+    opened: OpenedModel, pair: tuple[str, str], golden: Golden, reference: Reference | None, sizes: Sequence[tuple[int, int]]
+) -> FileReport:
+    """Compare one file in one engine on all photos; where it fails, look for the stage and the cause."""
+    file, engine = pair
+    report = FileReport(file=file, engine=engine)
+    try:
+        segmenter = Segmenter(open_engine(opened.files[file], engine), opened.spec)
+        for name, photo, logits, labels in photos(segmenter, golden, reference, sizes):
+            difference, shown = compare(segmenter, photo, logits, labels)
+            faults = difference.faults(TOLERANCES[opened.spec.precision])
+            report.checks.append(Check(photo=name, difference=difference, faults=faults))
+            if report.pictures is None or difference.labels < min(check.difference.labels for check in report.checks[:-1]):
+                report.pictures = (photo, labels, shown)
+            if faults and report.stage is None:
+                diagnose(report, opened, segmenter, golden if name == GOLDEN else None, reference, (photo, logits, labels, shown))
+    except ModelError as error:
+        report.trouble = str(error)
+    return report
+
+
+def photos(
+    segmenter: Segmenter, golden: Golden, reference: Reference | None, sizes: Sequence[tuple[int, int]]
+) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
+    """Yield name, photo, expected logits and labels of each photo that a file takes as it is."""
+    fixed = segmenter.input_size
+    if fixed in (None, golden.photo.shape[:2]):
+        yield GOLDEN, golden.photo, golden.logits, golden.labels
+    if reference is None:
+        if fixed not in (None, golden.photo.shape[:2]):
+            raise ModelError(f"takes {fixed} only, and golden/ holds another size: give --against, or export with --imgsz")
+        return
+    for size in dict.fromkeys([fixed] if fixed else sizes):
+        photo = draw_scene(SCENE_SEED, size).image
+        whole = reference.segmenter
+        yield f"{size[0]} x {size[1]}", photo, whole.engine.run(photo[None])[0].copy(), whole(photo).labels
+
+
+def compare(segmenter: Segmenter, photo: np.ndarray, logits: np.ndarray, labels: np.ndarray) -> tuple[Difference, np.ndarray]:
+    """Run a file on a photo; return how far it is from what is expected, and its labels."""
+    about: dict[str, Any] = {"relative_error": None, "largest": None, "mean": None, "not_finite": 0}
+    if segmenter.spec.output == "logits":
+        given = segmenter.engine.run(photo[None])[0].copy()
+        if given.shape != logits.shape:
+            raise ModelError(f"gives logits of shape {given.shape}, the trained network {logits.shape}")
+        about = compare_logits(logits, given)
+    if about["not_finite"]:
+        return Difference(**about, labels=0.0, inside=0.0), np.zeros_like(labels)
+    shown = segmenter(photo).labels
+    return Difference(**about, **compare_labels(labels, shown)), shown  # type: ignore[arg-type]  # labels is never None
+
+
+def diagnose(
+    report: FileReport,
+    opened: OpenedModel,
+    segmenter: Segmenter,
+    golden: Golden | None,
+    reference: Reference | None,
+    seen: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
+) -> None:
+    """Find the first stage that differs, and what explains it."""
+    photo, logits, labels, shown = seen
+    allowed = TOLERANCES[opened.spec.precision].stage_error
+    stages = golden.stages if golden and golden.stages else reference.stages(photo) if reference else []
+    if stages and report.engine in PROBES:
+        probe, file = PROBES[report.engine], opened.files[report.file]
+        shapes = {stage.shape for stage in stages}
+        report.stage_errors = best_matches(stages, probe(file, photo[None], shapes))
+        report.stage = first_divergence(stages, report.stage_errors, allowed)
+        if report.stage == INPUT:
+            report.cause = explain_input(stages[0], probe(file, photo[None], {stages[0].shape}))
+    if segmenter.spec.output == "logits" and report.stage in (LOGITS, None):
+        order = explain_logits(logits, segmenter.engine.run(photo[None])[0])
+        if order:
+            moved = ", ".join(f"{new} for {old}" for old, new in enumerate(order) if new != old)
+            report.cause = f"the classes stand in another order: {moved}"
+    if report.cause is None and (shift := shift_of(labels, shown)):
+        report.cause = (
+            f"the labels are shifted by {shift[0]} rows and {shift[1]} columns, as by a crop or padding that is off by one"
+        )
+
+
+def add_scores(report: FileReport, opened: OpenedModel, expected: Scores, dataset: Dataset) -> None:
+    """Score a file on labeled photos and compare with the trained network."""
+    segmenter = Segmenter(open_engine(opened.files[report.file], report.engine), opened.spec)
+    try:
+        report.scores = evaluate(lambda image: segmenter(image).labels, dataset)
+    except ModelError as error:
+        report.trouble = str(error)
+        return
+    report.mean_iou_drop = expected.mean_iou - report.scores.mean_iou
+    allowed = TOLERANCES[opened.spec.precision].mean_iou_drop
+    if report.mean_iou_drop > allowed:
+        points = 100 * report.mean_iou_drop
+        report.score_fault = f"labeled photos: mean IoU {points:.2f} points lower (at most {100 * allowed:.2f})"

@@ -1,0 +1,112 @@
+"""What a verification finds, in words and for JSON."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from galago.evaluation import Scores
+from galago.verification.compare import Difference, Tolerance
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One file in one engine on one photo.
+
+    Attributes:
+        photo: which, in words.
+        difference: to the trained network.
+        faults: what is out of tolerance, in words.
+    """
+
+    photo: str
+    difference: Difference
+    faults: list[str]
+
+
+@dataclass(kw_only=True)
+class FileReport:
+    """One file in one engine.
+
+    Attributes:
+        file: its name in the folder.
+        engine: what ran it.
+        checks: on each photo.
+        stage: the first stage that differs, None where none was looked for or found.
+        stage_errors: relative error of each stage that was found, where they were looked for.
+        cause: what explains it, if a usual mistake does.
+        scores, mean_iou_drop, score_fault: on labeled photos, if there were any.
+        pictures: photo, expected labels, given labels, (H, W, ...) uint8, of the photo that agrees least.
+        trouble: what the engine says where it cannot run the file at all.
+    """
+
+    file: str
+    engine: str
+    checks: list[Check] = field(default_factory=list)
+    stage: str | None = None
+    stage_errors: dict[str, float] = field(default_factory=dict)
+    cause: str | None = None
+    scores: Scores | None = None
+    mean_iou_drop: float | None = None
+    score_fault: str | None = None
+    pictures: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
+    trouble: str | None = None
+
+    @property
+    def faults(self) -> list[str]:
+        """All that is out of tolerance, with the photo it was seen on, then stage and cause."""
+        found = [f"{check.photo}: {fault}" for check in self.checks for fault in check.faults]
+        found += [text for text in (self.trouble, self.score_fault) if text]
+        if found and self.stage:
+            found.append(f"first stage that differs: {self.stage} (relative error {self.stage_errors[self.stage]:.1e})")
+        if found and self.cause:
+            found.append(f"cause: {self.cause}")
+        return found
+
+    def facts(self) -> dict[str, Any]:
+        """Return all of it for JSON, but for the pictures."""
+        checks = [{"photo": check.photo, **vars(check.difference), "faults": check.faults} for check in self.checks]
+        scores = self.scores.summary() if self.scores else None
+        return {
+            "file": self.file, "engine": self.engine, "ok": not self.faults, "faults": self.faults, "checks": checks,
+            "stage": self.stage, "cause": self.cause, "stage_errors": self.stage_errors,
+            "mean_iou": scores and scores["mean_iou"], "mean_iou_drop": self.mean_iou_drop,
+            "classes": scores and scores["classes"],
+        }  # fmt: skip
+
+
+@dataclass(kw_only=True)
+class Report:
+    """What was found in a model folder.
+
+    Attributes:
+        name, precision: of the model.
+        against: what it was compared with, in words.
+        tolerance: what its precision may cost.
+        description: what model.json and golden/ tell wrongly.
+        files: each file in each engine.
+        skipped: files that were not checked, and why.
+        scores: of the trained network on the labeled photos, if there were any.
+    """
+
+    name: str
+    precision: str
+    against: str
+    tolerance: Tolerance
+    description: list[str]
+    files: list[FileReport] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    scores: Scores | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether something was checked and nothing is out of tolerance."""
+        return bool(self.files) and not self.description and not any(file.faults for file in self.files)
+
+    def facts(self) -> dict[str, Any]:
+        """Return all of it for JSON, but for the pictures."""
+        return {
+            "model": self.name, "precision": self.precision, "ok": self.ok, "against": self.against,
+            "tolerance": vars(self.tolerance), "description": self.description, "files": [file.facts() for file in self.files],
+            "skipped": self.skipped, "mean_iou": self.scores.mean_iou if self.scores else None,
+        }  # fmt: skip

@@ -1,0 +1,142 @@
+"""Stages of a network on its golden photo: small fingerprints of intermediate maps, to name the first one that differs.
+
+A file's tensors have no names that survive conversion, so each stage is looked for among all tensors of its shape.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from galago.errors import ModelError
+
+GRID = (4, 6)  # rows and columns of the means that stand for a map
+INPUT, LOGITS = "input", "head.classify"
+EXPLAINED = 1e-2  # relative error below which a guess about the cause counts as right
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """One intermediate map of the reference.
+
+    Attributes:
+        name: of the module that gives it, or `input`.
+        shape: (C, H, W).
+        means: (C, rows, columns) float32, over the cells of a grid.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    means: np.ndarray
+
+    @classmethod
+    def of(cls, name: str, values: np.ndarray) -> "Stage":
+        """Fingerprint a (C, H, W) map."""
+        return cls(name, values.shape, pool(values))
+
+    def error(self, means: np.ndarray) -> float:
+        """Return the relative L2 error of another fingerprint of this shape; infinite where it is not finite."""
+        if not np.isfinite(means).all():
+            return float("inf")
+        return float(np.linalg.norm(means - self.means) / (np.linalg.norm(self.means) or 1.0))
+
+
+def pool(values: np.ndarray) -> np.ndarray:
+    """Average a (C, H, W) map over the cells of a grid: (C, rows, columns) float32, at most `GRID`."""
+    firsts = [
+        np.unique(np.linspace(0, length, cells, endpoint=False).astype(int))
+        for length, cells in zip(values.shape[1:], GRID, strict=True)
+    ]
+    sums = np.add.reduceat(np.add.reduceat(values.astype(np.float64), firsts[0], axis=1), firsts[1], axis=2)
+    heights, widths = (np.diff([*first, length]) for first, length in zip(firsts, values.shape[1:], strict=True))
+    means: np.ndarray = (sums / (heights[:, None] * widths)).astype(np.float32)
+    return means
+
+
+def save_stages(path: Path, stages: Sequence[Stage]) -> None:
+    """Write stages in order, as an .npz of two arrays each."""
+    arrays: dict[str, Any] = {}
+    for stage in stages:
+        arrays[stage.name] = stage.means
+        arrays[f"{stage.name}:shape"] = np.array(stage.shape)
+    np.savez_compressed(path, **arrays)
+
+
+def load_stages(path: Path) -> list[Stage]:
+    """Read what `save_stages` wrote; nothing where there is no such file, as in folders of an older galago.
+
+    Raises:
+        ModelError: the file is damaged.
+    """
+    if not path.is_file():
+        return []
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            names = [name for name in arrays.files if not name.endswith(":shape")]
+            return [Stage(name, tuple(arrays[f"{name}:shape"].tolist()), arrays[name]) for name in names]
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise ModelError(f"{path} is damaged. Copy the model folder again, or export it again.") from error
+
+
+def best_matches(stages: Sequence[Stage], tensors: Iterable[np.ndarray]) -> dict[str, float]:
+    """Look for each stage among a file's tensors, each (C, H, W); return the smallest relative error of each that has any."""
+    errors: dict[str, float] = {}
+    by_shape: dict[tuple[int, ...], list[Stage]] = {}
+    for stage in stages:
+        by_shape.setdefault(stage.shape, []).append(stage)
+    for tensor in tensors:
+        if tensor.shape in by_shape:
+            means = pool(tensor)
+            for stage in by_shape[tensor.shape]:
+                errors[stage.name] = min(errors.get(stage.name, float("inf")), stage.error(means))
+    return errors
+
+
+def first_divergence(stages: Sequence[Stage], errors: Mapping[str, float], allowed: float) -> str | None:
+    """Return the first stage from which on all stages that were found differ, None where the last one agrees.
+
+    One in the middle that differs alone is no cause: a converter has merged it into another.
+    """
+    first = None
+    for stage in reversed([stage for stage in stages if stage.name in errors]):
+        if errors[stage.name] <= allowed:
+            break
+        first = stage.name
+    return first
+
+
+def explain_input(stage: Stage, tensors: Iterable[np.ndarray]) -> str | None:
+    """Say what happened to the normalized photo, if one of the usual mistakes explains it."""
+    for tensor in tensors:
+        if tensor.shape != stage.shape:
+            continue
+        means = pool(tensor)
+        if stage.error(means[::-1]) < EXPLAINED:
+            return "the color channels are swapped (BGR for RGB)"
+        if _affine_error(stage.means, means) < EXPLAINED:
+            return "mean or std of the normalization are others"
+        if _affine_error(stage.means, means[::-1]) < EXPLAINED:
+            return "the color channels are swapped (BGR for RGB) before the normalization"
+    return None
+
+
+def _affine_error(expected: np.ndarray, given: np.ndarray) -> float:
+    """Return what is left of each channel's error once the best factor and offset are taken out."""
+    left = 0.0
+    for x, y in zip(given.reshape(len(given), -1), expected.reshape(len(expected), -1), strict=True):
+        matrix = np.stack([x, np.ones_like(x)], axis=1)
+        left += float(np.square(matrix @ np.linalg.lstsq(matrix, y, rcond=None)[0] - y).sum())
+    return float(np.sqrt(left) / (np.linalg.norm(expected) or 1.0))
+
+
+def explain_logits(expected: np.ndarray, given: np.ndarray) -> list[int] | None:
+    """Return for each class the channel of the file that holds it, where nothing but their order differs."""
+    flat, other = (values.reshape(len(values), -1).astype(np.float64) for values in (expected, given))
+    distance = (flat**2).sum(1)[:, None] - 2 * flat @ other.T + (other**2).sum(1)
+    order = distance.argmin(axis=1)
+    if len(set(order.tolist())) < len(order) or (order == np.arange(len(order))).all():
+        return None
+    explained = np.linalg.norm(other[order] - flat) / (np.linalg.norm(flat) or 1.0) < EXPLAINED
+    return order.tolist() if explained else None
