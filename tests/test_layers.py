@@ -32,12 +32,12 @@ TABLE = {
     "evaluation": ("errors files labels data", "numpy cv2"),
     "verification": (
         "errors files labels png spec image data evaluation runtime",
-        "numpy cv2 onnx onnxruntime ai_edge_litert ncnn",
+        "numpy cv2 onnx onnxruntime openvino ai_edge_litert ncnn",
     ),
     "models": ("errors files", "torch safetensors"),
     "training": ("errors files labels spec image data evaluation models", "torch accelerate safetensors numpy cv2"),
     "export": (
-        "errors files labels spec image data runtime models",
+        "errors files labels spec image data runtime models verification",
         "torch onnx onnxscript onnxslim litert_torch ai_edge_quantizer pnnx numpy",
     ),
     "cli": (

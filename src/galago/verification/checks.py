@@ -1,6 +1,7 @@
 """Check every file of a model folder, in every engine that runs it, against the trained network."""
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,12 +15,15 @@ from galago.runtime.folder import OpenedModel, open_model
 from galago.runtime.segmenter import Segmenter
 from galago.verification.compare import TOLERANCES, Difference, compare_labels, compare_logits, shift_of
 from galago.verification.golden import Golden, description_faults, read_golden
+from galago.verification.half import overflow
 from galago.verification.probes import PROBES
 from galago.verification.report import Check, FileReport, Report
 from galago.verification.stages import INPUT, LOGITS, Stage, best_matches, explain_input, explain_logits, first_divergence
 
 SCENE_SEED = 5  # of the drawn photos; not that of golden/
 GOLDEN = "golden"
+LARGE = (1024, 2048)  # (height, width) of the photo on which float16 has to hold
+READS_GRAPHS = "openvino"  # the engine that tells every operator's range
 Step = Callable[[str], None]
 
 
@@ -110,9 +114,18 @@ def check_file(
                 report.pictures = (photo, labels, shown)
             if faults and report.stage is None:
                 diagnose(report, opened, segmenter, golden if name == GOLDEN else None, reference, (photo, logits, labels, shown))
+        if opened.spec.precision == "float16" and engine == READS_GRAPHS:
+            report.overflow = find_overflow(opened.files[file], segmenter.input_size)
     except ModelError as error:
         report.trouble = str(error)
     return report
+
+
+def find_overflow(file: Path, fixed: tuple[int, int] | None) -> str | None:
+    """Look for values that float16 does not hold, on a large photo: no engine on a CPU rounds to float16 in between."""
+    size = fixed or LARGE
+    found = overflow(file, draw_scene(SCENE_SEED, size).image[None])
+    return found and f"{size[0]} x {size[1]}: {found}"
 
 
 def photos(

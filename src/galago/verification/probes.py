@@ -37,9 +37,11 @@ def probe_onnxruntime(file: Path, photo: np.ndarray, shapes: Shapes) -> Iterator
     """Ask ONNX Runtime for every operator's output; needs the package onnx."""
     onnx, onnxruntime = require("onnx", "export"), require("onnxruntime", "onnxruntime")
     model = onnx.load(str(file))
-    there = {output.name for output in model.graph.output}
-    names = [name for node in model.graph.node for name in node.output if name and name not in there]
-    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+    for axis, side in zip(model.graph.input[0].type.tensor_type.shape.dim, photo.shape, strict=True):
+        axis.dim_value = side
+    sized = onnx.shape_inference.infer_shapes(model, data_prop=True).graph.value_info
+    shape_of = {value.name: tuple(axis.dim_value for axis in value.type.tensor_type.shape.dim) for value in sized}
+    model.graph.output.extend(value for value in sized if shape_of[value.name][1:] in shapes)
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 4

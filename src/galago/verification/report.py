@@ -37,6 +37,7 @@ class FileReport:
         cause: what explains it, if a usual mistake does.
         scores, mean_iou_drop, score_fault: on labeled photos, if there were any.
         pictures: photo, expected labels, given labels, (H, W, ...) uint8, of the photo that agrees least.
+        overflow: what float16 could not hold, of a float16 file.
         trouble: what the engine says where it cannot run the file at all.
     """
 
@@ -50,13 +51,14 @@ class FileReport:
     mean_iou_drop: float | None = None
     score_fault: str | None = None
     pictures: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
+    overflow: str | None = None
     trouble: str | None = None
 
     @property
     def faults(self) -> list[str]:
         """All that is out of tolerance, with the photo it was seen on, then stage and cause."""
         found = [f"{check.photo}: {fault}" for check in self.checks for fault in check.faults]
-        found += [text for text in (self.trouble, self.score_fault) if text]
+        found += [text for text in (self.trouble, self.score_fault, self.overflow) if text]
         if found and self.stage:
             found.append(f"first stage that differs: {self.stage} (relative error {self.stage_errors[self.stage]:.1e})")
         if found and self.cause:

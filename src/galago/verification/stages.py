@@ -95,16 +95,41 @@ def best_matches(stages: Sequence[Stage], tensors: Iterable[np.ndarray]) -> dict
 
 
 def first_divergence(stages: Sequence[Stage], errors: Mapping[str, float], allowed: float) -> str | None:
-    """Return the first stage from which on all stages that were found differ, None where the last one agrees.
+    """Return the first stage that differs, None where none does.
 
-    One in the middle that differs alone is no cause: a converter has merged it into another.
+    A stage that differs while one that is made from it agrees is no cause: a converter has merged it into another.
     """
-    first = None
-    for stage in reversed([stage for stage in stages if stage.name in errors]):
-        if errors[stage.name] <= allowed:
-            break
-        first = stage.name
-    return first
+    found = [stage.name for stage in stages if stage.name in errors]
+    agreeing = [name for name in found if errors[name] <= allowed]
+    for name in found:
+        if errors[name] > allowed and not any(is_made_from(later, name) for later in agreeing):
+            return name
+    return None
+
+
+def is_made_from(stage: str, earlier: str) -> bool:
+    """Tell whether a stage is computed from another one that comes before it or after it in order of computation.
+
+    The backbone is a chain; branch k of the head starts at the backbone's stage 4 - k, and all branches end in head.middle.
+    """
+    (part, place), (other, before) = _place(stage), _place(earlier)
+    if other == "backbone":
+        return place > before if part == "backbone" else part == "end" or before[0] <= 4 - place[0]
+    if other == "branch":
+        return part == "end" or (part == "branch" and place[0] == before[0] and place[1] > before[1])
+    return part == "end" and place > before
+
+
+def _place(stage: str) -> tuple[str, tuple[int, ...]]:
+    """Return the part of the network that a stage belongs to, and its place there."""
+    words = stage.split(".")
+    if stage == INPUT:
+        return "backbone", (-1,)
+    if words[0] == "backbone":  # an attention ends before the block that it is part of
+        return "backbone", (int(words[2]), int(words[3]), int(len(words) == 4))
+    if words[1] in ("inputs", "upsample"):
+        return "branch", (int(words[2]), int(words[1] == "upsample"))
+    return "end", (("middle", "expand", "classify").index(words[1]), *map(int, words[2:]))
 
 
 def explain_input(stage: Stage, tensors: Iterable[np.ndarray]) -> str | None:
