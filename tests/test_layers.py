@@ -37,8 +37,8 @@ TABLE = {
     "models": ("errors files", "torch safetensors"),
     "training": ("errors files labels spec image data evaluation models", "torch accelerate safetensors numpy cv2"),
     "export": (
-        "errors files labels spec image data runtime models verification",
-        "torch onnx onnxscript onnxslim litert_torch ai_edge_quantizer pnnx numpy",
+        "errors files labels spec image data evaluation runtime models verification",
+        "torch onnx onnxscript onnxslim litert_torch ai_edge_quantizer nncf pnnx numpy",
     ),
     "cli": (
         "device errors files labels spec image sources weights runtime data evaluation verification models training export",

@@ -45,14 +45,14 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def write(network: Any, spec: ModelSpec, out: Path) -> float:
-    return write_model_folder(network, spec, out, facts={})["onnx"]
+    return write_model_folder(network, spec, out, facts={}).differences["onnx"]
 
 
 def test_an_exported_checkpoint_gives_the_labels_that_validation_saw(
     checkpoint: Path, random_network: Callable[..., Any], photo: Callable[[int, int], np.ndarray], tmp_path: Path
 ):
     wanted = Wanted(name="my-doors", licenses={"code": "Apache-2.0"})
-    assert export_checkpoint(checkpoint, tmp_path / "model", wanted)["onnx"] < 1e-4
+    assert export_checkpoint(checkpoint, tmp_path / "model", wanted).differences["onnx"] < 1e-4
     segmenter = galago.load(str(tmp_path / "model"))
     predict = make_predict(random_network(), segmenter.spec.mean, segmenter.spec.std, torch.device("cpu"))
     image = photo(70, 101)

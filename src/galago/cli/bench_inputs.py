@@ -105,7 +105,7 @@ def plan_data(segmenter: "Segmenter", data: tuple[str, str, int | None], sizes: 
         DataError: the data set cannot be opened.
     """
     from galago.cli.evaluate import check_classes
-    from galago.data import open_dataset
+    from galago.data import open_dataset, spread
     from galago.runtime.segmenter import check_imgsz
 
     path, split, count = data
@@ -134,16 +134,6 @@ def usual_sizes(segmenter: "Segmenter", photos: "list[np.ndarray]") -> "list[Siz
     middle = sorted(photos, key=lambda photo: photo.shape[0] * photo.shape[1])[len(photos) // 2]
     own = segmenter.prepare(middle)[1]
     return [None if size == own and spec.resize == "short_side" else size for size in scaled(own, FACTORS)]
-
-
-def spread(dataset: "Dataset", count: int) -> "Dataset":
-    """Return so many samples, spread evenly over a data set, or all if there are fewer."""
-    from galago.data import Subset
-
-    total = len(dataset)
-    if count >= total:
-        return dataset
-    return Subset(dataset, tuple((2 * index + 1) * total // (2 * count) for index in range(count)))
 
 
 def scaled(size: "Size", factors: tuple[float, ...]) -> "list[Size]":

@@ -3,15 +3,21 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from galago.export.int8 import Int8, Int8Result
 
 FORMAT_HELP = "File format: onnx, openvino, litert, ncnn, torch; repeat it, or separate them by commas."
 SIZE_HELP = (
     "Fix the input to this height and width, multiples of 32, one number for a square; any size without it (litert: 512 1024)."
 )
 HALF_HELP = "Weights in float16, and sums where the device has them; `galago verify` shows what it costs."
+INT8_HELP = "Weights and sums in int8, calibrated and judged on --data; onnx, openvino, litert."
+DATA_HELP = "Labeled photos for --int8: folder or YAML file with the splits train and val."
+DROP_HELP = "Points of mean IoU that int8 may cost; blocks stay in float until it costs no more."
 OUTPUT_HELP = "What the files give: logits, or labels, which any host can use at once."
 
 
@@ -21,6 +27,9 @@ def export(
     format: Annotated[list[str] | None, typer.Option(help=FORMAT_HELP)] = None,
     imgsz: Annotated[str | None, typer.Option(help=SIZE_HELP, metavar="H [W]")] = None,
     half: Annotated[bool, typer.Option("--half", help=HALF_HELP)] = False,
+    int8: Annotated[bool, typer.Option("--int8", help=INT8_HELP)] = False,
+    data: Annotated[str | None, typer.Option(help=DATA_HELP)] = None,
+    max_drop: Annotated[float, typer.Option(help=DROP_HELP)] = 0.5,
     output: Annotated[str, typer.Option(help=OUTPUT_HELP)] = "logits",
     name: Annotated[str | None, typer.Option(help="Name of the model; that of the folder without it.")] = None,
     weights_license: Annotated[str, typer.Option(help="License line for the weights.")] = "not stated",
@@ -44,24 +53,26 @@ def export(
     wanted = Wanted(
         name=name or out.resolve().name,
         input_size=size,
-        precision="float16" if half else "float32",
+        precision=choose_precision(half=half, int8=int8, data=data),
         output=output,
         licenses={"code": "Apache-2.0 (galago)", "weights": weights_license, "data": data_license},
     )
+    plan = plan_int8(model, data, max_drop) if data else None
     with progress() as report:
-        differences = export_checkpoint(model, out, wanted, formats=formats, report=report)
+        written = export_checkpoint(model, out, wanted, formats=formats, int8=plan, report=report)
     if size is None and (fixed := [name for name in formats if FORMATS[name].one_size]):
         height, width = DEFAULT_SIZE
         words = f"{' and '.join(fixed)} files take {height} x {width} and no other size; larger photos are made smaller."
         typer.echo(f"{words} --imgsz H W changes that.", err=True)
-    for line in describe(differences, wanted.output):
+    for line in [*describe(written.differences, wanted.output), *describe_int8(written.int8)]:
         typer.echo(line, err=json)
     typer.echo(f"Saved: {out}", err=json)
     typer.echo(f"Next: galago predict --model {out} --source PHOTO", err=json)
     if json:
         from json import dumps
 
-        typer.echo(dumps({"out": str(out), "formats": formats, "precision": wanted.precision, "differences": differences}))
+        facts = {"out": str(out), "formats": formats, "precision": wanted.precision, "differences": written.differences}
+        typer.echo(dumps(facts | {"int8": [result.facts() for result in written.int8]}))
 
 
 def check_checkpoint(model: Path) -> None:
@@ -82,6 +93,51 @@ def check_checkpoint(model: Path) -> None:
             f"{model} is bundled, exported already. Its checkpoint is checkpoints/{model}.safetensors of the repository."
         )
     raise ConfigError(f"There is no checkpoint {model}. `galago train` writes runs/train/best.safetensors.")
+
+
+def choose_precision(*, half: bool, int8: bool, data: str | None) -> str:
+    """Return the precision that the flags ask for.
+
+    Raises:
+        ConfigError: they contradict each other.
+    """
+    from galago.errors import ConfigError
+
+    if half and int8:
+        raise ConfigError("A model folder has one precision. Give --half or --int8, and export twice for both.")
+    if int8 and not data:
+        raise ConfigError("--int8 is calibrated and judged on labeled photos. Give them with --data.")
+    if data and not int8:
+        raise ConfigError("--data is for --int8, which is missing.")
+    return "int8" if int8 else "float16" if half else "float32"
+
+
+def plan_int8(checkpoint: Path, data: str, max_drop: float) -> "Int8":
+    """Open the photos for int8.
+
+    Raises:
+        ConfigError: the checkpoint knows other classes, or max_drop is out of range.
+        DataError: the data set cannot be opened.
+    """
+    from galago.cli.evaluate import check_classes
+    from galago.data import open_dataset
+    from galago.export.int8 import Int8
+    from galago.export.reference import checkpoint_spec
+    from galago.models.checkpoint import load_checkpoint
+
+    train, val = open_dataset(data, "train"), open_dataset(data, "val")
+    check_classes(checkpoint_spec(checkpoint, load_checkpoint(checkpoint)[1]), val)
+    return Int8(train, val, max_drop / 100)
+
+
+def describe_int8(results: "list[Int8Result]") -> Iterator[str]:
+    """Say what int8 costs and brings in each format."""
+    for result in results:
+        lost = f"{100 * result.drop:+.2f} points" if result.drop else "nothing"
+        yield (
+            f"{result.format} in int8: mean IoU {result.mean_iou:.4f}, float32 {result.mean_iou_float:.4f} (lost {lost}, in "
+            f"{result.engine}), {result.size_ratio:.2f} of the size; in float: {', '.join(result.float_blocks)}"
+        )
 
 
 def describe(differences: dict[str, float | None], output: str) -> Iterator[str]:

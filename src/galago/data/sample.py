@@ -79,3 +79,11 @@ def select(dataset: Dataset, keep: Callable[[str], bool]) -> Subset:
         examples = ", ".join(dataset.names[:3])
         raise ConfigError(f"None of the {len(dataset)} samples was selected. Their names look like this: {examples}.")
     return Subset(dataset, indices)
+
+
+def spread(dataset: Dataset, count: int) -> Dataset:
+    """Return so many samples, spread evenly over a data set, or all if there are fewer."""
+    total = len(dataset)
+    if count >= total:
+        return dataset
+    return Subset(dataset, tuple((2 * index + 1) * total // (2 * count) for index in range(count)))

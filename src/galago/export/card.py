@@ -18,7 +18,7 @@ EfficientViT-{variant} for semantic segmentation with {num_classes} classes; {pa
 
 {scores}
 
-{ranges}## How it was made
+{ranges}{int8}## How it was made
 
 {training}
 
@@ -44,7 +44,7 @@ def write_card(path: Path, network: nn.Module, spec: ModelSpec, facts: dict[str,
         path: file to write.
         network: counted for its parameters.
         spec: its description.
-        facts: `scores` (as evaluation.Scores.summary), `run` (as run.json) and `ranges` (a table), all optional.
+        facts: `scores` (as evaluation.Scores.summary), `run` (as run.json), `ranges` and `int8` (tables), all optional.
     """
     path.write_bytes(
         CARD.format(
@@ -57,6 +57,7 @@ def write_card(path: Path, network: nn.Module, spec: ModelSpec, facts: dict[str,
             output=OUTPUTS[spec.output].format(stride=spec.output_stride, upsampling=spec.upsampling),
             scores=_scores(facts.get("scores")),
             ranges=_ranges(facts.get("ranges")),
+            int8=_int8(facts.get("int8")),
             training=_training(facts.get("run")),
             licenses="\n".join(f"- {what}: {line}" for what, line in spec.licenses.items()) or "- not stated",
         ).encode()
@@ -78,6 +79,19 @@ def _ranges(table: str | None) -> str:
 
 How many times larger the largest number of each attention could be before float16 overflows, as trained -> as exported, on drawn
 photos of three sizes; below 1 it overflows. `ranges.json` has every number.
+
+{table}
+
+"""
+
+
+def _int8(table: str | None) -> str:
+    if table is None:
+        return ""
+    return f"""## What int8 costs
+
+Measured on labeled photos in the engine named. Size is that of all files of a format against float32. The quotient of the
+attention stays in float everywhere.
 
 {table}
 

@@ -16,6 +16,7 @@ from galago.data.scenes import draw_scene
 from galago.errors import ConfigError, ModelError
 from galago.export.card import write_card
 from galago.export.formats import FORMATS, check_formats
+from galago.export.int8 import Int8, Int8Result, int8_table
 from galago.export.ranges import measure_ranges, range_table
 from galago.export.reference import TorchEngine, checkpoint_spec
 from galago.export.stages import record_stages
@@ -32,16 +33,22 @@ GOLDEN_SIZE = (192, 256)  # of the drawn photo that lets any host test itself, u
 GOLDEN_SEED = 1
 FILES = ("model.json", "CARD.md", *(f"golden/{name}" for name in (PHOTO, LOGITS, LABELS, STAGES, DESCRIPTION)))
 RANGES = "ranges.json"  # of attention in float16
-TOLERANCES = {  # float32: the same sums in another order; float16: its rounding, 2^-11, through some fifty layers
-    "logits": {"float32": 1e-4, "float16": 1e-2},
+TOLERANCES = {  # as galago.verification.compare has them
+    "logits": {"float32": 1e-4, "float16": 1e-2, "int8": 3e-1},
     "labels": {"float32": 1e-3, "float16": 5e-3},
 }
 Report = Callable[[str], None]
 
 
 def export_checkpoint(
-    checkpoint: Path, out: Path, wanted: "Wanted", *, formats: Sequence[str] = ("onnx",), report: Report = lambda what: None
-) -> dict[str, float | None]:
+    checkpoint: Path,
+    out: Path,
+    wanted: "Wanted",
+    *,
+    formats: Sequence[str] = ("onnx",),
+    int8: Int8 | None = None,
+    report: Report = lambda what: None,
+) -> "Written":
     """Write the model folder of a checkpoint; see `write_model_folder`.
 
     Args:
@@ -49,6 +56,7 @@ def export_checkpoint(
         out: the folder.
         wanted: name, size, precision, output and licenses.
         formats: what to write, keys of `FORMATS`.
+        int8: how to make int8 files, where the precision is int8.
         report: told what is being done.
     Returns:
         as `write_model_folder`.
@@ -61,7 +69,7 @@ def export_checkpoint(
     spec = wanted.apply(checkpoint_spec(checkpoint, metadata))
     check_formats([*formats], spec)
     facts: dict[str, Any] = {key: json.loads(metadata[key]) for key in ("scores", "run") if key in metadata}
-    return write_model_folder(network, spec, out, facts=facts, formats=formats, report=report)
+    return write_model_folder(network, spec, out, facts=facts, formats=formats, int8=int8, report=report)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +79,7 @@ class Wanted:
     Attributes:
         name: of the model.
         input_size: the one (height, width) that the files shall take, to which photos are then stretched, or None for any.
-        precision: float32 or float16.
+        precision: float32, float16 or int8.
         output: logits or labels.
         licenses: one line each for code, weights and data.
     """
@@ -100,6 +108,20 @@ class Wanted:
         return dataclasses.replace(spec, input_size=self.input_size, resize="stretch")
 
 
+@dataclass(frozen=True)
+class Written:
+    """What is known of the files of a folder.
+
+    Attributes:
+        differences: for each format how far its file is from torch on a drawn photo, as `difference` measures it, or None where
+            no engine that runs it is installed.
+        int8: what int8 costs in each format, where it is int8.
+    """
+
+    differences: dict[str, float | None] = field(default_factory=dict)
+    int8: list[Int8Result] = field(default_factory=list)
+
+
 def write_model_folder(
     network: nn.Module,
     spec: ModelSpec,
@@ -107,8 +129,9 @@ def write_model_folder(
     *,
     facts: dict[str, Any],
     formats: Sequence[str] = ("onnx",),
+    int8: Int8 | None = None,
     report: Report = lambda what: None,
-) -> dict[str, float | None]:
+) -> Written:
     """Write the model's files, golden/, CARD.md and model.json, and prove that each file gives what the network gives.
 
     Args:
@@ -117,10 +140,10 @@ def write_model_folder(
         out: the folder; an older model folder there is replaced once the new one is whole.
         facts: about the training, for the card: as kept in the checkpoint.
         formats: what to write, keys of `FORMATS`.
+        int8: how to make int8 files, where the precision is int8.
         report: told what is being done.
     Returns:
-        for each format how far its file is from torch on a drawn photo, as `difference` measures it, or None where no engine
-        that runs it is installed.
+        how near each file is to torch, and what int8 costs.
     Raises:
         ModelError: the folder cannot be written, holds something else, or a file does not give what the network gives.
     """
@@ -131,18 +154,24 @@ def write_model_folder(
             new = Path(temporary) / out.name
             new.mkdir()
             reference = TorchEngine(network, spec)
-            differences = {}
+            written = Written()
             for format in formats:
-                report(f"Writing {FORMATS[format].files[0]}")
-                FORMATS[format].write(network, spec, new / FORMATS[format].files[0])
-                report(f"Checking {FORMATS[format].files[0]}")
-                differences[format] = difference(new / FORMATS[format].files[0], spec, reference)
-                check_difference(format, differences[format], spec)
+                file = new / FORMATS[format].files[0]
+                if int8:
+                    written.int8.append(int8.write(network, spec, file, format, report))
+                else:
+                    report(f"Writing {file.name}")
+                    FORMATS[format].write(network, spec, file)
+                report(f"Checking {file.name}")
+                written.differences[format] = difference(file, spec, reference)
+                check_difference(format, written.differences[format], spec)
             report("Writing golden photo and card")
             one_size = any(FORMATS[format].one_size for format in formats)
             write_golden(reference, spec, new / "golden", spec.input_size or (DEFAULT_SIZE if one_size else GOLDEN_SIZE))
             if spec.precision == "float16":
                 facts = facts | {"ranges": write_ranges(network, spec, new / RANGES)}
+            if written.int8:
+                facts = facts | {"int8": int8_table(written.int8)}
             write_card(new / "CARD.md", network, spec, facts)
             sums = {path.relative_to(new).as_posix(): sha256(path) for path in sorted(new.rglob("*")) if path.is_file()}
             (new / "model.json").write_text(dataclasses.replace(spec, files=sums).to_json())
@@ -152,7 +181,7 @@ def write_model_folder(
     except OSError as failure:
         reason = failure.strerror or failure
         raise ModelError(f"Cannot write the model folder {out}: {reason}. Choose another --out.") from failure
-    return differences
+    return written
 
 
 def check_replaceable(out: Path) -> None:

@@ -34,12 +34,12 @@ class Format:
     one_size: bool = False
 
 
-HALF = ("float32", "float16")
+ALL = ("float32", "float16", "int8")
 BOTH = ("logits", "labels")
 FORMATS: Mapping[str, Format] = {
-    "onnx": Format(("model.onnx",), to_onnx, HALF, BOTH),
-    "openvino": Format(("model.xml", "model.bin"), to_openvino, HALF, BOTH),
-    "litert": Format(("model.tflite",), to_litert, HALF, BOTH, one_size=True),
+    "onnx": Format(("model.onnx",), to_onnx, ALL, BOTH),
+    "openvino": Format(("model.xml", "model.bin"), to_openvino, ALL, BOTH),
+    "litert": Format(("model.tflite",), to_litert, ALL, BOTH, one_size=True),
     "ncnn": Format(("model.ncnn.param", "model.ncnn.bin"), to_ncnn),
     "torch": Format(("model.pt2",), to_torch, outputs=BOTH),
 }
@@ -59,6 +59,8 @@ def check_formats(names: list[str], spec: ModelSpec) -> None:
     Raises:
         ConfigError: it is so; the message says what can be done.
     """
+    if (spec.precision, spec.output) == ("int8", "labels"):
+        raise ConfigError("int8 files give logits, as their loss is measured on them. Leave --output labels out.")
     for name in names:
         if name not in FORMATS:
             hint = OTHER_NAMES.get(name, f"Choose from: {', '.join(FORMATS)}.")

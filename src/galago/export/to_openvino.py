@@ -5,6 +5,7 @@ from pathlib import Path
 
 from torch import nn
 
+from galago.errors import require
 from galago.export.to_onnx import to_onnx
 from galago.spec import ModelSpec
 
@@ -19,14 +20,12 @@ def to_openvino(network: nn.Module, spec: ModelSpec, path: Path) -> None:
         spec: as for `to_onnx`.
         path: the .xml file to write; the .bin file lies beside it.
     """
-    import openvino
-    from openvino._offline_transformations import apply_moc_transformations
+    from galago.runtime.openvino_engine import package, read_model
 
-    from galago.runtime.openvino_engine import read_model
-
+    transformations = require("openvino._offline_transformations", "openvino")
     with tempfile.TemporaryDirectory() as temporary:
         onnx = Path(temporary) / "model.onnx"
         to_onnx(network, spec, onnx)
         model = read_model(onnx)
-        apply_moc_transformations(model, False)  # as on reading ONNX, so that the IR is as fast
-        openvino.save_model(model, path, compress_to_fp16=False)
+        transformations.apply_moc_transformations(model, False)  # as on reading ONNX, so that the IR is as fast
+        package().save_model(model, path, compress_to_fp16=False)

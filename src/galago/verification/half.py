@@ -29,10 +29,10 @@ def overflow(file: Path, photo: np.ndarray) -> str | None:
 
 def largest_values(file: Path, photo: np.ndarray) -> Iterator[tuple[str, float]]:
     """Yield the largest absolute value of what each operator gives, in order, with a name for where it stands."""
-    from openvino import Model, opset13
+    from galago.runtime.openvino_engine import only_core, package, read_model
 
-    from galago.runtime.openvino_engine import only_core, read_model
-
+    openvino = package()
+    steps = openvino.opset13
     model = read_model(file)
     model.reshape([*photo.shape])
     outputs = [
@@ -46,8 +46,8 @@ def largest_values(file: Path, photo: np.ndarray) -> Iterator[tuple[str, float]]
     largest = []
     for output in outputs:
         axes = np.arange(len(output.shape))
-        largest.append(opset13.reduce_max(opset13.abs(opset13.convert(output, "f32")), axes, False))
-    probe = Model(largest, model.get_parameters())
+        largest.append(steps.reduce_max(steps.abs(steps.convert(output, "f32")), axes, False))
+    probe = openvino.Model(largest, model.get_parameters())
     compiled = only_core().compile_model(probe, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     for name, value in zip(names, compiled([photo]).to_tuple(), strict=True):
         yield name, float(value)
