@@ -18,6 +18,7 @@ from galago.export.formats import FORMATS, check_formats  # noqa: E402
 from galago.export.reference import TorchEngine  # noqa: E402
 from galago.export.to_ncnn import improve  # noqa: E402
 from galago.runtime import engines  # noqa: E402
+from galago.runtime.executorch_engine import ExecuTorchEngine  # noqa: E402
 from galago.runtime.litert_engine import LiteRTEngine  # noqa: E402
 from galago.runtime.ncnn_engine import NCNNEngine  # noqa: E402
 from galago.runtime.openvino_engine import OpenVINOEngine  # noqa: E402
@@ -28,9 +29,21 @@ from galago.spec import ModelSpec  # noqa: E402
 pytestmark = pytest.mark.torch
 SPEC = ModelSpec(name="doors", variant="b0", classes=("wall", "door", "floor"), palette=((0, 0, 0), (9, 0, 0), (0, 0, 9)))
 SIZE = (96, 160)
-KINDS: dict[str, Any] = {"ncnn": NCNNEngine, "litert": LiteRTEngine, "openvino": OpenVINOEngine, "torch": TorchProgramEngine}
+KINDS: dict[str, Any] = {
+    "ncnn": NCNNEngine,
+    "litert": LiteRTEngine,
+    "openvino": OpenVINOEngine,
+    "executorch": ExecuTorchEngine,
+    "torch": TorchProgramEngine,
+}
 ENGINES = [pytest.param(name, marks=getattr(pytest.mark, name)) for name in KINDS]
-PACKAGES = {"ncnn": ("ncnn", "pnnx"), "litert": ("ai_edge_litert", "litert_torch"), "openvino": ("onnx",), "torch": ("torch",)}
+PACKAGES = {
+    "executorch": ("executorch",),
+    "ncnn": ("ncnn", "pnnx"),
+    "litert": ("ai_edge_litert", "litert_torch"),
+    "openvino": ("onnx",),
+    "torch": ("torch",),
+}
 FILES = {name: FORMATS[name].files[0] for name in KINDS}
 
 
@@ -46,7 +59,7 @@ def convert(random_network: Callable[..., Any], tmp_path_factory: pytest.TempPat
     def write(format: str, variant: str = "b0", spec: ModelSpec | None = None) -> Path:
         for package in PACKAGES.get(format, ()):
             pytest.importorskip(package)
-        spec = spec or (described() if format == "litert" else SPEC)
+        spec = spec or (described() if FORMATS[format].one_size else SPEC)
         key = format, variant, spec.to_json()
         if key not in made:
             made[key] = tmp_path_factory.mktemp(format) / FORMATS[format].files[0]
@@ -78,7 +91,7 @@ def test_gives_the_logits_of_torch(
 ):
     image = photo(*SIZE)[None]
     expected = TorchEngine(random_network(variant), SPEC).run(image)
-    given = KINDS[engine](convert(engine, variant), threads=1).run(image)
+    given = KINDS[engine](convert(engine, variant)).run(image)
     assert given.shape == expected.shape
     assert given.dtype == np.float32
     # the same float32 sums in another order
@@ -182,7 +195,7 @@ def folder(
         file = convert(engine)  # skips where it cannot be done
         out = tmp_path_factory.mktemp("folder") / "model"
         with pytest.MonkeyPatch.context() as patch:
-            if engine == "litert":  # the slowest to convert
+            if FORMATS[engine].one_size:  # the slowest to convert
                 patch.setitem(
                     FORMATS, engine, replace(FORMATS[engine], write=lambda network, spec, path: shutil.copy(file, path))
                 )

@@ -10,10 +10,8 @@ import typer
 if TYPE_CHECKING:
     from galago.export.int8 import Int8, Int8Result
 
-FORMAT_HELP = "File format: onnx, openvino, litert, ncnn, torch; repeat it, or separate them by commas."
-SIZE_HELP = (
-    "Fix the input to this height and width, multiples of 32, one number for a square; any size without it (litert: 512 1024)."
-)
+FORMAT_HELP = "File format: onnx, openvino, litert, ncnn, executorch, torch; repeat it, or separate them by commas."
+SIZE_HELP = "Fix the input to this height and width, multiples of 32, one number for a square; any size without it."
 HALF_HELP = "Weights in float16, and sums where the device has them; `galago verify` shows what it costs."
 INT8_HELP = "Weights and sums in int8, calibrated and judged on --data; onnx, openvino, litert."
 DATA_HELP = "Labeled photos for --int8: folder or YAML file with the splits train and val."

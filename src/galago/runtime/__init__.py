@@ -32,8 +32,8 @@ def load(
     Args:
         model: name of a bundled model, a model folder, or a single .onnx file that galago wrote; `b0-camvid` without it, or the
             model that the setting names.
-        engine: `openvino`, `onnxruntime`, `ncnn`, `litert`, `torch`, or `auto` for the first of them that is installed and whose
-            file the model has; `segmenter.engine.name` says which.
+        engine: `openvino`, `onnxruntime`, `ncnn`, `litert`, `executorch`, `torch`, or `auto` for the first of them that is
+            installed and whose file the model has; `segmenter.engine.name` says which.
         threads: CPU threads; the engine decides without it.
         half: compute in bfloat16, which changes a few labels; float32 without it.
         imgsz: (height, width) in pixels that photos are fitted into, scaled up or down with their aspect ratio kept and padded to

@@ -66,6 +66,12 @@ def _open_litert(file: Path, threads: int | None, precision: str) -> Engine:
     return LiteRTEngine(file, threads=threads, precision=precision)
 
 
+def _open_executorch(file: Path, threads: int | None, precision: str) -> Engine:
+    from galago.runtime.executorch_engine import ExecuTorchEngine
+
+    return ExecuTorchEngine(file, threads=threads, precision=precision)
+
+
 def _open_torch(file: Path, threads: int | None, precision: str) -> Engine:
     from galago.runtime.torch_engine import TorchProgramEngine
 
@@ -90,6 +96,7 @@ ENGINES = {
     "onnxruntime": _extra("onnxruntime", "onnxruntime", "model.onnx", "onnxruntime", _open_onnxruntime),
     "ncnn": _extra("ncnn", "ncnn", "model.ncnn.param", "ncnn", _open_ncnn),
     "litert": _extra("ai_edge_litert", "ai-edge-litert", "model.tflite", "litert", _open_litert),
+    "executorch": _extra("executorch", "executorch", "model.pte", "executorch", _open_executorch),
     "torch": _extra("torch", "torch", "model.pt2", "train", _open_torch),
 }
 FORMATS = {  # files that engines run, by the names of formats that `galago export` knows
@@ -97,6 +104,7 @@ FORMATS = {  # files that engines run, by the names of formats that `galago expo
     "model.xml": "openvino",
     "model.tflite": "litert",
     "model.ncnn.param": "ncnn",
+    "model.pte": "executorch",
     "model.pt2": "torch",
 }
 
