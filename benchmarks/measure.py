@@ -11,7 +11,10 @@ from galago.runtime.bench import summarize
 
 K = TypeVar("K")  # names a rival
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("galago", "numpy", "onnxruntime", "opencv-python-headless", "openvino", "pyvips", "torch", "transformers")
+PACKAGES = (
+    "ai-edge-litert", "executorch", "galago", "ncnn", "nncf", "numpy", "onnxruntime", "opencv-python-headless", "openvino",
+    "pyvips", "torch", "transformers",
+)  # fmt: skip
 
 
 def take_turns(rivals: Mapping[K, Callable[[], object]], *, runs: int, warmup: int = 3) -> dict[K, dict[str, float]]:

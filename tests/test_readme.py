@@ -17,7 +17,9 @@ MAP = re.findall(r"^\| `((?:src|tests|benchmarks|checkpoints|examples|docs)[\w/-
 
 
 def test_the_readme_shows_the_whole_way_from_training_to_a_setting_for_the_device():
-    assert [command for command, _ in COMMANDS] == ["predict", "train", "val", "export", "predict", "bench", "predict"]
+    assert [command for command, _ in COMMANDS] == [
+        "predict", "train", "val", "export", "predict", "bench", "predict", "verify",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("command", "flags"), COMMANDS)
