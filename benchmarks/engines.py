@@ -2,7 +2,8 @@
 
     python engines.py --folder MODEL_FOLDER
 
-MODEL_FOLDER comes from: galago export --model ../checkpoints/b0-camvid.safetensors --out MODEL_FOLDER --format openvino,onnx,litert,ncnn,executorch
+MODEL_FOLDER comes from:
+    galago export --model ../checkpoints/b0-camvid.safetensors --out MODEL_FOLDER --format openvino,onnx,litert,ncnn,executorch
 """
 
 import argparse
@@ -23,6 +24,7 @@ from galago.runtime.segmenter import Segmenter
 
 CHECKPOINT = Path(__file__).parent.parent / "checkpoints/b0-camvid.safetensors"
 SIZE = (512, 1024)
+ALL_CORES = "executorch"  # takes no number of threads
 DISTRIBUTIONS = {name: kind.distribution for name, kind in ENGINES.items()} | {"torch": "torch"}
 
 
@@ -47,7 +49,8 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     names = installed_engines(open_model(arguments.folder).files)
-    segmenters = {name: galago.load(arguments.folder, engine=name, threads=arguments.threads) for name in names}
+    threads = {name: None if name == ALL_CORES else arguments.threads for name in names}
+    segmenters = {name: galago.load(arguments.folder, engine=name, threads=threads[name]) for name in names}
     segmenters["torch"] = load_reference(CHECKPOINT)
     photo = draw_scene(0, SIZE).image
     expected, labels = segmenters["torch"].logits(photo), segmenters["torch"](photo).labels

@@ -52,7 +52,7 @@ def test_standard_output_is_one_json_object_when_asked_for(checkpoint: Path):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("--format", "gif"), "Unknown format 'gif'. Choose from: onnx, openvino, litert, ncnn, torch."),
+        (("--format", "gif"), "Unknown format 'gif'. Choose from: onnx, openvino, litert, ncnn, executorch, torch."),
         (("--imgsz", "100"), "The network takes multiples of 32, got --imgsz 100 100. The nearest is --imgsz 96 96."),
         (
             ("--half", "--int8", "--data", "x"),

@@ -1,11 +1,12 @@
 """galago export: from a checkpoint to a model folder."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from galago.cli.spinner import spinner
 
 if TYPE_CHECKING:
     from galago.export.int8 import Int8, Int8Result
@@ -41,9 +42,9 @@ def export(
     check_checkpoint(model)
     require("torch", "export")
     require("onnx", "export")
+    from galago.export.deploy import DEFAULT_SIZE
     from galago.export.folder import Wanted, check_replaceable, export_checkpoint
     from galago.export.formats import FORMATS
-    from galago.export.to_litert import DEFAULT_SIZE
 
     formats = list(dict.fromkeys(name.strip() for text in format or ["onnx"] for name in text.split(",")))
     size = read_size(imgsz) if imgsz else None
@@ -56,7 +57,7 @@ def export(
         licenses={"code": "Apache-2.0 (galago)", "weights": weights_license, "data": data_license},
     )
     plan = plan_int8(model, data, max_drop) if data else None
-    with progress() as report:
+    with spinner("Reading the checkpoint") as report:
         written = export_checkpoint(model, out, wanted, formats=formats, int8=plan, report=report)
     if size is None and (fixed := [name for name in formats if FORMATS[name].one_size]):
         height, width = DEFAULT_SIZE
@@ -150,16 +151,3 @@ def describe(differences: dict[str, float | None], output: str) -> Iterator[str]
             yield f"{files}: {1 - value:.3%} of torch's labels on a drawn photo."
         else:
             yield f"{files}: logits within {value:.1e} of torch's (relative L2, drawn photo)."
-
-
-@contextmanager
-def progress() -> Iterator[Callable[[str], None]]:
-    """Show what is being done and for how long, on a terminal."""
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    with Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=Console(stderr=True), transient=True
-    ) as bar:
-        task = bar.add_task("Reading the checkpoint", total=None)
-        yield lambda what: bar.update(task, description=what)

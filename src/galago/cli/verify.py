@@ -1,11 +1,11 @@
 """galago verify: does a model folder give what the trained network gave?"""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from galago.cli.spinner import spinner
 
 if TYPE_CHECKING:
     from galago.verification import Report
@@ -53,14 +53,14 @@ def verify(
     if dataset:
         check_classes(spec, dataset)
     reference = open_reference(against) if against else None
-    with progress() as on_step:
+    with spinner("Reading the golden photo") as on_step:
         report = check(
             model,
             engines=engine or ["auto"],
             reference=reference,
             sizes=sizes or (DEFAULT_SIZES if reference else ()),
             dataset=dataset,
-            on_step=on_step,
+            on_step=lambda what: on_step(f"Checking: {what}"),
         )
     write_whole(out / "verify.json", (dumps(report.facts(), indent=2) + "\n").encode())
     write_whole(out / "verify.html", draw_page(report, spec.palette).encode())
@@ -85,19 +85,6 @@ def open_reference(checkpoint: Path) -> "Reference":
     from galago.export.stages import CheckpointReference
 
     return CheckpointReference(checkpoint)
-
-
-@contextmanager
-def progress() -> Iterator[Callable[[str], None]]:
-    """Show what is being checked and for how long, on a terminal."""
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    with Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=Console(stderr=True), transient=True
-    ) as bar:
-        task = bar.add_task("Checking", total=None)
-        yield lambda what: bar.update(task, description=f"Checking: {what}")
 
 
 def show(report: "Report", *, to_stderr: bool) -> None:

@@ -14,6 +14,7 @@ from galago.models.layers import ConvNorm, replace_modules
 from galago.models.upsample import TAPS, BicubicUpsample, repeat_border
 from galago.spec import ModelSpec
 
+DEFAULT_SIZE = (512, 1024)  # (height, width) of files that take one size only, where none is asked for
 CALIBRATION_SIZE = (256, 512)  # (height, width) of the drawn photo from which the attention takes its scales
 CALIBRATION_SEED = 3
 

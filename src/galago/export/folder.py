@@ -15,12 +15,12 @@ from galago import image as images
 from galago.data.scenes import draw_scene
 from galago.errors import ConfigError, ModelError
 from galago.export.card import write_card
+from galago.export.deploy import DEFAULT_SIZE
 from galago.export.formats import FORMATS, check_formats
 from galago.export.int8 import Int8, Int8Result, int8_table
 from galago.export.ranges import measure_ranges, range_table
 from galago.export.reference import TorchEngine, checkpoint_spec
 from galago.export.stages import record_stages
-from galago.export.to_litert import DEFAULT_SIZE
 from galago.files import sha256
 from galago.models.checkpoint import load_checkpoint
 from galago.runtime.engines import installed_engines, open_engine

@@ -8,8 +8,7 @@ import torch
 from torch import nn
 
 from galago.errors import require
-from galago.export.deploy import DeployedNetwork
-from galago.export.to_litert import DEFAULT_SIZE
+from galago.export.deploy import DEFAULT_SIZE, DeployedNetwork
 from galago.spec import ModelSpec
 
 

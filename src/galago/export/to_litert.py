@@ -11,10 +11,8 @@ import torch
 from torch import nn
 
 from galago.errors import require
-from galago.export.deploy import DeployedNetwork
+from galago.export.deploy import DEFAULT_SIZE, DeployedNetwork
 from galago.spec import ModelSpec
-
-DEFAULT_SIZE = (512, 1024)  # (height, width) of a file for which none is asked: LiteRT's graphs have one size
 
 
 def to_litert(network: nn.Module, spec: ModelSpec, path: Path) -> None:
