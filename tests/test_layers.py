@@ -38,7 +38,7 @@ TABLE = {
     "training": ("errors files labels spec image data evaluation models", "torch accelerate safetensors numpy cv2"),
     "export": (
         "errors files labels spec image data evaluation runtime models verification",
-        "torch onnx onnxscript onnxslim litert_torch ai_edge_quantizer nncf executorch pnnx numpy",
+        "torch onnx onnxscript onnxslim litert_torch ai_edge_quantizer nncf executorch coremltools pnnx numpy",
     ),
     "cli": (
         "device errors files labels spec image sources weights runtime data evaluation verification models training export",

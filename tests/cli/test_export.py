@@ -52,7 +52,7 @@ def test_standard_output_is_one_json_object_when_asked_for(checkpoint: Path):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("--format", "gif"), "Unknown format 'gif'. Choose from: onnx, openvino, litert, ncnn, executorch, torch."),
+        (("--format", "gif"), "Unknown format 'gif'. Choose from: onnx, openvino, litert, ncnn, executorch, coreml, torch."),
         (("--imgsz", "100"), "The network takes multiples of 32, got --imgsz 100 100. The nearest is --imgsz 96 96."),
         (
             ("--half", "--int8", "--data", "x"),
@@ -61,7 +61,10 @@ def test_standard_output_is_one_json_object_when_asked_for(checkpoint: Path):
         (("--int8",), "--int8 is calibrated and judged on labeled photos. Give them with --data."),
         (("--data", "x"), "--data is for --int8, which is missing."),
         (("--output", "boxes"), "Unknown output 'boxes'. Choose one of: logits, labels."),
-        (("--half", "--format", "torch"), "torch files have no precision float16 here. Those that do: onnx, openvino, litert."),
+        (
+            ("--half", "--format", "torch"),
+            "torch files have no precision float16 here. Those that do: onnx, openvino, litert, coreml.",
+        ),
     ],
 )
 def test_a_wrong_flag_is_misuse(checkpoint: Path, flags: tuple[str, ...], message: str):

@@ -172,7 +172,7 @@ def test_labels_of_the_file_are_those_that_galago_makes_of_logits(
         (
             "ncnn",
             {"precision": "float16"},
-            r"ncnn files have no precision float16 here\. Those that do: onnx, openvino, litert\.",
+            r"ncnn files have no precision float16 here\. Those that do: onnx, openvino, litert, coreml\.",
         ),
     ],
 )

@@ -11,7 +11,7 @@ from galago.cli.spinner import spinner
 if TYPE_CHECKING:
     from galago.export.int8 import Int8, Int8Result
 
-FORMAT_HELP = "File format: onnx, openvino, litert, ncnn, executorch, torch; repeat it, or separate them by commas."
+FORMAT_HELP = "File format: onnx, openvino, litert, ncnn, executorch, coreml, torch; repeat it, or separate them by commas."
 SIZE_HELP = "Fix the input to this height and width, multiples of 32, one number for a square; any size without it."
 HALF_HELP = "Weights in float16, and sums where the device has them; `galago verify` shows what it costs."
 INT8_HELP = "Weights and sums in int8, calibrated and judged on --data; onnx, openvino, litert."

@@ -194,7 +194,9 @@ def check_replaceable(out: Path) -> None:
         raise ModelError(f"{out} is a file. Choose a folder with --out.")
     there = {path.relative_to(out).as_posix() for path in out.rglob("*") if not path.is_dir()}
     own = {*FILES, RANGES, *(file for format in FORMATS.values() for file in format.files)}
-    if strangers := sorted(there if "model.json" not in there else there - own):
+    if strangers := sorted(
+        there if "model.json" not in there else [name for name in there if own.isdisjoint((name, name.split("/")[0]))]
+    ):
         shown = ", ".join(strangers[:5])
         raise ModelError(f"{out} holds files that are no part of a model folder: {shown}. Choose another --out.")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from torch import nn
 
 from galago.errors import ConfigError
+from galago.export.to_coreml import to_coreml
 from galago.export.to_executorch import to_executorch
 from galago.export.to_litert import to_litert
 from galago.export.to_ncnn import to_ncnn
@@ -43,6 +44,7 @@ FORMATS: Mapping[str, Format] = {
     "litert": Format(("model.tflite",), to_litert, ALL, BOTH, one_size=True),
     "ncnn": Format(("model.ncnn.param", "model.ncnn.bin"), to_ncnn),
     "executorch": Format(("model.pte",), to_executorch, one_size=True),
+    "coreml": Format(("model.mlpackage",), to_coreml, ("float32", "float16"), one_size=True),
     "torch": Format(("model.pt2",), to_torch, outputs=BOTH),
 }
 OTHER_NAMES = {  # what people type, and what to do

@@ -23,6 +23,7 @@ from galago.verification.stages import INPUT, LOGITS, Stage, best_matches, expla
 SCENE_SEED = 5  # of the drawn photos; not that of golden/
 GOLDEN = "golden"
 LARGE = (1024, 2048)  # (height, width) of the photo on which float16 has to hold
+PACKAGE = ".mlpackage/"  # CoreML's, which no engine here runs
 READS_GRAPHS = "openvino"  # the engine that tells every operator's range
 Step = Callable[[str], None]
 
@@ -73,7 +74,8 @@ def verify(
     )
     pairs = list(runs(opened, engines))
     run = {file for file, _ in pairs}
-    report.skipped = [f"{file}: no engine that runs it is installed or was named" for file in opened.files if file not in run]
+    files = dict.fromkeys([*opened.files, *(name.split("/")[0] for name in opened.spec.files if PACKAGE in name)])
+    report.skipped = [f"{file}: no engine that runs it is installed or was named" for file in files if file not in run]
     if dataset is not None and reference is not None:
         on_step("scoring the trained network")
         report.scores = evaluate(lambda image: reference.segmenter(image).labels, dataset)
