@@ -1,4 +1,4 @@
-"""What does the head without bicubic Resize bring: the network as it is, exported plainly, against galago's export?
+"""What do the rewritten head and attention bring: the network as it is, exported plainly, against galago's export?
 
     python benchmarks/head.py
 

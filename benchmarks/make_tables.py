@@ -157,6 +157,36 @@ def tiles() -> str:
     return "\n".join([*lines, "", f"{what} {_origin(result, 'openvino', 'pyvips')}"])
 
 
+def agreement() -> str:
+    """Every format in every engine against torch."""
+    result = read("agreement")
+    lines = ["| network | format | engine | relative error | labels as torch's |", "|---" * 5 + "|"]
+    for row in result["rows"]:
+        error, labels = f"{row['relative_error']:.0e}", f"{row['labels_agree']:.3%}"
+        lines.append(row_of([row["network"], row["format"], row["engine"], error, labels]))
+    packages = ("torch", "openvino", "onnxruntime", "ai-edge-litert", "ncnn", "executorch")
+    return "\n".join([*lines, "", f"A drawn scene of {size_of(result)}. {_origin(result, *packages, what='float32')}"])
+
+
+def int8() -> str:
+    """What int8 costs and brings."""
+    result = read("int8")
+    head = (
+        "| file | engine | mean IoU, float32 | int8 | lost points | size against float32 | time against float32 | float32, int8 |"
+    )
+    lines = [head, "|---" * 8 + "|"]
+    for row in result["rows"]:
+        lost = 100 * (row["mean_iou_float32"] - row["mean_iou_int8"])
+        scores = [f"{row['mean_iou_float32']:.4f}", f"{row['mean_iou_int8']:.4f}", f"{lost:+.2f}"]
+        times = f"{milliseconds(row['float32'])}, {milliseconds(row['int8'])}"
+        columns = [row["format"], row["engine"], *scores, f"{row['size_ratio']:.2f}", f"{row['time_ratio']:.2f}", times]
+        lines.append(row_of(columns))
+    what = f"`{result['model']}`, input {size_of(result)}, {result['photos']} photos of CamVid val; the network alone, 2 threads."
+    return "\n".join(
+        [*lines, "", f"{what} {_origin(result, 'openvino', 'onnxruntime', 'ai-edge-litert', 'nncf', what='Medians')}"]
+    )
+
+
 def float16() -> str:
     """What float16 does to networks as trained and as exported."""
     result = read("float16")
