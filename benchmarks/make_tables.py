@@ -227,6 +227,8 @@ TABLES = {
         segformer,
         attention_scaling,
         engines,
+        agreement,
+        int8,
         head,
         label_map,
         tiles,

@@ -127,7 +127,10 @@ def test_without_matplotlib_there_is_no_plot(bench, tmp_path: Path, monkeypatch:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("--engine", "cuda"), "Unknown engine 'cuda'. Choose one of: auto, openvino, onnxruntime, ncnn, litert, executorch, torch."),
+        (
+            ("--engine", "cuda"),
+            "Unknown engine 'cuda'. Choose one of: auto, openvino, onnxruntime, ncnn, litert, executorch, torch.",
+        ),
         (("--imgsz", "0x64"), "Expected a size in pixels as height and width, for example --imgsz 512 1024, got '0x64'."),
         (("--imgsz", "-5"), "Expected a size in pixels as height and width, for example --imgsz 512 1024, got '-5'."),
         (("--imgsz", "1x2x3"), "Expected a size in pixels as height and width, for example --imgsz 512 1024, got '1x2x3'."),

@@ -22,6 +22,7 @@ from galago.verification.half import WEIGHT, weight_of
 CORE_OPENVINO = ("MatMul", "Divide", "ReduceSum", "Clamp")
 CORE_ONNX = ("MatMul", "Div", "ReduceSum", "Clip", "Max", "Add")  # OpenVINO 2026.4 loses 17 points with int8 sums from ONNX
 CORE_LITERT = ("BATCH_MATMUL", "DIV", "SUM", "MAXIMUM", "RELU", "RESHAPE", "TRANSPOSE", "CONCATENATION")
+SLOW_LITERT = ("HARD_SWISH",)  # in int8 none of XNNPACK's: three times as slow as all of the rest
 LITERT_INPUT = "args_0"  # as litert-torch names it
 LITERT_HEAD = {  # parts of the head in LiteRT's names
     "inputs": r"ConvNorm_\d",
@@ -83,7 +84,7 @@ def quantize_litert(source: Path, target: Path, photos: Sequence[np.ndarray], ke
     with silent():
         quantizer = require("ai_edge_quantizer.quantizer", "export-litert").Quantizer(str(source))
         quantizer.load_quantization_recipe(recipes.static_wi8_ai8())
-        for name in (*CORE_LITERT, "OUTPUT"):  # logits are float32
+        for name in (*CORE_LITERT, *SLOW_LITERT, "OUTPUT"):  # logits are float32
             quantizer.update_quantization_recipe(".*", getattr(operations, name), algorithm_key="no_quantize")
         for scope in map(litert_scope, keep):
             quantizer.update_quantization_recipe(scope, operations.ALL_SUPPORTED, algorithm_key="no_quantize")
