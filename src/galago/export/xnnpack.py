@@ -4,14 +4,13 @@ ExecuTorch runs what XNNPACK does not take in portable kernels, which are slow, 
 docs/log.md has figures.
 """
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from galago.export.attention import DeployedAttention
 from galago.export.deploy import DEFAULT_SIZE, DeployedNetwork
+from galago.export.gelu import spell_out_gelu
 from galago.models.layers import replace_modules
 from galago.models.upsample import BicubicUpsample
 from galago.spec import ModelSpec
@@ -57,18 +56,6 @@ class MatrixUpsample(nn.Module):
         return F.linear(wide.transpose(2, 3), self.rows).transpose(2, 3)
 
 
-class SigmoidGELU(nn.Module):
-    """The tanh form of GELU, as (1 + tanh u) / 2 = sigmoid(2 u); XNNPACK's own GELU is the exact one.
-
-    u = sqrt(2 / pi) (x + 0.044715 x^3): Hendrycks and Gimpel, arXiv:1606.08415, section 2.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map any shape to the same shape."""
-        scale = 2 * math.sqrt(2 / math.pi)
-        return x * torch.sigmoid(x * (x * x * (0.044715 * scale) + scale))
-
-
 def upsampling_matrix(factor: int, length: int) -> Tensor:
     """Return what BicubicUpsample does to a line of pixels, as a matrix: (factor * length, length) float32."""
     lines: Tensor = BicubicUpsample(factor)(torch.eye(length)[None, :, :, None])[0, :, :, 0]
@@ -86,7 +73,7 @@ def rewrite_for_xnnpack(deployed: DeployedNetwork, spec: ModelSpec) -> DeployedN
 
     replace_modules(deployed.network, BicubicUpsample, by_matrices)
     replace_modules(deployed.network, DeployedAttention, BatchedAttention)
-    replace_modules(deployed.network, nn.GELU, lambda gelu: SigmoidGELU())
+    spell_out_gelu(deployed.network)
     if isinstance(deployed.grow, BicubicUpsample):
         deployed.grow = MatrixUpsample(stride, (height // stride, width // stride))
     return deployed
