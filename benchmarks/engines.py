@@ -24,7 +24,6 @@ from galago.runtime.segmenter import Segmenter
 
 CHECKPOINT = Path(__file__).parent.parent / "checkpoints/b0-camvid.safetensors"
 SIZE = (512, 1024)
-ALL_CORES = "executorch"  # takes no number of threads
 DISTRIBUTIONS = {name: kind.distribution for name, kind in ENGINES.items()} | {"torch": "torch"}
 
 
@@ -49,8 +48,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     names = installed_engines(open_model(arguments.folder).files)
-    threads = {name: None if name == ALL_CORES else arguments.threads for name in names}
-    segmenters = {name: galago.load(arguments.folder, engine=name, threads=threads[name]) for name in names}
+    segmenters = {name: galago.load(arguments.folder, engine=name, threads=arguments.threads) for name in names}
     segmenters["torch"] = load_reference(CHECKPOINT)
     photo = draw_scene(0, SIZE).image
     expected, labels = segmenters["torch"].logits(photo), segmenters["torch"](photo).labels

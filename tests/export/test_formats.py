@@ -77,6 +77,7 @@ def convert(random_network: Callable[..., Any], tmp_path_factory: pytest.TempPat
             "ncnn": ("b0", "b1", "l1"),
             "litert": ("b0", "l1"),
             "openvino": ("b0",),
+            "executorch": ("b0",),
             "torch": ("b0",),
         }.items()
         for variant in variants
@@ -168,7 +169,11 @@ def test_labels_of_the_file_are_those_that_galago_makes_of_logits(
     [
         ("gif", {}, r"Unknown format 'gif'\. Choose from: onnx, openvino, litert, ncnn"),
         ("tensorrt", {}, r"Unknown format 'tensorrt'\. TensorRT reads the ONNX file: --format onnx --imgsz H W"),
-        ("ncnn", {"output": "labels"}, r"ncnn files have no output labels here\. Those that do: onnx, openvino, litert, torch\."),
+        (
+            "ncnn",
+            {"output": "labels"},
+            r"ncnn files have no output labels here\. Those that do: onnx, openvino, litert, executorch, torch\.",
+        ),
         (
             "ncnn",
             {"precision": "float16"},
@@ -271,7 +276,7 @@ def test_input_of_another_form_is_shown(convert: Callable[..., Path], engine: st
         KINDS[engine](convert(engine)).run(np.zeros((1, 33, 32, 3), np.uint8))
 
 
-@pytest.mark.parametrize("engine", ["ncnn", "litert"])
+@pytest.mark.parametrize("engine", ["ncnn", "litert", "executorch"])
 def test_a_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch, engine: str):
     package = PACKAGES[engine][0]
     monkeypatch.setitem(__import__("sys").modules, package, None)

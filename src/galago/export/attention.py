@@ -51,10 +51,14 @@ class DeployedAttention(nn.Module):
 
     def tokens(self, x: Tensor) -> list[Tensor]:
         """Return q, k and v, each (1, scales * heads, D, L), q and k at least 0."""
+        return [part.reshape(x.shape[0], -1, self.head_dim, x.shape[2] * x.shape[3]) for part in self.maps(x)]
+
+    def maps(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the same q, k and v, each (1, scales * C, H, W)."""
         maps = [convolution(x) for convolution in self.single]
         scales = [maps, *(self._aggregate(maps, depth, group) for depth, group in zip(self.depth, self.group, strict=True))]
         q, k, v = (torch.cat(parts, dim=1) for parts in zip(*scales, strict=True))
-        return [part.reshape(x.shape[0], -1, self.head_dim, x.shape[2] * x.shape[3]) for part in (q.relu(), k.relu(), v)]
+        return q.relu(), k.relu(), v
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """Return the sum of k, the sum of v k^T, divisor, dividend and quotient; the quotient is (1, scales * heads, D, L)."""

@@ -43,7 +43,7 @@ FORMATS: Mapping[str, Format] = {
     "openvino": Format(("model.xml", "model.bin"), to_openvino, ALL, BOTH),
     "litert": Format(("model.tflite",), to_litert, ALL, BOTH, one_size=True),
     "ncnn": Format(("model.ncnn.param", "model.ncnn.bin"), to_ncnn),
-    "executorch": Format(("model.pte",), to_executorch, one_size=True),
+    "executorch": Format(("model.pte",), to_executorch, outputs=BOTH, one_size=True),
     "coreml": Format(("model.mlpackage",), to_coreml, ("float32", "float16"), one_size=True),
     "torch": Format(("model.pt2",), to_torch, outputs=BOTH),
 }

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from galago.errors import require
 from galago.export.deploy import DEFAULT_SIZE, DeployedNetwork
+from galago.export.gelu import spell_out_gelu
 from galago.spec import ModelSpec
 
 
@@ -32,7 +33,8 @@ class ImageNetwork(nn.Module):
 def to_coreml(network: nn.Module, spec: ModelSpec, path: Path) -> None:
     """Write a network as an ML program of iOS 16: input `image`, RGB of one size, output `logits` (1, K, H / 8, W / 8) float32.
 
-    CoreML runs on Apple's systems only, so its logits were not compared here; tests compare operators, weights and interface.
+    CoreML runs on Apple's systems only. Tests compute the package operator by operator instead, and compare the logits with
+    torch's.
 
     Args:
         network: a segmentation network; left as it is.
@@ -53,7 +55,9 @@ def convert(network: nn.Module, spec: ModelSpec) -> Any:
         warnings.simplefilter("ignore")
         tools = require("coremltools", "export-coreml")
         shape = (1, 3, *(spec.input_size or DEFAULT_SIZE))
-        program = torch.export.export(ImageNetwork(DeployedNetwork(network, spec)).eval(), (torch.zeros(shape),))
+        deployed = DeployedNetwork(network, spec)
+        spell_out_gelu(deployed.network)
+        program = torch.export.export(ImageNetwork(deployed).eval(), (torch.zeros(shape),))
         half = spec.precision == "float16"
         return tools.convert(
             program.run_decompositions({}),

@@ -1,0 +1,25 @@
+"""The tanh form of GELU, for converters that put the exact one in its place without a word: ExecuTorch's XNNPACK, coremltools."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from galago.models.layers import replace_modules
+
+
+class SigmoidGELU(nn.Module):
+    """The tanh form of GELU through (1 + tanh u) / 2 = sigmoid(2 u), which takes operators that mean the same everywhere.
+
+    u = sqrt(2 / pi) (x + 0.044715 x^3): Hendrycks and Gimpel, arXiv:1606.08415, section 2.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map any shape to the same shape."""
+        scale = 2 * math.sqrt(2 / math.pi)
+        return x * torch.sigmoid(x * (x * x * (0.044715 * scale) + scale))
+
+
+def spell_out_gelu(network: nn.Module) -> nn.Module:
+    """Put a SigmoidGELU in place of every GELU of a network, all of which are of the tanh form, in place."""
+    return replace_modules(network, nn.GELU, lambda gelu: SigmoidGELU())
