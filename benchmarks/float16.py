@@ -76,7 +76,8 @@ def measure(name: str, network: nn.Module, sizes: Sequence[tuple[int, int]]) -> 
         planes = normalize(draw_scene(SEED, size).image, spec)
         expected = reference(planes)
         rows = measure_ranges(network, spec, [size])
-        row = {"network": name, "size": size, "layers": [row.facts() for row in rows]}
+        room = [{"layer": row.trained.layer, "trained": row.trained.headroom, "exported": row.exported.headroom} for row in rows]
+        row = {"network": name, "size": size, "layers": room}
         for form, rival in forms.items():
             row[form] = {"headroom": headroom(rows, form), **labels_in_float16(rival, planes, expected)}
             print(name, size, form, row[form], flush=True)

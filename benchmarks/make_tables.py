@@ -207,7 +207,7 @@ def attention_ranges() -> str:
     head = ["| attention | " + " | ".join(size_of(row) for row in rows) + " |", "|---" * (1 + len(rows)) + "|"]
     lines = []
     for layers in zip(*(row["layers"] for row in rows), strict=True):
-        room = [f"{layer['trained']['headroom']:.2g} -> {layer['exported']['headroom']:,.0f}" for layer in layers]
+        room = [f"{layer['trained']:.2g} -> {layer['exported']:,.0f}" for layer in layers]
         lines.append(row_of([f"`{layers[0]['layer']}`", *room]))
     return "\n".join([*head, *lines])
 
