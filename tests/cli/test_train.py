@@ -102,6 +102,14 @@ def test_a_drive_that_is_left_out_is_validated_on(data: Path, tmp_path: Path):
     assert run["data"] == f"{data}, names that start with drive1 left out for validation"
 
 
+def test_settings_and_photos_can_be_mixed_in(data: Path, tmp_path: Path):
+    flags = ("--mix", str(data), "--set", "mix=0.5", "--set", "paste=0.5")
+    done = train(data, "--epochs", "1", "--out", str(tmp_path / "run"), *flags)
+    assert done.exit_code == 0, done.output
+    config = json.loads((tmp_path / "run/run.json").read_text())["config"]
+    assert (config["mix"], config["paste"]) == (0.5, 0.5)
+
+
 def test_a_second_run_does_not_overwrite_the_first(data: Path, tmp_path: Path):
     assert train(data, "--epochs", "1", "--out", str(tmp_path / "run")).exit_code == 0
     done = train(data, "--epochs", "1", "--out", str(tmp_path / "run"))
@@ -118,6 +126,10 @@ def test_a_second_run_does_not_overwrite_the_first(data: Path, tmp_path: Path):
         (("--batch", "0"), "batch_size needs to be positive, got 0."),
         (("--epochs", "0"), "epochs needs to be positive, got 0."),
         (("--workers", "-1"), "workers cannot be negative, got -1."),
+        (
+            ("--set", "mix=0.5"),
+            "--mix DATA and --set mix=SHARE belong together, for example --mix scenes/ --set mix=0.3.",
+        ),
         (
             ("--leave-out", "drive9"),
             "None of the 4 samples was selected. Their names look like this: drive0_0, drive0_2, drive1_1.",

@@ -65,3 +65,27 @@ def test_auxiliary_heads_classify_the_last_two_stages():
     heads = AuxiliaryHeads((8, 16, 32, 64, 128), num_classes=5)
     features = [torch.zeros(1, width, 64 // 2**place, 64 // 2**place) for place, width in enumerate((8, 16, 32, 64, 128), 1)]
     assert [tuple(logits.shape) for logits in heads(features)] == [(1, 5, 4, 4), (1, 5, 2, 2)]
+
+
+def test_the_hardest_pixels_are_those_of_the_largest_loss_in_each_photo():
+    logits = torch.zeros(2, 2, 1, 4)
+    logits[0, 0, 0] = torch.tensor([4.0, 3.0, 2.0, 1.0])  # class 0 is true: the last pixel is the hardest
+    labels = torch.tensor([[[0, 0, 0, 0]], [[0, 255, 255, 255]]])
+    loss = cross_entropy(logits, labels, hardest=0.5)
+    expected = (math.log1p(math.exp(-2)) + math.log1p(math.exp(-1)) + math.log(2)) / 3
+    assert loss.item() == pytest.approx(expected)
+
+
+def test_classes_count_by_their_weights():
+    logits = torch.tensor([1.0, 0.0]).view(1, 2, 1, 1).expand(1, 2, 1, 2)
+    labels = torch.tensor([[[0, 1]]])
+    weights = torch.tensor([1.0, 3.0])
+    expected = torch.nn.functional.cross_entropy(logits, labels, weight=weights)
+    torch.testing.assert_close(cross_entropy(logits, labels, weights=weights), expected)
+
+
+def test_smoothing_is_torch_s():
+    torch.manual_seed(0)
+    logits, labels = torch.randn(2, 3, 4, 4), torch.randint(0, 3, (2, 4, 4))
+    expected = torch.nn.functional.cross_entropy(logits, labels, label_smoothing=0.1)
+    torch.testing.assert_close(cross_entropy(logits, labels, smoothing=0.1), expected)

@@ -33,6 +33,14 @@ def train(
         str | None,
         typer.Option(help="Train without the photos whose names start so, and validate on them instead.", metavar="PREFIX"),
     ] = None,
+    mix: Annotated[
+        str | None,
+        typer.Option(help="Data set with the same classes, from whose `train` a share of the views is drawn: --set mix=0.3."),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Another setting of the recipe, as paste=0.3; again for more.", metavar="NAME=VALUE"),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in --out stopped.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
 ) -> None:
@@ -47,6 +55,7 @@ def train(
     from galago.training.memory import keep_freed_memory
     from galago.training.processes import is_first_process
     from galago.training.recipes import RECIPES
+    from galago.training.settings import parse_settings
     from galago.training.train import train as run
 
     keep_freed_memory()  # of the whole process, so not for a library to decide
@@ -56,9 +65,11 @@ def train(
     choose(BACKBONES, model, "network")
     config = adapt(
         choose(RECIPES, recipe, "recipe")(),
-        {"variant": model, "epochs": epochs, "batch_size": batch, "crop_size": imgsz, "workers": workers, "seed": seed},
+        {"variant": model, "epochs": epochs, "batch_size": batch, "crop_size": imgsz, "workers": workers, "seed": seed}
+        | parse_settings(settings or []),
     )
     train_set, val_set = open_splits(data, leave_out)
+    mixed_in = open_mixed_in(mix, config)
     counts = f"{len(train_set)} photos, {len(val_set)} for validation, {len(train_set.labels)} classes"
     first = is_first_process()
     if first:
@@ -66,7 +77,7 @@ def train(
     words = data if leave_out is None else f"{data}, names that start with {leave_out} left out for validation"
     try:
         with progress_bar(config, shown=first) as report:
-            progress = run(config, train_set, val_set, out, start=(weights, resume), data=words, report=report)
+            progress = run(config, train_set, val_set, out, mixed_in=mixed_in, start=(weights, resume), data=words, report=report)
     except KeyboardInterrupt:
         raise InterruptError(how_to_go_on(out)) from None
     if not first:
@@ -112,6 +123,20 @@ def open_splits(data: str, leave_out: str | None) -> tuple["Dataset", "Dataset"]
         select(train_set, lambda name: not name.split("/")[-1].startswith(leave_out)),
         select(train_set, lambda name: name.split("/")[-1].startswith(leave_out)),
     )
+
+
+def open_mixed_in(mix: str | None, config: "TrainConfig") -> "Dataset | None":
+    """Open what is mixed in.
+
+    Raises:
+        ConfigError, DataError: it cannot be opened, or only one of the data set and its share is given.
+    """
+    from galago.data import open_dataset
+    from galago.errors import ConfigError
+
+    if (mix is None) != (config.mix == 0):
+        raise ConfigError("--mix DATA and --set mix=SHARE belong together, for example --mix scenes/ --set mix=0.3.")
+    return None if mix is None else open_splits(mix, None)[0] if mix.startswith(SCENES_PREFIX) else open_dataset(mix, "train")
 
 
 def how_to_go_on(out: Path) -> str:

@@ -59,21 +59,42 @@ class ConvNorm(nn.Module):
         return out
 
 
+def drop_path(x: Tensor, rate: float) -> Tensor:
+    """Set whole samples of (N, C, H, W) to 0 at random and scale up the others; Huang et al., arXiv:1603.09382, section 3."""
+    kept = x.new_empty(len(x), 1, 1, 1).bernoulli_(1 - rate)
+    return x * (kept / (1 - rate))
+
+
 class Residual(nn.Module):
-    """Base of the blocks below: the input plus the block's parts in order, or the parts alone where the shape changes."""
+    """Base of the blocks below: the input plus the block's parts in order, or the parts alone where the shape changes.
+
+    In training a sample skips the parts with the probability `drop_rate`, where there is a skip connection.
+    """
 
     def __init__(self, parts: dict[str, nn.Module], *, skip: bool) -> None:
         super().__init__()
         for name, part in parts.items():
             self.add_module(name, part)
         self.skip = skip
+        self.drop_rate = 0.0
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C_in, H, W) to (N, C_out, H / stride, W / stride)."""
         out = x
         for part in self.children():
             out = part(out)
-        return x + out if self.skip else out
+        if not self.skip:
+            return out
+        if self.training and self.drop_rate:
+            out = drop_path(out, self.drop_rate)
+        return x + out
+
+
+def set_drop_path(network: nn.Module, rate: float) -> None:
+    """Let samples skip residual blocks in training: never the first one, with probability `rate` the last, linearly between."""
+    blocks = [module for module in network.modules() if isinstance(module, Residual) and module.skip]
+    for index, block in enumerate(blocks):
+        block.drop_rate = rate * index / max(1, len(blocks) - 1)
 
 
 def separable_block(channels: int, *, norm_eps: float, activation: str) -> Residual:

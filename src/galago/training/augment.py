@@ -1,37 +1,43 @@
-"""Random views of a labeled photo: zoom, crop, mirror, color, blur, noise. OpenCV does the pixels: a millisecond each."""
+"""Random views of a labeled photo: zoom, crop, mirror, paste. OpenCV does the pixels: a millisecond each."""
+
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
 from galago.labels import IGNORE_ID
+from galago.training.appearance import change_appearance
 from galago.training.config import TrainConfig
+from galago.training.paste import paste_things
 
 SMALLEST_RARE_SHARE = 0.0005  # of a photo's pixels; fewer are too few to aim a crop at
 
 
 def augment(
-    image: np.ndarray, labels: np.ndarray, config: TrainConfig, rng: np.random.Generator
+    photos: Sequence[tuple[np.ndarray, np.ndarray]], config: TrainConfig, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw one random view.
 
     Args:
-        image: (H, W, 3) uint8 RGB.
-        labels: (H, W) uint8, 255 = ignore.
+        photos: one photo, or a second one whose things are pasted into the view: (H, W, 3) uint8 RGB with (H, W) uint8 labels,
+            255 = ignore.
         config: the ranges; the view has its crop_size.
         rng: the only source of randomness.
     Returns:
         image and labels of (crop height, crop width); what lies outside the photo is of mean color and ignored.
     """
-    image, labels = zoom_and_crop(image, labels, config, rng)
+    view, *others = (mirror(*zoom_and_crop(image, labels, config, rng), config, rng) for image, labels in photos)
+    for other in others:
+        view = paste_things(view, other, rng)
+    image = change_appearance(view[0], config, rng)
+    return np.ascontiguousarray(image), np.ascontiguousarray(view[1])
+
+
+def mirror(image: np.ndarray, labels: np.ndarray, config: TrainConfig, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Exchange left and right with the probability of the config."""
     if rng.random() < config.flip:
-        image, labels = image[:, ::-1], labels[:, ::-1]
-    image = change_color(image, config.color, rng)
-    if rng.random() < config.blur_noise:
-        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.2))
-    if rng.random() < config.blur_noise:
-        noise = rng.normal(0.0, rng.uniform(2.0, 10.0), image.shape).astype(np.float32)
-        image = np.clip(image + noise, 0, 255).astype(np.uint8)
-    return np.ascontiguousarray(image), np.ascontiguousarray(labels)
+        return image[:, ::-1], labels[:, ::-1]
+    return image, labels
 
 
 def zoom_and_crop(
@@ -88,25 +94,3 @@ def _resized_window(
         margins = max(-top, 0), max(bottom - pixels.shape[0], 0), max(-left, 0), max(right - pixels.shape[1], 0)
         part = cv2.copyMakeBorder(part, *margins, cv2.BORDER_CONSTANT, value=fill)
     return cv2.resize(part, size[::-1], interpolation=interpolation)
-
-
-def change_color(image: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
-    """Change brightness, contrast, gamma, saturation and hue at random.
-
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        strength: 0 leaves the photo as it is; 1 draws factors of up to 2 and a hue shift of up to 36 degrees.
-        rng: source of randomness.
-    """
-    if strength == 0:
-        return image
-    contrast, gamma, saturation = 2.0 ** (strength * rng.uniform(-1, 1, 3))
-    brightness = strength * rng.uniform(-64, 64)
-    ramp = np.linspace(0, 1, 256) ** gamma
-    tones = np.clip(255 * ((ramp - 0.5) * contrast + 0.5) + brightness, 0, 255).astype(np.uint8)
-    hsv = cv2.cvtColor(cv2.LUT(image, tones), cv2.COLOR_RGB2HSV)
-    levels = np.arange(256)
-    hue = ((levels + rng.uniform(-18, 18) * strength) % 180).astype(np.uint8)  # OpenCV counts hue in steps of 2 degrees
-    richness = np.clip(levels * saturation, 0, 255).astype(np.uint8)
-    table = np.stack([hue, richness, levels.astype(np.uint8)], axis=-1)[None]
-    return cv2.cvtColor(cv2.LUT(hsv, table), cv2.COLOR_HSV2RGB)

@@ -6,6 +6,7 @@ from galago.errors import ConfigError
 from galago.spec import IMAGENET_MEAN, IMAGENET_STD, SIZE_MULTIPLE
 
 PRECISIONS = ("auto", "float32", "bfloat16")
+PROBABILITIES = ("flip", "rare_crop", "color", "cast", "shade", "random_filter", "blur_noise", "paste", "mix", "style_mix")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +29,17 @@ class TrainConfig:
         flip: probability of a mirror image.
         rare_crop: probability that a crop is laid around a pixel of a rare class, each class of the photo drawn alike.
         color: strength of random brightness, contrast, gamma, saturation and hue, 0 to 1.
+        cast: strength of random white balance and exposure, 0 to 1.
+        shade: probability of uneven light.
+        random_filter: probability of a random convolution of the photo, which changes textures and colors but no shapes.
         blur_noise: probability of blur and, independently, of sensor noise.
+        paste: probability that small things of another photo are pasted into a view.
+        mix: share of the views that are drawn from the data set that is mixed in, where there is one.
+        drop_path: probability that a sample skips the last residual block; it grows linearly from 0 at the first one.
+        style_mix: probability that samples of a batch exchange the mean and the contrast of their first features.
+        hardest: share of each photo's pixels that the cross-entropy looks at, those with the largest loss.
+        class_balance: exponent of the weights of classes, (median frequency / frequency) ** class_balance; 0 weighs none.
+        label_smoothing: probability that the target gives to all classes alike.
         dice_weight: weight of the soft Dice loss beside cross-entropy.
         loss_stride: the loss looks at every `loss_stride`-th pixel of every `loss_stride`-th row, shifted at random each step.
         auxiliary_weight: weight of the losses of two extra classifiers on the last two stages, in training only.
@@ -55,7 +66,17 @@ class TrainConfig:
     flip: float = 0.5
     rare_crop: float = 0.5
     color: float = 0.5
+    cast: float = 0.0
+    shade: float = 0.0
+    random_filter: float = 0.0
     blur_noise: float = 0.15
+    paste: float = 0.0
+    mix: float = 0.0
+    drop_path: float = 0.0
+    style_mix: float = 0.0
+    hardest: float = 1.0
+    class_balance: float = 0.0
+    label_smoothing: float = 0.0
     dice_weight: float = 0.5
     loss_stride: int = 2
     auxiliary_weight: float = 0.4
@@ -72,14 +93,17 @@ class TrainConfig:
         for name in ("epochs", "batch_size", "validate_every", "loss_stride", "peak_learning_rate", "gradient_clip"):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"{name} needs to be positive, got {getattr(self, name)}.")
-        for name in ("workers", "warmup_epochs", "weight_decay", "dice_weight", "auxiliary_weight"):
+        for name in ("workers", "warmup_epochs", "weight_decay", "dice_weight", "auxiliary_weight", "class_balance"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} cannot be negative, got {getattr(self, name)}.")
-        for name in ("flip", "rare_crop", "color", "blur_noise"):
+        for name in PROBABILITIES:
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} needs to lie between 0 and 1, got {getattr(self, name)}.")
-        if not 0 <= self.ema_decay < 1:
-            raise ConfigError(f"ema_decay needs to lie in [0, 1), got {self.ema_decay}.")
+        for name in ("ema_decay", "drop_path", "label_smoothing"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"{name} needs to lie in [0, 1), got {getattr(self, name)}.")
+        if not 0 < self.hardest <= 1:
+            raise ConfigError(f"hardest needs to lie in (0, 1], got {self.hardest}.")
         if not 0 < self.min_scale <= self.max_scale or self.max_stretch < 1:
             raise ConfigError(
                 "Expected 0 < min_scale <= max_scale and max_stretch >= 1, "

@@ -19,18 +19,24 @@ View = tuple[int, int]  # (epoch, index): names one random view for good
 
 
 class Views(TorchDataset[tuple[Tensor, Tensor]]):
-    """Random views of a data set; the view (epoch, index) is always the same."""
+    """Random views of a data set and of one that is mixed in; the view (epoch, index) is always the same."""
 
-    def __init__(self, dataset: Dataset, config: TrainConfig) -> None:
+    def __init__(self, dataset: Dataset, config: TrainConfig, mixed_in: Dataset | None = None) -> None:
         self.dataset = dataset
         self.config = config
+        self.mixed_in = mixed_in
 
     def __getitem__(self, view: View) -> tuple[Tensor, Tensor]:
         """Return the image (3, H, W) uint8 and the labels (H, W) uint8 of a view."""
         epoch, index = view
-        sample = self.dataset[index]
         rng = np.random.default_rng((self.config.seed, epoch, index))
-        image, labels = augment(sample.image, sample.labels, self.config, rng)
+        if self.mixed_in and rng.random() < self.config.mix:
+            samples = [self.mixed_in[int(rng.integers(len(self.mixed_in)))]]
+        else:
+            samples = [self.dataset[index]]
+        if self.config.paste and rng.random() < self.config.paste:
+            samples.append(self.dataset[int(rng.integers(len(self.dataset)))])
+        image, labels = augment([(sample.image, sample.labels) for sample in samples], self.config, rng)
         return torch.from_numpy(image).permute(2, 0, 1), torch.from_numpy(labels)
 
 
@@ -59,7 +65,7 @@ class Shuffle(Sampler[list[View]]):
 
 
 def make_loader(
-    dataset: Dataset, config: TrainConfig, part: tuple[int, int] = (0, 1)
+    dataset: Dataset, config: TrainConfig, part: tuple[int, int] = (0, 1), *, mixed_in: Dataset | None = None
 ) -> tuple[DataLoader[tuple[Tensor, Tensor]], Shuffle]:
     """Return the loader of a training split, and its sampler, whose `epoch` the loop sets.
 
@@ -67,12 +73,13 @@ def make_loader(
         dataset: the split.
         config: batch size, augmentation, seed, workers.
         part: number of this process, and how many share each batch.
+        mixed_in: what a share of `config.mix` of the views is drawn from.
     Raises:
         TrainingError: there are fewer photos than a batch needs, or a batch cannot be shared evenly.
     """
     shuffle = Shuffle(len(dataset), config.batch_size, config.seed, part)
     loader = DataLoader(
-        Views(dataset, config),
+        Views(dataset, config, mixed_in),
         batch_sampler=shuffle,
         num_workers=config.workers,
         prefetch_factor=4 if config.workers else None,

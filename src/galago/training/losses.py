@@ -33,15 +33,33 @@ def _interpolation(source: int, target: int, like: Tensor) -> Tensor:
     return F.interpolate(identity, size=target, mode="linear")[0].mT
 
 
-def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+def cross_entropy(
+    logits: Tensor, labels: Tensor, *, weights: Tensor | None = None, hardest: float = 1.0, smoothing: float = 0.0
+) -> Tensor:
     """Return the mean cross-entropy over the labeled pixels of all processes, 0 where there are none.
 
     Args:
         logits: (N, K, H, W) float32.
         labels: (N, H, W) int64, 255 = ignore.
+        weights: (K,) float32, of the classes; all alike without it.
+        hardest: share of each photo's labeled pixels that count, those with the largest loss (OHEM, arXiv:1604.03540, by photo).
+        smoothing: probability that the target gives to all classes alike.
     """
-    total = F.cross_entropy(logits, labels, ignore_index=IGNORE_ID, reduction="sum")
-    return sum_over_processes(total) / sum_over_processes((labels != IGNORE_ID).sum()).clamp(min=1)
+    losses = F.cross_entropy(
+        logits, labels, weight=weights, ignore_index=IGNORE_ID, reduction="none", label_smoothing=smoothing
+    ).flatten(1)
+    counted = (labels != IGNORE_ID).flatten(1)
+    if hardest < 1:
+        counted = counted & hardest_pixels(losses.detach(), counted, hardest)
+    shares = counted.float() if weights is None else weights[labels.where(labels != IGNORE_ID, 0)].flatten(1) * counted
+    return sum_over_processes((losses * counted).sum()) / sum_over_processes(shares.sum()).clamp(min=1e-6)
+
+
+def hardest_pixels(losses: Tensor, counted: Tensor, share: float) -> Tensor:
+    """Tell which pixels belong to the share of each photo's counted pixels with the largest loss: (N, H W) bool."""
+    ranked = losses.masked_fill(~counted, -1).sort(1, descending=True).values
+    kept = (counted.sum(1, keepdim=True) * share).ceil().long().clamp(min=1)
+    return losses >= ranked.gather(1, kept - 1)
 
 
 def dice_loss(logits: Tensor, labels: Tensor) -> Tensor:

@@ -19,15 +19,18 @@ from galago.errors import TrainingError
 from galago.evaluation.evaluate import evaluate
 from galago.models.checkpoint import load_checkpoint, load_tensors, save_checkpoint
 from galago.models.efficientvit import EfficientViTSeg, build_model
+from galago.models.layers import set_drop_path
 from galago.spec import ModelSpec
 from galago.training import run
 from galago.training.average import moving_average
+from galago.training.balance import class_weights
 from galago.training.config import TrainConfig
 from galago.training.loader import Shuffle, batches, make_loader
 from galago.training.losses import AuxiliaryHeads, cross_entropy, dice_loss, sample_pixels
 from galago.training.panel import write_panel
 from galago.training.processes import join, sync_norms
 from galago.training.run import Progress
+from galago.training.styles import STAGES, mix_styles
 from galago.training.validate import make_predict, normalize
 
 Report = Callable[[dict[str, float]], None]
@@ -36,14 +39,21 @@ Report = Callable[[dict[str, float]], None]
 class Learner(nn.Module):
     """The network and, in training, its auxiliary heads."""
 
-    def __init__(self, network: EfficientViTSeg, num_classes: int, auxiliary: bool) -> None:
+    def __init__(self, network: EfficientViTSeg, num_classes: int, config: TrainConfig) -> None:
         super().__init__()
         self.network = network
-        self.auxiliary = AuxiliaryHeads(network.backbone.config.widths, num_classes) if auxiliary else None
+        self.auxiliary = AuxiliaryHeads(network.backbone.config.widths, num_classes) if config.auxiliary_weight else None
+        self.style_mix = config.style_mix
+        set_drop_path(network.backbone, config.drop_path)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Map (N, 3, H, W) to logits at stride 8, then those of the auxiliary heads."""
-        features = self.network.backbone(images)
+        x, features = images, []
+        for number, stage in enumerate(self.network.backbone.stages):
+            x = stage(x)
+            if number < STAGES and self.style_mix and torch.rand(()) < self.style_mix:
+                x = mix_styles(x)
+            features.append(x)
         extra = self.auxiliary(features) if self.auxiliary else []
         return [self.network.head(features), *extra]
 
@@ -54,6 +64,7 @@ def train(
     val_set: Dataset,
     out: Path,
     *,
+    mixed_in: Dataset | None = None,
     start: tuple[Path | None, bool] = (None, False),
     data: str = "not described",
     report: Report = lambda row: None,
@@ -64,6 +75,7 @@ def train(
         config: how to train.
         train_set, val_set: labeled photos with the same classes; the second decides which weights `best` holds.
         out: folder of the run; gets best.safetensors, last.safetensors, metrics.csv, run.json, panel.jpg and state/.
+        mixed_in: what a share of `config.mix` of the views is drawn from; the same classes.
         start: a checkpoint to begin from, or None for random weights; and whether to go on from out/state instead.
         data: what the photos are, in words, for run.json and the model's card.
         report: called after each step with `epoch`, `step`, `steps`, `loss`, `rate` and `images_per_s`, and after each
@@ -76,13 +88,15 @@ def train(
     """
     if train_set.labels.names != val_set.labels.names:
         raise TrainingError(f"The splits have different classes: {train_set.labels.names} and {val_set.labels.names}.")
+    if mixed_in and mixed_in.labels.names != train_set.labels.names:
+        raise TrainingError(f"What is mixed in has different classes: {mixed_in.labels.names}, not {train_set.labels.names}.")
     weights, resume = start
     if resume:
         state, weights = run.find_state(out), None
         run.check_same_settings(out, config)
     else:
         run.check_unused(out)
-    parts = set_up(config, train_set, weights)
+    parts = set_up(config, train_set, mixed_in, weights)
     main, progress = parts.accelerator.is_main_process, parts.progress
     if resume:
         parts.accelerator.load_state(str(state))
@@ -115,6 +129,7 @@ class Parts:
         average: moving average of the network.
         loader: batches of this process.
         shuffle: their order; its `epoch` has to be set.
+        class_weights: (K,) of the cross-entropy, or None.
         progress: epochs, best score, rows of metrics.csv.
     """
 
@@ -124,10 +139,11 @@ class Parts:
     average: AveragedModel
     loader: Iterable[tuple[Tensor, Tensor]]
     shuffle: Shuffle
+    class_weights: Tensor | None
     progress: Progress
 
 
-def set_up(config: TrainConfig, train_set: Dataset, weights: Path | None) -> Parts:
+def set_up(config: TrainConfig, train_set: Dataset, mixed_in: Dataset | None, weights: Path | None) -> Parts:
     """Build a run that has not begun.
 
     Raises:
@@ -138,16 +154,17 @@ def set_up(config: TrainConfig, train_set: Dataset, weights: Path | None) -> Par
     precision = "bf16" if computes_bfloat16(config.precision) else "no"
     accelerator = Accelerator(mixed_precision=precision, cpu=join().device.type == "cpu")
     num_classes, processes = len(train_set.labels), accelerator.num_processes
-    learner: nn.Module = Learner(start_network(config, num_classes, weights), num_classes, config.auxiliary_weight > 0)
+    learner: nn.Module = Learner(start_network(config, num_classes, weights), num_classes, config)
     learner = sync_norms(learner, processes, accelerator.device)
     if processes == 1:  # DistributedDataParallel's buckets are contiguous
         learner = learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
     average = moving_average(learner.network, config.ema_decay).to(accelerator.device)  # type: ignore[arg-type]
-    loader, shuffle = make_loader(train_set, config, (accelerator.process_index, processes))
-    progress = Progress()
+    loader, shuffle = make_loader(train_set, config, (accelerator.process_index, processes), mixed_in=mixed_in)
+    balance = class_weights(train_set, config.class_balance)
+    balance, progress = None if balance is None else balance.to(accelerator.device), Progress()
     learner, optimizer = accelerator.prepare(learner, make_optimizer(learner, config))
     accelerator.register_for_checkpointing(average, progress)
-    return Parts(accelerator, learner, optimizer, average, loader, shuffle, progress)
+    return Parts(accelerator, learner, optimizer, average, loader, shuffle, balance, progress)
 
 
 def run_epoch(config: TrainConfig, parts: Parts, epoch: int, report: Report) -> dict[str, float]:
@@ -167,7 +184,7 @@ def run_epoch(config: TrainConfig, parts: Parts, epoch: int, report: Report) -> 
         for group in optimizer.param_groups:
             group["lr"] = rate
         images = normalize(images, config.mean, config.std).contiguous(memory_format=torch.channels_last)
-        loss = total_loss(parts.learner(images), labels, config, step)
+        loss = total_loss(parts.learner(images), labels, config, step, parts.class_weights)
         if not torch.isfinite(loss):
             raise TrainingError(
                 f"The loss became {loss.item()} in epoch {epoch + 1}, step {index + 1}. "
@@ -260,15 +277,23 @@ def learning_rate(config: TrainConfig, step: int, steps_per_epoch: int) -> float
     return config.peak_learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
 
 
-def total_loss(outputs: list[Tensor], labels: Tensor, config: TrainConfig, step: int) -> Tensor:
-    """Return cross-entropy over sampled pixels, plus Dice, plus the auxiliary heads' cross-entropy."""
+def total_loss(outputs: list[Tensor], labels: Tensor, config: TrainConfig, step: int, weights: Tensor | None = None) -> Tensor:
+    """Return cross-entropy over sampled pixels, plus Dice, plus the auxiliary heads' cross-entropy.
+
+    Args:
+        outputs: logits of the network, then of the auxiliary heads, (N, K, h, w) each.
+        labels: (N, H, W) uint8, 255 = ignore.
+        config: weights of the parts.
+        step: chooses the pixels.
+        weights: (K,) of the classes in the cross-entropy, or None.
+    """
     rng = np.random.default_rng((config.seed, step))
     stride = config.loss_stride
     logits, truth = sample_pixels(outputs[0], labels, stride, tuple(rng.integers(0, stride, 2)))
-    loss = cross_entropy(logits, truth)
+    loss = cross_entropy(logits, truth, weights=weights, hardest=config.hardest, smoothing=config.label_smoothing)
     if config.dice_weight:
         loss = loss + config.dice_weight * dice_loss(logits, truth)
     for extra in outputs[1:]:  # coarse maps: an eighth of the pixels per axis tells them as much
         shift = tuple(rng.integers(0, 4 * stride, 2))
-        loss = loss + config.auxiliary_weight * cross_entropy(*sample_pixels(extra, labels, 4 * stride, shift))
+        loss = loss + config.auxiliary_weight * cross_entropy(*sample_pixels(extra, labels, 4 * stride, shift), weights=weights)
     return loss

@@ -1,0 +1,76 @@
+"""How good is a recipe on a drive that it has not seen? Trains without each drive of CamVid's `train` in turn, and scores on it.
+
+    python benchmarks/folds.py --data CAMVID_FOLDER --name NAME [--recipe RECIPE] [--set NAME=VALUE ...]
+
+Writes results/folds/NAME.json. The last moving average is scored, never the best: choosing an epoch on the drive that is left out
+would flatter. Needs torch and hours; `--threads 1` lets two of them run side by side.
+"""
+
+import argparse
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import torch
+from measure import RESULTS, save_result
+
+from galago.data import Dataset, open_dataset, select
+from galago.training.config import TrainConfig
+from galago.training.memory import keep_freed_memory
+from galago.training.recipes import RECIPES
+from galago.training.settings import parse_settings
+from galago.training.train import train
+
+DRIVES = ("0001TP", "0006R0", "0016E5")
+
+
+def run_fold(
+    config: TrainConfig, photos: Dataset, drive: str, out: Path, start: Path | None, mixed_in: Dataset | None
+) -> dict[str, Any]:
+    """Train without one drive and score on it."""
+    rest, left_out = (select(photos, lambda name, seen=seen: name.startswith(drive) != seen) for seen in (True, False))
+    progress = train(
+        config,
+        rest,
+        left_out,
+        out,
+        mixed_in=mixed_in,
+        start=(start, (out / "state").exists()),
+        data=f"CamVid train without {drive}",
+    )
+    print(drive, progress.rows[-1], flush=True)
+    return {"photos": len(rest), "left_out": len(left_out), **progress.rows[-1]}
+
+
+def main() -> None:
+    """Train all folds of one recipe and save their scores."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", required=True, help="folder of CamVid")
+    parser.add_argument("--name", required=True, help="of the result")
+    parser.add_argument("--recipe", default="camvid")
+    parser.add_argument("--set", nargs="*", default=[], help="settings of the recipe to change, as epochs=40")
+    parser.add_argument("--weights", type=Path, help="checkpoint to start from")
+    parser.add_argument("--mix", help="data set to mix in, with a `mix` of more than 0")
+    parser.add_argument("--drives", nargs="*", default=DRIVES)
+    parser.add_argument("--out", type=Path, default=Path("runs/folds"), help="folder of the runs; one that was cut off goes on")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    keep_freed_memory()
+    config = dataclasses.replace(RECIPES[arguments.recipe](), **parse_settings(arguments.set))
+    config = dataclasses.replace(config, validate_every=config.epochs)
+    photos = open_dataset(arguments.data, "train")
+    mixed_in = open_dataset(arguments.mix, "train") if arguments.mix else None
+    folds = {
+        drive: run_fold(config, photos, drive, arguments.out / arguments.name / drive, arguments.weights, mixed_in)
+        for drive in arguments.drives
+    }
+    mean = sum(fold["mean_iou"] for fold in folds.values()) / len(folds)
+    (RESULTS / "folds").mkdir(exist_ok=True)
+    facts = {"recipe": arguments.recipe, "set": arguments.set, "weights": bool(arguments.weights), "mix": bool(arguments.mix)}
+    result = {"name": arguments.name, **facts, "config": dataclasses.asdict(config), "folds": folds, "mean_iou": mean}
+    print(mean, save_result(f"folds/{arguments.name}", result))
+
+
+if __name__ == "__main__":
+    main()
