@@ -28,7 +28,7 @@ TABLE = {
         "typed_json device errors files labels png spec image weights",
         "numpy cv2",
     ),  # and one package per file of OWNERS
-    "data": ("errors labels image", "numpy cv2 yaml"),
+    "data": ("errors files labels image", "numpy cv2 yaml"),
     "evaluation": ("errors files labels data", "numpy cv2"),
     "verification": (
         "errors files labels png spec image data evaluation runtime",

@@ -217,5 +217,5 @@ def test_an_interrupt_is_one_line_that_says_how_to_go_on(data: Path, tmp_path: P
     assert process.returncode == 130, error
     assert "Traceback" not in error
     (line,) = (line for line in error.splitlines() if line.startswith("interrupted"))
-    assert line.startswith(f"interrupted; go on from the last complete epoch with: galago train --data {data} ")
+    assert line.startswith(f"interrupted; go on from the last saved epoch with: galago train --data {data} ")
     assert line.endswith(f"--out {tmp_path}/run --resume")

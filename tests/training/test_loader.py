@@ -16,14 +16,13 @@ pytestmark = pytest.mark.torch
 
 
 def order(shuffle: Shuffle, epoch: int) -> list[int]:
-    shuffle.epoch = epoch
-    return [index for batch in shuffle for _, index in batch]
+    return [index for batch in shuffle for of_epoch, index in batch if of_epoch == epoch]
 
 
 def test_batches_are_the_same_for_any_number_of_workers(on_disk: Callable[[str], Dataset]):
     found = []
     for workers in (0, 1):
-        loader, shuffle = make_loader(on_disk("train"), TrainConfig(crop_size=(64, 64), batch_size=2, workers=workers))
+        loader, shuffle = make_loader(on_disk("train"), TrainConfig(crop_size=(64, 64), epochs=4, batch_size=2, workers=workers))
         shuffle.epoch = 3
         found.append(list(loader))
     for (images, labels), (expected_images, expected_labels) in zip(*found, strict=True):
@@ -50,21 +49,28 @@ def test_views_change_with_the_epoch_and_the_seed(drawn: Callable[..., Dataset])
 
 
 def test_every_epoch_has_a_new_order_of_all_photos():
-    shuffle = Shuffle(8, 2, seed=0)
+    shuffle = Shuffle(8, 2, seed=0, epochs=2)
     first, second = order(shuffle, 0), order(shuffle, 1)
     assert sorted(first) == sorted(second) == list(range(8))
     assert first != second
     assert order(shuffle, 0) == first
 
 
+def test_a_stream_that_begins_later_goes_on_as_the_whole_one():
+    whole, rest = Shuffle(5, 2, seed=0, epochs=3), Shuffle(5, 2, seed=0, epochs=3)
+    rest.epoch = 1
+    assert list(rest) == list(whole)[whole.steps :]
+
+
 def test_the_last_incomplete_batch_is_left_out():
-    shuffle = Shuffle(5, 2, seed=0)
-    assert len(shuffle) == len(list(shuffle)) == 2
+    shuffle = Shuffle(5, 2, seed=0, epochs=3)
+    assert shuffle.steps == 2
+    assert len(shuffle) == len(list(shuffle)) == 6
 
 
 def test_too_few_photos_are_an_error_that_names_the_fix():
     with pytest.raises(TrainingError, match=r"has 3 photos, fewer than one batch of 4. Use --batch 3 or less"):
-        Shuffle(3, 4, seed=0)
+        Shuffle(3, 4, seed=0, epochs=1)
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -51,14 +51,14 @@ def test_a_norm_trains_as_torchs_own():
 
 
 def test_each_process_gets_its_part_of_the_same_batches():
-    whole = list(Shuffle(11, 4, seed=3))
-    parts = [list(Shuffle(11, 4, seed=3, part=(number, 2))) for number in (0, 1)]
+    whole = list(Shuffle(11, 4, seed=3, epochs=1))
+    parts = [list(Shuffle(11, 4, seed=3, epochs=1, part=(number, 2))) for number in (0, 1)]
     assert [sorted(first + second) for first, second in zip(*parts, strict=True)] == [sorted(batch) for batch in whole]
 
 
 def test_a_batch_that_leaves_a_rest_is_refused():
     with pytest.raises(TrainingError, match=r"A batch of 8 cannot be shared by 3 processes\. Choose --batch"):
-        Shuffle(20, 8, seed=0, part=(0, 3))
+        Shuffle(20, 8, seed=0, epochs=1, part=(0, 3))
 
 
 def in_two_processes(script: Path, data: Path, out: Path) -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 SCENES_PREFIX = "scenes:"
 VALIDATION_SCENES = 100
+CACHE = "cache"
 
 
 def train(
@@ -37,6 +38,12 @@ def train(
         str | None,
         typer.Option(help="Data set with the same classes, from whose `train` a share of the views is drawn: --set mix=0.3."),
     ] = None,
+    teacher: Annotated[
+        Path | None, typer.Option(help="Checkpoint of a larger network trained on the same classes, to learn from as well.")
+    ] = None,
+    cache: Annotated[
+        bool, typer.Option("--cache", help="Keep decoded photos on disk while the run lasts; pays where photos are large.")
+    ] = False,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", help="Another setting of the recipe, as paste=0.3; again for more.", metavar="NAME=VALUE"),
@@ -45,15 +52,17 @@ def train(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
 ) -> None:
     """Train a network on labeled photos; keep the best and the last weights, measurements and pictures."""
+    from shutil import rmtree
     from warnings import filterwarnings
 
     from galago.errors import InterruptError, choose, require
 
     torch = require("torch", "train")
     require("accelerate", "train")
+    from galago.data.cache import Cached
     from galago.models.variants import BACKBONES
     from galago.training.memory import keep_freed_memory
-    from galago.training.processes import is_first_process
+    from galago.training.processes import is_first_process, join
     from galago.training.recipes import RECIPES
     from galago.training.settings import parse_settings
     from galago.training.train import train as run
@@ -68,20 +77,29 @@ def train(
         {"variant": model, "epochs": epochs, "batch_size": batch, "crop_size": imgsz, "workers": workers, "seed": seed}
         | parse_settings(settings or []),
     )
+    first = is_first_process()
     train_set, val_set = open_splits(data, leave_out)
     mixed_in = open_mixed_in(mix, config)
+    if cache:
+        if first and not resume:
+            rmtree(out / CACHE, ignore_errors=True)  # of a run that was given up, perhaps of other photos
+        train_set, mixed_in = Cached(train_set, out / CACHE / "train"), mixed_in and Cached(mixed_in, out / CACHE / "mixed_in")
+        join().wait_for_everyone()
     counts = f"{len(train_set)} photos, {len(val_set)} for validation, {len(train_set.labels)} classes"
-    first = is_first_process()
     if first:
         typer.echo(f"Training {model} for {config.epochs} epoch{'s' if config.epochs > 1 else ''} on {data}: {counts}", err=True)
     words = data if leave_out is None else f"{data}, names that start with {leave_out} left out for validation"
     try:
         with progress_bar(config, shown=first) as report:
-            progress = run(config, train_set, val_set, out, mixed_in=mixed_in, start=(weights, resume), data=words, report=report)
+            progress = run(
+                config, train_set, val_set, out,
+                mixed_in=mixed_in, teacher=teacher, start=(weights, resume), data=words, report=report,
+            )  # fmt: skip
     except KeyboardInterrupt:
         raise InterruptError(how_to_go_on(out)) from None
     if not first:
         return
+    rmtree(out / CACHE, ignore_errors=True)
     typer.echo(f"Best mean IoU {progress.best:.4f} on {len(val_set)} validation photos.", err=json)
     typer.echo("Saved: " + ", ".join(str(out / name) for name in ("best.safetensors", "metrics.csv", "panel.jpg")), err=json)
     typer.echo(f"Next: galago export --model {out / 'best.safetensors'} --out {out / 'model'}", err=json)
@@ -150,9 +168,9 @@ def how_to_go_on(out: Path) -> str:
     try:
         find_state(out)
     except TrainingError:
-        return "interrupted before the first epoch was complete, so there is nothing to resume"
+        return "interrupted before a state was saved, so there is nothing to resume"
     flags = [flag for flag in sys.argv[1:] if flag != "--resume"]
-    return f"interrupted; go on from the last complete epoch with: {shlex.join(['galago', *flags, '--resume'])}"
+    return f"interrupted; go on from the last saved epoch with: {shlex.join(['galago', *flags, '--resume'])}"
 
 
 @contextmanager

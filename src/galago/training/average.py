@@ -17,10 +17,12 @@ def moving_average(network: nn.Module, decay: float) -> AveragedModel:
     @torch.no_grad()
     def update(averages: Sequence[Tensor], values: Sequence[Tensor], steps: Tensor | int) -> None:
         weight = 1 - min(decay, (1 + int(steps)) / (10 + int(steps)))
-        for average, value in zip(averages, values, strict=True):
-            if average.is_floating_point():
-                average.lerp_(value.to(average.dtype), weight)
-            else:
+        pairs = list(zip(averages, values, strict=True))
+        floats = [pair for pair in pairs if pair[0].is_floating_point()]
+        if floats:
+            torch._foreach_lerp_([average for average, _ in floats], [value for _, value in floats], weight)
+        for average, value in pairs:
+            if not average.is_floating_point():
                 average.copy_(value)
 
     return AveragedModel(network, multi_avg_fn=update, use_buffers=True)

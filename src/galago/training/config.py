@@ -6,6 +6,27 @@ from galago.errors import ConfigError
 from galago.spec import IMAGENET_MEAN, IMAGENET_STD, SIZE_MULTIPLE
 
 PRECISIONS = ("auto", "float32", "bfloat16")
+POSITIVE = (
+    "epochs",
+    "batch_size",
+    "validate_every",
+    "save_every",
+    "loss_stride",
+    "peak_learning_rate",
+    "gradient_clip",
+    "temperature",
+)
+WEIGHTS = (
+    "workers",
+    "warmup_epochs",
+    "weight_decay",
+    "dice_weight",
+    "auxiliary_weight",
+    "class_balance",
+    "distill",
+    "distill_features",
+)
+SHARES = ("ema_decay", "drop_path", "label_smoothing")
 PROBABILITIES = ("flip", "rare_crop", "color", "cast", "shade", "random_filter", "blur_noise", "paste", "mix", "style_mix")
 
 
@@ -43,11 +64,15 @@ class TrainConfig:
         dice_weight: weight of the soft Dice loss beside cross-entropy.
         loss_stride: the loss looks at every `loss_stride`-th pixel of every `loss_stride`-th row, shifted at random each step.
         auxiliary_weight: weight of the losses of two extra classifiers on the last two stages, in training only.
+        distill: weight of the distance to a teacher's class probabilities, where there is a teacher.
+        distill_features: weight of the distance to the features of a teacher's last two stages.
+        temperature: softens the class probabilities of network and teacher.
         mean, std: of the RGB channels on a scale of 0 to 1, for normalization.
         precision: `float32`, `bfloat16` (autocast), or `auto`: bfloat16 where the device computes it natively.
         workers: processes that read and augment photos.
         seed: of everything random.
         validate_every: epochs between evaluations.
+        save_every: epochs between saved states, from which a run that was cut off goes on.
     """
 
     variant: str = "b0"
@@ -80,26 +105,30 @@ class TrainConfig:
     dice_weight: float = 0.5
     loss_stride: int = 2
     auxiliary_weight: float = 0.4
+    distill: float = 1.0
+    distill_features: float = 0.0
+    temperature: float = 2.0
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     precision: str = "auto"
     workers: int = 1
     seed: int = 0
     validate_every: int = 5
+    save_every: int = 1
 
     def __post_init__(self) -> None:
         if len(self.crop_size) != 2 or any(side <= 0 or side % SIZE_MULTIPLE for side in self.crop_size):
             raise ConfigError(f"crop_size needs multiples of {SIZE_MULTIPLE} as (height, width), got {self.crop_size}.")
-        for name in ("epochs", "batch_size", "validate_every", "loss_stride", "peak_learning_rate", "gradient_clip"):
+        for name in POSITIVE:
             if getattr(self, name) <= 0:
                 raise ConfigError(f"{name} needs to be positive, got {getattr(self, name)}.")
-        for name in ("workers", "warmup_epochs", "weight_decay", "dice_weight", "auxiliary_weight", "class_balance"):
+        for name in WEIGHTS:
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} cannot be negative, got {getattr(self, name)}.")
         for name in PROBABILITIES:
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} needs to lie between 0 and 1, got {getattr(self, name)}.")
-        for name in ("ema_decay", "drop_path", "label_smoothing"):
+        for name in SHARES:
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name} needs to lie in [0, 1), got {getattr(self, name)}.")
         if not 0 < self.hardest <= 1:

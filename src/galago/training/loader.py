@@ -41,49 +41,56 @@ class Views(TorchDataset[tuple[Tensor, Tensor]]):
 
 
 class Shuffle(Sampler[list[View]]):
-    """Batches of views in a new order each epoch; `epoch` says which, the last incomplete batch is left out.
+    """The batches of all epochs from `epoch` on, in a new order each; the last incomplete batch of an epoch is left out.
 
-    Of each batch a process gets its own part: `part` is its number and how many there are.
+    They form one stream, so that the workers do not idle where one epoch ends. Of each batch a process gets its own part:
+    `part` is its number and how many there are.
     """
 
-    def __init__(self, length: int, batch_size: int, seed: int, part: tuple[int, int] = (0, 1)) -> None:
+    def __init__(self, length: int, batch_size: int, seed: int, epochs: int, part: tuple[int, int] = (0, 1)) -> None:
         if length < batch_size:
             raise TrainingError(
                 f"The training split has {length} photos, fewer than one batch of {batch_size}. Use --batch {length} or less."
             )
         check_divides(batch_size, part[1])
-        self.length, self.batch_size, self.seed, self.part, self.epoch = length, batch_size, seed, part, 0
+        self.length, self.batch_size, self.seed, self.epochs, self.part, self.epoch = length, batch_size, seed, epochs, part, 0
 
-    def __len__(self) -> int:
+    @property
+    def steps(self) -> int:
+        """Batches in an epoch."""
         return self.length // self.batch_size
 
+    def __len__(self) -> int:
+        return (self.epochs - self.epoch) * self.steps
+
     def __iter__(self) -> Iterator[list[View]]:
-        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.length)
         number, parts = self.part
-        for start in range(0, len(self) * self.batch_size, self.batch_size):
-            yield [(self.epoch, int(index)) for index in order[start : start + self.batch_size][number::parts]]
+        for epoch in range(self.epoch, self.epochs):
+            order = np.random.default_rng((self.seed, epoch)).permutation(self.length)
+            for start in range(0, self.steps * self.batch_size, self.batch_size):
+                yield [(epoch, int(index)) for index in order[start : start + self.batch_size][number::parts]]
 
 
 def make_loader(
     dataset: Dataset, config: TrainConfig, part: tuple[int, int] = (0, 1), *, mixed_in: Dataset | None = None
 ) -> tuple[DataLoader[tuple[Tensor, Tensor]], Shuffle]:
-    """Return the loader of a training split, and its sampler, whose `epoch` the loop sets.
+    """Return the loader of a training split, and its sampler, whose `epoch` says where to begin.
 
     Args:
         dataset: the split.
-        config: batch size, augmentation, seed, workers.
+        config: epochs, batch size, augmentation, seed, workers.
         part: number of this process, and how many share each batch.
         mixed_in: what a share of `config.mix` of the views is drawn from.
     Raises:
         TrainingError: there are fewer photos than a batch needs, or a batch cannot be shared evenly.
     """
-    shuffle = Shuffle(len(dataset), config.batch_size, config.seed, part)
+    shuffle = Shuffle(len(dataset), config.batch_size, config.seed, config.epochs, part)
     loader = DataLoader(
         Views(dataset, config, mixed_in),
         batch_sampler=shuffle,
         num_workers=config.workers,
         prefetch_factor=4 if config.workers else None,
-        persistent_workers=config.workers > 0,
+        pin_memory=torch.cuda.is_available(),
         multiprocessing_context="spawn" if config.workers else None,  # a fork inherits OpenCV's locks and hangs
         worker_init_fn=_one_thread,
     )

@@ -74,8 +74,8 @@ def dice_loss(logits: Tensor, labels: Tensor) -> Tensor:
     labeled = labels != IGNORE_ID
     scores = logits.softmax(1) * labeled[:, None]
     ids = labels.where(labeled, 0)
-    scores_of_truth = scores.gather(1, ids[:, None]).flatten()  # 0 at ignored pixels
-    shared = sum_over_processes(scores.new_zeros(logits.shape[1]).index_add(0, ids.flatten(), scores_of_truth))
+    truth = ids[:, None] == torch.arange(logits.shape[1], device=ids.device)[:, None, None]
+    shared = sum_over_processes((scores * truth).sum((0, 2, 3)))  # scores are 0 at ignored pixels
     pixels = sum_over_processes(torch.bincount(labels[labeled], minlength=logits.shape[1]))
     dice = (2 * shared + 1) / (sum_over_processes(scores.sum((0, 2, 3))) + pixels + 1)
     return 1 - dice[pixels > 0].mean() if pixels.any() else logits.sum() * 0

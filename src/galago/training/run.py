@@ -22,7 +22,7 @@ from galago.files import write_whole
 from galago.training.config import TrainConfig
 
 KEPT = ("best.safetensors", "last.safetensors", "state", "state.old")  # what a started run would overwrite
-FREE_SETTINGS = ("workers",)  # may differ when a run goes on: they change nothing in the result
+FREE_SETTINGS = ("workers", "save_every")  # may differ when a run goes on: they change nothing in the result
 PACKAGES = ("galago", "torch", "numpy", "opencv-python-headless", "accelerate")
 
 
@@ -49,7 +49,9 @@ class Progress:
         self.epoch, self.best, self.rows = state["epoch"], state["best"], list(state["rows"])
 
 
-def describe_run(config: TrainConfig, *, data: str, photos: tuple[int, int], weights: str | None) -> dict[str, Any]:
+def describe_run(
+    config: TrainConfig, *, data: str, photos: tuple[int, int], weights: Path | None, teacher: Path | None = None
+) -> dict[str, Any]:
     """Collect what is needed to repeat a run: settings, data, command, commit, versions, machine.
 
     Args:
@@ -57,13 +59,15 @@ def describe_run(config: TrainConfig, *, data: str, photos: tuple[int, int], wei
         data: what the run learns from, in words.
         photos: how many are for training and how many for validation.
         weights: the checkpoint it starts from, or None for random weights.
+        teacher: the checkpoint that it learns from, or None.
     """
     return {
         "config": dataclasses.asdict(config),
         "data": data,
         "train_photos": photos[0],
         "val_photos": photos[1],
-        "weights": weights,
+        "weights": str(weights) if weights else None,
+        "teacher": str(teacher) if teacher else None,
         "command": " ".join(sys.argv),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _commit(),

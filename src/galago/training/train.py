@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from galago.training import run
 from galago.training.average import moving_average
 from galago.training.balance import class_weights
 from galago.training.config import TrainConfig
+from galago.training.distill import Projections, Teacher, feature_distance, logit_distance
 from galago.training.loader import Shuffle, batches, make_loader
 from galago.training.losses import AuxiliaryHeads, cross_entropy, dice_loss, sample_pixels
 from galago.training.panel import write_panel
@@ -37,17 +38,21 @@ Report = Callable[[dict[str, float]], None]
 
 
 class Learner(nn.Module):
-    """The network and, in training, its auxiliary heads."""
+    """The network and what it has in training only: auxiliary heads, projections to a teacher's channels."""
 
-    def __init__(self, network: EfficientViTSeg, num_classes: int, config: TrainConfig) -> None:
+    def __init__(
+        self, network: EfficientViTSeg, num_classes: int, config: TrainConfig, teacher_widths: Sequence[int] | None = None
+    ) -> None:
         super().__init__()
+        widths = network.backbone.config.widths
         self.network = network
-        self.auxiliary = AuxiliaryHeads(network.backbone.config.widths, num_classes) if config.auxiliary_weight else None
+        self.auxiliary = AuxiliaryHeads(widths, num_classes) if config.auxiliary_weight else None
+        self.projections = Projections(widths, teacher_widths) if teacher_widths and config.distill_features else None
         self.style_mix = config.style_mix
         set_drop_path(network.backbone, config.drop_path)
 
-    def forward(self, images: Tensor) -> list[Tensor]:
-        """Map (N, 3, H, W) to logits at stride 8, then those of the auxiliary heads."""
+    def forward(self, images: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Map (N, 3, H, W) to logits at stride 8, then those of the auxiliary heads; and to features as a teacher has them."""
         x, features = images, []
         for number, stage in enumerate(self.network.backbone.stages):
             x = stage(x)
@@ -55,7 +60,7 @@ class Learner(nn.Module):
                 x = mix_styles(x)
             features.append(x)
         extra = self.auxiliary(features) if self.auxiliary else []
-        return [self.network.head(features), *extra]
+        return [self.network.head(features), *extra], self.projections(features) if self.projections else []
 
 
 def train(
@@ -65,6 +70,7 @@ def train(
     out: Path,
     *,
     mixed_in: Dataset | None = None,
+    teacher: Path | None = None,
     start: tuple[Path | None, bool] = (None, False),
     data: str = "not described",
     report: Report = lambda row: None,
@@ -76,9 +82,10 @@ def train(
         train_set, val_set: labeled photos with the same classes; the second decides which weights `best` holds.
         out: folder of the run; gets best.safetensors, last.safetensors, metrics.csv, run.json, panel.jpg and state/.
         mixed_in: what a share of `config.mix` of the views is drawn from; the same classes.
+        teacher: checkpoint of a network of the same classes, from whose answers this one learns, too.
         start: a checkpoint to begin from, or None for random weights; and whether to go on from out/state instead.
         data: what the photos are, in words, for run.json and the model's card.
-        report: called after each step with `epoch`, `step`, `steps`, `loss`, `rate` and `images_per_s`, and after each
+        report: called after each step with `epoch`, `step`, `steps`, `loss`, `rate`, `images_per_s` and `waited`, and after each
             validation with `epoch`, `loss` and `mean_iou`.
     Returns:
         epochs completed, best mean IoU, and the rows of metrics.csv.
@@ -96,25 +103,29 @@ def train(
         run.check_same_settings(out, config)
     else:
         run.check_unused(out)
-    parts = set_up(config, train_set, mixed_in, weights)
+    parts = set_up(config, train_set, mixed_in, teacher, weights)
     main, progress = parts.accelerator.is_main_process, parts.progress
     if resume:
         parts.accelerator.load_state(str(state))
     elif main:
         photos = len(train_set), len(val_set)
-        run.write_description(out, run.describe_run(config, data=data, photos=photos, weights=str(weights) if weights else None))
+        run.write_description(out, run.describe_run(config, data=data, photos=photos, weights=weights, teacher=teacher))
     parts.accelerator.wait_for_everyone()
+    parts.shuffle.epoch = progress.epoch
+    stream = batches(parts.loader)
     keep = Keeper(config, val_set, out, parts.average, parts.accelerator.device) if main else None
-    for epoch in range(progress.epoch, config.epochs):
-        row = run_epoch(config, parts, epoch, report if main else lambda row: None)
-        progress.epoch = epoch + 1
+    for _ in range(progress.epoch, config.epochs):
+        row = run_epoch(config, parts, stream, report if main else lambda row: None)
+        progress.epoch += 1
         progress.rows.append(row)
+        last = progress.epoch == config.epochs
         if keep:
-            if progress.epoch % config.validate_every == 0 or progress.epoch == config.epochs:
+            if last or progress.epoch % config.validate_every == 0:
                 keep(progress)
                 report({name: row[name] for name in ("epoch", "loss", "mean_iou")})
             run.write_metrics(out, progress)
-        run.save_state(parts.accelerator, out)
+        if last or progress.epoch % config.save_every == 0:
+            run.save_state(parts.accelerator, out)
     return progress
 
 
@@ -128,8 +139,9 @@ class Parts:
         optimizer: of all their parameters.
         average: moving average of the network.
         loader: batches of this process.
-        shuffle: their order; its `epoch` has to be set.
+        shuffle: their order; its `epoch` has to be set before the loader is read.
         class_weights: (K,) of the cross-entropy, or None.
+        teacher: from whom the network learns, or None.
         progress: epochs, best score, rows of metrics.csv.
     """
 
@@ -140,10 +152,13 @@ class Parts:
     loader: Iterable[tuple[Tensor, Tensor]]
     shuffle: Shuffle
     class_weights: Tensor | None
+    teacher: Teacher | None
     progress: Progress
 
 
-def set_up(config: TrainConfig, train_set: Dataset, mixed_in: Dataset | None, weights: Path | None) -> Parts:
+def set_up(
+    config: TrainConfig, train_set: Dataset, mixed_in: Dataset | None, teacher_file: Path | None, weights: Path | None
+) -> Parts:
     """Build a run that has not begun.
 
     Raises:
@@ -154,7 +169,9 @@ def set_up(config: TrainConfig, train_set: Dataset, mixed_in: Dataset | None, we
     precision = "bf16" if computes_bfloat16(config.precision) else "no"
     accelerator = Accelerator(mixed_precision=precision, cpu=join().device.type == "cpu")
     num_classes, processes = len(train_set.labels), accelerator.num_processes
-    learner: nn.Module = Learner(start_network(config, num_classes, weights), num_classes, config)
+    teacher = Teacher(teacher_file, train_set.labels, accelerator.device) if teacher_file else None
+    widths = teacher.widths if teacher else None
+    learner: nn.Module = Learner(start_network(config, num_classes, weights), num_classes, config, widths)
     learner = sync_norms(learner, processes, accelerator.device)
     if processes == 1:  # DistributedDataParallel's buckets are contiguous
         learner = learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
@@ -164,27 +181,38 @@ def set_up(config: TrainConfig, train_set: Dataset, mixed_in: Dataset | None, we
     balance, progress = None if balance is None else balance.to(accelerator.device), Progress()
     learner, optimizer = accelerator.prepare(learner, make_optimizer(learner, config))
     accelerator.register_for_checkpointing(average, progress)
-    return Parts(accelerator, learner, optimizer, average, loader, shuffle, balance, progress)
+    return Parts(accelerator, learner, optimizer, average, loader, shuffle, balance, teacher, progress)
 
 
-def run_epoch(config: TrainConfig, parts: Parts, epoch: int, report: Report) -> dict[str, float]:
-    """Pass over the photos once; return epoch, mean loss, last rate and photos per second, of all processes together.
+def run_epoch(config: TrainConfig, parts: Parts, stream: Iterator[tuple[Tensor, Tensor]], report: Report) -> dict[str, float]:
+    """Pass over the photos once, with the next batches of the stream.
+
+    Returns:
+        epoch, mean loss, last rate, photos per second of all processes together, and the share of the time in which this process
+        waited for photos.
 
     Raises:
         TrainingError: the loss is not finite.
     """
-    accelerator, optimizer, steps = parts.accelerator, parts.optimizer, len(parts.shuffle)
+    accelerator, optimizer, epoch, steps = parts.accelerator, parts.optimizer, parts.progress.epoch, parts.shuffle.steps
     parts.learner.train()
-    parts.shuffle.epoch = epoch
-    began, losses = time.monotonic(), 0.0
-    for index, batch in enumerate(batches(parts.loader)):  # (N, 3, H, W) uint8, (N, H, W) uint8
-        images, labels = (tensor.to(accelerator.device) for tensor in batch)
+    began, waited, losses = time.monotonic(), 0.0, 0.0
+    for index in range(steps):
+        asked = time.monotonic()
+        batch = next(stream)  # (N, 3, H, W) uint8, (N, H, W) uint8
+        waited += time.monotonic() - asked
+        images, labels = (tensor.to(accelerator.device, non_blocking=True) for tensor in batch)
         step = epoch * steps + index
         rate = learning_rate(config, step, steps)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        images = normalize(images, config.mean, config.std).contiguous(memory_format=torch.channels_last)
-        loss = total_loss(parts.learner(images), labels, config, step, parts.class_weights)
+        pixels = normalize(images, config.mean, config.std).contiguous(memory_format=torch.channels_last)
+        outputs, features = parts.learner(pixels)
+        loss = total_loss(outputs, labels, config, step, parts.class_weights)
+        if parts.teacher:
+            with accelerator.autocast():
+                answer = parts.teacher(images)
+            loss = loss + teaching_loss((outputs[0], features), answer, config)
         if not torch.isfinite(loss):
             raise TrainingError(
                 f"The loss became {loss.item()} in epoch {epoch + 1}, step {index + 1}. "
@@ -196,8 +224,9 @@ def run_epoch(config: TrainConfig, parts: Parts, epoch: int, report: Report) -> 
         optimizer.step()
         parts.average.update_parameters(accelerator.unwrap_model(parts.learner).network)
         losses += loss.item()
-        speed = (index + 1) * config.batch_size / (time.monotonic() - began)
-        row = {"epoch": epoch + 1, "loss": losses / (index + 1), "rate": rate, "images_per_s": speed}
+        took = time.monotonic() - began
+        speed = (index + 1) * config.batch_size / took
+        row = {"epoch": epoch + 1, "loss": losses / (index + 1), "rate": rate, "images_per_s": speed, "waited": waited / took}
         report(row | {"step": index + 1, "steps": steps})
     return row
 
@@ -265,7 +294,7 @@ def make_optimizer(learner: nn.Module, config: TrainConfig) -> torch.optim.Optim
     decayed = [parameter for parameter in learner.parameters() if parameter.ndim > 1]
     others = [parameter for parameter in learner.parameters() if parameter.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=config.peak_learning_rate)
+    return torch.optim.AdamW(groups, lr=config.peak_learning_rate, fused=torch.cuda.is_available() or None)
 
 
 def learning_rate(config: TrainConfig, step: int, steps_per_epoch: int) -> float:
@@ -275,6 +304,12 @@ def learning_rate(config: TrainConfig, step: int, steps_per_epoch: int) -> float
     if step < warmup:
         return config.peak_learning_rate * (step + 1) / (warmup + 1)
     return config.peak_learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
+
+
+def teaching_loss(own: tuple[Tensor, list[Tensor]], answer: tuple[Tensor, list[Tensor]], config: TrainConfig) -> Tensor:
+    """Return how far logits and features of the network are from the teacher's."""
+    loss = config.distill * logit_distance(own[0], answer[0], config.temperature)
+    return loss + config.distill_features * feature_distance(own[1], answer[1]) if config.distill_features else loss
 
 
 def total_loss(outputs: list[Tensor], labels: Tensor, config: TrainConfig, step: int, weights: Tensor | None = None) -> Tensor:
