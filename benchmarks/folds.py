@@ -14,7 +14,9 @@ from typing import Any
 import torch
 from measure import RESULTS, save_result
 
+from galago.cli.train import open_mixed_in
 from galago.data import Dataset, open_dataset, select
+from galago.data.cache import Cached
 from galago.training.config import TrainConfig
 from galago.training.memory import keep_freed_memory
 from galago.training.recipes import RECIPES
@@ -50,7 +52,8 @@ def main() -> None:
     parser.add_argument("--recipe", default="camvid")
     parser.add_argument("--set", nargs="*", default=[], help="settings of the recipe to change, as epochs=40")
     parser.add_argument("--weights", type=Path, help="checkpoint to start from")
-    parser.add_argument("--mix", help="data set to mix in, with a `mix` of more than 0")
+    parser.add_argument("--mix", help="data set to mix in, as scenes:3000, with a `mix` of more than 0")
+    parser.add_argument("--cache", type=Path, help="folder that keeps decoded or drawn samples of what is mixed in")
     parser.add_argument("--drives", nargs="*", default=DRIVES)
     parser.add_argument("--out", type=Path, default=Path("runs/folds"), help="folder of the runs; one that was cut off goes on")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
@@ -60,7 +63,9 @@ def main() -> None:
     config = dataclasses.replace(RECIPES[arguments.recipe](), **parse_settings(arguments.set))
     config = dataclasses.replace(config, validate_every=config.epochs)
     photos = open_dataset(arguments.data, "train")
-    mixed_in = open_dataset(arguments.mix, "train") if arguments.mix else None
+    mixed_in = open_mixed_in(arguments.mix, config)
+    if mixed_in and arguments.cache:
+        mixed_in = Cached(mixed_in, arguments.cache)
     folds = {
         drive: run_fold(config, photos, drive, arguments.out / arguments.name / drive, arguments.weights, mixed_in)
         for drive in arguments.drives
