@@ -29,8 +29,8 @@ def change_appearance(image: np.ndarray, config: TrainConfig, rng: np.random.Gen
     if rng.random() < config.blur_noise:
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.2))
     if rng.random() < config.blur_noise:
-        noise = rng.normal(0.0, rng.uniform(2.0, 10.0), image.shape).astype(np.float32)
-        image = np.clip(image + noise, 0, 255).astype(np.uint8)
+        noise = rng.uniform(2.0, 10.0) * rng.standard_normal(image.shape, np.float32)
+        image = cv2.add(image, noise, dtype=cv2.CV_8U)
     return image
 
 
@@ -76,7 +76,8 @@ def shade(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Light a photo unevenly: a smooth field of factors from a third to one and a half."""
     field = rng.uniform(1 / 3, 1.5, LIGHT_GRID).astype(np.float32)
     light = cv2.resize(field, image.shape[1::-1], interpolation=cv2.INTER_CUBIC)
-    return np.clip(image * light[..., None], 0, 255).astype(np.uint8)
+    lit: np.ndarray = cv2.multiply(image, cv2.merge([light] * 3), dtype=cv2.CV_8U)
+    return lit
 
 
 def filter_randomly(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Copy-paste: small things of one view in another, so that rare classes are seen more often and before other backgrounds."""
 
+import cv2
 import numpy as np
 
 from galago.labels import IGNORE_ID
@@ -22,5 +23,13 @@ def paste_things(
     (image, labels), (other_image, other_labels) = view, other
     counts = np.bincount(other_labels.ravel(), minlength=IGNORE_ID + 1)[:IGNORE_ID]
     small = np.flatnonzero((counts > 0) & (counts <= LARGEST_SHARE * labels.size))
-    pasted = np.isin(other_labels, small[rng.random(len(small)) < KEEP])
-    return np.where(pasted[..., None], other_image, image), np.where(pasted, other_labels, labels)
+    table = np.zeros(IGNORE_ID + 1, np.uint8)
+    table[small[rng.random(len(small)) < KEEP]] = 1
+    pasted = cv2.LUT(other_labels, table)
+    return _copy(other_image, pasted, image), _copy(other_labels, pasted, labels)
+
+
+def _copy(source: np.ndarray, mask: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Return `target` with the pixels of `source` where the mask is not 0."""
+    result: np.ndarray = cv2.copyTo(source, mask, np.array(target))  # a copy of its own, in rows one after the other
+    return result
