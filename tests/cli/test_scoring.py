@@ -188,6 +188,8 @@ def test_confidence_comes_with_views_and_without():
     once = predictor(model, Views(), confidence=True)(sample.image)
     assert once.confidence is not None
     np.testing.assert_array_equal(once.labels, model(sample.image).labels)
+    whole = predictor(model, Views(window=(200, 200)), confidence=True)(sample.image)
+    np.testing.assert_allclose(once.confidence, whole.confidence, atol=1e-5)  # the same logits, grown in another order
     averaged = predictor(model, Views(flip=True), confidence=True)(sample.image)
     assert averaged.confidence is not None
     assert averaged.confidence.shape == (64, 96)

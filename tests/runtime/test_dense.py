@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from galago.errors import ConfigError, ImageError, ModelError
-from galago.runtime.dense import DenseLogits
+from galago.runtime.dense import DenseLogits, top_probabilities
+from galago.runtime.result import Logits
 from galago.runtime.segmenter import Segmenter
 from galago.spec import ModelSpec
 
@@ -62,3 +63,11 @@ def test_a_network_of_other_classes_is_an_error(tiny_spec: ModelSpec, photo: np.
     spec = replace(tiny_spec, classes=("red", "green"), palette=((255, 0, 0), (0, 255, 0)))
     with pytest.raises(ModelError, match="gives 3 classes, but its description names 2"):
         DenseLogits(Segmenter(Means(), spec))(photo, (70, 100))
+
+
+def test_the_top_probability_is_the_softmax_of_grown_logits():
+    logits = Logits(np.log(np.array([[[3, 1]], [[1, 3]]], np.float32)), (1 / 2, 1 / 2))
+    top = top_probabilities(logits, (2, 4), "bilinear")
+    # the logits of class 0 are log 3, 3/4 log 3, 1/4 log 3, 0, those of class 1 the other way round
+    edge, middle = 3 / 4, 3**0.75 / (3**0.75 + 3**0.25)
+    np.testing.assert_allclose(top, [[edge, middle, middle, edge]] * 2, rtol=1e-6)

@@ -84,6 +84,7 @@ def predictor(segmenter: "Segmenter", views: "Views", *, confidence: bool) -> "C
     """
     from galago.evaluation import Guess
     from galago.evaluation.views import most_likely, probabilities
+    from galago.runtime.dense import DenseLogits, top_probabilities
 
     if views.plain and not confidence:
         return lambda image: Guess(segmenter(image).labels)
@@ -91,11 +92,10 @@ def predictor(segmenter: "Segmenter", views: "Views", *, confidence: bool) -> "C
 
         def label(image: "np.ndarray") -> Guess:
             result = segmenter(image, confidence=True)
-            return Guess(result.labels, result.confidence)
+            assert result.logits
+            return Guess(result.labels, top_probabilities(result.logits, result.orig_shape, segmenter.spec.upsampling))
 
         return label
-    from galago.runtime.dense import DenseLogits
-
     logits = DenseLogits(segmenter)
 
     def average(image: "np.ndarray") -> Guess:

@@ -4,6 +4,7 @@ import numpy as np
 
 from galago import image as images
 from galago.errors import ImageError
+from galago.runtime.result import Logits
 from galago.runtime.segmenter import Segmenter
 from galago.runtime.upsample import grow_logits
 
@@ -47,3 +48,23 @@ class DenseLogits:
         output = segmenter.check_output(segmenter.engine.run(np.ascontiguousarray(padded)[None])[0])
         scale = height / size[0] / spec.output_stride, width / size[1] / spec.output_stride
         return grow_logits(output, size, scale, spec.upsampling)
+
+
+def top_probabilities(logits: Logits, size: tuple[int, int], upsampling: str) -> np.ndarray:
+    """Return the softmax probability of the largest of each pixel's grown logits, as studies of calibration take it.
+
+    `confidence_map` interpolates probabilities instead of logits, which takes a fraction of the time and memory, and is lower
+    along borders.
+
+    Args:
+        logits: what the network gave for a photo.
+        size: (height, width) of the photo.
+        upsampling: bilinear or bicubic.
+    Returns:
+        (height, width) float32, 1 / K to 1.
+    """
+    grown = grow_logits(logits.values, size, logits.scale, upsampling)
+    grown -= grown.max(axis=0)
+    np.exp(grown, out=grown)
+    top: np.ndarray = 1 / grown.sum(axis=0)
+    return top
