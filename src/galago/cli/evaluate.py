@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from galago.cli.scoring import follow, predictor, read_views
+from galago.cli.scoring import check_plain, describe, follow, predictor, read_views
 from galago.cli.setting import MODEL_HELP, SETTING_HELP, SIZE_HELP, open_segmenter
 
 if TYPE_CHECKING:
@@ -48,13 +48,14 @@ def val(
     check_classes(segmenter.spec, dataset)
     views = read_views(slide, stride, scales, flip)
     if protocol:
-        check_protocol(views)
+        check_plain(views)
         segmenter = follow(segmenter, protocol, dataset.labels)
     result = score(segmenter, dataset, views, boundary=boundary, calibration=calibration)
     shown = {"model": model or segmenter.spec.name, "data": data, "split": split, "photos": len(dataset)}
-    how = {"protocol": protocol, "how": f"{f'protocol {protocol}, ' if protocol else ''}{views.describe()}"} | views.summary()
+    flags = {"engine": engine, "half": half, "imgsz": imgsz, "setting": str(setting) if setting else None}
+    how = describe(views, protocol)
     title = f"{segmenter.spec.name} on the {len(dataset)} photos of {data}, {split}: {how['how']}"
-    result.save(out, title=title, setup=shown | how)
+    result.save(out, title=title, setup=shown | flags | how)
     show(result, title, to_stderr=json)
     typer.echo(f"Saved: {', '.join(str(out / name) for name in FILES)}", err=json)
     if json:
@@ -62,19 +63,7 @@ def val(
 
         summary = result.summary()
         del summary["confusion"]  # stands in metrics.json
-        typer.echo(dumps(shown | {"out": str(out), "setup": how} | summary))
-
-
-def check_protocol(views: "Views") -> None:
-    """Refuse views beside a protocol.
-
-    Raises:
-        ConfigError: there are some.
-    """
-    from galago.errors import ConfigError
-
-    if not views.plain:
-        raise ConfigError("A protocol shows each photo once and whole. Leave --slide, --stride, --scales and --flip out, or it.")
+        typer.echo(dumps(shown | {"out": str(out), "setup": flags | how} | summary))
 
 
 def open_checkpoint(path: Path, *, plain: bool) -> "Segmenter":

@@ -6,6 +6,7 @@ from galago.cli.sizes import read_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     import numpy as np
 
@@ -39,6 +40,24 @@ def read_scales(text: str) -> tuple[float, ...]:
         return tuple(float(word) for word in text.split(","))
     except ValueError as error:
         raise ConfigError(f"Expected numbers with commas between, as --scales 0.5,1,1.5, got {text!r}.") from error
+
+
+def describe(views: "Views", protocol: str | None) -> "dict[str, Any]":
+    """Return how photos are shown, as JSON knows it: in words as `how`, and each flag."""
+    words = f"protocol {protocol}, {views.describe()}" if protocol else views.describe()
+    return {"how": words, "protocol": protocol, **views.summary()}
+
+
+def check_plain(views: "Views") -> None:
+    """Refuse views beside a protocol.
+
+    Raises:
+        ConfigError: there are some.
+    """
+    from galago.errors import ConfigError
+
+    if not views.plain:
+        raise ConfigError("A protocol shows each photo once and whole. Leave --slide, --stride, --scales and --flip out, or it.")
 
 
 def follow(segmenter: "Segmenter", name: str, labels: "LabelSet") -> "Segmenter":
