@@ -4,7 +4,7 @@ import pytest
 
 from galago.errors import ConfigError, ModelError
 from galago.runtime.axis import TAPS, Axis
-from galago.runtime.upsample import label_map
+from galago.runtime.upsample import grow_logits, label_map
 
 
 def cubic(distance: float) -> float:
@@ -126,3 +126,18 @@ def test_pixels_lie_in_the_gaps_between_logits():
     assert axis.cell.tolist() == [0, 0, 1, 1, 1, 1, 2, 2]
     assert axis.count.tolist() == [2, 4, 2]
     assert axis.shares[1, 2:6].tolist() == [0.125, 0.375, 0.625, 0.875]
+
+
+@pytest.mark.parametrize("upsampling", TAPS)
+@pytest.mark.parametrize("size", [(40, 56), (33, 49), (3, 100), (11, 5)])
+def test_grown_logits_are_all_of_them_interpolated_the_slow_way(upsampling: str, size: tuple[int, int]):
+    logits = np.random.default_rng(3).normal(size=(4, 5, 7)).astype(np.float32)
+    scale = (4.6 / size[0], 7 / size[1])  # the last logits may be padding
+    grown = grow_logits(logits, size, scale, upsampling)
+    assert grown.dtype == np.float32
+    np.testing.assert_allclose(grown, interpolate_all(logits, size, scale, upsampling), atol=1e-5)  # float32 sums
+
+
+def test_logits_that_are_not_finite_do_not_grow():
+    with pytest.raises(ModelError, match="values that are not finite"):
+        grow_logits(np.full((2, 3, 3), np.nan, np.float32), (9, 9), (1 / 3, 1 / 3))

@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from galago.cli.scoring import check_plain, describe, follow, predictor, read_views
 from galago.cli.setting import MODEL_HELP, SETTING_HELP, SIZE_HELP, open_segmenter
 
 if TYPE_CHECKING:
     from galago.data import Dataset
-    from galago.evaluation import Scores
+    from galago.evaluation import Evaluation, Views
     from galago.runtime.segmenter import Segmenter
     from galago.spec import ModelSpec
 
@@ -23,32 +24,46 @@ def val(
     half: Annotated[bool, typer.Option("--half", help="Run in half precision.")] = False,
     imgsz: Annotated[str | None, typer.Option(help=SIZE_HELP, metavar="H [W]")] = None,
     setting: Annotated[Path | None, typer.Option(help=SETTING_HELP)] = None,
-    out: Annotated[Path, typer.Option(help="Folder for metrics.json and confusion.png.")] = Path("runs/val"),
+    protocol: Annotated[str | None, typer.Option(help="Measure as the authors do: cityscapes or ade20k.")] = None,
+    slide: Annotated[str | None, typer.Option(help="Show photos in sliding windows of this size.", metavar="H [W]")] = None,
+    stride: Annotated[
+        str | None, typer.Option(help="From one window to the next; two thirds without it.", metavar="H [W]")
+    ] = None,
+    scales: Annotated[str | None, typer.Option(help="Average over sizes of a photo, as 0.5,1,1.5.")] = None,
+    flip: Annotated[bool, typer.Option("--flip", help="Average with the mirrored photo.")] = False,
+    boundary: Annotated[bool, typer.Option("--boundary", help="Boundary IoU, too.")] = False,
+    calibration: Annotated[bool, typer.Option("--calibration", help="Calibration error, too.")] = False,
+    out: Annotated[Path, typer.Option(help="Folder for metrics.json, confusion.png and report.html.")] = Path("runs/val"),
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
 ) -> None:
     """Score a model on labeled photos: IoU of each class, mean IoU, accuracies, confusion matrix."""
     from galago.data import open_dataset
+    from galago.evaluation.results import FILES
 
     dataset = open_dataset(data, split)
     if model and model.endswith(".safetensors"):
         segmenter = open_checkpoint(Path(model), plain=engine in ("auto", "torch") and not any((threads, half, imgsz, setting)))
     else:
         segmenter = open_segmenter(model, engine=engine, threads=threads, half=half, imgsz=imgsz, setting=setting)
-    scores = score(segmenter, dataset)
-    scores.save(out)
-    show(scores, f"{segmenter.spec.name} on the {len(dataset)} photos of {data}, {split}", to_stderr=json)
-    typer.echo(f"Saved: {out / 'metrics.json'}, {out / 'confusion.png'}", err=json)
+    check_classes(segmenter.spec, dataset)
+    views = read_views(slide, stride, scales, flip)
+    if protocol:
+        check_plain(views)
+        segmenter = follow(segmenter, protocol, dataset.labels)
+    result = score(segmenter, dataset, views, boundary=boundary, calibration=calibration)
+    shown = {"model": model or segmenter.spec.name, "data": data, "split": split, "photos": len(dataset)}
+    flags = {"engine": engine, "half": half, "imgsz": imgsz, "setting": str(setting) if setting else None}
+    how = describe(views, protocol)
+    title = f"{segmenter.spec.name} on the {len(dataset)} photos of {data}, {split}: {how['how']}"
+    result.save(out, title=title, setup=shown | flags | how)
+    show(result, title, to_stderr=json)
+    typer.echo(f"Saved: {', '.join(str(out / name) for name in FILES)}", err=json)
     if json:
         from json import dumps
 
-        summary = scores.summary()
+        summary = result.summary()
         del summary["confusion"]  # stands in metrics.json
-        typer.echo(
-            dumps(
-                {"model": model or segmenter.spec.name, "data": data, "split": split, "photos": len(dataset), "out": str(out)}
-                | summary
-            )
-        )
+        typer.echo(dumps(shown | {"out": str(out), "setup": flags | how} | summary))
 
 
 def open_checkpoint(path: Path, *, plain: bool) -> "Segmenter":
@@ -88,41 +103,45 @@ def check_classes(spec: "ModelSpec", dataset: "Dataset") -> None:
         )
 
 
-def score(segmenter: "Segmenter", dataset: "Dataset") -> "Scores":
-    """Evaluate with a progress bar on standard error.
+def score(
+    segmenter: "Segmenter", dataset: "Dataset", views: "Views", *, boundary: bool = False, calibration: bool = False
+) -> "Evaluation":
+    """Examine with a progress bar on standard error.
 
     Raises:
-        ConfigError: the model knows other classes than the data set.
+        ConfigError: views or calibration need logits, and the model gives labels.
     """
     from rich.console import Console
     from rich.progress import Progress
 
-    from galago.evaluation import evaluate
+    from galago.evaluation import examine
 
-    check_classes(segmenter.spec, dataset)
+    predict = predictor(segmenter, views, confidence=calibration)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("Scoring", total=len(dataset))
-        return evaluate(lambda image: segmenter(image).labels, dataset, on_sample=lambda sample, guess: progress.advance(task))
+        return examine(predict, dataset, boundary=boundary, calibration=calibration, on_sample=lambda: progress.advance(task))
 
 
-def show(scores: "Scores", title: str, *, to_stderr: bool) -> None:
+def show(result: "Evaluation", title: str, *, to_stderr: bool) -> None:
     """Print a table of the classes and the figures of the whole set."""
     from rich.console import Console
     from rich.table import Table
 
+    scores, outlines = result.scores, result.boundary
+    columns = {
+        "IoU": scores.iou,
+        **({"boundary": outlines.iou} if outlines else {}),
+        "accuracy": scores.accuracy,
+        "Dice": scores.dice,
+    }
     table = Table("class", title=title, title_justify="left")
-    for heading in ("IoU", "accuracy", "Dice", "pixels"):
+    for heading in (*columns, "pixels"):
         table.add_column(heading, justify="right")
-    for name, *values, share in zip(scores.names, scores.iou, scores.accuracy, scores.dice, scores.share, strict=True):
+    for name, *values, share in zip(scores.names, *columns.values(), scores.share, strict=True):
         table.add_row(name, *("n/a" if value is None else f"{value:.4f}" for value in values), f"{share:.2%}")
     figures = Table.grid(padding=(0, 2))
-    for value, meaning in (
-        (scores.mean_iou, "mean IoU over the classes that occur in the ground truth"),
-        (scores.mean_iou_all_classes, "mean IoU where a class that is only predicted counts as 0"),
-        (scores.pixel_accuracy, "pixel accuracy"),
-        (scores.mean_accuracy, "mean accuracy over the classes that occur in the ground truth"),
-    ):
-        figures.add_row(f"{value:.4f}", meaning)
+    for value, meaning in result.figures():
+        figures.add_row(value, meaning)
     console = Console(stderr=to_stderr)
     console.print(table)
     console.print(figures)

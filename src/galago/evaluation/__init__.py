@@ -1,6 +1,8 @@
 """Scores for any predict function on any data set; needs no torch."""
 
-from galago.evaluation.evaluate import evaluate
+from galago.evaluation.evaluate import Guess, evaluate, examine
 from galago.evaluation.metrics import Scores, confusion
+from galago.evaluation.results import Evaluation
+from galago.evaluation.views import Views
 
-__all__ = ["Scores", "confusion", "evaluate"]
+__all__ = ["Evaluation", "Guess", "Scores", "Views", "confusion", "evaluate", "examine"]

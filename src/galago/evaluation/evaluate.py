@@ -1,12 +1,31 @@
-"""evaluate: score any predict function on any data set."""
+"""evaluate and examine: score any predict function on any data set."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
 from galago.data import Dataset, Sample
-from galago.errors import DataError
+from galago.errors import ConfigError, DataError
+from galago.evaluation.bootstrap import mean_iou_interval, tally
+from galago.evaluation.boundary import BoundaryScores, boundary_counts
+from galago.evaluation.calibration import BINS, Calibration, calibration_counts
 from galago.evaluation.metrics import Scores, confusion
+from galago.evaluation.results import Evaluation
+from galago.evaluation.worst import Worst
+
+
+@dataclass(frozen=True, eq=False)
+class Guess:
+    """What a model says of a photo.
+
+    Attributes:
+        labels: (H, W) uint8 class ids, in the order of the data set's classes.
+        confidence: (H, W) float32 probability of each pixel's class, 0 to 1; None where nobody asked.
+    """
+
+    labels: np.ndarray
+    confidence: np.ndarray | None = None
 
 
 def evaluate(
@@ -24,15 +43,71 @@ def evaluate(
     Raises:
         DataError: a prediction has another size than its photo or an id without a class, or nothing in the set is labeled.
     """
-    num_classes = len(dataset.labels)
-    counts = np.zeros((num_classes, num_classes), np.int64)
+    total = np.zeros((len(dataset.labels), len(dataset.labels)), np.int64)
+    for sample, guess, counts in judge(lambda image: Guess(predict(image)), dataset):
+        total += counts
+        if on_sample:
+            on_sample(sample, guess.labels)
+    return Scores(dataset.labels.names, total)
+
+
+def examine(
+    predict: Callable[[np.ndarray], Guess],
+    dataset: Dataset,
+    *,
+    boundary: bool = False,
+    calibration: bool = False,
+    on_sample: Callable[[], None] | None = None,
+) -> Evaluation:
+    """Score a data set as `evaluate` does, and more: an interval, the worst photos, and what else is asked for.
+
+    Args:
+        predict: (H, W, 3) uint8 RGB image to what a model says of it.
+        dataset: where photos and true labels come from.
+        boundary: whether to compare outlines.
+        calibration: whether to compare confidence and accuracy.
+        on_sample: called after each photo, as for a progress bar.
+    Raises:
+        ConfigError: calibration is asked for, and a guess comes without confidence.
+        DataError: as `evaluate`.
+    """
+    labels, num_classes = dataset.labels, len(dataset.labels)
+    total = np.zeros((num_classes, num_classes), np.int64)
+    near, sure = np.zeros((3, num_classes), np.int64), np.zeros((3, BINS))
+    tallies, worst = [], Worst()
+    for sample, guess, counts in judge(predict, dataset):
+        total += counts
+        tallies.append(tally(counts))
+        worst.add(sample, guess.labels, counts)
+        if boundary:
+            near += boundary_counts(sample.labels, guess.labels, num_classes)
+        if calibration:
+            if guess.confidence is None:
+                raise ConfigError("Calibration compares confidence and accuracy, but the guess has no confidence.")
+            sure += calibration_counts(sample.labels, guess.labels, guess.confidence, num_classes)
+        if on_sample:
+            on_sample()
+    return Evaluation(
+        labels=labels,
+        scores=Scores(labels.names, total),
+        interval=mean_iou_interval(np.stack(tallies)),
+        boundary=BoundaryScores(labels.names, near) if boundary else None,
+        calibration=Calibration(sure) if calibration else None,
+        worst=tuple(worst.photos),
+    )
+
+
+def judge(predict: Callable[[np.ndarray], Guess], dataset: Dataset) -> Iterator[tuple[Sample, Guess, np.ndarray]]:
+    """Go through a data set: each sample, what is said of it, and its (K, K) int64 confusion matrix.
+
+    Raises:
+        DataError: a prediction has another size than its photo or an id without a class.
+    """
     for index in range(len(dataset)):
         sample = dataset[index]
         guess = predict(sample.image)
         try:
-            counts += confusion(sample.labels, guess, num_classes)
+            counts = confusion(sample.labels, guess.labels, len(dataset.labels))
         except DataError as error:
             raise DataError(f"{sample.name}: {error}") from error
-        if on_sample:
-            on_sample(sample, guess)
-    return Scores(dataset.labels.names, counts)
+        yield sample, guess, counts

@@ -1,17 +1,12 @@
 """Scores from one confusion matrix over a whole data set."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from galago.errors import ConfigError, DataError
-from galago.evaluation.pictures import draw_confusion
-from galago.files import write_whole
 
 
 def confusion(truth: np.ndarray, guess: np.ndarray, num_classes: int) -> np.ndarray:
@@ -121,21 +116,6 @@ class Scores:
             ],
             "confusion": self.confusion.tolist(),
         }
-
-    def to_json(self) -> str:
-        """Write `summary` as JSON."""
-        return json.dumps(self.summary(), indent=2) + "\n"
-
-    def save(self, folder: Path) -> None:
-        """Write `metrics.json` and `confusion.png` into a folder, which is made where it is missing.
-
-        Raises:
-            OSError: the folder or a file cannot be written.
-        """
-        picture = draw_confusion(self.confusion, self.names)
-        _, png = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-        write_whole(folder / "metrics.json", self.to_json().encode())
-        write_whole(folder / "confusion.png", png.tobytes())
 
     @property
     def _found(self) -> np.ndarray:

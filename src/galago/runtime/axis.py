@@ -43,6 +43,15 @@ class Axis:
         pixels = np.minimum(self.first[cells] + step, len(self.cell) - 1)
         return pixels, self.shares.take(pixels, axis=1)
 
+    def matrix(self) -> np.ndarray:
+        """Return the weight of each logit in each pixel, (pixels, source) float32: most are 0, and rows sum to one."""
+        taps, source = len(self.shares), len(self.first) - 1
+        weight = np.zeros((len(self.cell), source), np.float32)
+        pixels = np.arange(len(self.cell))
+        for tap, share in enumerate(self.shares):
+            np.add.at(weight, (pixels, np.clip(self.cell + tap - taps // 2, 0, source - 1)), share)
+        return weight
+
 
 def pad(logits: np.ndarray, upsampling: str) -> np.ndarray:
     """Repeat the borders of (K, h, w) logits, so that the logits around cell (y, x) start at [y, x]."""

@@ -81,7 +81,7 @@ class Segmenter:
         if self.spec.output == "labels":
             labels = grow_labels(output[: seen[0], : seen[1]], image.shape[:2])
         else:
-            labels = label_map(self._checked(output), image.shape[:2], scale, self.spec.upsampling)
+            labels = label_map(self.check_output(output), image.shape[:2], scale, self.spec.upsampling)
         post = perf_counter()
         marks = (start, read, pre, infer, post)
         names = ("read", "pre", "infer", "post")
@@ -116,19 +116,24 @@ class Segmenter:
         if self.spec.output != "logits":
             raise ConfigError(f"{what} needs logits, but {self.spec.name} gives labels. Export it without --output labels.")
 
+    def resize(self, image: np.ndarray) -> np.ndarray:
+        """Resize an (H, W, 3) uint8 RGB photo as the model's description says, or to fit into `imgsz`; nothing is padded."""
+        spec = self.spec
+        if self.imgsz:
+            return images.resize(image, fitted_size(image.shape[:2], self.imgsz))
+        if spec.resize == "stretch" and spec.input_size:
+            return images.resize(image, spec.input_size)
+        if spec.resize == "short_side" and spec.short_side:
+            return images.resize(image, short_side_size(image.shape[:2], spec.short_side))
+        return image
+
     def prepare(self, image: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
         """Resize and pad a photo as the model's description says, or into `imgsz`.
 
         Returns:
             the (H, W, 3) uint8 image that the network gets, and the (height, width) of the photo's part in it.
         """
-        spec = self.spec
-        if self.imgsz:
-            image = images.resize(image, fitted_size(image.shape[:2], self.imgsz))
-        elif spec.resize == "stretch" and spec.input_size:
-            image = images.resize(image, spec.input_size)
-        elif spec.resize == "short_side" and spec.short_side:
-            image = images.resize(image, short_side_size(image.shape[:2], spec.short_side))
+        spec, image = self.spec, self.resize(image)
         color = [round(255 * channel) for channel in spec.mean]
         if self.fixed_size:
             if image.shape[0] > self.fixed_size[0] or image.shape[1] > self.fixed_size[1]:
@@ -150,8 +155,12 @@ class Segmenter:
         """Return the logits per pixel of a photo of one size, which the network saw in another."""
         return seen[0] / size[0] / self.spec.output_stride, seen[1] / size[1] / self.spec.output_stride
 
-    def _checked(self, output: np.ndarray) -> np.ndarray:
-        """Return the (K, h, w) output of the network if it has the classes that the description names."""
+    def check_output(self, output: np.ndarray) -> np.ndarray:
+        """Return the (K, h, w) output of the network if it has the classes that the description names.
+
+        Raises:
+            ModelError: it has others.
+        """
         if len(output) != self.spec.num_classes:
             raise ModelError(
                 f"The network gives {len(output)} classes, but its description names {self.spec.num_classes}. Export it again."

@@ -1,0 +1,160 @@
+"""The HTML page of an evaluation: one file, pictures inside."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from galago.evaluation.boundary import BAND_SHARE
+from galago.evaluation.worst import Mistaken
+from galago.labels import Color
+
+if TYPE_CHECKING:
+    from galago.evaluation.calibration import Calibration
+    from galago.evaluation.results import Evaluation
+
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color: #1b1f24 }
+h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2.2rem } h3 { font-size: 1rem; margin: 1.4rem 0 .4rem }
+table { border-collapse: collapse; margin: .8rem 0 }
+td, th { padding: .25rem .8rem; border-bottom: 1px solid #d8dee4; text-align: right }
+td:first-child, th:first-child, td.bar { text-align: left } td.words { text-align: left }
+.chip { display: inline-block; width: .8em; height: .8em; margin-right: .5em; border: 1px solid #0003 }
+.bar { width: 14rem } .bar div { background: #1f6feb; height: .8em } .bar div + div { background: #9ec5fe; height: .25em }
+.pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(14rem, 1fr)); gap: .8rem }
+figure { margin: 0 } img { max-width: 100% } .pictures img { width: 100% } figcaption { font-size: .85rem; color: #57606a }
+"""
+JPEG_QUALITY = 80
+SHOWN_CONFUSIONS = 12
+SMALLEST_CONFUSION = 0.01  # share of a class's pixels; less is not worth a line
+RIGHT, WRONG, UNLABELED = (232, 232, 232), (214, 39, 40), (255, 255, 255)
+
+
+def draw_page(evaluation: "Evaluation", *, title: str, setup: Mapping[str, Any], confusion_png: bytes) -> str:
+    """Return the page of an evaluation.
+
+    Args:
+        evaluation: what was found.
+        title: says what was scored on what.
+        setup: how it was scored; values that are text or numbers are shown.
+        confusion_png: the picture of the confusion matrix.
+    """
+    shown = [(name, value) for name, value in setup.items() if isinstance(value, str | int) and not isinstance(value, bool)]
+    parts = [
+        f"<p>{'; '.join(f'{escape(name)}: {escape(str(value))}' for name, value in shown)}</p>" if shown else "",
+        _figures(evaluation.figures()),
+        _classes(evaluation),
+        _confusions(evaluation),
+        f"<h2>Confusion matrix</h2>{_picture(confusion_png, 'png', 'confusion matrix')}",
+    ]
+    if evaluation.calibration:
+        parts.append(_calibration(evaluation.calibration))
+    if evaluation.worst:
+        parts.append(_worst(evaluation.worst, evaluation.labels.palette))
+    head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title><style>{STYLE}</style>'
+    return f"{head}<h1>{escape(title)}</h1>{''.join(parts)}</html>\n"
+
+
+def largest_confusions(counts: np.ndarray, names: Sequence[str]) -> list[str]:
+    """Say in words which classes are taken for which, the largest share of a class first.
+
+    Args:
+        counts: (K, K) pixels: rows are true classes, columns predicted ones.
+        names: K class names.
+    Returns:
+        lines such as "fence taken for building: 31 % of fence".
+    """
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    np.fill_diagonal(shares, 0)
+    order = np.argsort(-shares, axis=None, kind="stable")[:SHOWN_CONFUSIONS]
+    places = (np.unravel_index(index, shares.shape) for index in order)
+    return [
+        f"{names[true]} taken for {names[claimed]}: {100 * shares[true, claimed]:.0f} % of {names[true]}"
+        for true, claimed in places
+        if shares[true, claimed] >= SMALLEST_CONFUSION
+    ]
+
+
+def error_map(truth: np.ndarray, guess: np.ndarray, num_classes: int) -> np.ndarray:
+    """Paint wrong pixels red, right ones gray and unlabeled ones white: (H, W, 3) uint8 RGB."""
+    picture = np.where((truth == guess)[..., None], RIGHT, WRONG).astype(np.uint8)
+    picture[truth >= num_classes] = UNLABELED
+    return picture
+
+
+def _figures(figures: Sequence[tuple[str, str]]) -> str:
+    rows = "".join(f'<tr><td>{escape(value)}</td><td class="words">{escape(meaning)}</td></tr>' for value, meaning in figures)
+    return f"<h2>Figures</h2><table>{rows}</table>"
+
+
+def _classes(evaluation: "Evaluation") -> str:
+    scores, boundary = evaluation.scores, evaluation.boundary
+    near: Sequence[float | None] = boundary.iou if boundary else (None,) * len(scores.names)
+    rows = []
+    columns = zip(
+        scores.names, evaluation.labels.palette, scores.iou, near, scores.accuracy, scores.dice, scores.share, strict=True
+    )
+    for name, color, iou, outline, accuracy, dice, share in columns:
+        values = (iou, outline, accuracy, dice) if boundary else (iou, accuracy, dice)
+        bars = "".join(f'<div style="width:{100 * (value or 0):.1f}%"></div>' for value in values[: 1 + bool(boundary)])
+        cells = "".join(f"<td>{'n/a' if value is None else format(value, '.4f')}</td>" for value in values)
+        chip = f'<span class="chip" style="background:rgb{color}"></span>'
+        rows.append(f'<tr><td>{chip}{escape(name)}</td><td class="bar">{bars}</td>{cells}<td>{share:.2%}</td></tr>')
+    heads = ("class", "", "IoU", *(("boundary IoU",) if boundary else ()), "accuracy", "Dice", "pixels")
+    about = f"<p>The thin bar is the boundary IoU, in a band of {BAND_SHARE:.0%} of the diagonal.</p>" if boundary else ""
+    head = "".join(f"<th>{text}</th>" for text in heads)
+    return f"<h2>Classes</h2><table><tr>{head}</tr>{''.join(rows)}</table>{about}"
+
+
+def _confusions(evaluation: "Evaluation") -> str:
+    lines = largest_confusions(evaluation.scores.confusion, evaluation.scores.names)
+    items = "".join(f"<li>{escape(line)}</li>" for line in lines) or "<li>None above 1 % of a class.</li>"
+    return f"<h2>Largest confusions</h2><ul>{items}</ul>"
+
+
+def _calibration(calibration: "Calibration") -> str:
+    rows = []
+    for share in calibration.summary()["bins"]:
+        bars = "".join(f'<div style="width:{100 * share[name]:.1f}%"></div>' for name in ("accuracy", "confidence"))
+        cells = "".join(f"<td>{share[name]:.4f}</td>" for name in ("confidence", "accuracy"))
+        rows.append(f'<tr><td>up to {share["up_to"]:.2f}</td><td class="bar">{bars}</td>{cells}<td>{share["pixels"]}</td></tr>')
+    head = "<tr><th>confidence</th><th></th><th>its mean</th><th>accuracy</th><th>pixels</th></tr>"
+    about = "<p>Thick bar: accuracy. Thin bar: mean confidence. Where both are alike, probabilities hold what they say.</p>"
+    return f"<h2>Calibration</h2><table>{head}{''.join(rows)}</table>{about}"
+
+
+def _worst(photos: Sequence[Mistaken], palette: Sequence[Color]) -> str:
+    colors = np.zeros((256, 3), np.uint8)
+    colors[: len(palette)] = palette
+    parts = [
+        "<h2>Worst photos</h2><p>By the mean IoU of the photo. Unlabeled pixels: black in the truth, white among errors.</p>"
+    ]
+    for photo in photos:
+        shown = (
+            (_jpeg(photo.image), "jpeg", "photo"),
+            (_png(colors[photo.truth]), "png", "truth"),
+            (_png(colors[photo.guess]), "png", "prediction"),
+            (_png(error_map(photo.truth, photo.guess, len(palette))), "png", "errors"),
+        )
+        figures = "".join(
+            f"<figure>{_picture(data, kind, caption)}<figcaption>{caption}</figcaption></figure>" for data, kind, caption in shown
+        )
+        said = f"{escape(photo.name)}: mean IoU {photo.mean_iou:.4f}, {photo.wrong:.1%} of the labeled pixels wrong"
+        parts.append(f'<h3>{said}</h3><div class="pictures">{figures}</div>')
+    return "".join(parts)
+
+
+def _jpeg(picture: np.ndarray) -> bytes:
+    settings = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+    return cv2.imencode(".jpg", np.ascontiguousarray(picture[..., ::-1]), settings)[1].tobytes()
+
+
+def _png(picture: np.ndarray) -> bytes:
+    return cv2.imencode(".png", np.ascontiguousarray(picture[..., ::-1]))[1].tobytes()
+
+
+def _picture(data: bytes, kind: str, alt: str) -> str:
+    return f'<img alt="{escape(alt)}" src="data:image/{kind};base64,{base64.b64encode(data).decode()}">'

@@ -1,0 +1,80 @@
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from galago.data import Sample
+from galago.errors import ConfigError, DataError
+from galago.evaluation import Evaluation, Guess, examine
+from galago.labels import LabelSet
+
+
+class Stripes:
+    """Photos of 1 x 4 pixels whose first ones are class 0, the others class 1; the last one is unlabeled."""
+
+    labels = LabelSet(("left", "right"), ((255, 0, 0), (0, 0, 0)))
+    names = ("a", "b")
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, index: int) -> Sample:
+        labels = np.array([[[0, 0, 1, 255]], [[0, 1, 1, 255]]][index], np.uint8)
+        return Sample(self.names[index], np.zeros((1, 4, 3), np.uint8), labels)
+
+
+def left(image: np.ndarray) -> Guess:
+    return Guess(np.zeros(image.shape[:2], np.uint8), np.full(image.shape[:2], 0.7, np.float32))
+
+
+@pytest.fixture
+def result() -> Evaluation:
+    return examine(left, Stripes(), boundary=True, calibration=True)
+
+
+def test_one_pass_finds_everything(result: Evaluation):
+    assert result.scores.confusion.tolist() == [[3, 0], [3, 0]]
+    assert result.scores.mean_iou == pytest.approx(0.25)
+    # draws hold 2, 3 or 4 pixels of class 0 among 6
+    assert result.interval == (pytest.approx(1 / 6), pytest.approx(1 / 3))
+    assert result.boundary
+    assert result.boundary.iou == (pytest.approx(0.5), 0.0)
+    assert result.calibration
+    assert result.calibration.error == pytest.approx(0.7 - 0.5)
+    assert [photo.name for photo in result.worst] == ["b", "a"]
+
+
+def test_without_being_asked_nothing_more_is_counted():
+    seen = []
+    result = examine(lambda image: Guess(left(image).labels), Stripes(), on_sample=lambda: seen.append(None))
+    assert result.boundary is result.calibration is None
+    assert result.summary()["boundary"] is None
+    assert len(seen) == 2
+
+
+def test_calibration_without_confidence_is_an_error():
+    with pytest.raises(ConfigError, match="the guess has no confidence"):
+        examine(lambda image: Guess(left(image).labels), Stripes(), calibration=True)
+
+
+def test_an_error_names_the_sample():
+    with pytest.raises(DataError, match=r"a: Expected predicted labels of the mask's shape \(1, 4\), got \(2, 2\)"):
+        examine(lambda image: Guess(np.zeros((2, 2), np.uint8)), Stripes())
+
+
+def test_saves_metrics_picture_and_page_and_nothing_else(result: Evaluation, tmp_path: Path):
+    folder = tmp_path / "runs/val"
+    for _ in range(2):  # again, over the first
+        result.save(folder, title="t", setup={"flip": False})
+    assert sorted(file.name for file in folder.iterdir()) == ["confusion.png", "metrics.json", "report.html"]
+    assert json.loads((folder / "metrics.json").read_text()) == result.summary() | {"setup": {"flip": False}}
+    assert cv2.imread(str(folder / "confusion.png")) is not None
+
+
+def test_the_figures_of_the_set_stand_beside_their_meaning(result: Evaluation):
+    figures = {meaning: value for value, meaning in result.figures()}
+    assert figures["mean boundary IoU of the classes that occur in the ground truth"] == "0.2500"
+    assert figures["expected calibration error of the class probabilities"] == "0.2000"
+    assert "0.1667 to 0.3333: its 95% interval over 1000 draws of the photos" in figures
