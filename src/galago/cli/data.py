@@ -1,4 +1,4 @@
-"""galago data: check a data set before training."""
+"""galago data: check a data set before training, or convert one."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -7,6 +7,12 @@ import typer
 
 if TYPE_CHECKING:
     from galago.data.check import Report
+
+KINDS = "colors, coco, voc, cityscapes or ade20k"
+PALETTE_HELP = "For colors and voc: file of names and colors, where SOURCE has none: YAML, labelmap.txt or CSV."
+IMAGES_HELP = "For coco: folder of the photos, where they are not found by themselves."
+UNKNOWN_HELP = "What becomes of colors and ids without a name: error or ignore."
+IGNORE_HELP = "Class whose pixels should count nowhere, as background; repeat it for several."
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -49,6 +55,46 @@ def check(
         typer.echo(dumps(summary | {"out": str(out)}))
     if report.errors:
         raise typer.Exit(1)
+
+
+@app.command()
+def convert(
+    kind: Annotated[str, typer.Argument(help=f"What SOURCE is: {KINDS}.", metavar="KIND")],
+    source: Annotated[Path, typer.Argument(help="Folder of the data set; for coco a JSON file, too.", metavar="SOURCE")],
+    out: Annotated[Path, typer.Option(help="Folder for images/, masks/ and data.yaml; new or empty.")],
+    palette: Annotated[Path | None, typer.Option(help=PALETTE_HELP)] = None,
+    images: Annotated[Path | None, typer.Option(help=IMAGES_HELP)] = None,
+    ignore: Annotated[list[str] | None, typer.Option(help=IGNORE_HELP)] = None,
+    unknown: Annotated[str, typer.Option(help=UNKNOWN_HELP)] = "error",
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+) -> None:
+    """Bring a data set into the layout that galago reads: images/, masks/ and data.yaml.
+
+    Photos are hard links to the originals where the disk allows it, else copies. The folder is there when all of it is.
+    """
+    from collections import Counter
+    from json import dumps
+
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from galago.data.convert import Options, check_out, read, write
+
+    check_out(out)
+    found = read(kind, source, Options(palette=palette, images=images, ignore=tuple(ignore or ()), unknown=unknown))
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("Converting", total=len(found.items))
+        made_by = f"galago data convert {kind}"
+        write(found, out, made_by=made_by, accept_unknown=unknown == "ignore", on_item=lambda: progress.advance(task))
+    if found.unknown and found.unknown.pixels:
+        lost = f"{found.unknown.pixels.total():,} pixels of {len(found.unknown.pixels)} {found.unknown.what} without a name"
+        typer.echo(f"Ignored: {lost}.", err=True)
+    splits = Counter(item.split for item in found.items)
+    photos = ", ".join(f"{count:,} photos of {split}" for split, count in splits.items())
+    typer.echo(f"Saved: {out}: {photos}, {len(found.labels)} classes. Look at them: galago data check {out}", err=json)
+    if json:
+        facts = {"kind": kind, "source": str(source), "out": str(out), "photos": splits, "classes": found.labels.names}
+        typer.echo(dumps(facts))
 
 
 def show(report: "Report", *, to_stderr: bool) -> None:
