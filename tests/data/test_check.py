@@ -7,6 +7,7 @@ import pytest
 
 from galago.data.check import Finding, Report, check, read_layout
 from galago.data.check.page import draw_page
+from galago.data.convert.cityscapes import CITYSCAPES
 from galago.errors import DataError
 
 TWO = np.array([[0, 1, 255, 1], [0, 0, 1, 1]], np.uint8)
@@ -199,6 +200,14 @@ def test_a_label_mapping_is_suggested_that_opens_the_set(data: Folder, ids: list
     assert data.check().findings == []
 
 
+def test_the_ids_of_cityscapes_are_known_by_its_classes(data: Folder):
+    data.yaml(f"names: {list(CITYSCAPES.names)}")
+    data.pair("train/a", np.array([[7, 33, 0, 3]], np.uint8))
+    advice = data.find("unknown-id").advice
+    assert "{0: ignore, 1: ignore, 3: ignore, 7: 0, 8: 1, 11: 2," in advice
+    assert advice.endswith("33: 18}")
+
+
 def test_gray_levels_are_not_taken_for_ids(data: Folder):
     data.pair("train/a", np.arange(2, 202, dtype=np.uint8).reshape(10, 20))
     assert "interpolation" in data.find("unknown-id").advice
@@ -285,6 +294,16 @@ def test_a_mask_that_cannot_be_read(data: Folder, content: bytes):
     found = data.find("unreadable-mask")
     assert found.examples[0].startswith("train/b (")
     assert "Copy it again" in found.advice
+
+
+def test_files_that_nobody_looks_at(data: Folder):
+    (data.root / "images/train/d.heic").write_bytes(b"from a phone")
+    (data.root / "images/train/.hidden").touch()
+    found = data.find("other-file")
+    assert found.severity == "warning"
+    assert len(found.examples) == 1
+    assert found.examples[0].endswith("d.heic")
+    assert "Convert photos to one of .jpg" in found.advice
 
 
 def test_an_empty_split(data: Folder):

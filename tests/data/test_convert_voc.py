@@ -94,6 +94,12 @@ def test_missing_files_are_listed(tmp_path: Path):
         convert(source, tmp_path / "out")
 
 
+def test_the_photos_may_lie_elsewhere(tmp_path: Path):
+    source = make(tmp_path / "in")
+    (source / "JPEGImages").rename(tmp_path / "photos")
+    assert len(open_dataset(convert(source, tmp_path / "out", images=tmp_path / "photos"), "train")) == 1
+
+
 def test_no_lists_is_an_error(tmp_path: Path):
     with pytest.raises(DataError, match="no lists in ImageSets/Segmentation"):
         convert(make(tmp_path / "in", ()), tmp_path / "out")

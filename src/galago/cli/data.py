@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 KINDS = "colors, coco, voc, cityscapes or ade20k"
 PALETTE_HELP = "For colors and voc: file of names and colors, where SOURCE has none: YAML, labelmap.txt or CSV."
-IMAGES_HELP = "For coco: folder of the photos, where they are not found by themselves."
+IMAGES_HELP = "For coco and voc: folder of the photos, where they are not found by themselves."
 UNKNOWN_HELP = "What becomes of colors and ids without a name: error or ignore."
 IGNORE_HELP = "Class whose pixels should count nowhere, as background; repeat it for several."
 

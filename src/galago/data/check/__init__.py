@@ -1,6 +1,8 @@
 """Is a data set fit to train on? Everything that is wrong with it, in one pass over its files; needs no torch."""
 
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +17,8 @@ from galago.data.check.statistics import IdTable, Split, summarize
 from galago.labels import IGNORE_ID
 
 __all__ = ["Facts", "Finding", "Layout", "Report", "Split", "check", "read_layout"]
+
+MAX_THREADS = 8  # each holds a decoded photo
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,10 +95,13 @@ def check(layout: Layout, data: str, on_item: Callable[[], None] = lambda: None)
         on_item: called after each photo and its mask.
     """
     facts = []
-    for items in layout.items.values():
-        for item in items:
-            facts.append(inspect(item))
+    pool = ThreadPoolExecutor(max_workers=min(MAX_THREADS, os.cpu_count() or 1))  # decoding and hashing let other threads run
+    try:
+        for fact in pool.map(inspect, (item for items in layout.items.values() for item in items)):
+            facts.append(fact)
             on_item()
+    finally:
+        pool.shutdown(cancel_futures=True)  # Ctrl-C waits for the files at hand, not for all
     table, classes = IdTable(layout.train_ids, len(layout.labels)), len(layout.labels)
     splits = {name: summarize((f for f in facts if f.item.split == name), table, classes) for name in layout.items}
     findings = [finding for rule in FILE_RULES for finding in rule(layout, facts)]

@@ -8,6 +8,7 @@ from galago.data.check.facts import Facts
 from galago.data.check.finding import ERROR, WARNING, Finding, plural, size_text
 from galago.data.check.layout import Layout
 from galago.data.colors import nearest
+from galago.data.folder import PHOTO_SUFFIXES
 from galago.labels import Color
 
 REPEAT = "Copy it again from where it came, or remove it with its partner."
@@ -63,6 +64,20 @@ def bad_lines(layout: Layout, facts: list[Facts]) -> Iterator[Finding]:
             advice="Write `image mask` in every line: two paths without spaces, relative to the list.",
             found=dict.fromkeys(layout.bad_lines, ""),
             unit="lines",
+        )
+
+
+def other_files(layout: Layout, facts: list[Facts]) -> Iterator[Finding]:
+    """Find files that no opener looks at, as photos of a format that galago does not read."""
+    if layout.others:
+        suffixes = ", ".join(sorted({file.suffix.lower() or "no suffix" for file in layout.others}))
+        yield Finding(
+            kind="other-file",
+            severity=WARNING,
+            message=f"{plural(len(layout.others), 'files')} among photos and masks are left out: {suffixes}.",
+            advice=f"Convert photos to one of {', '.join(PHOTO_SUFFIXES)} and masks to .png; keep other files elsewhere.",
+            found={str(file): "" for file in layout.others},
+            unit="files",
         )
 
 
@@ -205,6 +220,7 @@ def duplicates(layout: Layout, facts: list[Facts]) -> Iterator[Finding]:
 FILE_RULES = (
     missing_splits,
     bad_lines,
+    other_files,
     missing_partners,
     same_names,
     unreadable_photos,

@@ -9,6 +9,8 @@ from galago.data.check.facts import Facts
 from galago.data.check.finding import ERROR, WARNING, Finding, plural
 from galago.data.check.layout import Layout
 from galago.data.check.statistics import IdTable, Split
+from galago.data.convert.cityscapes import CITYSCAPES
+from galago.data.convert.cityscapes import SOURCE_IDS as CITYSCAPES_IDS
 from galago.labels import IGNORE_ID
 
 FEW_CLASSES = 4  # up to so many, a mask of 0 and 255 alone is rather a binary mask than one class with ignored pixels
@@ -83,7 +85,7 @@ def suggest_mapping(layout: Layout, seen: np.ndarray) -> dict[int, int | str]:
         seen: (256,) pixels of each id in all masks.
     Returns:
         ids in order: class ids one to one where as many ids occur as there are classes, 0 as ignore before ids that are shifted
-        by one, and ignore for what is left.
+        by one, the official ids for the classes of Cityscapes, and ignore for what is left.
     """
     classes, ids = len(layout.labels), [int(index) for index in np.flatnonzero(seen) if index != IGNORE_ID]
     if layout.mapped:
@@ -91,6 +93,9 @@ def suggest_mapping(layout: Layout, seen: np.ndarray) -> dict[int, int | str]:
         for source, target in layout.train_ids.items():
             known[source] = "ignore" if target == IGNORE_ID else target
         return dict(sorted((known | {index: "ignore" for index in ids if index not in known}).items()))
+    if layout.labels.names == CITYSCAPES.names:
+        official: dict[int, int | str] = {source: target for target, source in enumerate(CITYSCAPES_IDS)}
+        return dict(sorted((dict.fromkeys(ids, "ignore") | official).items()))
     if ids[-1] == classes:  # 1 to K instead of 0 to K - 1
         return {0: "ignore"} | {index: index - 1 for index in range(1, classes + 1)}
     if len(ids) == classes:

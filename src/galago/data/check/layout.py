@@ -49,6 +49,7 @@ class Layout:
         places: where photos of a split should be, by split; those that are there have a list in `items`.
         items: the files, by split.
         bad_lines: what is wrong with lines of lists.
+        others: files among photos and masks that have another suffix than an image.
     """
 
     labels: LabelSet
@@ -57,6 +58,7 @@ class Layout:
     places: dict[str, Path]
     items: dict[str, list[Item]]
     bad_lines: list[str] = field(default_factory=list)
+    others: list[Path] = field(default_factory=list)
 
 
 def read_layout(path: str | Path) -> Layout:
@@ -74,12 +76,18 @@ def read_layout(path: str | Path) -> Layout:
 def _read_folder(description_file: Path) -> Layout:
     description = read_description(description_file)
     places = {split: description.root / description.folders[split] for split in SPLITS}
-    items = {}
+    items, others = {}, []
     for split, photo_dir in places.items():
         mask_dir = description.root / mask_folder(description.folders[split], description.masks_dir, description_file)
         if photo_dir.is_dir():
             items[split] = _match(split, photo_dir, mask_dir)
-    return Layout(description.labels, description.train_ids, description.mapped, places, items)
+            others += [file for folder in (photo_dir, mask_dir) for file in _others(folder)]
+    return Layout(description.labels, description.train_ids, description.mapped, places, items, others=others)
+
+
+def _others(folder: Path) -> list[Path]:
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith("."))
+    return [path for path in files if path.suffix.lower() not in PHOTO_SUFFIXES]
 
 
 def _match(split: str, photo_dir: Path, mask_dir: Path) -> list[Item]:

@@ -18,7 +18,7 @@ body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto
 h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2.2rem }
 table { border-collapse: collapse; margin: .8rem 0 }
 td, th { padding: .25rem .8rem; border-bottom: 1px solid #d8dee4; text-align: right }
-td:first-child, th:first-child, td.text, th.text { text-align: left }
+td:first-child, th:first-child { text-align: left }
 .verdict { padding: .8rem 1.2rem; border-radius: 8px; font-weight: 600 } .ok { background: #dafbe1 } .bad { background: #ffebe9 }
 .finding { border-left: 4px solid #d4a72c; padding: .1rem 1rem; margin: 1rem 0 } .finding.error { border-color: #cf222e }
 .kind { font: 13px ui-monospace, monospace; color: #57606a } ul { margin: .2rem 0 }

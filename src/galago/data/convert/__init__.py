@@ -35,7 +35,9 @@ CONVERTERS = {
     "colors": Converter(read_colors, "photos and RGB masks, and a palette", frozenset({"palette", "unknown"})),
     "coco": Converter(read_coco, "a JSON file of instances and photos", frozenset({"images", "unknown"})),
     "voc": Converter(
-        read_voc, "JPEGImages, SegmentationClass, ImageSets/Segmentation, labelmap.txt", frozenset({"palette", "unknown"})
+        read_voc,
+        "JPEGImages, SegmentationClass, ImageSets/Segmentation, labelmap.txt",
+        frozenset({"palette", "images", "unknown"}),
     ),
     "cityscapes": Converter(read_cityscapes, "leftImg8bit and gtFine; 19 classes"),
     "ade20k": Converter(read_ade20k, "the scene parsing benchmark: images, annotations; 150 classes", frozenset({"unknown"})),

@@ -49,11 +49,11 @@ def read_voc(source: Path, options: Options) -> Source:
     unknown = Unknown("colors or ids", ADVICE)
     colors = {BORDER: IGNORE_ID} | {color: index for index, color in enumerate(labels.palette)}
     reader = MaskReader(ColorTable(colors, labels, unknown), len(labels), unknown, indexed_by_color=labelmap is not None)
-    items, missing = [], []
+    items, missing, photo_dir = [], [], options.images or source / "JPEGImages"
     for split, name in _listed(source):
-        photo = next((file for suffix in PHOTO_SUFFIXES if (file := source / f"JPEGImages/{name}{suffix}").is_file()), None)
+        photo = next((file for suffix in PHOTO_SUFFIXES if (file := photo_dir / f"{name}{suffix}").is_file()), None)
         mask = source / f"SegmentationClass/{name}.png"
-        missing += [f"JPEGImages/{name}.jpg"] if photo is None else []
+        missing += [f"{photo_dir.name}/{name}.jpg"] if photo is None else []
         missing += [] if mask.is_file() else [f"SegmentationClass/{name}.png"]
         if photo is not None:
             items.append(Item(split, name, photo, partial(reader.read, mask)))
