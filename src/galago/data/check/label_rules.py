@@ -28,7 +28,9 @@ def binary_masks(layout: Layout, facts: list[Facts], stats: Stats) -> Iterator[F
     if classes > FEW_CLASSES or layout.train_ids.get(255) != IGNORE_ID or layout.train_ids.get(0) == IGNORE_ID:
         return
     counted = [(fact.item.shown, fact.counts) for fact in facts if fact.counts is not None]
-    bad = {name: f"{counts[255]:,} pixels are 255" for name, counts in counted if set(np.flatnonzero(counts)) == {0, 255}}
+    bad = {
+        name: f"255: {plural(int(counts[255]), 'pixels')}" for name, counts in counted if set(np.flatnonzero(counts)) == {0, 255}
+    }
     if not bad:
         return
     all_of_them = not any(counts[1:255].any() for _, counts in counted)
@@ -62,10 +64,9 @@ def unknown_ids(layout: Layout, facts: list[Facts], stats: Stats) -> Iterator[Fi
             "JPEG on the way. Export them again without these; masks must be resized with nearest neighbor."
         )
     else:
-        mapping = suggest_mapping(layout, seen)
-        inside = ", ".join(f"{source}: {target}" for source, target in mapping.items())
-        advice = f"Say in the YAML what the ids mean, for example label_mapping: {{{inside}}}"
-    counts = ", ".join(f"{index} ({count:,} pixels)" for index, count in sorted(total.items())[:SHOWN_IDS])
+        ways = [f"{condition}: label_mapping: {_yaml(mapping)}" for condition, mapping in suggest_mappings(layout, seen)]
+        advice = f"Say in the YAML what the ids mean. {'. '.join(ways)}"
+    counts = ", ".join(f"{index} ({plural(count, 'pixels')})" for index, count in sorted(total.items())[:SHOWN_IDS])
     counts += f" and {len(total) - SHOWN_IDS} more ids" if len(total) > SHOWN_IDS else ""
     known = ", ".join(map(str, sorted(layout.train_ids))) if layout.mapped else f"0 to {len(layout.labels) - 1}, 255"
     message = f"{plural(len(found), 'masks')} with ids out of range: {counts}. Known ids: {known}."
@@ -73,36 +74,50 @@ def unknown_ids(layout: Layout, facts: list[Facts], stats: Stats) -> Iterator[Fi
 
 
 def _ids(counts: Mapping[int, int]) -> str:
-    shown = ", ".join(f"{index}: {count:,} pixels" for index, count in list(counts.items())[:SHOWN_IDS_OF_MASK])
+    shown = ", ".join(f"{index}: {plural(count, 'pixels')}" for index, count in list(counts.items())[:SHOWN_IDS_OF_MASK])
     return shown + (" ..." if len(counts) > SHOWN_IDS_OF_MASK else "")
 
 
-def suggest_mapping(layout: Layout, seen: np.ndarray) -> dict[int, int | str]:
-    """Guess a label_mapping from the ids that occur.
+def suggest_mappings(layout: Layout, seen: np.ndarray) -> list[tuple[str, dict[int, int | str]]]:
+    """Guess what ids that do not fit may mean.
 
     Args:
         layout: the data set.
         seen: (256,) pixels of each id in all masks.
     Returns:
-        ids in order: class ids one to one where as many ids occur as there are classes, 0 as ignore before ids that are shifted
-        by one, the official ids for the classes of Cityscapes, and ignore for what is left.
+        conditions in words, each with the label_mapping that is right if it holds; the likeliest first.
     """
     classes, ids = len(layout.labels), [int(index) for index in np.flatnonzero(seen) if index != IGNORE_ID]
+    kept: dict[int, int | str] = {index: index for index in range(classes)}
     if layout.mapped:
-        known: dict[int, int | str] = {}
-        for source, target in layout.train_ids.items():
-            known[source] = "ignore" if target == IGNORE_ID else target
-        return dict(sorted((known | {index: "ignore" for index in ids if index not in known}).items()))
+        kept = {source: "ignore" if target == IGNORE_ID else target for source, target in layout.train_ids.items()}
+    strange = [index for index in ids if index not in kept]
+    rest = f"If {', '.join(map(str, strange))} should count nowhere", _sorted(_ignored(strange) | kept)
+    if layout.mapped:
+        return [rest]
     if layout.labels.names == CITYSCAPES.names:
         official: dict[int, int | str] = {source: target for target, source in enumerate(CITYSCAPES_IDS)}
-        return dict(sorted((dict.fromkeys(ids, "ignore") | official).items()))
+        return [("These are Cityscapes' classes", _sorted(_ignored(ids) | official)), rest]
     if ids[-1] == classes:  # 1 to K instead of 0 to K - 1
-        return {0: "ignore"} | {index: index - 1 for index in range(1, classes + 1)}
+        return [("If 0 means unlabeled", {0: "ignore"} | {index: index - 1 for index in range(1, classes + 1)}), rest]
     if len(ids) == classes:
-        return {source: target for target, source in enumerate(ids)}
+        return [("If the ids follow the order of names", {source: target for target, source in enumerate(ids)}), rest]
     if len(ids) == classes + 1 and ids[0] == 0:
-        return {0: "ignore"} | {source: target for target, source in enumerate(ids[1:])}
-    return {index: index if index < classes else "ignore" for index in sorted({*range(classes), *ids})}
+        shifted: dict[int, int | str] = {source: target for target, source in enumerate(ids[1:])}
+        return [("If 0 means unlabeled and the ids follow the order of names", {0: "ignore"} | shifted), rest]
+    return [rest]
+
+
+def _ignored(ids: list[int]) -> dict[int, int | str]:
+    return dict.fromkeys(ids, "ignore")
+
+
+def _sorted(mapping: dict[int, int | str]) -> dict[int, int | str]:
+    return dict(sorted(mapping.items()))
+
+
+def _yaml(mapping: Mapping[int, int | str]) -> str:
+    return "{" + ", ".join(f"{source}: {target}" for source, target in mapping.items()) + "}"
 
 
 def absent_classes(layout: Layout, facts: list[Facts], stats: Stats) -> Iterator[Finding]:
@@ -111,7 +126,9 @@ def absent_classes(layout: Layout, facts: list[Facts], stats: Stats) -> Iterator
         return  # said elsewhere, once and not for every class
     absent = [index for index, photos in enumerate(stats["train"].photos) if photos == 0]
     elsewhere = {
-        layout.labels.names[index]: ", ".join(f"{stats[split].photos[index]} photos of {split}" for split in where)
+        layout.labels.names[index]: ", ".join(
+            f"{plural(int(stats[split].photos[index]), 'photos')} of {split}" for split in where
+        )
         for index in absent
         if (where := [split for split in stats if split != "train" and stats[split].photos[index]])
     }
