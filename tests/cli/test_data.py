@@ -51,6 +51,8 @@ def test_errors_end_with_1_and_everything_names_them(data: Path, tmp_path: Path)
         assert words in done.stderr
         assert words in (tmp_path / "out/report.html").read_text()
     saved = json.loads((tmp_path / "out/check.json").read_text())
+    for finding in saved["findings"]:
+        assert len(finding.pop("found")) == finding["count"]  # all of them, not examples only
     assert saved == {key: value for key, value in last.items() if key != "out"}
 
 

@@ -46,13 +46,12 @@ def check(
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("Checking", total=sum(map(len, layout.items.values())))
         report = look(layout, data, on_item=lambda: progress.advance(task))
-    summary = report.summary()
-    write_whole(out / "check.json", (dumps(summary, indent=2) + "\n").encode())
+    write_whole(out / "check.json", (dumps(report.summary(whole=True), indent=2) + "\n").encode())
     write_whole(out / "report.html", draw_page(report).encode())
     show(report, to_stderr=json)
     typer.echo(f"Saved: {out / 'report.html'}, {out / 'check.json'}", err=json)
     if json:
-        typer.echo(dumps(summary | {"out": str(out)}))
+        typer.echo(dumps(report.summary() | {"out": str(out)}))
     if report.errors:
         raise typer.Exit(1)
 

@@ -60,8 +60,8 @@ class Report:
             for source, target in sorted(self.layout.train_ids.items())
         ]
 
-    def summary(self) -> dict[str, Any]:
-        """Return what JSON holds of it."""
+    def summary(self, *, whole: bool = False) -> dict[str, Any]:
+        """Return what JSON holds of it, with examples of each finding or with the whole of it."""
         return {
             "data": self.data,
             "ok": not self.errors,
@@ -70,7 +70,7 @@ class Report:
             "classes": list(self.layout.labels.names),
             "label_mapping": [{"id": source, "becomes": target, "pixels": pixels} for source, target, pixels in self.mapping],
             "splits": {name: self._split(split) for name, split in self.splits.items()},
-            "findings": [finding.facts() for finding in self.findings],
+            "findings": [finding.facts(whole=whole) for finding in self.findings],
         }
 
     def _split(self, split: Split) -> dict[str, Any]:

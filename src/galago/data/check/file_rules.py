@@ -12,6 +12,8 @@ from galago.data.folder import PHOTO_SUFFIXES
 from galago.labels import Color
 
 REPEAT = "Copy it again from where it came, or remove it with its partner."
+TRAIN_ADVICE = "Training needs it: put photos there, and their masks where masks belong."
+VAL_ADVICE = "Training scores its weights on it: move a tenth or a fifth of all photos there, from other places than train's."
 MASK_ADVICE = {
     "unreadable": REPEAT,
     "jpeg": "JPEG changes ids at every border. Export the masks again as PNG; a JPEG saved as PNG keeps the damage.",
@@ -42,13 +44,13 @@ def missing_splits(layout: Layout, facts: list[Facts]) -> Iterator[Finding]:
             found=empty,
             unit="splits",
         )
-    for split, severity, use in (("train", ERROR, "Training needs it"), ("val", WARNING, "Training scores its weights on it")):
+    for split, severity, advice in (("train", ERROR, TRAIN_ADVICE), ("val", WARNING, VAL_ADVICE)):
         if split not in layout.items:
             yield Finding(
                 kind="missing-split",
                 severity=severity,
                 message=f"There is no split {split} at {layout.places[split]}.",
-                advice=f"{use}: put photos and masks there; for val, a tenth or fifth of all, from other places than train's.",
+                advice=advice,
                 found={split: str(layout.places[split])},
                 unit="splits",
             )

@@ -33,9 +33,9 @@ class Finding:
         """The first few of `found`, with their details."""
         return [f"{name} ({detail})" if detail else name for name, detail in list(self.found.items())[:MAX_EXAMPLES]]
 
-    def facts(self) -> dict[str, Any]:
-        """Return what JSON holds of it."""
-        return {
+    def facts(self, *, whole: bool = False) -> dict[str, Any]:
+        """Return what JSON holds of it; the whole of it names everything that was found."""
+        facts = {
             "kind": self.kind,
             "severity": self.severity,
             "message": self.message,
@@ -44,6 +44,7 @@ class Finding:
             "count": len(self.found),
             "examples": self.examples,
         }
+        return facts | {"found": dict(self.found)} if whole else facts
 
 
 def plural(count: int, unit: str) -> str:
