@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from galago import image
-from galago.data.convert.source import SPLITS, Item, Options, Source, refuse_missing
+from galago.data.convert.source import Item, Options, Source, refuse_missing
+from galago.data.pairs import SPLITS
 from galago.errors import DataError
 from galago.labels import IGNORE_ID, LabelSet
 

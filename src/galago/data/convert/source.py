@@ -10,7 +10,6 @@ import numpy as np
 from galago.errors import ConfigError, DataError
 from galago.labels import IGNORE_ID, LabelSet
 
-SPLITS = ("train", "val", "test")
 UNKNOWN = ("error", "ignore")
 MAX_LISTED = 5  # files that a message shows
 MAX_UNKNOWN = 20  # colors or ids that a message shows
