@@ -18,7 +18,7 @@ MAP = re.findall(r"^\| `((?:src|tests|benchmarks|checkpoints|examples|docs)[\w/-
 
 def test_the_readme_shows_the_whole_way_from_training_to_a_setting_for_the_device():
     assert [command for command, _ in COMMANDS] == [
-        "predict", "train", "val", "export", "predict", "bench", "predict", "verify",
+        "predict", "data", "train", "val", "export", "predict", "bench", "predict", "verify",
     ]  # fmt: skip
 
 
@@ -26,7 +26,7 @@ def test_the_readme_shows_the_whole_way_from_training_to_a_setting_for_the_devic
 def test_the_flags_of_every_command_exist(command: str, flags: str):
     shown = subprocess.run(
         [sys.executable, "-c", "from galago.cli.main import main; main()", command, "--help"],
-        capture_output=True, text=True, check=True, env={"COLUMNS": "200", "PATH": ""},
+        capture_output=True, text=True, check=True, env={"COLUMNS": "200", "PATH": "", "PYTHONPATH": str(REPOSITORY / "src")},
     )  # fmt: skip
     for flag in (word for word in shlex.split(flags) if word.startswith("--")):
         assert flag in shown.stdout

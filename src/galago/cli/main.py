@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from galago.cli.bench import bench
+from galago.cli.data import app as data
 from galago.cli.evaluate import val
 from galago.cli.export import export
 from galago.cli.predict import predict
@@ -22,6 +23,7 @@ app.command()(train)
 app.command(cls=SizeCommand)(export)
 app.command(cls=SizeCommand)(verify)
 app.command(cls=SizeCommand)(bench)
+app.add_typer(data, name="data")
 
 
 def show_version(wanted: bool) -> None:

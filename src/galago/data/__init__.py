@@ -22,16 +22,26 @@ def open_dataset(path: str | Path, split: str) -> Dataset:
         ConfigError: the name of the split is unknown.
         DataError: nothing is there, the layout is unknown, the split is empty, or files are missing.
     """
+    found = locate(path)
+    return open_camvid(found, split) if found.is_dir() else open_folder(found, split)
+
+
+def locate(path: str | Path) -> Path:
+    """Find what describes a data set: its YAML file, or the folder of CamVid's lists.
+
+    Raises:
+        DataError: nothing is there, or the layout is unknown.
+    """
     root = Path(path)
     if root.is_file():
-        return open_folder(root, split)
+        return root
     if not root.is_dir():
         raise DataError(f"There is no data set at {root}. Give a folder or a YAML file.")
     for name in YAML_NAMES:
         if (root / name).is_file():
-            return open_folder(root / name, split)
+            return root / name
     if is_camvid(root):
-        return open_camvid(root, split)
+        return root
     raise DataError(
         f"{root} is no known data set: it has neither {' nor '.join(YAML_NAMES)} nor CamVid's train.txt. "
         f"Put photos into images/train and images/val, masks of the same names into masks/train and masks/val, "

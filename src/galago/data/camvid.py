@@ -7,6 +7,7 @@ from galago.errors import DataError
 from galago.labels import CAMVID, IGNORE_ID
 
 UNLABELED_ID = 11  # in the mask files
+TRAIN_IDS = {index: index for index in range(len(CAMVID))} | {UNLABELED_ID: IGNORE_ID, IGNORE_ID: IGNORE_ID}
 # The tutorial's own lists start every path with this folder; copies of the data set drop it.
 TUTORIAL_ROOT = "/SegNet/CamVid/"
 
@@ -31,17 +32,29 @@ def open_camvid(root: Path, split: str) -> PhotoMaskPairs:
     if not list_file.is_file():
         there = ", ".join(name for name in SPLITS if (root / f"{name}.txt").is_file()) or "none"
         raise DataError(f"{root} has no {list_file.name}, so no split {split}. Splits that are there: {there}.")
+    pairs = [read_line(root, line, where) for where, line in lines_of(list_file)]
+    return PhotoMaskPairs(CAMVID, check_pairs(pairs, str(list_file)), TRAIN_IDS)
+
+
+def lines_of(list_file: Path) -> list[tuple[str, str]]:
+    """Read the lines of a list that are not empty, each after words that say where it stands.
+
+    Raises:
+        DataError: the file is not text.
+    """
     try:
         lines = list_file.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError as error:
         raise DataError(f"{list_file} is not a UTF-8 text file: {error}.") from error
-    pairs = [_pair(root, line, f"{list_file}, line {number}") for number, line in enumerate(lines, 1) if line.strip()]
-    train_ids = {index: index for index in range(len(CAMVID))} | {UNLABELED_ID: IGNORE_ID, IGNORE_ID: IGNORE_ID}
-    return PhotoMaskPairs(CAMVID, check_pairs(pairs, str(list_file)), train_ids)
+    return [(f"{list_file}, line {number}", line) for number, line in enumerate(lines, 1) if line.strip()]
 
 
-def _pair(root: Path, line: str, where: str) -> Pair:
-    """Read one line of a list."""
+def read_line(root: Path, line: str, where: str) -> Pair:
+    """Read one line of a list.
+
+    Raises:
+        DataError: it is not of the form `image mask`.
+    """
     paths = line.split()
     if len(paths) != 2:
         raise DataError(f"{where}: expected `image mask`, two paths without spaces, got {line.strip()!r}.")

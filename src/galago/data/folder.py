@@ -40,6 +40,7 @@ class Description:
         train_ids: from an id in the masks to a class id or 255 = ignore.
         folders: folder of photos, by split, relative to the root.
         masks_dir: stands in place of `images` in the path of the masks.
+        mapped: whether there is a `label_mapping`.
     """
 
     root: Path
@@ -47,6 +48,7 @@ class Description:
     train_ids: dict[int, int]
     folders: dict[str, str]
     masks_dir: str
+    mapped: bool
 
 
 def open_folder(description_file: Path, split: str) -> PhotoMaskPairs:
@@ -62,12 +64,12 @@ def open_folder(description_file: Path, split: str) -> PhotoMaskPairs:
     check_split(split)
     description = read_description(description_file)
     photo_dir = description.root / description.folders[split]
-    mask_dir = description.root / _mask_folder(description.folders[split], description.masks_dir, description_file)
+    mask_dir = description.root / mask_folder(description.folders[split], description.masks_dir, description_file)
     if not photo_dir.is_dir():
         there = ", ".join(name for name in SPLITS if (description.root / description.folders[name]).is_dir()) or "none"
         raise DataError(f"Split {split} should be in {photo_dir}, which is no folder. Splits that are there: {there}.")
     pairs = []
-    for photo in _files(photo_dir, PHOTO_SUFFIXES):
+    for photo in files_in(photo_dir, PHOTO_SUFFIXES):
         relative = photo.relative_to(photo_dir).with_suffix("")
         pairs.append(Pair(relative.as_posix(), photo, mask_dir / f"{relative}.png"))
     checked = check_pairs(pairs, str(photo_dir))
@@ -102,6 +104,7 @@ def read_description(file: Path) -> Description:
         train_ids=_train_ids(raw, len(names), file),
         folders={split: _text(raw, split, f"{PHOTO_DIR}/{split}", file) for split in SPLITS},
         masks_dir=_text(raw, "masks_dir", "masks", file),
+        mapped=raw.get("label_mapping") is not None,
     )
 
 
@@ -180,7 +183,7 @@ def _target_id(target: object, num_classes: int, file: Path) -> int:
     return target
 
 
-def _mask_folder(photo_folder: str, masks_dir: str, file: Path) -> Path:
+def mask_folder(photo_folder: str, masks_dir: str, file: Path) -> Path:
     """Swap the last `images` in a path for `masks_dir`: `images/train` to `masks/train`, `train/images` to `train/masks`."""
     parts = list(Path(photo_folder).parts)
     if PHOTO_DIR not in parts:
@@ -192,7 +195,7 @@ def _mask_folder(photo_folder: str, masks_dir: str, file: Path) -> Path:
     return Path(*parts)
 
 
-def _files(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
+def files_in(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
     """Walk through a folder and those in it, in natural order: `a2` before `a10`."""
 
     def natural(path: Path) -> list[tuple[int, str]]:
@@ -206,6 +209,6 @@ def _files(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
 def _check_lone_masks(pairs: tuple[Pair, ...], mask_dir: Path) -> None:
     """Refuse masks without a photo: they are most often a photo of another name."""
     partners = {pair.mask for pair in pairs}
-    lone = [str(mask) for mask in _files(mask_dir, (".png",)) if mask not in partners]
+    lone = [str(mask) for mask in files_in(mask_dir, (".png",)) if mask not in partners]
     if lone:
         raise DataError(f"{len(lone)} masks have no photo, the first is {lone[0]}. Add the photo or remove the mask.")

@@ -1,0 +1,130 @@
+"""galago data: check a data set before training, or convert one."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from galago.data.check import Report
+
+KINDS = "colors, coco, voc, cityscapes or ade20k"
+PALETTE_HELP = "For colors and voc: file of names and colors, where SOURCE has none: YAML, labelmap.txt or CSV."
+IMAGES_HELP = "For coco and voc: folder of the photos, where they are not found by themselves."
+UNKNOWN_HELP = "What becomes of colors and ids without a name: error or ignore."
+IGNORE_HELP = "Class whose pixels should count nowhere, as background; repeat it for several."
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.callback()
+def data() -> None:
+    """Check data sets before training, and bring them into the layout that galago reads."""
+
+
+@app.command()
+def check(
+    data: Annotated[str, typer.Argument(help="Data set: folder or YAML file.", metavar="DATA")],
+    out: Annotated[Path, typer.Option(help="Folder for report.html and check.json.")] = Path("runs/data"),
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+) -> None:
+    """Find all that is wrong with a data set before training: files, masks, ids, classes, splits.
+
+    Exit code 1 if there are errors; warnings alone leave it at 0.
+    """
+    from json import dumps
+
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from galago.data.check import check as look
+    from galago.data.check import read_layout
+    from galago.data.check.page import draw_page
+    from galago.files import write_whole
+
+    layout = read_layout(data)
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("Checking", total=sum(map(len, layout.items.values())))
+        report = look(layout, data, on_item=lambda: progress.advance(task))
+    write_whole(out / "check.json", (dumps(report.summary(whole=True), indent=2) + "\n").encode())
+    write_whole(out / "report.html", draw_page(report).encode())
+    show(report, to_stderr=json)
+    typer.echo(f"Saved: {out / 'report.html'}, {out / 'check.json'}", err=json)
+    if json:
+        typer.echo(dumps(report.summary() | {"out": str(out)}))
+    if report.errors:
+        raise typer.Exit(1)
+
+
+@app.command()
+def convert(
+    kind: Annotated[str, typer.Argument(help=f"What SOURCE is: {KINDS}.", metavar="KIND")],
+    source: Annotated[Path, typer.Argument(help="Folder of the data set; for coco a JSON file, too.", metavar="SOURCE")],
+    out: Annotated[Path, typer.Option(help="Folder for images/, masks/ and data.yaml; new or empty.")],
+    palette: Annotated[Path | None, typer.Option(help=PALETTE_HELP)] = None,
+    images: Annotated[Path | None, typer.Option(help=IMAGES_HELP)] = None,
+    ignore: Annotated[list[str] | None, typer.Option(help=IGNORE_HELP)] = None,
+    unknown: Annotated[str, typer.Option(help=UNKNOWN_HELP)] = "error",
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+) -> None:
+    """Bring a data set into the layout that galago reads: images/, masks/ and data.yaml.
+
+    Photos are hard links to the originals where the disk allows it, else copies. The folder is there when all of it is.
+    """
+    from collections import Counter
+    from json import dumps
+
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from galago.data.convert import Options, check_out, read, write
+
+    check_out(out)
+    found = read(kind, source, Options(palette=palette, images=images, ignore=tuple(ignore or ()), unknown=unknown))
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("Converting", total=len(found.items))
+        made_by = f"galago data convert {kind}"
+        write(found, out, made_by=made_by, accept_unknown=unknown == "ignore", on_item=lambda: progress.advance(task))
+    if found.unknown and found.unknown.pixels:
+        lost = f"{found.unknown.pixels.total():,} pixels of {len(found.unknown.pixels)} {found.unknown.what} without a name"
+        typer.echo(f"Ignored: {lost}.", err=True)
+    splits = Counter(item.split for item in found.items)
+    photos = ", ".join(f"{count:,} photos of {split}" for split, count in splits.items())
+    typer.echo(f"Saved: {out}: {photos}, {len(found.labels)} classes. Look at them: galago data check {out}", err=json)
+    if json:
+        facts = {"kind": kind, "source": str(source), "out": str(out), "photos": splits, "classes": found.labels.names}
+        typer.echo(dumps(facts))
+
+
+def show(report: "Report", *, to_stderr: bool) -> None:
+    """Print the classes of each split, the label_mapping, the findings and the verdict."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from galago.data.check.finding import plural
+
+    console = Console(stderr=to_stderr)
+    table = Table("class", title=report.data, title_justify="left")
+    for name, split in report.splits.items():
+        table.add_column(f"{name}, pixels", justify="right")
+        table.add_column(f"photos of {split.files:,}", justify="right")
+    for index, name in enumerate(report.layout.labels.names):
+        cells = [(f"{split.shares[index]:.3%}", f"{split.photos[index]:,}") for split in report.splits.values()]
+        table.add_row(name, *(cell for pair in cells for cell in pair))
+    console.print(table)
+    if report.mapping:
+        mapping = Table("id in the masks", "becomes", "pixels", title="label_mapping", title_justify="left")
+        for source, target, pixels in report.mapping:
+            mapping.add_row(str(source), target, f"{pixels:,}")
+        console.print(mapping)
+    for finding in report.findings:
+        style = "red" if finding.severity == "error" else "yellow"
+        lines = [Text(f"{finding.severity} {finding.kind}: {finding.message}", style), Text(f"  {finding.advice}")]
+        lines += [Text(f"  - {example}", "dim") for example in finding.examples]
+        if rest := len(finding.found) - len(finding.examples):
+            lines.append(Text(f"  - and {rest:,} more", "dim"))
+        for line in lines:
+            console.print(line, soft_wrap=True)
+    verdict = f"{plural(len(report.errors), 'errors')}, {plural(len(report.warnings), 'warnings')}."
+    console.print(Text(verdict, "bold red" if report.errors else "green"))

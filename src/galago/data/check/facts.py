@@ -1,0 +1,98 @@
+"""What one photo and its mask are like: sizes, ids, damage."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from galago import image
+from galago.data.check.layout import MASK_SUFFIX, Item
+from galago.data.colors import count_colors
+from galago.errors import DataError, ImageError
+from galago.labels import Color
+
+JPEG_START = b"\xff\xd8"
+MAX_COLORS = 8  # colors of a colored mask that are kept
+
+
+@dataclass(frozen=True)
+class MaskFault:
+    """Why a mask cannot be used.
+
+    Attributes:
+        kind: unreadable, jpeg, colored, three-channel or 16-bit.
+        message: the reason, in words.
+        colors: the commonest colors of a colored mask with their pixels.
+    """
+
+    kind: str
+    message: str
+    colors: tuple[tuple[Color, int], ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Facts:
+    """What was found in the files of an item; None where there is no file, or it cannot be read.
+
+    Attributes:
+        item: the files.
+        photo_size: (height, width) in pixels.
+        photo_hash: the same for two photos of the same pixels.
+        photo_fault: why the photo cannot be read.
+        mask_size: (height, width) in pixels.
+        mask_fault: why the mask cannot be used.
+        counts: (256,) int64 pixels of each id in the mask.
+    """
+
+    item: Item
+    photo_size: tuple[int, int] | None = None
+    photo_hash: str | None = None
+    photo_fault: str | None = None
+    mask_size: tuple[int, int] | None = None
+    mask_fault: MaskFault | None = None
+    counts: np.ndarray | None = None
+
+
+def inspect(item: Item) -> Facts:
+    """Read both files of an item; whatever is wrong with them becomes part of the facts."""
+    photo_size = photo_hash = photo_fault = mask_size = mask_fault = counts = None
+    if item.has_photo:
+        try:
+            photo = image.load(item.photo)
+            photo_size = photo.shape[0], photo.shape[1]
+            photo_hash = hashlib.blake2b(photo.data, digest_size=16, salt=str(photo.shape[1]).encode()).hexdigest()
+        except ImageError as error:
+            photo_fault = str(error)
+    if item.has_mask:
+        try:
+            ids = image.load_labels(item.mask)
+            mask_size = ids.shape[0], ids.shape[1]
+            counts = np.bincount(ids.ravel(), minlength=256)
+        except DataError as error:
+            mask_fault = _explain(item.mask, str(error))
+        if mask_fault is None and item.mask.suffix != MASK_SUFFIX:
+            message = f"{item.mask} is not looked for: masks end in {MASK_SUFFIX}."
+            mask_fault = MaskFault("suffix", message)
+    return Facts(item, photo_size, photo_hash, photo_fault, mask_size, mask_fault, counts)
+
+
+def _explain(mask: Path, message: str) -> MaskFault:
+    """Tell what kind of file a mask is that holds no ids."""
+    try:
+        data = mask.read_bytes()
+    except OSError:
+        return MaskFault("unreadable", message)
+    if data.startswith(JPEG_START):
+        return MaskFault("jpeg", message)
+    try:
+        pixels = image.load(mask)
+    except ImageError:
+        return MaskFault("unreadable", message)
+    raw = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if raw is not None and raw.dtype != np.uint8:
+        return MaskFault("16-bit", message)
+    if (pixels == pixels[..., :1]).all():
+        return MaskFault("three-channel", message)
+    return MaskFault("colored", message, tuple(count_colors(pixels)[:MAX_COLORS]))

@@ -1,0 +1,125 @@
+"""The files of a data set as they lie there, complete or not: what the check looks at, where the openers would stop."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from galago.data import locate
+from galago.data.camvid import TRAIN_IDS, lines_of, read_line
+from galago.data.folder import PHOTO_SUFFIXES, files_in, mask_folder, read_description
+from galago.data.pairs import SPLITS
+from galago.errors import DataError
+from galago.labels import CAMVID, LabelSet
+
+MASK_SUFFIX = ".png"
+
+
+@dataclass(frozen=True)
+class Item:
+    """A photo, a mask, or both.
+
+    Attributes:
+        split: train, val or test.
+        name: that of the sample, in its split.
+        photo: its file, or where it should be.
+        mask: its file, of any suffix, or where it should be.
+    """
+
+    split: str
+    name: str
+    photo: Path
+    mask: Path
+    has_photo: bool = True
+    has_mask: bool = True
+
+    @property
+    def shown(self) -> str:
+        """Split and name, as reports write them."""
+        return f"{self.split}/{self.name}"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a data set consists of.
+
+    Attributes:
+        labels: names and colors of the classes.
+        train_ids: from an id in the masks to a class id or 255 = ignore.
+        mapped: whether the ids come from a `label_mapping` of the YAML.
+        places: where photos of a split should be, by split; those that are there have a list in `items`.
+        items: the files, by split.
+        bad_lines: what is wrong with lines of lists.
+        others: files among photos and masks that have another suffix than an image.
+    """
+
+    labels: LabelSet
+    train_ids: Mapping[int, int]
+    mapped: bool
+    places: dict[str, Path]
+    items: dict[str, list[Item]]
+    bad_lines: list[str] = field(default_factory=list)
+    others: list[Path] = field(default_factory=list)
+
+
+def read_layout(path: str | Path) -> Layout:
+    """List the files of all splits of a data set.
+
+    Args:
+        path: as `galago.data.open_dataset` takes it.
+    Raises:
+        DataError: nothing is there, or its description is broken. Missing files are none of these.
+    """
+    found = locate(path)
+    return _read_camvid(found) if found.is_dir() else _read_folder(found)
+
+
+def _read_folder(description_file: Path) -> Layout:
+    description = read_description(description_file)
+    places = {split: description.root / description.folders[split] for split in SPLITS}
+    items, others = {}, []
+    for split, photo_dir in places.items():
+        mask_dir = description.root / mask_folder(description.folders[split], description.masks_dir, description_file)
+        if photo_dir.is_dir():
+            items[split] = _match(split, photo_dir, mask_dir)
+            others += [file for folder in (photo_dir, mask_dir) for file in _others(folder)]
+    return Layout(description.labels, description.train_ids, description.mapped, places, items, others=others)
+
+
+def _others(folder: Path) -> list[Path]:
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith("."))
+    return [path for path in files if path.suffix.lower() not in PHOTO_SUFFIXES]
+
+
+def _match(split: str, photo_dir: Path, mask_dir: Path) -> list[Item]:
+    """Bring photos and masks of one name together; a mask of another suffix than .png counts where there is no other."""
+    masks: dict[str, Path] = {}
+    for mask in files_in(mask_dir, PHOTO_SUFFIXES):
+        name = mask.relative_to(mask_dir).with_suffix("").as_posix()
+        if name not in masks or mask.suffix == MASK_SUFFIX:
+            masks[name] = mask
+    items, used = [], set()
+    for photo in files_in(photo_dir, PHOTO_SUFFIXES):
+        name = photo.relative_to(photo_dir).with_suffix("").as_posix()
+        used.add(name)
+        items.append(Item(split, name, photo, masks.get(name, mask_dir / f"{name}.png"), has_mask=name in masks))
+    lone = (name for name in masks if name not in used)
+    return items + [Item(split, name, photo_dir / name, masks[name], has_photo=False) for name in lone]
+
+
+def _read_camvid(root: Path) -> Layout:
+    places = {split: root / f"{split}.txt" for split in SPLITS}
+    items: dict[str, list[Item]] = {}
+    bad_lines = []
+    for split, list_file in places.items():
+        if not list_file.is_file():
+            continue
+        items[split] = []
+        for where, line in lines_of(list_file):
+            try:
+                pair = read_line(root, line, where)
+            except DataError as error:
+                bad_lines.append(str(error))
+                continue
+            there = {"has_photo": pair.photo.is_file(), "has_mask": pair.mask.is_file()}
+            items[split].append(Item(split, pair.name, pair.photo, pair.mask, **there))
+    return Layout(CAMVID, TRAIN_IDS, False, places, items, bad_lines)

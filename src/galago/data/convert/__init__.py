@@ -1,0 +1,60 @@
+"""Data sets in other forms, brought into the layout that galago reads; needs no torch."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from galago.data.convert.ade20k import read_ade20k
+from galago.data.convert.cityscapes import read_cityscapes
+from galago.data.convert.coco import read_coco
+from galago.data.convert.colors import read_colors
+from galago.data.convert.source import Options, Source, without
+from galago.data.convert.voc import read_voc
+from galago.data.convert.write import check_out, write
+from galago.errors import ConfigError, DataError, choose
+
+__all__ = ["CONVERTERS", "Converter", "Options", "Source", "check_out", "read", "write"]
+
+
+@dataclass(frozen=True)
+class Converter:
+    """One form of data sets.
+
+    Attributes:
+        read: lists the photos of a folder.
+        about: what the folder should hold.
+        options: names of the options that it has a use for, besides `ignore`.
+    """
+
+    read: Callable[[Path, Options], Source]
+    about: str
+    options: frozenset[str] = frozenset()
+
+
+CONVERTERS = {
+    "colors": Converter(read_colors, "photos and RGB masks, and a palette", frozenset({"palette", "unknown"})),
+    "coco": Converter(read_coco, "a JSON file of instances and photos", frozenset({"images", "unknown"})),
+    "voc": Converter(
+        read_voc,
+        "JPEGImages, SegmentationClass, ImageSets/Segmentation, labelmap.txt",
+        frozenset({"palette", "images", "unknown"}),
+    ),
+    "cityscapes": Converter(read_cityscapes, "leftImg8bit and gtFine; 19 classes"),
+    "ade20k": Converter(read_ade20k, "the scene parsing benchmark: images, annotations; 150 classes", frozenset({"unknown"})),
+}
+
+
+def read(kind: str, source: Path, options: Options) -> Source:
+    """List the photos of a data set in another form.
+
+    Raises:
+        ConfigError: the kind is unknown, or has no use for an option.
+        DataError: the data set is broken or incomplete.
+    """
+    converter, default = choose(CONVERTERS, kind, "kind of data set"), Options()
+    for name in ("palette", "images", "unknown"):
+        if getattr(options, name) != getattr(default, name) and name not in converter.options:
+            raise ConfigError(f"--{name} has no use for {kind}.")
+    if not source.exists():
+        raise DataError(f"There is nothing at {source}.")
+    return without(converter.read(source, options), options.ignore)

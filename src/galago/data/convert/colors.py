@@ -1,0 +1,113 @@
+"""RGB masks, one color per class, beside photos."""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from galago import image
+from galago.data.colors import nearest, pack, unpack
+from galago.data.convert.palettes import EXAMPLE, PALETTE_NAMES, find_palette, read_palette
+from galago.data.convert.source import Item, Options, Source, Unknown, refuse_missing
+from galago.data.folder import PHOTO_SUFFIXES, files_in
+from galago.data.pairs import SPLITS
+from galago.errors import ConfigError, DataError
+from galago.labels import IGNORE_ID, Color, LabelSet
+
+# Where photos and masks of a split may lie; the second is the way of CamVid's colored copies.
+PLACES = (("images/{split}", "masks/{split}"), ("{split}", "{split}_labels"), ("{split}/images", "{split}/masks"))
+FLAT = ("images", "masks")  # without splits: all of it is train
+MASK_ENDING = "_L"  # CamVid: 0001TP_006690_L.png is the mask of 0001TP_006690.png
+LOSSY = (".jpg", ".jpeg")
+ADVICE = (
+    "Add them to the palette. Colors near a named one come from masks that were resized with interpolation, "
+    "drawn with soft edges or saved as JPEG: export these again."
+)
+
+
+class ColorTable:
+    """Turns colors into ids."""
+
+    def __init__(self, colors: Mapping[Color, int], labels: LabelSet, unknown: Unknown) -> None:
+        """Prepare the table.
+
+        Args:
+            colors: class id, or 255 = ignore, of each color.
+            labels: name the classes near unknown colors.
+            unknown: counts colors that are in no table.
+        """
+        self._ids = np.full(1 << 24, IGNORE_ID, np.uint8)  # 16 MB, and faster than any search
+        for color, index in colors.items():
+            self._ids[pack(np.array(color))] = index
+        self._ignored = [int(pack(np.array(color))) for color, index in colors.items() if index == IGNORE_ID]
+        self._labels, self._unknown = labels, unknown
+
+    def ids(self, pixels: np.ndarray) -> np.ndarray:
+        """Turn (H, W, 3) uint8 RGB into (H, W) uint8 class ids; unknown colors are counted and become 255."""
+        packed = pack(pixels)
+        ids: np.ndarray = self._ids[packed]
+        if (lost := packed[ids == IGNORE_ID]).size:
+            values, counts = np.unique(lost[~np.isin(lost, self._ignored)], return_counts=True)
+            for value, count in zip(values, counts, strict=True):
+                color = unpack(int(value))
+                self._unknown.pixels[color] += int(count)
+                if color not in self._unknown.hints:
+                    self._unknown.hints[color] = nearest(color, self._labels)
+        return ids
+
+
+def read_colors(source: Path, options: Options) -> Source:
+    """List photos with colored masks.
+
+    Raises:
+        ConfigError: there is no palette.
+        DataError: the palette is broken, or a photo has no mask.
+    """
+    palette_file = options.palette or find_palette(source)
+    if palette_file is None:
+        raise ConfigError(
+            f"Which color means what? Put one of {', '.join(PALETTE_NAMES)} into {source}, or name a file with --palette. "
+            f"For example a YAML file:\n\n{EXAMPLE}"
+        )
+    labels = read_palette(palette_file)
+    unknown = Unknown("colors", ADVICE)
+    table = ColorTable({color: index for index, color in enumerate(labels.palette)}, labels, unknown)
+    items, missing = [], []
+    for split, photo_dir, mask_dir in _places(source):
+        masks = _masks(mask_dir)
+        for photo in files_in(photo_dir, PHOTO_SUFFIXES):
+            name = photo.relative_to(photo_dir).with_suffix("").as_posix()
+            if name in masks:
+                items.append(Item(split, name, photo, partial(_draw, masks[name], table)))
+            else:
+                missing.append(str(photo))
+    refuse_missing(missing, "photos have no mask", "Add the masks, under the photo's name, or remove the photos.")
+    return Source(labels, items, unknown)
+
+
+def _places(source: Path) -> list[tuple[str, Path, Path]]:
+    """Find split, folder of photos and folder of masks."""
+    for photos, masks in PLACES:
+        places = [(split, source / photos.format(split=split), source / masks.format(split=split)) for split in SPLITS]
+        if found := [place for place in places if place[1].is_dir() and place[2].is_dir()]:
+            return found
+    photo_dir, mask_dir = (source / name for name in FLAT)
+    if photo_dir.is_dir() and mask_dir.is_dir():
+        return [("train", photo_dir, mask_dir)]
+    looked = " or ".join(f"{photos} and {masks}" for photos, masks in (*PLACES, FLAT)).replace("{split}", "train")
+    raise DataError(f"{source} has no folders of photos and masks. Looked for: {looked}.")
+
+
+def _masks(folder: Path) -> dict[str, Path]:
+    """Return the masks of a folder by the name of their photo."""
+    found = {}
+    for mask in files_in(folder, PHOTO_SUFFIXES):
+        found[mask.relative_to(folder).with_suffix("").as_posix().removesuffix(MASK_ENDING)] = mask
+    return found
+
+
+def _draw(mask: Path, table: ColorTable) -> np.ndarray:
+    if mask.suffix.lower() in LOSSY:
+        raise DataError(f"{mask} is a JPEG, which changes colors. Export the masks again as PNG.")
+    return table.ids(image.load(mask))

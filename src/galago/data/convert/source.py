@@ -1,0 +1,153 @@
+"""What every converter makes of a data set, and what all of them have in common."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from galago.errors import ConfigError, DataError
+from galago.labels import IGNORE_ID, LabelSet
+
+UNKNOWN = ("error", "ignore")
+MAX_LISTED = 5  # files that a message shows
+MAX_UNKNOWN = 20  # colors or ids that a message shows
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How to convert; not every converter has a use for each.
+
+    Attributes:
+        palette: file of names and colors.
+        images: folder of the photos, where they lie elsewhere.
+        ignore: names of classes whose pixels count nowhere.
+        unknown: error, or ignore: what becomes of pixels without a meaning.
+    """
+
+    palette: Path | None = None
+    images: Path | None = None
+    ignore: tuple[str, ...] = ()
+    unknown: str = "error"
+
+    def __post_init__(self) -> None:
+        if self.unknown not in UNKNOWN:
+            raise ConfigError(
+                f"Pixels without a meaning are an error or ignored: --unknown error or ignore, got {self.unknown!r}."
+            )
+
+
+@dataclass(frozen=True)
+class Item:
+    """One photo to convert.
+
+    Attributes:
+        split: train, val or test.
+        name: unique in its split; `/` between folders, no suffix.
+        photo: its file.
+        draw: reads its labels, (H, W) uint8 class ids and 255 = ignore.
+    """
+
+    split: str
+    name: str
+    photo: Path
+    draw: Callable[[], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """Counts what has no meaning while labels are drawn, so that all of it can be told at once.
+
+    Attributes:
+        what: names it in messages, as `colors`.
+        advice: what to do.
+        pixels: by color or id.
+        hints: further words on some of them.
+    """
+
+    what: str
+    advice: str
+    pixels: Counter[object] = field(default_factory=Counter)
+    hints: dict[object, str] = field(default_factory=dict)
+
+    def check(self) -> None:
+        """Refuse to go on with any.
+
+        Raises:
+            DataError: something without a meaning was counted.
+        """
+        if not self.pixels:
+            return
+        common = self.pixels.most_common(MAX_UNKNOWN)
+        lines = [f"  {key}: {count:,} pixels{self.hints.get(key, '')}" for key, count in common]
+        if rest := len(self.pixels) - len(lines):
+            lines.append(f"  and {rest} more")
+        raise DataError(
+            f"{len(self.pixels)} {self.what} have no name:\n" + "\n".join(lines) + f"\n{self.advice} "
+            "With --unknown ignore such pixels count nowhere."
+        )
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set to convert.
+
+    Attributes:
+        labels: names and colors of the classes.
+        items: the photos.
+        unknown: filled while labels are drawn; None if nothing can be unknown.
+    """
+
+    labels: LabelSet
+    items: list[Item]
+    unknown: Unknown | None = None
+
+
+def to_class_ids(ids: np.ndarray, table: Mapping[int, int], unknown: Unknown) -> np.ndarray:
+    """Turn (H, W) uint8 ids of a file into class ids; those that the table lacks are counted and become 255."""
+    targets, known = np.full(256, IGNORE_ID, np.uint8), np.zeros(256, bool)
+    for source, target in table.items():
+        targets[source], known[source] = target, True
+    counts = np.bincount(ids.ravel(), minlength=256)
+    for index in np.flatnonzero((counts > 0) & ~known):
+        unknown.pixels[int(index)] += int(counts[index])
+    labels: np.ndarray = targets[ids]
+    return labels
+
+
+def refuse_missing(missing: list[str], what: str, advice: str) -> None:
+    """Refuse to convert a part of a data set only.
+
+    Raises:
+        DataError: something is missing.
+    """
+    if missing:
+        rest = len(missing) - MAX_LISTED
+        shown = ", ".join(missing[:MAX_LISTED]) + (f" and {rest} more" if rest > 0 else "")
+        raise DataError(f"{len(missing)} {what}: {shown}. {advice}")
+
+
+def without(source: Source, ignored: tuple[str, ...]) -> Source:
+    """Take classes out: their pixels count nowhere, and the ids of the others close up.
+
+    Raises:
+        ConfigError: there is no class of a name, or none is left.
+    """
+    names = source.labels.names
+    if wrong := [name for name in ignored if name not in names]:
+        raise ConfigError(f"--ignore {wrong[0]!r}: there is no such class. Choose from: {', '.join(names)}.")
+    kept = [index for index, name in enumerate(names) if name not in ignored]
+    if len(kept) == len(names):
+        return source
+    if not kept:
+        raise ConfigError("--ignore leaves no class.")
+    table = np.full(256, IGNORE_ID, np.uint8)
+    table[kept] = np.arange(len(kept))
+
+    def remapped(draw: Callable[[], np.ndarray]) -> Callable[[], np.ndarray]:
+        return lambda: table[draw()]
+
+    items = [Item(item.split, item.name, item.photo, remapped(item.draw)) for item in source.items]
+    labels = LabelSet(tuple(names[index] for index in kept), tuple(source.labels.palette[index] for index in kept))
+    return Source(labels, items, source.unknown)

@@ -1,0 +1,83 @@
+"""Writes a data set in the layout that galago reads: images/, masks/, data.yaml."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import yaml
+
+from galago import image
+from galago.data.convert.source import Source
+from galago.errors import ConfigError, DataError
+from galago.labels import IGNORE_ID, LabelSet
+
+
+def check_out(out: Path) -> None:
+    """Refuse to write among other files.
+
+    Raises:
+        ConfigError: the folder is a file, or not empty.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ConfigError(f"{out} is {'not empty' if out.is_dir() else 'a file'}. Choose a new folder with --out.")
+
+
+def write(
+    source: Source, out: Path, *, made_by: str, accept_unknown: bool = False, on_item: Callable[[], None] = lambda: None
+) -> None:
+    """Write photos, masks and data.yaml; the folder is there when all of it is, and on any error nothing is.
+
+    Photos are hard links to the originals where the disk allows it, else copies.
+
+    Args:
+        source: what to write.
+        out: folder that is new or empty.
+        made_by: goes into the first line of data.yaml.
+        accept_unknown: let pixels without a meaning count nowhere.
+        on_item: called after each photo.
+    Raises:
+        ConfigError: the folder is not empty.
+        DataError: two photos have one name, there are none, or something in them has no meaning.
+    """
+    check_out(out)
+    if not source.items:
+        raise DataError("No photos were found to convert.")
+    seen: dict[tuple[str, str], Path] = {}
+    for item in source.items:
+        if other := seen.get((item.split, item.name)):
+            raise DataError(f"Two photos of {item.split} are called {item.name}: {other} and {item.photo}. Rename one.")
+        seen[item.split, item.name] = item.photo
+    out.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
+    try:
+        root = beside / "data"
+        for item in source.items:
+            image.save_labels(root / "masks" / item.split / f"{item.name}.png", item.draw(), source.labels.palette)
+            place_photo(item.photo, root / "images" / item.split / f"{item.name}{item.photo.suffix.lower()}")
+            on_item()
+        if source.unknown and not accept_unknown:
+            source.unknown.check()
+        (root / "data.yaml").write_text(describe(source.labels, made_by), encoding="utf-8")
+        if out.exists():
+            out.rmdir()
+        root.rename(out)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def place_photo(photo: Path, place: Path) -> None:
+    """Link a photo to its new place, or copy it byte for byte where that fails."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(photo.resolve(), place)
+    except OSError:  # another disk, or one without links
+        shutil.copyfile(photo, place)
+
+
+def describe(labels: LabelSet, made_by: str) -> str:
+    """Return data.yaml."""
+    names = yaml.safe_dump({"names": dict(enumerate(labels.names))}, sort_keys=False, allow_unicode=True)
+    palette = "\n".join(f"  - {list(color)}" for color in labels.palette)
+    return f"# Made by {made_by}.\npath: .\n{names}ignore_id: {IGNORE_ID}\npalette:\n{palette}\n"

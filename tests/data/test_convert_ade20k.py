@@ -1,0 +1,66 @@
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from galago.data import open_dataset
+from galago.data.convert import Options, read, write
+from galago.data.convert.ade20k import read_names
+from galago.errors import DataError
+
+ROWS = ["Idx\tRatio\tTrain\tVal\tName", *(f"{index}\t0.1\t1\t1\tthing {index}, stuff" for index in range(1, 151))]
+
+
+def make(root: Path, ids: list[int]) -> Path:
+    for split in ("training", "validation"):
+        for folder in ("images", "annotations"):
+            (root / folder / split).mkdir(parents=True)
+        cv2.imwrite(str(root / f"images/{split}/a.jpg"), np.zeros((1, len(ids), 3), np.uint8))
+        cv2.imwrite(str(root / f"annotations/{split}/a.png"), np.array([ids], np.uint8))
+    return root
+
+
+def test_0_is_ignored_and_the_classes_count_from_0(tmp_path: Path):
+    write(read("ade20k", make(tmp_path / "in", [0, 1, 150]), Options()), tmp_path / "out", made_by="a test")
+    for split in ("train", "val"):
+        dataset = open_dataset(tmp_path / "out", split)
+        assert dataset[0].labels.tolist() == [[255, 0, 149]]
+        assert dataset.labels.names[0] == "class 1"
+        assert dataset.labels.names[149] == "class 150"
+
+
+def test_names_come_from_the_file_beside_the_photos(tmp_path: Path):
+    (tmp_path / "names").write_text("\n".join(ROWS))
+    assert read_names(tmp_path / "names")[:2] == ("thing 1", "thing 2")
+
+
+def test_synonyms_stay_where_the_first_alone_would_occur_twice(tmp_path: Path):
+    rows = ROWS.copy()
+    rows[1], rows[2] = "1\t0\t1\t1\tscreen, door", "2\t0\t1\t1\tscreen, silver"
+    (tmp_path / "names").write_text("\n".join(rows))
+    assert read_names(tmp_path / "names")[:3] == ("screen, door", "screen, silver", "thing 3")
+
+
+def test_a_file_of_fewer_names_is_an_error(tmp_path: Path):
+    (tmp_path / "names").write_text("\n".join(ROWS[:-1]))
+    with pytest.raises(DataError, match=r"should name 150 classes .* it names 149"):
+        read_names(tmp_path / "names")
+
+
+def test_other_ids_are_an_error(tmp_path: Path):
+    source = read("ade20k", make(tmp_path / "in", [0, 151]), Options())
+    with pytest.raises(DataError, match="1 ids have no name:\n  151: 2 pixels"):
+        write(source, tmp_path / "out", made_by="a test")
+
+
+def test_a_photo_without_annotation_is_an_error(tmp_path: Path):
+    source = make(tmp_path, [1])
+    (source / "annotations/validation/a.png").unlink()
+    with pytest.raises(DataError, match=r"1 annotations are missing: .*a\.png"):
+        read("ade20k", source, Options())
+
+
+def test_no_photos_is_an_error(tmp_path: Path):
+    with pytest.raises(DataError, match="has no photos in images/training"):
+        read("ade20k", tmp_path, Options())
