@@ -7,8 +7,7 @@ torch = pytest.importorskip("torch")
 import torch.nn.functional as F  # noqa: E402
 
 from galago.training.config import TrainConfig  # noqa: E402
-from galago.training.losses import AuxiliaryHeads, cross_entropy, dice_loss, sample_pixels  # noqa: E402
-from galago.training.train import total_loss  # noqa: E402
+from galago.training.losses import AuxiliaryHeads, cross_entropy, dice_loss, lovasz_loss, sample_pixels, total_loss  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -89,3 +88,26 @@ def test_smoothing_is_torch_s():
     logits, labels = torch.randn(2, 3, 4, 4), torch.randint(0, 3, (2, 4, 4))
     expected = torch.nn.functional.cross_entropy(logits, labels, label_smoothing=0.1)
     torch.testing.assert_close(cross_entropy(logits, labels, smoothing=0.1), expected)
+
+
+def test_the_lovasz_loss_of_sure_answers_is_one_minus_the_mean_iou():
+    truth = torch.tensor([[[0, 0, 1, 1, 255]]])
+    guess = torch.tensor([[[0, 1, 1, 1, 0]]])
+    logits = 50.0 * F.one_hot(guess, 2).movedim(-1, 1)
+    # class 0: 1 of 2 pixels; class 1: 2 of 3; the ignored pixel counts nowhere
+    assert lovasz_loss(logits, truth).item() == pytest.approx(1 - (1 / 2 + 2 / 3) / 2, abs=1e-5)
+
+
+def test_the_lovasz_loss_is_the_probability_that_a_lone_pixel_lacks():
+    logits = torch.tensor([0.3, 1.2]).reshape(1, 2, 1, 1).requires_grad_()
+    loss = lovasz_loss(logits, torch.tensor([[[1]]]))
+    assert loss.item() == pytest.approx(1 - logits.softmax(1)[0, 1].item())
+    loss.backward()
+    assert logits.grad[0, 1] < 0 < logits.grad[0, 0]
+
+
+def test_without_labels_the_lovasz_loss_is_zero_and_has_a_gradient():
+    logits = torch.randn(1, 2, 2, 2, requires_grad=True)
+    loss = lovasz_loss(logits, torch.full((1, 2, 2), 255))
+    loss.backward()
+    assert loss.item() == 0

@@ -19,8 +19,10 @@ from galago.models.checkpoint import load_checkpoint, read_tensors, save_checkpo
 from galago.models.efficientvit import build_model  # noqa: E402
 from galago.spec import ModelSpec  # noqa: E402
 from galago.training.config import TrainConfig  # noqa: E402
+from galago.training.learner import start_network  # noqa: E402
+from galago.training.optimizer import learning_rate, make_optimizer, set_rate  # noqa: E402
 from galago.training.run import Progress  # noqa: E402
-from galago.training.train import computes_bfloat16, learning_rate, make_optimizer, start_network, train  # noqa: E402
+from galago.training.train import mixed_precision, train  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -239,16 +241,57 @@ def test_warm_up_takes_half_of_a_short_run_at_most():
 
 def test_only_convolution_weights_decay():
     network = build_model("b0", 2)
-    decayed, others = make_optimizer(network, SMALL).param_groups
-    assert (decayed["weight_decay"], others["weight_decay"]) == (0.05, 0.0)
+    groups = {group["weight_decay"]: group for group in make_optimizer(network, SMALL).param_groups}
+    others, decayed = groups[0.0], groups[0.05]
     assert all(parameter.ndim == 4 for parameter in decayed["params"])
     assert all(parameter.ndim == 1 for parameter in others["params"])
     assert len(decayed["params"]) + len(others["params"]) == len(list(network.parameters()))
 
 
+def test_earlier_stages_learn_more_slowly_where_the_rate_decays_by_layer():
+    optimizer = make_optimizer(build_model("b0", 2), replace(SMALL, layer_decay=0.5))
+    set_rate(optimizer, 0.32)
+    rates = sorted({group["lr"] for group in optimizer.param_groups})
+    assert rates == pytest.approx([0.01, 0.02, 0.04, 0.08, 0.16, 0.32])  # stages 1 to 5, head
+
+
+def test_a_batch_in_pieces_gives_the_gradients_of_its_pieces(drawn: Callable[..., Dataset], tmp_path: Path):
+    config = replace(SMALL, epochs=1, batch_size=4, validate_every=1)
+    whole, pieces = (
+        train(replace(config, accumulate=accumulate), drawn(4), drawn(1), tmp_path / str(accumulate)).rows[0]["loss"]
+        for accumulate in (1, 2)
+    )
+    # one step, from the same weights: the pieces differ in what the norms see, and in nothing else
+    assert pieces == pytest.approx(whole, rel=0.2)
+    with pytest.raises(ConfigError, match="A batch of 4 photos cannot be cut into 3 equal pieces"):
+        replace(config, accumulate=3)
+
+
+def test_maps_that_are_computed_twice_change_nothing(drawn: Callable[..., Dataset], tmp_path: Path):
+    for checkpointing in (False, True):
+        config = replace(SMALL, epochs=2, checkpointing=checkpointing, validate_every=2)
+        train(config, drawn(4), drawn(1), tmp_path / str(checkpointing))
+    tensors, _ = read_tensors(tmp_path / "True/last.safetensors")
+    for name, expected in read_tensors(tmp_path / "False/last.safetensors")[0].items():
+        assert torch.equal(tensors[name], expected), name
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.torch.jit.script_method:DeprecationWarning")
+def test_a_compiled_network_learns_the_same(drawn: Callable[..., Dataset], tmp_path: Path):
+    losses = []
+    for compiled in (False, True):
+        config = replace(SMALL, epochs=1, compile=compiled, validate_every=1, auxiliary_weight=0.0)
+        losses.append(train(config, drawn(2), drawn(1), tmp_path / str(compiled)).rows[0]["loss"])
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
+
+
 def test_the_precision_is_what_was_asked_for():
-    assert computes_bfloat16("bfloat16")
-    assert not computes_bfloat16("float32")
+    cpu = torch.device("cpu")
+    assert mixed_precision("bfloat16", cpu) == "bf16"
+    assert mixed_precision("float32", cpu) == "no"
+    with pytest.raises(TrainingError, match="float16 trains on GPUs only"):
+        mixed_precision("float16", cpu)
 
 
 def test_two_runs_of_different_precision_fit_into_one_process(drawn: Callable[..., Dataset], tmp_path: Path):

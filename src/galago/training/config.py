@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from galago.errors import ConfigError
 from galago.spec import IMAGENET_MEAN, IMAGENET_STD, SIZE_MULTIPLE
 
-PRECISIONS = ("auto", "float32", "bfloat16")
+PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 POSITIVE = (
     "epochs",
     "batch_size",
+    "accumulate",
     "validate_every",
     "save_every",
     "loss_stride",
@@ -21,6 +22,7 @@ WEIGHTS = (
     "warmup_epochs",
     "weight_decay",
     "dice_weight",
+    "lovasz_weight",
     "auxiliary_weight",
     "class_balance",
     "distill",
@@ -39,8 +41,10 @@ class TrainConfig:
         head: shape of the head, a key of models.variants.SEG_HEADS, or None for the variant's own.
         epochs: passes over the training photos.
         batch_size: photos per step, over all processes together.
+        accumulate: pieces of a batch whose gradients are added up one after the other, where memory is short; norms see a piece.
         crop_size: (height, width) in pixels that the network sees in training, each a multiple of 32.
         peak_learning_rate: AdamW's, reached after warm-up, then cosine decay to zero.
+        layer_decay: the rate of each stage of the backbone is this times that of the next one, for fine-tuning; 1 is one rate.
         weight_decay: AdamW's, for convolution weights; norms and biases have none.
         warmup_epochs: epochs of linear warm-up; at most half of all epochs are.
         gradient_clip: largest norm of all gradients together.
@@ -62,13 +66,17 @@ class TrainConfig:
         class_balance: exponent of the weights of classes, (median frequency / frequency) ** class_balance; 0 weighs none.
         label_smoothing: probability that the target gives to all classes alike.
         dice_weight: weight of the soft Dice loss beside cross-entropy.
+        lovasz_weight: weight of the Lovasz-softmax loss beside cross-entropy.
         loss_stride: the loss looks at every `loss_stride`-th pixel of every `loss_stride`-th row, shifted at random each step.
         auxiliary_weight: weight of the losses of two extra classifiers on the last two stages, in training only.
         distill: weight of the distance to a teacher's class probabilities, where there is a teacher.
         distill_features: weight of the distance to the features of a teacher's last two stages.
         temperature: softens the class probabilities of network and teacher.
         mean, std: of the RGB channels on a scale of 0 to 1, for normalization.
-        precision: `float32`, `bfloat16` (autocast), or `auto`: bfloat16 where the device computes it natively.
+        precision: `float32`, `bfloat16` (autocast), `float16` (autocast and scaled losses, on GPUs), or `auto`: bfloat16 where
+            the device computes it natively.
+        checkpointing: compute inner maps of the backbone twice instead of keeping them, where memory is short.
+        compile: let torch.compile fuse operators; the first steps take minutes.
         workers: processes that read and augment photos.
         seed: of everything random.
         validate_every: epochs between evaluations.
@@ -79,8 +87,10 @@ class TrainConfig:
     head: str | None = None
     epochs: int = 240
     batch_size: int = 8
+    accumulate: int = 1
     crop_size: tuple[int, int] = (352, 480)
     peak_learning_rate: float = 2e-3
+    layer_decay: float = 1.0
     weight_decay: float = 0.05
     warmup_epochs: float = 3.0
     gradient_clip: float = 2.0
@@ -103,6 +113,7 @@ class TrainConfig:
     class_balance: float = 0.0
     label_smoothing: float = 0.0
     dice_weight: float = 0.5
+    lovasz_weight: float = 0.0
     loss_stride: int = 2
     auxiliary_weight: float = 0.4
     distill: float = 1.0
@@ -111,6 +122,8 @@ class TrainConfig:
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     precision: str = "auto"
+    checkpointing: bool = False
+    compile: bool = False
     workers: int = 1
     seed: int = 0
     validate_every: int = 5
@@ -131,8 +144,11 @@ class TrainConfig:
         for name in SHARES:
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name} needs to lie in [0, 1), got {getattr(self, name)}.")
-        if not 0 < self.hardest <= 1:
-            raise ConfigError(f"hardest needs to lie in (0, 1], got {self.hardest}.")
+        for name in ("hardest", "layer_decay"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ConfigError(f"{name} needs to lie in (0, 1], got {getattr(self, name)}.")
+        if self.batch_size % self.accumulate:
+            raise ConfigError(f"A batch of {self.batch_size} photos cannot be cut into {self.accumulate} equal pieces.")
         if not 0 < self.min_scale <= self.max_scale or self.max_stretch < 1:
             raise ConfigError(
                 "Expected 0 < min_scale <= max_scale and max_stretch >= 1, "

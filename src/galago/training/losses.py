@@ -1,10 +1,13 @@
 """What a training step minimizes."""
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from galago.labels import IGNORE_ID
+from galago.training.config import TrainConfig
+from galago.training.distill import feature_distance, logit_distance
 from galago.training.processes import sum_over_processes
 
 
@@ -81,6 +84,29 @@ def dice_loss(logits: Tensor, labels: Tensor) -> Tensor:
     return 1 - dice[pixels > 0].mean() if pixels.any() else logits.sum() * 0
 
 
+def lovasz_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the Lovasz-softmax loss over the classes of a batch; of several processes, each takes its part of the batch.
+
+    A surrogate of 1 - IoU; Berman et al., arXiv:1705.08790, equation 11, with the gradient of its algorithm 1.
+
+    Args:
+        logits: (N, K, H, W) float32.
+        labels: (N, H, W) int64, 255 = ignore.
+    """
+    labeled = labels != IGNORE_ID
+    scores, truth = logits.softmax(1).movedim(1, -1)[labeled], labels[labeled]  # (P, K), (P,)
+    losses = []
+    for class_id in torch.bincount(truth).nonzero().flatten().tolist():
+        foreground = (truth == class_id).float()
+        errors, order = (foreground - scores[:, class_id]).abs().sort(descending=True)
+        hits = foreground[order]
+        missed = hits.sum() - hits.cumsum(0)
+        jaccard = 1 - missed / (hits.sum() + (1 - hits).cumsum(0))
+        steps = torch.cat([jaccard[:1], jaccard[1:] - jaccard[:-1]])
+        losses.append(errors @ steps)
+    return torch.stack(losses).mean() if losses else logits.sum() * 0
+
+
 class AuxiliaryHeads(nn.Module):
     """Classifiers on the last two stages, so that these learn from labels directly; dropped after training."""
 
@@ -91,3 +117,33 @@ class AuxiliaryHeads(nn.Module):
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         """Map the backbone's maps to two sets of logits, at strides 16 and 32."""
         return [classify(feature) for classify, feature in zip(self.classify, features[-2:], strict=True)]
+
+
+def teaching_loss(own: tuple[Tensor, list[Tensor]], answer: tuple[Tensor, list[Tensor]], config: TrainConfig) -> Tensor:
+    """Return how far logits and features of the network are from the teacher's."""
+    loss = config.distill * logit_distance(own[0], answer[0], config.temperature)
+    return loss + config.distill_features * feature_distance(own[1], answer[1]) if config.distill_features else loss
+
+
+def total_loss(outputs: list[Tensor], labels: Tensor, config: TrainConfig, step: int, weights: Tensor | None = None) -> Tensor:
+    """Return cross-entropy over sampled pixels, plus Dice, plus the auxiliary heads' cross-entropy.
+
+    Args:
+        outputs: logits of the network, then of the auxiliary heads, (N, K, h, w) each.
+        labels: (N, H, W) uint8, 255 = ignore.
+        config: weights of the parts.
+        step: chooses the pixels.
+        weights: (K,) of the classes in the cross-entropy, or None.
+    """
+    rng = np.random.default_rng((config.seed, step))
+    stride = config.loss_stride
+    logits, truth = sample_pixels(outputs[0], labels, stride, tuple(rng.integers(0, stride, 2)))
+    loss = cross_entropy(logits, truth, weights=weights, hardest=config.hardest, smoothing=config.label_smoothing)
+    if config.dice_weight:
+        loss = loss + config.dice_weight * dice_loss(logits, truth)
+    if config.lovasz_weight:
+        loss = loss + config.lovasz_weight * lovasz_loss(logits, truth)
+    for extra in outputs[1:]:  # coarse maps: an eighth of the pixels per axis tells them as much
+        shift = tuple(rng.integers(0, 4 * stride, 2))
+        loss = loss + config.auxiliary_weight * cross_entropy(*sample_pixels(extra, labels, 4 * stride, shift), weights=weights)
+    return loss

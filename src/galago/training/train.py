@@ -3,11 +3,11 @@
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
@@ -17,50 +17,23 @@ from torch.optim.swa_utils import AveragedModel
 from galago.data.sample import Dataset
 from galago.errors import TrainingError
 from galago.evaluation.evaluate import evaluate
-from galago.models.checkpoint import load_checkpoint, load_tensors, save_checkpoint
-from galago.models.efficientvit import EfficientViTSeg, build_model
-from galago.models.layers import set_drop_path
+from galago.models.checkpoint import save_checkpoint
 from galago.spec import ModelSpec
 from galago.training import run
 from galago.training.average import moving_average
 from galago.training.balance import class_weights
 from galago.training.config import TrainConfig
-from galago.training.distill import Projections, Teacher, feature_distance, logit_distance
+from galago.training.distill import Teacher
+from galago.training.learner import Learner, start_network
 from galago.training.loader import Shuffle, batches, make_loader
-from galago.training.losses import AuxiliaryHeads, cross_entropy, dice_loss, sample_pixels
+from galago.training.losses import teaching_loss, total_loss
+from galago.training.optimizer import learning_rate, make_optimizer, set_rate
 from galago.training.panel import write_panel
 from galago.training.processes import join, sync_norms
 from galago.training.run import Progress
-from galago.training.styles import STAGES, mix_styles
 from galago.training.validate import make_predict, normalize
 
 Report = Callable[[dict[str, float]], None]
-
-
-class Learner(nn.Module):
-    """The network and what it has in training only: auxiliary heads, projections to a teacher's channels."""
-
-    def __init__(
-        self, network: EfficientViTSeg, num_classes: int, config: TrainConfig, teacher_widths: Sequence[int] | None = None
-    ) -> None:
-        super().__init__()
-        widths = network.backbone.config.widths
-        self.network = network
-        self.auxiliary = AuxiliaryHeads(widths, num_classes) if config.auxiliary_weight else None
-        self.projections = Projections(widths, teacher_widths) if teacher_widths and config.distill_features else None
-        self.style_mix = config.style_mix
-        set_drop_path(network.backbone, config.drop_path)
-
-    def forward(self, images: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Map (N, 3, H, W) to logits at stride 8, then those of the auxiliary heads; and to features as a teacher has them."""
-        x, features = images, []
-        for number, stage in enumerate(self.network.backbone.stages):
-            x = stage(x)
-            if number < STAGES and self.style_mix and torch.rand(()) < self.style_mix:
-                x = mix_styles(x)
-            features.append(x)
-        extra = self.auxiliary(features) if self.auxiliary else []
-        return [self.network.head(features), *extra], self.projections(features) if self.projections else []
 
 
 def train(
@@ -166,8 +139,8 @@ def set_up(
     """
     torch.manual_seed(config.seed)
     AcceleratorState._reset_state()  # of an earlier run in this process, which may have had another precision
-    precision = "bf16" if computes_bfloat16(config.precision) else "no"
-    accelerator = Accelerator(mixed_precision=precision, cpu=join().device.type == "cpu")
+    device = join().device
+    accelerator = Accelerator(mixed_precision=mixed_precision(config.precision, device), cpu=device.type == "cpu")
     num_classes, processes = len(train_set.labels), accelerator.num_processes
     teacher = Teacher(teacher_file, train_set.labels, accelerator.device) if teacher_file else None
     widths = teacher.widths if teacher else None
@@ -179,6 +152,8 @@ def set_up(
     loader, shuffle = make_loader(train_set, config, (accelerator.process_index, processes), mixed_in=mixed_in)
     balance = class_weights(train_set, config.class_balance)
     balance, progress = None if balance is None else balance.to(accelerator.device), Progress()
+    if config.compile:
+        learner.compile()
     learner, optimizer = accelerator.prepare(learner, make_optimizer(learner, config))
     accelerator.register_for_checkpointing(average, progress)
     return Parts(accelerator, learner, optimizer, average, loader, shuffle, balance, teacher, progress)
@@ -204,31 +179,51 @@ def run_epoch(config: TrainConfig, parts: Parts, stream: Iterator[tuple[Tensor, 
         images, labels = (tensor.to(accelerator.device, non_blocking=True) for tensor in batch)
         step = epoch * steps + index
         rate = learning_rate(config, step, steps)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        pixels = normalize(images, config.mean, config.std).contiguous(memory_format=torch.channels_last)
-        outputs, features = parts.learner(pixels)
-        loss = total_loss(outputs, labels, config, step, parts.class_weights)
-        if parts.teacher:
-            with accelerator.autocast():
-                answer = parts.teacher(images)
-            loss = loss + teaching_loss((outputs[0], features), answer, config)
-        if not torch.isfinite(loss):
+        set_rate(optimizer, rate)
+        optimizer.zero_grad()
+        loss = compute_gradients(config, parts, images, labels, step)
+        if not math.isfinite(loss):
             raise TrainingError(
-                f"The loss became {loss.item()} in epoch {epoch + 1}, step {index + 1}. "
+                f"The loss became {loss} in epoch {epoch + 1}, step {index + 1}. "
                 "Start another run with a lower peak_learning_rate, or with another recipe."
             )
-        optimizer.zero_grad()
-        accelerator.backward(loss)
         accelerator.clip_grad_norm_(parts.learner.parameters(), config.gradient_clip)
         optimizer.step()
         parts.average.update_parameters(accelerator.unwrap_model(parts.learner).network)
-        losses += loss.item()
+        losses += loss
         took = time.monotonic() - began
         speed = (index + 1) * config.batch_size / took
         row = {"epoch": epoch + 1, "loss": losses / (index + 1), "rate": rate, "images_per_s": speed, "waited": waited / took}
         report(row | {"step": index + 1, "steps": steps})
     return row
+
+
+def compute_gradients(config: TrainConfig, parts: Parts, images: Tensor, labels: Tensor, step: int) -> float:
+    """Add up the gradients of a batch, in as many pieces as the config says, and return its loss.
+
+    Args:
+        config: pieces, weights of the losses.
+        parts: learner, teacher.
+        images: (N, 3, H, W) uint8.
+        labels: (N, H, W) uint8, 255 = ignore.
+        step: number of the batch in the run.
+    """
+    accelerator, total = parts.accelerator, 0.0
+    pieces = list(zip(images.chunk(config.accumulate), labels.chunk(config.accumulate), strict=True))
+    for number, (photos, truth) in enumerate(pieces):
+        last = number == len(pieces) - 1
+        with nullcontext() if last else accelerator.no_sync(parts.learner):  # processes exchange gradients once a batch
+            pixels = normalize(photos, config.mean, config.std).contiguous(memory_format=torch.channels_last)
+            outputs, features = parts.learner(pixels)
+            loss = total_loss(outputs, truth, config, step, parts.class_weights)
+            if parts.teacher:
+                with accelerator.autocast():
+                    answer = parts.teacher(photos)
+                loss = loss + teaching_loss((outputs[0], features), answer, config)
+            loss = loss / len(pieces)
+            accelerator.backward(loss)
+        total += loss.item()
+    return total
 
 
 class Keeper:
@@ -263,72 +258,16 @@ class Keeper:
         write_panel(self.out / "panel.jpg", self.predict, self.val_set)
 
 
-def computes_bfloat16(precision: str) -> bool:
-    """Tell whether to train in bfloat16: as told, or where the device computes it natively."""
-    if precision != "auto":
-        return precision == "bfloat16"
-    if torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return bool(torch.cpu._is_avx512_bf16_supported())
-
-
-def start_network(config: TrainConfig, num_classes: int, weights: Path | None) -> EfficientViTSeg:
-    """Build the network with random weights or with those of a checkpoint; a classifier for other classes starts anew.
+def mixed_precision(precision: str, device: torch.device) -> str:
+    """Return accelerate's word for a precision: as told, or bfloat16 where the device computes it natively.
 
     Raises:
-        CheckpointError: the checkpoint is damaged or of another network.
+        TrainingError: float16 on a device other than a GPU.
     """
-    network = build_model(config.variant, num_classes, head=config.head)
-    if weights is None:
-        return network
-    tensors = load_checkpoint(weights)[0].state_dict()
-    own = network.state_dict()
-    if tensors["head.classify.bias"].shape != own["head.classify.bias"].shape:
-        tensors |= {name: own[name] for name in ("head.classify.weight", "head.classify.bias")}
-    load_tensors(network, tensors, source=str(weights))
-    return network
-
-
-def make_optimizer(learner: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """Return AdamW with weight decay on convolution weights only."""
-    decayed = [parameter for parameter in learner.parameters() if parameter.ndim > 1]
-    others = [parameter for parameter in learner.parameters() if parameter.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=config.peak_learning_rate, fused=torch.cuda.is_available() or None)
-
-
-def learning_rate(config: TrainConfig, step: int, steps_per_epoch: int) -> float:
-    """Return the rate at a step: linear warm-up, then half a cosine down to zero."""
-    total = config.epochs * steps_per_epoch
-    warmup = min(config.warmup_epochs * steps_per_epoch, total / 2)
-    if step < warmup:
-        return config.peak_learning_rate * (step + 1) / (warmup + 1)
-    return config.peak_learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
-
-
-def teaching_loss(own: tuple[Tensor, list[Tensor]], answer: tuple[Tensor, list[Tensor]], config: TrainConfig) -> Tensor:
-    """Return how far logits and features of the network are from the teacher's."""
-    loss = config.distill * logit_distance(own[0], answer[0], config.temperature)
-    return loss + config.distill_features * feature_distance(own[1], answer[1]) if config.distill_features else loss
-
-
-def total_loss(outputs: list[Tensor], labels: Tensor, config: TrainConfig, step: int, weights: Tensor | None = None) -> Tensor:
-    """Return cross-entropy over sampled pixels, plus Dice, plus the auxiliary heads' cross-entropy.
-
-    Args:
-        outputs: logits of the network, then of the auxiliary heads, (N, K, h, w) each.
-        labels: (N, H, W) uint8, 255 = ignore.
-        config: weights of the parts.
-        step: chooses the pixels.
-        weights: (K,) of the classes in the cross-entropy, or None.
-    """
-    rng = np.random.default_rng((config.seed, step))
-    stride = config.loss_stride
-    logits, truth = sample_pixels(outputs[0], labels, stride, tuple(rng.integers(0, stride, 2)))
-    loss = cross_entropy(logits, truth, weights=weights, hardest=config.hardest, smoothing=config.label_smoothing)
-    if config.dice_weight:
-        loss = loss + config.dice_weight * dice_loss(logits, truth)
-    for extra in outputs[1:]:  # coarse maps: an eighth of the pixels per axis tells them as much
-        shift = tuple(rng.integers(0, 4 * stride, 2))
-        loss = loss + config.auxiliary_weight * cross_entropy(*sample_pixels(extra, labels, 4 * stride, shift), weights=weights)
-    return loss
+    if precision == "float16" and device.type == "cpu":
+        raise TrainingError("float16 trains on GPUs only. Use --set precision=bfloat16 or float32 on a CPU.")
+    if precision != "auto":
+        return {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}[precision]
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "no"
+    return "bf16" if torch.cpu._is_avx512_bf16_supported() else "no"
