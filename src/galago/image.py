@@ -20,6 +20,7 @@ JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")  # those that a lengt
 JPEG_END = b"\xff\xd9"
 JPEG_QUALITY = 92
 JPEG_SUFFIXES = (".jpg", ".jpeg")
+NARROWEST = 16  # long side over short side, up to which the short side is as told; the photos of ADE20K stay below 4
 
 
 def load(path: str | Path) -> np.ndarray:
@@ -219,6 +220,27 @@ def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     if image.shape[:2] == size:
         return image
     return cv2.resize(image, size[::-1], interpolation=cv2.INTER_CUBIC)
+
+
+def fitted_size(size: tuple[int, int], box: tuple[int, int]) -> tuple[int, int]:
+    """Return the largest (height, width) of a size's aspect ratio that fits into a box; no side becomes 0."""
+    scale = min(box[0] / size[0], box[1] / size[1])
+    height, width = (min(limit, max(1, round(scale * side))) for side, limit in zip(size, box, strict=True))
+    return height, width
+
+
+def short_side_size(size: tuple[int, int], short_side: int) -> tuple[int, int]:
+    """Return (height, width), the short side as told, the long side rounded up to a multiple of 32: the ADE20K protocol.
+
+    Of a photo narrower than 1 to `NARROWEST` the long side is `NARROWEST` times as told and the short one less, with the same
+    aspect ratio; a photo of 10 x 4000 pixels would become an image of 100 megapixels else.
+    """
+    height, width = size
+    long_side = -(-max(size) * short_side // min(size) // SIZE_MULTIPLE) * SIZE_MULTIPLE
+    longest = -(-NARROWEST * short_side // SIZE_MULTIPLE) * SIZE_MULTIPLE
+    if long_side > longest:
+        return fitted_size(size, (longest, longest))
+    return (short_side, long_side) if height <= width else (long_side, short_side)
 
 
 def colorize(labels: np.ndarray, palette: Sequence[Color]) -> np.ndarray:

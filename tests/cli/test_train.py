@@ -14,7 +14,9 @@ from typer.testing import CliRunner, Result
 pytest.importorskip("torch")
 
 from galago.cli.main import app
+from galago.cli.train import adapt
 from galago.errors import CheckpointError, ConfigError, DataError, TrainingError
+from galago.training.recipes import RECIPES
 
 pytestmark = pytest.mark.torch
 
@@ -120,7 +122,10 @@ def test_a_second_run_does_not_overwrite_the_first(data: Path, tmp_path: Path):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("--recipe", "secret"), "Unknown recipe 'secret'. Choose one of: camvid, plain, scenes."),
+        (
+            ("--recipe", "secret"),
+            "Unknown recipe 'secret'. Choose one of: ade20k, camvid, cityscapes, cityscapes-large, folder, plain, scenes.",
+        ),
         (("--model", "b9"), "Unknown network 'b9'. Choose one of: b0, b1, b2, b3, l0, l1, l2, l3."),
         (("--imgsz", "100", "100"), "crop_size needs multiples of 32 as (height, width), got (100, 100)."),
         (("--batch", "0"), "batch_size needs to be positive, got 0."),
@@ -219,3 +224,9 @@ def test_an_interrupt_is_one_line_that_says_how_to_go_on(data: Path, tmp_path: P
     (line,) = (line for line in error.splitlines() if line.startswith("interrupted"))
     assert line.startswith(f"interrupted; go on from the last saved epoch with: galago train --data {data} ")
     assert line.endswith(f"--out {tmp_path}/run --resume")
+
+
+def test_the_size_of_the_crop_is_that_of_the_photos_where_a_recipe_fits_them():
+    assert adapt(RECIPES["folder"](), {"crop_size": (256, 384)}).short_side == 256
+    assert adapt(RECIPES["folder"](), {"crop_size": (256, 384), "short_side": 320}).short_side == 320
+    assert adapt(RECIPES["camvid"](), {"crop_size": (256, 384)}).short_side is None

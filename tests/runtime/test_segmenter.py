@@ -9,7 +9,8 @@ import pytest
 import galago
 from galago import image as images
 from galago.errors import ConfigError, ImageError, ModelError
-from galago.runtime.segmenter import Segmenter, fitted_size, short_side_size
+from galago.image import fitted_size, short_side_size
+from galago.runtime.segmenter import Segmenter
 from galago.spec import ModelSpec
 
 SIZES = [(1, 1), (33, 47), (360, 480), (64, 96), (1, 200)]

@@ -100,6 +100,14 @@ def test_a_checkpoint_describes_itself(finished: Finished):
     assert not network.training
 
 
+def test_a_network_for_a_short_side_says_so_in_its_checkpoint(drawn: Callable[..., Dataset], tmp_path: Path):
+    config = replace(SMALL, epochs=1, short_side=64, validate_every=1)
+    train(config, drawn(2, size=(150, 200)), drawn(1, size=(300, 280)), tmp_path)
+    _, metadata = load_checkpoint(tmp_path / "last.safetensors")
+    spec = ModelSpec.from_json(metadata["spec"])
+    assert (spec.resize, spec.short_side) == ("short_side", 64)
+
+
 def test_best_is_the_largest_score_so_far(finished: Finished):
     assert finished.progress.best == max(row["mean_iou"] for row in finished.progress.rows if "mean_iou" in row)
     assert finished.progress.epoch == 6

@@ -19,7 +19,9 @@ CACHE = "cache"
 def train(
     data: Annotated[str, typer.Option(help="Data set: folder or YAML file; `scenes:COUNT` draws street scenes.")],
     model: Annotated[str, typer.Option(help="Network: b0 ... b3, l0 ... l3.")] = "b0",
-    recipe: Annotated[str, typer.Option(help="How to train: plain, camvid or scenes.")] = "camvid",
+    recipe: Annotated[
+        str, typer.Option(help="How to train: folder, camvid, scenes, cityscapes, cityscapes-large, ade20k or plain.")
+    ] = "folder",
     weights: Annotated[Path | None, typer.Option(help="Checkpoint to start from; random weights without it.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/train"),
     epochs: Annotated[int | None, typer.Option(help="Passes over the photos; the recipe's without it.")] = None,
@@ -114,6 +116,8 @@ def adapt(recipe: "TrainConfig", flags: dict[str, object]) -> "TrainConfig":
     import dataclasses
 
     given = {name: value for name, value in flags.items() if value is not None}
+    if "crop_size" in given and recipe.short_side and "short_side" not in given:
+        given["short_side"] = min(given["crop_size"])  # type: ignore[call-overload]  # (height, width)
     return dataclasses.replace(recipe, **given)  # type: ignore[arg-type]  # checked by the config itself
 
 

@@ -12,10 +12,9 @@ from galago.runtime.engine import Engine
 from galago.runtime.result import Logits, Segmentation
 from galago.runtime.smoothing import Smoother
 from galago.runtime.upsample import label_map
-from galago.spec import SIZE_MULTIPLE, ModelSpec
+from galago.spec import ModelSpec
 
 LONGEST_SIDE = 16384  # pixels of imgsz; more is a slip of the finger, and would fill the memory
-NARROWEST = 16  # long side over short side, up to which the short side is as told; the photos of ADE20K stay below 4
 
 
 class Segmenter:
@@ -120,11 +119,11 @@ class Segmenter:
         """Resize an (H, W, 3) uint8 RGB photo as the model's description says, or to fit into `imgsz`; nothing is padded."""
         spec = self.spec
         if self.imgsz:
-            return images.resize(image, fitted_size(image.shape[:2], self.imgsz))
+            return images.resize(image, images.fitted_size(image.shape[:2], self.imgsz))
         if spec.resize == "stretch" and spec.input_size:
             return images.resize(image, spec.input_size)
         if spec.resize == "short_side" and spec.short_side:
-            return images.resize(image, short_side_size(image.shape[:2], spec.short_side))
+            return images.resize(image, images.short_side_size(image.shape[:2], spec.short_side))
         return image
 
     def prepare(self, image: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
@@ -137,7 +136,7 @@ class Segmenter:
         color = [round(255 * channel) for channel in spec.mean]
         if self.fixed_size:
             if image.shape[0] > self.fixed_size[0] or image.shape[1] > self.fixed_size[1]:
-                image = images.resize(image, fitted_size(image.shape[:2], self.fixed_size))
+                image = images.resize(image, images.fitted_size(image.shape[:2], self.fixed_size))
             padded = images.pad_to_size(image, color, self.fixed_size)
         elif self.imgsz and spec.input_size:  # the same pair
             padded = images.pad_to_size(image, color, spec.input_size)
@@ -194,24 +193,3 @@ def check_imgsz(imgsz: tuple[int, int], spec: ModelSpec) -> None:
             f"The model {spec.name} takes {height} x {width} pixels and nothing else, got imgsz {imgsz[0]} x {imgsz[1]}. "
             "Leave imgsz out, or export the model without a fixed size."
         )
-
-
-def fitted_size(size: tuple[int, int], box: tuple[int, int]) -> tuple[int, int]:
-    """Return the largest (height, width) of a size's aspect ratio that fits into a box; no side becomes 0."""
-    scale = min(box[0] / size[0], box[1] / size[1])
-    height, width = (min(limit, max(1, round(scale * side))) for side, limit in zip(size, box, strict=True))
-    return height, width
-
-
-def short_side_size(size: tuple[int, int], short_side: int) -> tuple[int, int]:
-    """Return (height, width), the short side as told, the long side rounded up to a multiple of 32: the ADE20K protocol.
-
-    Of a photo narrower than 1 to `NARROWEST` the long side is `NARROWEST` times as told and the short one less, with the same
-    aspect ratio; a photo of 10 x 4000 pixels would become an image of 100 megapixels else.
-    """
-    height, width = size
-    long_side = -(-max(size) * short_side // min(size) // SIZE_MULTIPLE) * SIZE_MULTIPLE
-    longest = -(-NARROWEST * short_side // SIZE_MULTIPLE) * SIZE_MULTIPLE
-    if long_side > longest:
-        return fitted_size(size, (longest, longest))
-    return (short_side, long_side) if height <= width else (long_side, short_side)

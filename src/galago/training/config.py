@@ -43,6 +43,8 @@ class TrainConfig:
         batch_size: photos per step, over all processes together.
         accumulate: pieces of a batch whose gradients are added up one after the other, where memory is short; norms see a piece.
         crop_size: (height, width) in pixels that the network sees in training, each a multiple of 32.
+        short_side: pixels to which the short side of every photo is brought first, in training and by the trained model, or None
+            for photos as they are.
         peak_learning_rate: AdamW's, reached after warm-up, then cosine decay to zero.
         layer_decay: the rate of each stage of the backbone is this times that of the next one, for fine-tuning; 1 is one rate.
         weight_decay: AdamW's, for convolution weights; norms and biases have none.
@@ -89,6 +91,7 @@ class TrainConfig:
     batch_size: int = 8
     accumulate: int = 1
     crop_size: tuple[int, int] = (352, 480)
+    short_side: int | None = None
     peak_learning_rate: float = 2e-3
     layer_decay: float = 1.0
     weight_decay: float = 0.05
@@ -132,6 +135,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if len(self.crop_size) != 2 or any(side <= 0 or side % SIZE_MULTIPLE for side in self.crop_size):
             raise ConfigError(f"crop_size needs multiples of {SIZE_MULTIPLE} as (height, width), got {self.crop_size}.")
+        if self.short_side is not None and self.short_side < SIZE_MULTIPLE:
+            raise ConfigError(f"short_side needs {SIZE_MULTIPLE} or more pixels, got {self.short_side}.")
         for name in POSITIVE:
             if getattr(self, name) <= 0:
                 raise ConfigError(f"{name} needs to be positive, got {getattr(self, name)}.")

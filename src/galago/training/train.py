@@ -14,6 +14,7 @@ from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from galago.data.fit import Fitted
 from galago.data.sample import Dataset
 from galago.errors import TrainingError
 from galago.evaluation.evaluate import evaluate
@@ -70,6 +71,9 @@ def train(
         raise TrainingError(f"The splits have different classes: {train_set.labels.names} and {val_set.labels.names}.")
     if mixed_in and mixed_in.labels.names != train_set.labels.names:
         raise TrainingError(f"What is mixed in has different classes: {mixed_in.labels.names}, not {train_set.labels.names}.")
+    if config.short_side:
+        train_set, val_set = Fitted(train_set, config.short_side), Fitted(val_set, config.short_side)
+        mixed_in = mixed_in and Fitted(mixed_in, config.short_side)
     weights, resume = start
     if resume:
         state, weights = run.find_state(out), None
@@ -234,7 +238,7 @@ class Keeper:
         self.predict = make_predict(average, config.mean, config.std, device)
         spec = ModelSpec(
             name=out.resolve().name, variant=config.variant, classes=val_set.labels.names, palette=val_set.labels.palette,
-            mean=config.mean, std=config.std,
+            resize="short_side" if config.short_side else "keep", short_side=config.short_side, mean=config.mean, std=config.std,
         )  # fmt: skip
         head = config.head or f"{config.variant}-cityscapes"
         self.metadata = {
