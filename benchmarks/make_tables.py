@@ -13,6 +13,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).parent.parent
 PAGES = tuple(REPOSITORY / page for page in ("README.md", "docs/benchmarks.md", "docs/explain/float16.md"))
 NETWORKS = {"b0": "EfficientViT-B0", "b1": "EfficientViT-B1", "segformer-b0": "SegFormer-B0"}
+NOT_A_CHANGE = ("epochs", "crop_size", "workers", "variant")  # settings that stand in columns of their own or do not matter
 BLOCK = re.compile(r"(<!-- table (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -212,6 +213,27 @@ def attention_ranges() -> str:
     return "\n".join([*head, *lines])
 
 
+def folds() -> str:
+    """Recipes on the drives of CamVid's training split that they have not seen."""
+    results = [json.loads(file.read_text()) for file in sorted((REPOSITORY / "benchmarks/results/folds").glob("*.json"))]
+    drives = list(results[0]["folds"])
+    head = [*(f"without {drive}" for drive in drives), "mean"]
+    lines = [f"| run | network | recipe and changes | epochs | crop | {' | '.join(head)} |", "|---" * (5 + len(head)) + "|"]
+    for result in sorted(results, key=lambda result: -result["mean_iou"]):
+        config, parts = result["config"], result["folds"].values()
+        changes = [text for text in result["set"] if text.split("=")[0] not in NOT_A_CHANGE]
+        changes += ["from pre-training on drawn scenes"] * result["weights"]
+        epochs = sorted({part["epoch"] for part in parts})
+        about = [result["name"], config["variant"], ", ".join([f"`{result['recipe']}`", *changes])]
+        about += [" to ".join(str(number) for number in {epochs[0]: 0, epochs[-1]: 0}), "{} x {}".format(*config["crop_size"])]
+        scores = [f"{part['mean_iou']:.3f}" for part in parts]
+        lines.append(row_of([*about, *scores, f"**{result['mean_iou']:.3f}**"]))
+    devices = sorted({result["made_with"]["processor"] for result in results})
+    return "\n".join(
+        [*lines, "", f"Mean IoU on the drive left out, one seed each, last moving average; {', '.join(devices)}; `folds.py`."]
+    )
+
+
 def _origin(result: dict, *packages: str, what: str = "Medians, float32") -> str:
     made = result["made_with"]
     used = {name: made["versions"].get(name) for name in packages or ("openvino", "torch")}
@@ -235,6 +257,7 @@ TABLES = {
         video,
         float16,
         attention_ranges,
+        folds,
     )
 }
 

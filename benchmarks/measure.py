@@ -1,6 +1,7 @@
 """How every benchmark measures: rivals take turns in one process, medians are compared, the machine is written down."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import perf_counter
@@ -11,6 +12,7 @@ from galago.runtime.bench import summarize
 
 K = TypeVar("K")  # names a rival
 RESULTS = Path(__file__).parent / "results"
+FOLDERS = re.compile(r"(?<![^\s=])/(?:[^/\s]+/)*([^/\s]+)")  # an absolute path in a command: its last name is kept
 PACKAGES = (
     "ai-edge-litert", "executorch", "galago", "ncnn", "nncf", "numpy", "onnxruntime", "opencv-python-headless", "openvino",
     "pyvips", "torch", "transformers",
@@ -42,7 +44,8 @@ def take_turns(rivals: Mapping[K, Callable[[], object]], *, runs: int, warmup: i
 
 
 def save_result(name: str, result: Mapping[str, Any]) -> Path:
-    """Write results/NAME.json: the figures, and what is needed to judge and to repeat them."""
-    path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps({**result, "made_with": describe_run(PACKAGES)}, indent=2) + "\n")
+    """Write results/NAME.json: the figures, and what is needed to judge and to repeat them; folders of the machine stay private."""
+    path, facts = RESULTS / f"{name}.json", describe_run(PACKAGES)
+    facts["command"] = FOLDERS.sub(r"\1", facts["command"])
+    path.write_text(json.dumps({**result, "made_with": facts}, indent=2) + "\n")
     return path
