@@ -44,7 +44,7 @@ def take_turns(rivals: Mapping[K, Callable[[], object]], *, runs: int, warmup: i
 
 
 def save_result(name: str, result: Mapping[str, Any]) -> Path:
-    """Write results/NAME.json: the figures, and what is needed to judge and to repeat them; folders of the machine stay private."""
+    """Write results/NAME.json: the figures and what is needed to repeat them; folders of the machine stay private."""
     path, facts = RESULTS / f"{name}.json", describe_run(PACKAGES)
     facts["command"] = FOLDERS.sub(r"\1", facts["command"])
     path.write_text(json.dumps({**result, "made_with": facts}, indent=2) + "\n")

@@ -1,0 +1,102 @@
+"""How fast is a training step, and does the loader keep up with it? galago's loop beside the loop that people write by hand.
+
+    python benchmarks/training.py [--variant b0] [--runs 15]
+
+By hand: float32, contiguous memory, logits grown to every pixel, cross-entropy of all of them. galago: channels_last, the loss at
+sampled pixels, with its Dice and its auxiliary heads; in float32 and in bfloat16. Then a short run on drawn scenes says which
+share of its time the network waited for photos.
+"""
+
+import argparse
+import dataclasses
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from measure import save_result, take_turns
+
+from galago.data.cache import Cached
+from galago.data.scenes import Scenes
+from galago.models.efficientvit import build_model
+from galago.training.config import TrainConfig
+from galago.training.learner import Learner
+from galago.training.losses import total_loss
+from galago.training.memory import keep_freed_memory
+from galago.training.optimizer import make_optimizer
+from galago.training.recipes import camvid
+from galago.training.train import train
+
+CLASSES = 11
+
+
+def by_hand(config: TrainConfig, images: torch.Tensor, labels: torch.Tensor) -> Callable[[], None]:
+    """Return a step as people write it."""
+    network = build_model(config.variant, CLASSES).train()
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
+
+    def step() -> None:
+        logits = F.interpolate(network(images), size=labels.shape[1:], mode="bilinear")
+        loss = F.cross_entropy(logits, labels.long(), ignore_index=255)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    return step
+
+
+def ours(config: TrainConfig, images: torch.Tensor, labels: torch.Tensor, *, bfloat16: bool) -> Callable[[], None]:
+    """Return a step of galago's loop."""
+    learner = Learner(build_model(config.variant, CLASSES), CLASSES, config).to(memory_format=torch.channels_last).train()
+    optimizer = make_optimizer(learner, config)
+    images = images.contiguous(memory_format=torch.channels_last)
+
+    def step() -> None:
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            outputs, _ = learner(images)
+        loss = total_loss([output.float() for output in outputs], labels, config, 0)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(learner.parameters(), config.gradient_clip)
+        optimizer.step()
+
+    return step
+
+
+def main() -> None:
+    """Measure and save."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--variant", default="b0")
+    parser.add_argument("--runs", type=int, default=15)
+    arguments = parser.parse_args()
+    keep_freed_memory()
+    config = dataclasses.replace(camvid(), variant=arguments.variant)
+    images = torch.randn(config.batch_size, 3, *config.crop_size)
+    labels = torch.randint(0, CLASSES, (config.batch_size, *config.crop_size), dtype=torch.uint8)
+    rivals = {
+        "by_hand": by_hand(config, images, labels),
+        "float32": ours(config, images, labels, bfloat16=False),
+        "bfloat16": ours(config, images, labels, bfloat16=True),
+    }
+    times = take_turns(rivals, runs=arguments.runs)
+    with tempfile.TemporaryDirectory() as folder:
+        photos = Cached(Scenes(64), Path(folder) / "cache")
+        for index in range(len(photos)):
+            photos[index]  # drawn before the clock runs
+        settings = dataclasses.replace(config, epochs=3, validate_every=3, save_every=3, precision="float32")
+        rows = train(settings, photos, Scenes(4), Path(folder) / "run").rows
+    result = {
+        "variant": arguments.variant,
+        "batch_size": config.batch_size,
+        "crop_size": config.crop_size,
+        "threads": torch.get_num_threads(),
+        "steps": times,
+        "images_per_s": {name: 1000 * config.batch_size / values["median_ms"] for name, values in times.items()},
+        "epochs": [{"images_per_s": row["images_per_s"], "waited": row["waited"]} for row in rows],
+    }
+    print(save_result("training", result), result["images_per_s"], result["epochs"])
+
+
+if __name__ == "__main__":
+    main()
