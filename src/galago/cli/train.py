@@ -3,24 +3,28 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 if TYPE_CHECKING:
     from galago.data import Dataset
+    from galago.training.classify_config import Config
     from galago.training.config import TrainConfig
+
+C = TypeVar("C", bound="Config")
 
 SCENES_PREFIX = "scenes:"
 VALIDATION_SCENES = 100
 CACHE = "cache"
+SCORES = {"mean_iou": "mean IoU", "top1": "top-1 accuracy"}
 
 
 def train(
     data: Annotated[str, typer.Option(help="Data set: folder or YAML file; `scenes:COUNT` draws street scenes.")],
     model: Annotated[str, typer.Option(help="Network: b0 ... b3, l0 ... l3.")] = "b0",
     recipe: Annotated[
-        str, typer.Option(help="How to train: folder, camvid, scenes, cityscapes, cityscapes-large, ade20k or plain.")
+        str, typer.Option(help="How to train: folder, camvid, scenes, cityscapes, cityscapes-large, ade20k, plain, or imagenet.")
     ] = "folder",
     weights: Annotated[Path | None, typer.Option(help="Checkpoint to start from; random weights without it.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/train"),
@@ -61,11 +65,13 @@ def train(
 
     torch = require("torch", "train")
     require("accelerate", "train")
+    from galago.cli.train_classes import refuse, train_classes
     from galago.data.cache import Cached
     from galago.models.variants import BACKBONES
+    from galago.training.classify_config import ClassifyConfig
     from galago.training.memory import keep_freed_memory
     from galago.training.processes import is_first_process, join
-    from galago.training.recipes import RECIPES
+    from galago.training.recipes import CLASSIFY_RECIPES, RECIPES
     from galago.training.settings import parse_settings
     from galago.training.train import train as run
 
@@ -74,6 +80,11 @@ def train(
     if threads:
         torch.set_num_threads(threads)
     choose(BACKBONES, model, "network")
+    if recipe in CLASSIFY_RECIPES:
+        refuse({"imgsz": imgsz, "weights": weights, "leave_out": leave_out, "mix": mix, "teacher": teacher, "cache": cache})
+        given = {"variant": model, "epochs": epochs, "batch_size": batch, "workers": workers, "seed": seed}
+        classes = adapt(CLASSIFY_RECIPES[recipe](), given | parse_settings(settings or [], ClassifyConfig))
+        return train_classes(classes, data, out, resume=resume, json=json)
     config = adapt(
         choose(RECIPES, recipe, "recipe")(),
         {"variant": model, "epochs": epochs, "batch_size": batch, "crop_size": imgsz, "workers": workers, "seed": seed}
@@ -111,12 +122,12 @@ def train(
         typer.echo(dumps({"out": str(out), "epochs": progress.epoch, "best_mean_iou": progress.best}))
 
 
-def adapt(recipe: "TrainConfig", flags: dict[str, object]) -> "TrainConfig":
+def adapt(recipe: "C", flags: dict[str, object]) -> "C":
     """Replace settings of a recipe by the flags that were given."""
     import dataclasses
 
     given = {name: value for name, value in flags.items() if value is not None}
-    if "crop_size" in given and recipe.short_side and "short_side" not in given:
+    if "crop_size" in given and getattr(recipe, "short_side", None) and "short_side" not in given:
         given["short_side"] = min(given["crop_size"])  # type: ignore[call-overload]  # (height, width)
     return dataclasses.replace(recipe, **given)  # type: ignore[arg-type]  # checked by the config itself
 
@@ -178,7 +189,7 @@ def how_to_go_on(out: Path) -> str:
 
 
 @contextmanager
-def progress_bar(config: "TrainConfig", *, shown: bool) -> Iterator[Callable[[dict[str, float]], None]]:
+def progress_bar(config: "Config", *, shown: bool) -> Iterator[Callable[[dict[str, float]], None]]:
     """Show epoch, loss, learning rate, photos per second and time left; one line per validation stays."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -190,8 +201,8 @@ def progress_bar(config: "TrainConfig", *, shown: bool) -> Iterator[Callable[[di
         task = bar.add_task("training", total=None, epoch=1.0, loss=0.0, rate=0.0, images_per_s=0.0)
 
         def report(row: dict[str, float]) -> None:
-            if "mean_iou" in row:
-                line = f"epoch {row['epoch']:.0f}/{config.epochs}: loss {row['loss']:.3f}, mean IoU {row['mean_iou']:.4f}"
+            if score := next((name for name in SCORES if name in row), None):
+                line = f"epoch {row['epoch']:.0f}/{config.epochs}: loss {row['loss']:.3f}, {SCORES[score]} {row[score]:.4f}"
                 bar.console.print(line, highlight=False)
                 return
             done = (row["epoch"] - 1) * row["steps"] + row["step"]

@@ -92,7 +92,7 @@ def make_loader(
         prefetch_factor=4 if config.workers else None,
         pin_memory=torch.cuda.is_available(),
         multiprocessing_context="spawn" if config.workers else None,  # a fork inherits OpenCV's locks and hangs
-        worker_init_fn=_one_thread,
+        worker_init_fn=one_thread,
     )
     return loader, shuffle
 
@@ -105,7 +105,8 @@ def batches(loader: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, T
         raise type(error)(re.split(r"^galago\.errors\.\w+: ", str(error), flags=re.MULTILINE)[-1].strip()) from error
 
 
-def _one_thread(worker: int) -> None:
+def one_thread(worker: int) -> None:
+    """Prepare a worker process: the cores belong to the network."""
     import cv2
 
-    cv2.setNumThreads(1)  # the cores belong to the network
+    cv2.setNumThreads(1)

@@ -6,12 +6,12 @@ import re
 import torch
 from torch import nn
 
-from galago.training.config import TrainConfig
+from galago.training.classify_config import Config
 
 NUM_STAGES = 5  # of every backbone
 
 
-def make_optimizer(learner: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+def make_optimizer(learner: nn.Module, config: Config) -> torch.optim.Optimizer:
     """Return AdamW with weight decay on convolution weights only; each group's `scale` is its part of the learning rate."""
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in learner.named_parameters():
@@ -36,7 +36,7 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate * group["scale"]
 
 
-def learning_rate(config: TrainConfig, step: int, steps_per_epoch: int) -> float:
+def learning_rate(config: Config, step: int, steps_per_epoch: int) -> float:
     """Return the rate at a step: linear warm-up, then half a cosine down to zero."""
     total = config.epochs * steps_per_epoch
     warmup = min(config.warmup_epochs * steps_per_epoch, total / 2)

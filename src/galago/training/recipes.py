@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Mapping
 
+from galago.training.classify_config import ClassifyConfig
 from galago.training.config import TrainConfig
 
 
@@ -70,6 +71,12 @@ def ade20k() -> TrainConfig:
     )
 
 
+def imagenet() -> ClassifyConfig:
+    """Return the authors' pre-training of a backbone, for ImageNet or other photos in class folders; not yet run in full."""
+    return ClassifyConfig(workers=8)
+
+
+CLASSIFY_RECIPES: Mapping[str, Callable[[], ClassifyConfig]] = {"imagenet": imagenet}
 RECIPES: Mapping[str, Callable[[], TrainConfig]] = {
     "folder": folder,
     "plain": plain,

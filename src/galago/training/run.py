@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 
 from galago.errors import TrainingError
 from galago.files import write_whole
-from galago.training.config import TrainConfig
+from galago.training.classify_config import Config
 
 KEPT = ("best.safetensors", "last.safetensors", "state", "state.old")  # what a started run would overwrite
 FREE_SETTINGS = ("workers", "save_every")  # may differ when a run goes on: they change nothing in the result
@@ -50,7 +50,7 @@ class Progress:
 
 
 def describe_run(
-    config: TrainConfig, *, data: str, photos: tuple[int, int], weights: Path | None, teacher: Path | None = None
+    config: Config, *, data: str, photos: tuple[int, int], weights: Path | None, teacher: Path | None = None
 ) -> dict[str, Any]:
     """Collect what is needed to repeat a run: settings, data, command, commit, versions, machine.
 
@@ -109,7 +109,7 @@ def check_unused(folder: Path) -> None:
         )
 
 
-def check_same_settings(folder: Path, config: TrainConfig) -> None:
+def check_same_settings(folder: Path, config: Config) -> None:
     """Refuse to go on with a run under other settings than those it was started with.
 
     Raises:

@@ -1,0 +1,53 @@
+"""galago train --recipe imagenet: pre-train a backbone on photos in class folders."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from galago.training.classify_config import ClassifyConfig
+
+
+def train_classes(config: "ClassifyConfig", data: str, out: Path, *, resume: bool, json: bool) -> None:
+    """Pre-train, with a progress bar, and say how to go on."""
+    from dataclasses import replace
+
+    import typer
+
+    from galago.cli.train import how_to_go_on, progress_bar
+    from galago.data.classes import open_class_folders
+    from galago.errors import InterruptError
+    from galago.training.classify import train_classifier
+    from galago.training.processes import is_first_process
+
+    root, first = Path(data), is_first_process()
+    train_set, val_set = (open_class_folders(root, split) for split in ("train", "val"))
+    config = replace(config, batch_size=min(config.batch_size, len(train_set)))
+    if first:
+        counts = f"{len(train_set)} photos, {len(val_set)} for validation, {len(train_set.names)} classes"
+        typer.echo(f"Pre-training {config.variant} for {config.epochs} epochs on {data}: {counts}", err=True)
+    try:
+        with progress_bar(config, shown=first) as report:
+            progress = train_classifier(config, train_set, val_set, out, resume=resume, data=data, report=report)
+    except KeyboardInterrupt:
+        raise InterruptError(how_to_go_on(out)) from None
+    if not first:
+        return
+    typer.echo(f"Best top-1 accuracy {progress.best:.4f} on {len(val_set)} validation photos.", err=json)
+    weights = out / "best.safetensors"
+    typer.echo(f"Next: galago train --data DATA --model {config.variant} --weights {weights}", err=json)
+    if json:
+        from json import dumps
+
+        typer.echo(dumps({"out": str(out), "epochs": progress.epoch, "best_top1": progress.best}))
+
+
+def refuse(flags: "dict[str, Any]") -> None:
+    """Refuse flags that mean nothing for the classification of whole photos.
+
+    Raises:
+        ConfigError: one is given.
+    """
+    from galago.errors import ConfigError
+
+    if given := [f"--{name.replace('_', '-')}" for name, value in flags.items() if value]:
+        raise ConfigError(f"{', '.join(given)} has no meaning for a recipe that classifies whole photos. Leave it out.")

@@ -1,0 +1,59 @@
+"""Photos in one folder per class, as ImageNet has them: what a backbone is pre-trained on."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from galago import image
+from galago.data.folder import PHOTO_SUFFIXES, files_in
+from galago.errors import DataError
+
+
+@dataclass(frozen=True)
+class ClassFolders:
+    """Photos and the class of each.
+
+    Attributes:
+        names: of the classes, in the order of their ids.
+        photos: the files, in order.
+        class_ids: of each photo.
+    """
+
+    names: tuple[str, ...]
+    photos: tuple[Path, ...]
+    class_ids: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.photos)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
+        """Read photo `index`, 0 to len - 1: (H, W, 3) uint8 RGB and its class id.
+
+        Raises:
+            ImageError: the file cannot be read.
+        """
+        return image.load(self.photos[index]), self.class_ids[index]
+
+
+def open_class_folders(root: Path, split: str) -> ClassFolders:
+    """Open one split, `ROOT/SPLIT/CLASS/photo.jpg`; classes are the folders' names in alphabetical order.
+
+    Raises:
+        DataError: the folder is missing, or has no two classes, or a class has no photos.
+    """
+    folder = root / split
+    if not folder.is_dir():
+        raise DataError(f"There is no {folder}. Put photos into {root}/train/CLASS and {root}/val/CLASS, one folder per class.")
+    classes = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    if len(classes) < 2:
+        raise DataError(f"{folder} should hold one folder of photos for each of at least 2 classes, found {len(classes)}.")
+    photos: list[Path] = []
+    class_ids: list[int] = []
+    for class_id, path in enumerate(classes):
+        files = list(files_in(path, PHOTO_SUFFIXES))
+        if not files:
+            raise DataError(f"The class folder {path} holds no photos ({', '.join(PHOTO_SUFFIXES)}). Remove it or fill it.")
+        photos += files
+        class_ids += [class_id] * len(files)
+    return ClassFolders(tuple(path.name for path in classes), tuple(photos), tuple(class_ids))
