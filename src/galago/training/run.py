@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 from galago.errors import TrainingError
 from galago.files import write_whole
 from galago.training.config import TrainConfig
+from galago.training.workers import is_lost_worker
 
 KEPT = ("best.safetensors", "last.safetensors", "state", "state.old")  # what a started run would overwrite
 FREE_SETTINGS = ("workers", "save_every")  # may differ when a run goes on: they change nothing in the result
@@ -176,6 +177,8 @@ def save_state(accelerator: Accelerator, folder: Path) -> None:
         partial.rename(state)
         shutil.rmtree(old, ignore_errors=True)
     except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors report a full disk in their own ways
+        if is_lost_worker(error):
+            raise
         shutil.rmtree(partial, ignore_errors=True)
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise TrainingError(f"Cannot save the state of the run in {folder}: {reason}. Free space, then --resume.") from error

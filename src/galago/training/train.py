@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
+from torch.utils.data import DataLoader
 
 from galago.data.sample import Dataset
 from galago.errors import TrainingError
@@ -23,6 +24,7 @@ from galago.models.layers import set_drop_path
 from galago.spec import ModelSpec
 from galago.training import run
 from galago.training.average import moving_average
+from galago.training.bad_batch import stop_at_bad_batch
 from galago.training.balance import class_weights
 from galago.training.config import TrainConfig
 from galago.training.distill import Projections, Teacher, feature_distance, logit_distance
@@ -33,6 +35,7 @@ from galago.training.processes import join, sync_norms
 from galago.training.run import Progress
 from galago.training.styles import STAGES, mix_styles
 from galago.training.validate import make_predict, normalize
+from galago.training.workers import explain_lost_workers
 
 Report = Callable[[dict[str, float]], None]
 
@@ -63,6 +66,7 @@ class Learner(nn.Module):
         return [self.network.head(features), *extra], self.projections(features) if self.projections else []
 
 
+@explain_lost_workers()
 def train(
     config: TrainConfig,
     train_set: Dataset,
@@ -91,7 +95,7 @@ def train(
         epochs completed, best mean IoU, and the rows of metrics.csv.
     Raises:
         TrainingError: classes differ, too few photos, a loss that is not finite, `out` holds another run, there is nothing to
-            resume or only under other settings, or a file cannot be written.
+            resume or only under other settings, a process that reads photos was killed, or a file cannot be written.
     """
     if train_set.labels.names != val_set.labels.names:
         raise TrainingError(f"The splits have different classes: {train_set.labels.names} and {val_set.labels.names}.")
@@ -103,7 +107,7 @@ def train(
         run.check_same_settings(out, config)
     else:
         run.check_unused(out)
-    parts = set_up(config, train_set, mixed_in, teacher, weights)
+    parts = set_up(config, train_set, out=out, mixed_in=mixed_in, teacher_file=teacher, weights=weights)
     main, progress = parts.accelerator.is_main_process, parts.progress
     if resume:
         parts.accelerator.load_state(str(state))
@@ -143,21 +147,29 @@ class Parts:
         class_weights: (K,) of the cross-entropy, or None.
         teacher: from whom the network learns, or None.
         progress: epochs, best score, rows of metrics.csv.
+        out: folder of the run.
     """
 
     accelerator: Accelerator
     learner: nn.Module
     optimizer: torch.optim.Optimizer
     average: AveragedModel
-    loader: Iterable[tuple[Tensor, Tensor]]
+    loader: DataLoader[tuple[Tensor, Tensor]]
     shuffle: Shuffle
     class_weights: Tensor | None
     teacher: Teacher | None
     progress: Progress
+    out: Path
 
 
 def set_up(
-    config: TrainConfig, train_set: Dataset, mixed_in: Dataset | None, teacher_file: Path | None, weights: Path | None
+    config: TrainConfig,
+    train_set: Dataset,
+    *,
+    out: Path,
+    mixed_in: Dataset | None,
+    teacher_file: Path | None,
+    weights: Path | None,
 ) -> Parts:
     """Build a run that has not begun.
 
@@ -181,7 +193,7 @@ def set_up(
     balance, progress = None if balance is None else balance.to(accelerator.device), Progress()
     learner, optimizer = accelerator.prepare(learner, make_optimizer(learner, config))
     accelerator.register_for_checkpointing(average, progress)
-    return Parts(accelerator, learner, optimizer, average, loader, shuffle, balance, teacher, progress)
+    return Parts(accelerator, learner, optimizer, average, loader, shuffle, balance, teacher, progress, out)
 
 
 def run_epoch(config: TrainConfig, parts: Parts, stream: Iterator[tuple[Tensor, Tensor]], report: Report) -> dict[str, float]:
@@ -192,7 +204,7 @@ def run_epoch(config: TrainConfig, parts: Parts, stream: Iterator[tuple[Tensor, 
         waited for photos.
 
     Raises:
-        TrainingError: the loss is not finite.
+        TrainingError: the loss is not finite; the batch is saved.
     """
     accelerator, optimizer, epoch, steps = parts.accelerator, parts.optimizer, parts.progress.epoch, parts.shuffle.steps
     parts.learner.train()
@@ -214,10 +226,7 @@ def run_epoch(config: TrainConfig, parts: Parts, stream: Iterator[tuple[Tensor, 
                 answer = parts.teacher(images)
             loss = loss + teaching_loss((outputs[0], features), answer, config)
         if not torch.isfinite(loss):
-            raise TrainingError(
-                f"The loss became {loss.item()} in epoch {epoch + 1}, step {index + 1}. "
-                "Start another run with a lower peak_learning_rate, or with another recipe."
-            )
+            raise stop_at_bad_batch(parts, batch, loss.item(), index)
         optimizer.zero_grad()
         accelerator.backward(loss)
         accelerator.clip_grad_norm_(parts.learner.parameters(), config.gradient_clip)
