@@ -45,7 +45,7 @@ def test_the_batch_of_a_loss_that_is_not_finite_is_kept(drawn: Callable[..., Dat
 def test_weights_that_grew_without_bound_are_told_from_a_bad_batch(drawn: Callable[..., Dataset], tmp_path: Path):
     message = fail(WILD, drawn(4), drawn(1), tmp_path)
     assert re.search(
-        r"The weights went astray before it .the largest is 1e\+30.\. Start another run with a lower peak_l", message
+        r"The weights went astray before it .the largest is [\d.]+e\+(29|30).\. Start another run with a lower peak_l", message
     )
 
 

@@ -23,7 +23,7 @@ from galago.training.config import TrainConfig
 from galago.training.workers import is_lost_worker
 
 KEPT = ("best.safetensors", "last.safetensors", "state", "state.old")  # what a started run would overwrite
-FREE_SETTINGS = ("workers", "save_every")  # may differ when a run goes on: they change nothing in the result
+FREE_SETTINGS = ("workers", "save_every", "patience", "tensorboard")  # may differ when a run goes on: they change no weight
 PACKAGES = ("galago", "torch", "numpy", "opencv-python-headless", "accelerate")
 
 

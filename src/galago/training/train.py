@@ -31,7 +31,9 @@ from galago.training.distill import Projections, Teacher, feature_distance, logi
 from galago.training.loader import Shuffle, batches, make_loader
 from galago.training.losses import AuxiliaryHeads, cross_entropy, dice_loss, sample_pixels
 from galago.training.panel import write_panel
-from galago.training.processes import join, sync_norms
+from galago.training.patience import is_out_of_patience
+from galago.training.processes import ask_first_process, join, sync_norms
+from galago.training.readable import check_readable
 from galago.training.run import Progress
 from galago.training.styles import STAGES, mix_styles
 from galago.training.validate import make_predict, normalize
@@ -89,11 +91,12 @@ def train(
         teacher: checkpoint of a network of the same classes, from whose answers this one learns, too.
         start: a checkpoint to begin from, or None for random weights; and whether to go on from out/state instead.
         data: what the photos are, in words, for run.json and the model's card.
-        report: called after each step with `epoch`, `step`, `steps`, `loss`, `rate`, `images_per_s` and `waited`, and after each
-            validation with `epoch`, `loss` and `mean_iou`.
+        report: called after each step with `epoch`, `step`, `steps`, `loss`, `rate`, `images_per_s` and `waited`, after each
+            validation with `epoch`, `loss` and `mean_iou`, and as `readable.check_readable` does where that takes long.
     Returns:
         epochs completed, best mean IoU, and the rows of metrics.csv.
     Raises:
+        DataError, ImageError: a sample cannot be read; those of `val_set` are read before the first epoch.
         TrainingError: classes differ, too few photos, a loss that is not finite, `out` holds another run, there is nothing to
             resume or only under other settings, a process that reads photos was killed, or a file cannot be written.
     """
@@ -109,6 +112,8 @@ def train(
         run.check_unused(out)
     parts = set_up(config, train_set, out=out, mixed_in=mixed_in, teacher_file=teacher, weights=weights)
     main, progress = parts.accelerator.is_main_process, parts.progress
+    if main:
+        check_readable(val_set, threads=max(1, config.workers), report=report)
     if resume:
         parts.accelerator.load_state(str(state))
     elif main:
@@ -118,18 +123,23 @@ def train(
     parts.shuffle.epoch = progress.epoch
     stream = batches(parts.loader)
     keep = Keeper(config, val_set, out, parts.average, parts.accelerator.device) if main else None
-    for _ in range(progress.epoch, config.epochs):
+    for _ in () if is_out_of_patience(config, progress.rows) else range(progress.epoch, config.epochs):
         row = run_epoch(config, parts, stream, report if main else lambda row: None)
         progress.epoch += 1
         progress.rows.append(row)
         last = progress.epoch == config.epochs
+        validates = last or progress.epoch % config.validate_every == 0
         if keep:
-            if last or progress.epoch % config.validate_every == 0:
+            if validates:
                 keep(progress)
                 report({name: row[name] for name in ("epoch", "loss", "mean_iou")})
             run.write_metrics(out, progress)
+        if validates and config.patience:
+            last |= ask_first_process(is_out_of_patience(config, progress.rows))
         if last or progress.epoch % config.save_every == 0:
             run.save_state(parts.accelerator, out)
+        if last:
+            break
     return progress
 
 
