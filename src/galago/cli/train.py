@@ -48,6 +48,9 @@ def train(
         list[str] | None,
         typer.Option("--set", help="Another setting of the recipe, as paste=0.3; again for more.", metavar="NAME=VALUE"),
     ] = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write curves and pictures for TensorBoard, too, into OUT/tensorboard.")
+    ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in --out stopped.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
 ) -> None:
@@ -65,6 +68,7 @@ def train(
     from galago.training.processes import is_first_process, join
     from galago.training.recipes import RECIPES
     from galago.training.settings import parse_settings
+    from galago.training.summary import remarks
     from galago.training.train import train as run
 
     keep_freed_memory()  # of the whole process, so not for a library to decide
@@ -74,9 +78,12 @@ def train(
     choose(BACKBONES, model, "network")
     config = adapt(
         choose(RECIPES, recipe, "recipe")(),
-        {"variant": model, "epochs": epochs, "batch_size": batch, "crop_size": imgsz, "workers": workers, "seed": seed}
+        {
+            "variant": model, "epochs": epochs, "batch_size": batch, "crop_size": imgsz, "workers": workers, "seed": seed,
+            "tensorboard": tensorboard or None,
+        }
         | parse_settings(settings or []),
-    )
+    )  # fmt: skip
     first = is_first_process()
     train_set, val_set = open_splits(data, leave_out)
     mixed_in = open_mixed_in(mix, config)
@@ -101,7 +108,10 @@ def train(
         return
     rmtree(out / CACHE, ignore_errors=True)
     typer.echo(f"Best mean IoU {progress.best:.4f} on {len(val_set)} validation photos.", err=json)
-    typer.echo("Saved: " + ", ".join(str(out / name) for name in ("best.safetensors", "metrics.csv", "panel.jpg")), err=json)
+    saved = ("best.safetensors", "metrics.csv", "panel.jpg", "report.html")
+    typer.echo("Saved: " + ", ".join(str(out / name) for name in saved), err=json)
+    for remark in remarks(config, progress.rows):
+        typer.echo(remark, err=json)
     typer.echo(f"Next: galago export --model {out / 'best.safetensors'} --out {out / 'model'}", err=json)
     if json:
         from json import dumps
@@ -179,19 +189,26 @@ def progress_bar(config: "TrainConfig", *, shown: bool) -> Iterator[Callable[[di
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-    text = "loss {task.fields[loss]:.3f}  rate {task.fields[rate]:.1e}  {task.fields[images_per_s]:.1f} photos/s"
-    epoch = TextColumn(f"epoch {{task.fields[epoch]:.0f}}/{config.epochs}")
-    columns = (epoch, BarColumn(), TextColumn(text), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.fields[what]}"), BarColumn(), TextColumn("{task.fields[figures]}"),
+        TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
+    )  # fmt: skip
     with Progress(*columns, console=Console(stderr=True), disable=not shown) as bar:
-        task = bar.add_task("training", total=None, epoch=1.0, loss=0.0, rate=0.0, images_per_s=0.0)
+        look = bar.add_task("looking", visible=False, what="reading the validation photos", figures="")
+        task = bar.add_task("training", total=None, what=f"epoch 1/{config.epochs}", figures="")
 
         def report(row: dict[str, float]) -> None:
+            if "checked" in row:
+                checked, photos = row["checked"], row["photos"]
+                bar.update(look, total=photos, completed=checked, visible=checked < photos)
+                return
             if "mean_iou" in row:
                 line = f"epoch {row['epoch']:.0f}/{config.epochs}: loss {row['loss']:.3f}, mean IoU {row['mean_iou']:.4f}"
                 bar.console.print(line, highlight=False)
                 return
+            figures = f"loss {row['loss']:.3f}  rate {row['rate']:.1e}  {row['images_per_s']:.1f} photos/s"
+            what = f"epoch {row['epoch']:.0f}/{config.epochs}"
             done = (row["epoch"] - 1) * row["steps"] + row["step"]
-            bar.update(task, total=config.epochs * row["steps"], completed=done)
-            bar.tasks[0].fields.update(row)
+            bar.update(task, total=config.epochs * row["steps"], completed=done, what=what, figures=figures)
 
         yield report

@@ -14,12 +14,15 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate import Accelerator
 from safetensors import SafetensorError
 
+from galago.device import processor
 from galago.errors import TrainingError
 from galago.files import write_whole
 from galago.training.config import TrainConfig
+from galago.training.processes import join
 from galago.training.workers import is_lost_worker
 
 KEPT = ("best.safetensors", "last.safetensors", "state", "state.old")  # what a started run would overwrite
@@ -74,8 +77,17 @@ def describe_run(
         "commit": _commit(),
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
+        "device": _device(),
         "versions": {name: metadata.version(name) for name in PACKAGES if _installed(name)},
     }
+
+
+def _device() -> str:
+    """Name what computes, and how often it is there."""
+    processes = join().num_processes
+    cpu = f"{processor()}, {torch.get_num_threads()} threads"
+    name = torch.cuda.get_device_name() if torch.cuda.is_available() else cpu
+    return f"{name}, {processes} processes" if processes > 1 else name
 
 
 def _installed(name: str) -> bool:
@@ -133,7 +145,7 @@ def check_same_settings(folder: Path, config: TrainConfig) -> None:
         )
 
 
-def _write(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
     """Write a text file.
 
     Raises:
@@ -152,12 +164,12 @@ def write_metrics(folder: Path, progress: Progress) -> None:
     writer = csv.DictWriter(text, list(dict.fromkeys(key for row in progress.rows for key in row)), lineterminator="\n")
     writer.writeheader()
     writer.writerows(progress.rows)
-    _write(folder / "metrics.csv", text.getvalue())
+    write_text(folder / "metrics.csv", text.getvalue())
 
 
 def write_description(folder: Path, description: Mapping[str, Any]) -> None:
     """Write run.json."""
-    _write(folder / "run.json", json.dumps(description, indent=2) + "\n")
+    write_text(folder / "run.json", json.dumps(description, indent=2) + "\n")
 
 
 def save_state(accelerator: Accelerator, folder: Path) -> None:

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 from galago.data.sample import Dataset
 from galago.errors import TrainingError
 from galago.evaluation.evaluate import evaluate
+from galago.evaluation.metrics import Scores
 from galago.models.checkpoint import load_checkpoint, load_tensors, save_checkpoint
 from galago.models.efficientvit import EfficientViTSeg, build_model
 from galago.models.layers import set_drop_path
@@ -26,10 +27,12 @@ from galago.training import run
 from galago.training.average import moving_average
 from galago.training.bad_batch import stop_at_bad_batch
 from galago.training.balance import class_weights
+from galago.training.board import Board
 from galago.training.config import TrainConfig
 from galago.training.distill import Projections, Teacher, feature_distance, logit_distance
 from galago.training.loader import Shuffle, batches, make_loader
 from galago.training.losses import AuxiliaryHeads, cross_entropy, dice_loss, sample_pixels
+from galago.training.page import PAGE, draw_page
 from galago.training.panel import write_panel
 from galago.training.patience import is_out_of_patience
 from galago.training.processes import ask_first_process, join, sync_norms
@@ -86,7 +89,7 @@ def train(
     Args:
         config: how to train.
         train_set, val_set: labeled photos with the same classes; the second decides which weights `best` holds.
-        out: folder of the run; gets best.safetensors, last.safetensors, metrics.csv, run.json, panel.jpg and state/.
+        out: folder of the run; gets best.safetensors, last.safetensors, metrics.csv, run.json, panel.jpg, report.html and state/.
         mixed_in: what a share of `config.mix` of the views is drawn from; the same classes.
         teacher: checkpoint of a network of the same classes, from whose answers this one learns, too.
         start: a checkpoint to begin from, or None for random weights; and whether to go on from out/state instead.
@@ -122,7 +125,7 @@ def train(
     parts.accelerator.wait_for_everyone()
     parts.shuffle.epoch = progress.epoch
     stream = batches(parts.loader)
-    keep = Keeper(config, val_set, out, parts.average, parts.accelerator.device) if main else None
+    keep = Keeper(config, val_set, parts) if main else None
     for _ in () if is_out_of_patience(config, progress.rows) else range(progress.epoch, config.epochs):
         row = run_epoch(config, parts, stream, report if main else lambda row: None)
         progress.epoch += 1
@@ -130,16 +133,17 @@ def train(
         last = progress.epoch == config.epochs
         validates = last or progress.epoch % config.validate_every == 0
         if keep:
+            keep(progress, validates=validates)
             if validates:
-                keep(progress)
                 report({name: row[name] for name in ("epoch", "loss", "mean_iou")})
-            run.write_metrics(out, progress)
         if validates and config.patience:
             last |= ask_first_process(is_out_of_patience(config, progress.rows))
         if last or progress.epoch % config.save_every == 0:
             run.save_state(parts.accelerator, out)
         if last:
             break
+    if keep and keep.board:
+        keep.board.close()
     return progress
 
 
@@ -251,23 +255,33 @@ def run_epoch(config: TrainConfig, parts: Parts, stream: Iterator[tuple[Tensor, 
 
 
 class Keeper:
-    """Evaluates the moving average and keeps the last and the best of it, with a panel of pictures."""
+    """Writes down each epoch; where it validates, evaluates the moving average and keeps the last and the best of it."""
 
-    def __init__(self, config: TrainConfig, val_set: Dataset, out: Path, average: AveragedModel, device: torch.device) -> None:
-        self.val_set, self.out, self.average = val_set, out, average
-        self.predict = make_predict(average, config.mean, config.std, device)
+    def __init__(self, config: TrainConfig, val_set: Dataset, parts: Parts) -> None:
+        self.config, self.val_set, self.out, self.average = config, val_set, parts.out, parts.average
+        self.board = Board(self.out / "tensorboard", parts.progress) if config.tensorboard else None
+        self.predict = make_predict(self.average, config.mean, config.std, parts.accelerator.device)
         spec = ModelSpec(
-            name=out.resolve().name, variant=config.variant, classes=val_set.labels.names, palette=val_set.labels.palette,
+            name=self.out.resolve().name, variant=config.variant, classes=val_set.labels.names, palette=val_set.labels.palette,
             mean=config.mean, std=config.std,
         )  # fmt: skip
         head = config.head or f"{config.variant}-cityscapes"
         self.metadata = {
             "variant": config.variant, "num_classes": str(len(val_set.labels)), "head": head, "spec": spec.to_json(),
-            "run": (out / "run.json").read_text(encoding="utf-8"),
+            "run": (self.out / "run.json").read_text(encoding="utf-8"),
         }  # fmt: skip
 
-    def __call__(self, progress: Progress) -> None:
-        """Evaluate, add the scores to the newest row of progress, and write the checkpoints."""
+    def __call__(self, progress: Progress, *, validates: bool) -> None:
+        """Write measurements and curves of the newest epoch and, if it validates, scores, weights, pictures and the page."""
+        scores = self.validate(progress) if validates else None
+        run.write_metrics(self.out, progress)
+        if self.board:
+            self.board.add(progress.rows[-1], scores, self.out / "panel.jpg")
+        if validates:
+            run.write_text(self.out / PAGE, draw_page(self.out, self.config, progress.rows))
+
+    def validate(self, progress: Progress) -> Scores:
+        """Evaluate, add the scores to the newest row of progress, write the checkpoints, and return the scores."""
         self.average.eval()
         scores = evaluate(self.predict, self.val_set)
         mean_iou = scores.mean_iou
@@ -280,6 +294,7 @@ class Keeper:
             progress.best = mean_iou
             save_checkpoint(self.out / "best.safetensors", self.average.module, metadata)
         write_panel(self.out / "panel.jpg", self.predict, self.val_set)
+        return scores
 
 
 def computes_bfloat16(precision: str) -> bool:
