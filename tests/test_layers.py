@@ -17,6 +17,7 @@ TABLE = {
     "errors": ("", ""),
     "device": ("", ""),
     "files": ("", ""),
+    "html": ("", ""),
     "labels": ("errors", ""),
     "spec": ("errors labels typed_json", ""),
     "typed_json": ("", ""),
@@ -28,14 +29,17 @@ TABLE = {
         "typed_json device errors files labels png spec image weights",
         "numpy cv2",
     ),  # and one package per file of OWNERS
-    "data": ("errors files labels image", "numpy cv2 yaml"),
-    "evaluation": ("errors files labels data", "numpy cv2"),
+    "data": ("errors files html labels image", "numpy cv2 yaml"),
+    "evaluation": ("errors files html labels data", "numpy cv2"),
     "verification": (
-        "errors files labels png spec image data evaluation runtime",
+        "errors files html labels png spec image data evaluation runtime",
         "numpy cv2 onnx onnxruntime openvino ai_edge_litert ncnn",
     ),
     "models": ("errors files", "torch safetensors"),
-    "training": ("errors files labels spec image data evaluation models", "torch accelerate safetensors numpy cv2"),
+    "training": (
+        "device errors files html labels spec image data evaluation models",
+        "torch accelerate safetensors tensorboard numpy cv2",
+    ),
     "export": (
         "errors files labels spec image data evaluation runtime models verification",
         "torch onnx onnxscript onnxslim litert_torch ai_edge_quantizer nncf executorch coremltools pnnx numpy",

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,8 @@ pytest.importorskip("torch")
 
 from galago.cli.main import app
 from galago.cli.train import adapt
+from galago.data import Sample
+from galago.data.pairs import PhotoMaskPairs
 from galago.errors import CheckpointError, ConfigError, DataError, TrainingError
 from galago.training.recipes import RECIPES
 
@@ -87,6 +90,37 @@ def test_a_run_says_what_it_learned_from_and_where_its_files_are(data: Path, tmp
     run = json.loads((tmp_path / "run/run.json").read_text())
     assert (run["data"], run["train_photos"], run["val_photos"]) == (str(data), 4, 2)
     assert run["config"]["crop_size"] == [64, 64]
+
+
+def test_a_run_leaves_a_page_and_curves_where_asked_for(data: Path, tmp_path: Path):
+    pytest.importorskip("tensorboard")
+    done = train(data, "--epochs", "1", "--out", str(tmp_path / "run"), "--tensorboard")
+    assert done.exit_code == 0, done.output
+    assert f"{tmp_path}/run/report.html" in done.stdout
+    assert f"galago val --data {data} --model {tmp_path}/run/best.safetensors" in (tmp_path / "run/report.html").read_text()
+    assert list((tmp_path / "run/tensorboard").glob("events.out.tfevents.*"))
+
+
+def test_an_early_end_is_said_aloud(data: Path, tmp_path: Path):
+    flags = ("--set", "peak_learning_rate=1e-30", "--set", "validate_every=1", "--set", "ema_decay=0", "--set", "patience=1")
+    done = train(data, "--epochs", "9", "--out", str(tmp_path / "run"), *flags)
+    assert done.exit_code == 0, done.output
+    said = r"Stopped after epoch (\d) of 9: 1 validation brought no better mean IoU than epoch (\d)\. To go on: --resume"
+    found = re.search(said, done.stdout)
+    assert found, done.stdout
+    assert int(found[1]) == int(found[2]) + 1
+
+
+def test_a_slow_disk_is_said_aloud_with_what_helps(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    read = PhotoMaskPairs.__getitem__
+
+    def slow(self: PhotoMaskPairs, index: int) -> Sample:
+        time.sleep(0.5)
+        return read(self, index)
+
+    monkeypatch.setattr(PhotoMaskPairs, "__getitem__", slow)
+    done = train(data, "--epochs", "1", "--out", str(tmp_path / "run"))
+    assert re.search(r"The network waited for photos \d+% of the time\. More --workers \(now 0\), or --cache", done.stdout)
 
 
 def test_standard_output_is_one_json_object_when_asked_for(data: Path, tmp_path: Path):
@@ -170,6 +204,14 @@ def test_missing_data_is_a_clear_error(tmp_path: Path):
     done = train(tmp_path / "nowhere", "--out", str(tmp_path / "run"))
     assert isinstance(done.exception, DataError)
     assert "There is no data set at" in str(done.exception)
+
+
+def test_a_bad_mask_for_validation_ends_a_run_before_it_begins(data: Path, tmp_path: Path):
+    (data / "masks/val/drive0_4.png").write_bytes(b"not a mask")
+    done = train(data, "--epochs", "1", "--out", str(tmp_path / "run"))
+    assert isinstance(done.exception, DataError)
+    assert "drive0_4.png is no image" in str(done.exception)
+    assert not (tmp_path / "run").exists()
 
 
 def test_ids_without_a_class_are_a_clear_error(data: Path, tmp_path: Path):

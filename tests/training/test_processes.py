@@ -4,9 +4,11 @@ import csv
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -61,12 +63,14 @@ def test_a_batch_that_leaves_a_rest_is_refused():
         Shuffle(20, 8, seed=0, epochs=1, part=(0, 3))
 
 
-def in_two_processes(script: Path, data: Path, out: Path) -> None:
+def in_two_processes(script: Path, data: Path, out: Path, settings: TrainConfig = SETTINGS) -> str:
+    """Run a script in two processes, and return what they said in their end."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
     done = subprocess.run(
-        [*command, str(data), str(out), repr(vars(SETTINGS))], capture_output=True, text=True, check=False, timeout=300
+        [*command, str(data), str(out), repr(vars(settings))], capture_output=True, text=True, check=False, timeout=300
     )
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert (done.returncode == 0) == (out / "report.html").exists(), done.stderr[-3000:]
+    return done.stderr
 
 
 @pytest.mark.slow
@@ -84,3 +88,31 @@ def test_two_processes_have_the_loss_curve_of_one(on_disk: Callable[[str], Any],
     assert two.keys() == one.keys()
     for name in (name for name in one if name.endswith("running_var")):
         assert (two[name] - one[name]).norm() <= 1e-2 * one[name].norm(), name
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="needs gloo")
+def test_two_processes_run_out_of_patience_together(on_disk: Callable[[str], Any], tmp_path: Path):
+    root = on_disk("train").pairs[0].photo.parents[2]
+    script = tmp_path / "part.py"
+    script.write_text(PART)
+    still = replace(SETTINGS, epochs=9, validate_every=1, patience=1, peak_learning_rate=1e-30, ema_decay=0.0)
+    in_two_processes(script, root, tmp_path / "run", still)
+    rows = list(csv.DictReader((tmp_path / "run/metrics.csv").read_text().splitlines()))
+    assert len(rows) < 9
+    assert (tmp_path / "run/state").is_dir()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="needs gloo")
+def test_a_process_keeps_its_part_of_a_bad_batch(on_disk: Callable[[str], Any], tmp_path: Path):
+    root = on_disk("train").pairs[0].photo.parents[2]
+    script = tmp_path / "part.py"
+    script.write_text(PART)
+    wild = replace(SETTINGS, peak_learning_rate=1e30, gradient_clip=1e30)
+    said = in_two_processes(script, root, tmp_path / "run", wild)
+    assert "TrainingError: The loss became nan" in said
+    files = sorted((tmp_path / "run").glob("bad_batch_*.npz"))
+    assert files  # the launcher ends the other process, perhaps before it has written
+    with np.load(files[0]) as kept:
+        assert kept["images"].shape == (1, 3, 64, 64)

@@ -76,7 +76,7 @@ def test_the_loss_falls(finished: Finished):
 
 
 def test_a_run_leaves_weights_measurements_and_pictures(finished: Finished):
-    names = {"best.safetensors", "last.safetensors", "metrics.csv", "run.json", "panel.jpg", "state"}
+    names = {"best.safetensors", "last.safetensors", "metrics.csv", "run.json", "panel.jpg", "report.html", "state"}
     assert {path.name for path in finished.out.iterdir()} == names
 
 

@@ -54,6 +54,9 @@ def train(
         list[str] | None,
         typer.Option("--set", help="Another setting of the recipe, as paste=0.3; again for more.", metavar="NAME=VALUE"),
     ] = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write curves and pictures for TensorBoard, too, into OUT/tensorboard.")
+    ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in --out stopped.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
 ) -> None:
@@ -73,6 +76,7 @@ def train(
     from galago.training.processes import is_first_process, join
     from galago.training.recipes import CLASSIFY_RECIPES, RECIPES
     from galago.training.settings import parse_settings
+    from galago.training.summary import remarks
     from galago.training.train import train as run
 
     keep_freed_memory()  # of the whole process, so not for a library to decide
@@ -87,9 +91,12 @@ def train(
         return train_classes(classes, data, out, resume=resume, json=json)
     config = adapt(
         choose(RECIPES, recipe, "recipe")(),
-        {"variant": model, "epochs": epochs, "batch_size": batch, "crop_size": imgsz, "workers": workers, "seed": seed}
+        {
+            "variant": model, "epochs": epochs, "batch_size": batch, "crop_size": imgsz, "workers": workers, "seed": seed,
+            "tensorboard": tensorboard or None,
+        }
         | parse_settings(settings or []),
-    )
+    )  # fmt: skip
     first = is_first_process()
     train_set, val_set = open_splits(data, leave_out)
     mixed_in = open_mixed_in(mix, config)
@@ -114,7 +121,10 @@ def train(
         return
     rmtree(out / CACHE, ignore_errors=True)
     typer.echo(f"Best mean IoU {progress.best:.4f} on {len(val_set)} validation photos.", err=json)
-    typer.echo("Saved: " + ", ".join(str(out / name) for name in ("best.safetensors", "metrics.csv", "panel.jpg")), err=json)
+    saved = ("best.safetensors", "metrics.csv", "panel.jpg", "report.html")
+    typer.echo("Saved: " + ", ".join(str(out / name) for name in saved), err=json)
+    for remark in remarks(config, progress.rows):
+        typer.echo(remark, err=json)
     typer.echo(f"Next: galago export --model {out / 'best.safetensors'} --out {out / 'model'}", err=json)
     if json:
         from json import dumps
@@ -194,19 +204,26 @@ def progress_bar(config: "Config", *, shown: bool) -> Iterator[Callable[[dict[st
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-    text = "loss {task.fields[loss]:.3f}  rate {task.fields[rate]:.1e}  {task.fields[images_per_s]:.1f} photos/s"
-    epoch = TextColumn(f"epoch {{task.fields[epoch]:.0f}}/{config.epochs}")
-    columns = (epoch, BarColumn(), TextColumn(text), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.fields[what]}"), BarColumn(), TextColumn("{task.fields[figures]}"),
+        TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
+    )  # fmt: skip
     with Progress(*columns, console=Console(stderr=True), disable=not shown) as bar:
-        task = bar.add_task("training", total=None, epoch=1.0, loss=0.0, rate=0.0, images_per_s=0.0)
+        look = bar.add_task("looking", visible=False, what="reading the validation photos", figures="")
+        task = bar.add_task("training", total=None, what=f"epoch 1/{config.epochs}", figures="")
 
         def report(row: dict[str, float]) -> None:
+            if "checked" in row:
+                checked, photos = row["checked"], row["photos"]
+                bar.update(look, total=photos, completed=checked, visible=checked < photos)
+                return
             if score := next((name for name in SCORES if name in row), None):
                 line = f"epoch {row['epoch']:.0f}/{config.epochs}: loss {row['loss']:.3f}, {SCORES[score]} {row[score]:.4f}"
                 bar.console.print(line, highlight=False)
                 return
+            figures = f"loss {row['loss']:.3f}  rate {row['rate']:.1e}  {row['images_per_s']:.1f} photos/s"
+            what = f"epoch {row['epoch']:.0f}/{config.epochs}"
             done = (row["epoch"] - 1) * row["steps"] + row["step"]
-            bar.update(task, total=config.epochs * row["steps"], completed=done)
-            bar.tasks[0].fields.update(row)
+            bar.update(task, total=config.epochs * row["steps"], completed=done, what=what, figures=figures)
 
         yield report

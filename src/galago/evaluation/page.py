@@ -1,6 +1,5 @@
 """The HTML page of an evaluation: one file, pictures inside."""
 
-import base64
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ import numpy as np
 
 from galago.evaluation.boundary import BAND_SHARE
 from galago.evaluation.worst import Mistaken
+from galago.html import document, picture
 from galago.labels import Color
 
 if TYPE_CHECKING:
@@ -17,15 +17,8 @@ if TYPE_CHECKING:
     from galago.evaluation.results import Evaluation
 
 STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color: #1b1f24 }
-h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2.2rem } h3 { font-size: 1rem; margin: 1.4rem 0 .4rem }
-table { border-collapse: collapse; margin: .8rem 0 }
-td, th { padding: .25rem .8rem; border-bottom: 1px solid #d8dee4; text-align: right }
-td:first-child, th:first-child, td.bar { text-align: left } td.words { text-align: left }
-.chip { display: inline-block; width: .8em; height: .8em; margin-right: .5em; border: 1px solid #0003 }
+td.bar, td.words { text-align: left }
 .bar { width: 14rem } .bar div { background: #1f6feb; height: .8em } .bar div + div { background: #9ec5fe; height: .25em }
-.pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(14rem, 1fr)); gap: .8rem }
-figure { margin: 0 } img { max-width: 100% } .pictures img { width: 100% } figcaption { font-size: .85rem; color: #57606a }
 """
 JPEG_QUALITY = 80
 SHOWN_CONFUSIONS = 12
@@ -48,14 +41,13 @@ def draw_page(evaluation: "Evaluation", *, title: str, setup: Mapping[str, Any],
         _figures(evaluation.figures()),
         _classes(evaluation),
         _confusions(evaluation),
-        f"<h2>Confusion matrix</h2>{_picture(confusion_png, 'png', 'confusion matrix')}",
+        f"<h2>Confusion matrix</h2>{picture(confusion_png, 'png', 'confusion matrix')}",
     ]
     if evaluation.calibration:
         parts.append(_calibration(evaluation.calibration))
     if evaluation.worst:
         parts.append(_worst(evaluation.worst, evaluation.labels.palette))
-    head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title><style>{STYLE}</style>'
-    return f"{head}<h1>{escape(title)}</h1>{''.join(parts)}</html>\n"
+    return document(title, parts, STYLE)
 
 
 def largest_confusions(counts: np.ndarray, names: Sequence[str]) -> list[str]:
@@ -140,21 +132,17 @@ def _worst(photos: Sequence[Mistaken], palette: Sequence[Color]) -> str:
             (_png(error_map(photo.truth, photo.guess, len(palette))), "png", "errors"),
         )
         figures = "".join(
-            f"<figure>{_picture(data, kind, caption)}<figcaption>{caption}</figcaption></figure>" for data, kind, caption in shown
+            f"<figure>{picture(data, kind, caption)}<figcaption>{caption}</figcaption></figure>" for data, kind, caption in shown
         )
         said = f"{escape(photo.name)}: mean IoU {photo.mean_iou:.4f}, {photo.wrong:.1%} of the labeled pixels wrong"
         parts.append(f'<h3>{said}</h3><div class="pictures">{figures}</div>')
     return "".join(parts)
 
 
-def _jpeg(picture: np.ndarray) -> bytes:
+def _jpeg(image: np.ndarray) -> bytes:
     settings = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
-    return cv2.imencode(".jpg", np.ascontiguousarray(picture[..., ::-1]), settings)[1].tobytes()
+    return cv2.imencode(".jpg", np.ascontiguousarray(image[..., ::-1]), settings)[1].tobytes()
 
 
-def _png(picture: np.ndarray) -> bytes:
-    return cv2.imencode(".png", np.ascontiguousarray(picture[..., ::-1]))[1].tobytes()
-
-
-def _picture(data: bytes, kind: str, alt: str) -> str:
-    return f'<img alt="{escape(alt)}" src="data:image/{kind};base64,{base64.b64encode(data).decode()}">'
+def _png(image: np.ndarray) -> bytes:
+    return cv2.imencode(".png", np.ascontiguousarray(image[..., ::-1]))[1].tobytes()

@@ -81,11 +81,25 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     Raises:
         CheckpointError: the file is missing, cut short or not safetensors.
     """
+    return _read(path, tensors=True)
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """Read only the metadata of a safetensors file.
+
+    Raises:
+        CheckpointError: the file is missing, cut short or not safetensors.
+    """
+    return _read(path, tensors=False)[1]
+
+
+def _read(path: Path, *, tensors: bool) -> tuple[dict[str, Tensor], dict[str, str]]:
     if not path.is_file():
         raise CheckpointError(f"There is no checkpoint at {path}. Training writes them as runs/NAME/best.safetensors.")
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+            names = file.keys() if tensors else []
+            return {name: file.get_tensor(name) for name in names}, dict(file.metadata() or {})
     except (safetensors.SafetensorError, OSError) as error:
         raise CheckpointError(
             f"{path} is not a whole safetensors file ({error}). Copy it again, or use another checkpoint of the run."

@@ -19,6 +19,7 @@ POSITIVE = (
 )
 WEIGHTS = (
     "workers",
+    "patience",
     "warmup_epochs",
     "weight_decay",
     "dice_weight",
@@ -82,7 +83,9 @@ class TrainConfig:
         workers: processes that read and augment photos.
         seed: of everything random.
         validate_every: epochs between evaluations.
+        patience: validations without a better mean IoU after which the run ends early; 0 = never.
         save_every: epochs between saved states, from which a run that was cut off goes on.
+        tensorboard: whether curves and pictures are written for TensorBoard, too.
     """
 
     variant: str = "b0"
@@ -130,7 +133,9 @@ class TrainConfig:
     workers: int = 1
     seed: int = 0
     validate_every: int = 5
+    patience: int = 0
     save_every: int = 1
+    tensorboard: bool = False
 
     def __post_init__(self) -> None:
         if len(self.crop_size) != 2 or any(side <= 0 or side % SIZE_MULTIPLE for side in self.crop_size):

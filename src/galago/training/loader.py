@@ -28,16 +28,26 @@ class Views(TorchDataset[tuple[Tensor, Tensor]]):
 
     def __getitem__(self, view: View) -> tuple[Tensor, Tensor]:
         """Return the image (3, H, W) uint8 and the labels (H, W) uint8 of a view."""
+        rng, photos = self._draw(view)
+        samples = [dataset[index] for dataset, index in photos]
+        image, labels = augment([(sample.image, sample.labels) for sample in samples], self.config, rng)
+        return torch.from_numpy(image).permute(2, 0, 1), torch.from_numpy(labels)
+
+    def describe(self, view: View) -> str:
+        """Name the photo of a view, and the one whose things are pasted into it; reads none."""
+        return " + ".join(dataset.names[index] for dataset, index in self._draw(view)[1])
+
+    def _draw(self, view: View) -> tuple[np.random.Generator, list[tuple[Dataset, int]]]:
+        """Choose the photos of a view; further randomness comes from the generator."""
         epoch, index = view
         rng = np.random.default_rng((self.config.seed, epoch, index))
         if self.mixed_in and rng.random() < self.config.mix:
-            samples = [self.mixed_in[int(rng.integers(len(self.mixed_in)))]]
+            photos = [(self.mixed_in, int(rng.integers(len(self.mixed_in))))]
         else:
-            samples = [self.dataset[index]]
+            photos = [(self.dataset, index)]
         if self.config.paste and rng.random() < self.config.paste:
-            samples.append(self.dataset[int(rng.integers(len(self.dataset)))])
-        image, labels = augment([(sample.image, sample.labels) for sample in samples], self.config, rng)
-        return torch.from_numpy(image).permute(2, 0, 1), torch.from_numpy(labels)
+            photos.append((self.dataset, int(rng.integers(len(self.dataset)))))
+        return rng, photos
 
 
 class Shuffle(Sampler[list[View]]):
@@ -64,11 +74,22 @@ class Shuffle(Sampler[list[View]]):
         return (self.epochs - self.epoch) * self.steps
 
     def __iter__(self) -> Iterator[list[View]]:
-        number, parts = self.part
         for epoch in range(self.epoch, self.epochs):
-            order = np.random.default_rng((self.seed, epoch)).permutation(self.length)
-            for start in range(0, self.steps * self.batch_size, self.batch_size):
-                yield [(epoch, int(index)) for index in order[start : start + self.batch_size][number::parts]]
+            order = self._order(epoch)
+            for step in range(self.steps):
+                yield self._part_of(order, epoch, step)
+
+    def views(self, epoch: int, step: int) -> list[View]:
+        """Return this process's part of one batch."""
+        return self._part_of(self._order(epoch), epoch, step)
+
+    def _order(self, epoch: int) -> np.ndarray:
+        return np.random.default_rng((self.seed, epoch)).permutation(self.length)
+
+    def _part_of(self, order: np.ndarray, epoch: int, step: int) -> list[View]:
+        number, parts = self.part
+        start = step * self.batch_size
+        return [(epoch, int(index)) for index in order[start : start + self.batch_size][number::parts]]
 
 
 def make_loader(

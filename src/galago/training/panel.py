@@ -10,6 +10,7 @@ from galago import image as images
 from galago.data.sample import Dataset
 
 PANEL_PHOTOS = 4
+SHOWN_WIDTH = 1600  # pixels of a panel within a page
 
 
 def write_panel(path: Path, predict: Callable[[np.ndarray], np.ndarray], dataset: Dataset) -> None:
@@ -22,3 +23,16 @@ def write_panel(path: Path, predict: Callable[[np.ndarray], np.ndarray], dataset
         rows.append(np.hstack([sample.image, *(images.colorize(labels, palette) for labels in (sample.labels, guess))]))
     width = min(row.shape[1] for row in rows)  # photos of different sizes: the smallest decides
     images.save(path, np.vstack([cv2.resize(row, (width, round(row.shape[0] * width / row.shape[1]))) for row in rows]))
+
+
+def read_panel(path: Path) -> np.ndarray:
+    """Read a panel, (H, W, 3) uint8 RGB, scaled down to what a page shows.
+
+    Raises:
+        ImageError: it cannot be read.
+    """
+    panel = images.load(path)
+    height, width = panel.shape[:2]
+    if width <= SHOWN_WIDTH:
+        return panel
+    return cv2.resize(panel, (SHOWN_WIDTH, round(height * SHOWN_WIDTH / width)), interpolation=cv2.INTER_AREA)

@@ -6,6 +6,7 @@ of the loss, is summed over all of them, and gradients pass through these sums.
 
 import torch
 from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 from torch import distributed as dist
 
@@ -80,6 +81,15 @@ def sync_norms(network: nn.Module, processes: int, device: torch.device) -> nn.M
 def is_first_process() -> bool:
     """Tell whether this process is the one that writes and speaks."""
     return bool(join().is_main_process)
+
+
+def ask_first_process(answer: bool) -> bool:
+    """Return the first process's answer in all of them; each has to call this."""
+    if join().num_processes == 1:
+        return answer
+    answers = [answer]
+    broadcast_object_list(answers)
+    return answers[0]
 
 
 def join() -> PartialState:

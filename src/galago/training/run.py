@@ -14,15 +14,19 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate import Accelerator
 from safetensors import SafetensorError
 
+from galago.device import processor
 from galago.errors import TrainingError
 from galago.files import write_whole
 from galago.training.classify_config import Config
+from galago.training.processes import join
+from galago.training.workers import is_lost_worker
 
 KEPT = ("best.safetensors", "last.safetensors", "state", "state.old")  # what a started run would overwrite
-FREE_SETTINGS = ("workers", "save_every")  # may differ when a run goes on: they change nothing in the result
+FREE_SETTINGS = ("workers", "save_every", "patience", "tensorboard")  # may differ when a run goes on: they change no weight
 PACKAGES = ("galago", "torch", "numpy", "opencv-python-headless", "accelerate")
 
 
@@ -73,8 +77,17 @@ def describe_run(
         "commit": _commit(),
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
+        "device": _device(),
         "versions": {name: metadata.version(name) for name in PACKAGES if _installed(name)},
     }
+
+
+def _device() -> str:
+    """Name what computes, and how often it is there."""
+    processes = join().num_processes
+    cpu = f"{processor()}, {torch.get_num_threads()} threads"
+    name = torch.cuda.get_device_name() if torch.cuda.is_available() else cpu
+    return f"{name}, {processes} processes" if processes > 1 else name
 
 
 def _installed(name: str) -> bool:
@@ -132,7 +145,7 @@ def check_same_settings(folder: Path, config: Config) -> None:
         )
 
 
-def _write(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
     """Write a text file.
 
     Raises:
@@ -151,12 +164,12 @@ def write_metrics(folder: Path, progress: Progress) -> None:
     writer = csv.DictWriter(text, list(dict.fromkeys(key for row in progress.rows for key in row)), lineterminator="\n")
     writer.writeheader()
     writer.writerows(progress.rows)
-    _write(folder / "metrics.csv", text.getvalue())
+    write_text(folder / "metrics.csv", text.getvalue())
 
 
 def write_description(folder: Path, description: Mapping[str, Any]) -> None:
     """Write run.json."""
-    _write(folder / "run.json", json.dumps(description, indent=2) + "\n")
+    write_text(folder / "run.json", json.dumps(description, indent=2) + "\n")
 
 
 def save_state(accelerator: Accelerator, folder: Path) -> None:
@@ -176,6 +189,8 @@ def save_state(accelerator: Accelerator, folder: Path) -> None:
         partial.rename(state)
         shutil.rmtree(old, ignore_errors=True)
     except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors report a full disk in their own ways
+        if is_lost_worker(error):
+            raise
         shutil.rmtree(partial, ignore_errors=True)
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise TrainingError(f"Cannot save the state of the run in {folder}: {reason}. Free space, then --resume.") from error

@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,30 +13,39 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
+from torch.utils.data import DataLoader
 
 from galago.data.fit import Fitted
 from galago.data.sample import Dataset
 from galago.errors import TrainingError
 from galago.evaluation.evaluate import evaluate
+from galago.evaluation.metrics import Scores
 from galago.models.checkpoint import save_checkpoint
 from galago.spec import ModelSpec
 from galago.training import run
 from galago.training.average import moving_average
+from galago.training.bad_batch import stop_at_bad_batch
 from galago.training.balance import class_weights
+from galago.training.board import Board
 from galago.training.config import TrainConfig
 from galago.training.distill import Teacher
 from galago.training.learner import Learner, start_network
 from galago.training.loader import Shuffle, batches, make_loader
 from galago.training.losses import teaching_loss, total_loss
 from galago.training.optimizer import learning_rate, make_optimizer, set_rate
+from galago.training.page import PAGE, draw_page
 from galago.training.panel import write_panel
-from galago.training.processes import join, sync_norms
+from galago.training.patience import is_out_of_patience
+from galago.training.processes import ask_first_process, join, sync_norms
+from galago.training.readable import check_readable
 from galago.training.run import Progress
 from galago.training.validate import make_predict, normalize
+from galago.training.workers import explain_lost_workers
 
 Report = Callable[[dict[str, float]], None]
 
 
+@explain_lost_workers()
 def train(
     config: TrainConfig,
     train_set: Dataset,
@@ -54,18 +63,19 @@ def train(
     Args:
         config: how to train.
         train_set, val_set: labeled photos with the same classes; the second decides which weights `best` holds.
-        out: folder of the run; gets best.safetensors, last.safetensors, metrics.csv, run.json, panel.jpg and state/.
+        out: folder of the run; gets best.safetensors, last.safetensors, metrics.csv, run.json, panel.jpg, report.html and state/.
         mixed_in: what a share of `config.mix` of the views is drawn from; the same classes.
         teacher: checkpoint of a network of the same classes, from whose answers this one learns, too.
         start: a checkpoint to begin from, or None for random weights; and whether to go on from out/state instead.
         data: what the photos are, in words, for run.json and the model's card.
-        report: called after each step with `epoch`, `step`, `steps`, `loss`, `rate`, `images_per_s` and `waited`, and after each
-            validation with `epoch`, `loss` and `mean_iou`.
+        report: called after each step with `epoch`, `step`, `steps`, `loss`, `rate`, `images_per_s` and `waited`, after each
+            validation with `epoch`, `loss` and `mean_iou`, and as `readable.check_readable` does where that takes long.
     Returns:
         epochs completed, best mean IoU, and the rows of metrics.csv.
     Raises:
+        DataError, ImageError: a sample cannot be read; those of `val_set` are read before the first epoch.
         TrainingError: classes differ, too few photos, a loss that is not finite, `out` holds another run, there is nothing to
-            resume or only under other settings, or a file cannot be written.
+            resume or only under other settings, a process that reads photos was killed, or a file cannot be written.
     """
     if train_set.labels.names != val_set.labels.names:
         raise TrainingError(f"The splits have different classes: {train_set.labels.names} and {val_set.labels.names}.")
@@ -80,8 +90,10 @@ def train(
         run.check_same_settings(out, config)
     else:
         run.check_unused(out)
-    parts = set_up(config, train_set, mixed_in, teacher, weights)
+    parts = set_up(config, train_set, out=out, mixed_in=mixed_in, teacher_file=teacher, weights=weights)
     main, progress = parts.accelerator.is_main_process, parts.progress
+    if main:
+        check_readable(val_set, threads=max(1, config.workers), report=report)
     if resume:
         parts.accelerator.load_state(str(state))
     elif main:
@@ -90,19 +102,25 @@ def train(
     parts.accelerator.wait_for_everyone()
     parts.shuffle.epoch = progress.epoch
     stream = batches(parts.loader)
-    keep = Keeper(config, val_set, out, parts.average, parts.accelerator.device) if main else None
-    for _ in range(progress.epoch, config.epochs):
+    keep = Keeper(config, val_set, parts) if main else None
+    for _ in () if is_out_of_patience(config, progress.rows) else range(progress.epoch, config.epochs):
         row = run_epoch(config, parts, stream, report if main else lambda row: None)
         progress.epoch += 1
         progress.rows.append(row)
         last = progress.epoch == config.epochs
+        validates = last or progress.epoch % config.validate_every == 0
         if keep:
-            if last or progress.epoch % config.validate_every == 0:
-                keep(progress)
+            keep(progress, validates=validates)
+            if validates:
                 report({name: row[name] for name in ("epoch", "loss", "mean_iou")})
-            run.write_metrics(out, progress)
+        if validates and config.patience:
+            last |= ask_first_process(is_out_of_patience(config, progress.rows))
         if last or progress.epoch % config.save_every == 0:
             run.save_state(parts.accelerator, out)
+        if last:
+            break
+    if keep and keep.board:
+        keep.board.close()
     return progress
 
 
@@ -120,21 +138,29 @@ class Parts:
         class_weights: (K,) of the cross-entropy, or None.
         teacher: from whom the network learns, or None.
         progress: epochs, best score, rows of metrics.csv.
+        out: folder of the run.
     """
 
     accelerator: Accelerator
     learner: nn.Module
     optimizer: torch.optim.Optimizer
     average: AveragedModel
-    loader: Iterable[tuple[Tensor, Tensor]]
+    loader: DataLoader[tuple[Tensor, Tensor]]
     shuffle: Shuffle
     class_weights: Tensor | None
     teacher: Teacher | None
     progress: Progress
+    out: Path
 
 
 def set_up(
-    config: TrainConfig, train_set: Dataset, mixed_in: Dataset | None, teacher_file: Path | None, weights: Path | None
+    config: TrainConfig,
+    train_set: Dataset,
+    *,
+    out: Path,
+    mixed_in: Dataset | None,
+    teacher_file: Path | None,
+    weights: Path | None,
 ) -> Parts:
     """Build a run that has not begun.
 
@@ -160,7 +186,7 @@ def set_up(
         learner.compile()
     learner, optimizer = accelerator.prepare(learner, make_optimizer(learner, config))
     accelerator.register_for_checkpointing(average, progress)
-    return Parts(accelerator, learner, optimizer, average, loader, shuffle, balance, teacher, progress)
+    return Parts(accelerator, learner, optimizer, average, loader, shuffle, balance, teacher, progress, out)
 
 
 def run_epoch(config: TrainConfig, parts: Parts, stream: Iterator[tuple[Tensor, Tensor]], report: Report) -> dict[str, float]:
@@ -171,7 +197,7 @@ def run_epoch(config: TrainConfig, parts: Parts, stream: Iterator[tuple[Tensor, 
         waited for photos.
 
     Raises:
-        TrainingError: the loss is not finite.
+        TrainingError: the loss is not finite; the batch is saved.
     """
     accelerator, optimizer, epoch, steps = parts.accelerator, parts.optimizer, parts.progress.epoch, parts.shuffle.steps
     parts.learner.train()
@@ -187,10 +213,7 @@ def run_epoch(config: TrainConfig, parts: Parts, stream: Iterator[tuple[Tensor, 
         optimizer.zero_grad()
         loss = compute_gradients(config, parts, images, labels, step)
         if not math.isfinite(loss):
-            raise TrainingError(
-                f"The loss became {loss} in epoch {epoch + 1}, step {index + 1}. "
-                "Start another run with a lower peak_learning_rate, or with another recipe."
-            )
+            raise stop_at_bad_batch(parts, batch, loss, index)
         accelerator.clip_grad_norm_(parts.learner.parameters(), config.gradient_clip)
         optimizer.step()
         parts.average.update_parameters(accelerator.unwrap_model(parts.learner).network)
@@ -231,23 +254,33 @@ def compute_gradients(config: TrainConfig, parts: Parts, images: Tensor, labels:
 
 
 class Keeper:
-    """Evaluates the moving average and keeps the last and the best of it, with a panel of pictures."""
+    """Writes down each epoch; where it validates, evaluates the moving average and keeps the last and the best of it."""
 
-    def __init__(self, config: TrainConfig, val_set: Dataset, out: Path, average: AveragedModel, device: torch.device) -> None:
-        self.val_set, self.out, self.average = val_set, out, average
-        self.predict = make_predict(average, config.mean, config.std, device)
+    def __init__(self, config: TrainConfig, val_set: Dataset, parts: Parts) -> None:
+        self.config, self.val_set, self.out, self.average = config, val_set, parts.out, parts.average
+        self.board = Board(self.out / "tensorboard", parts.progress) if config.tensorboard else None
+        self.predict = make_predict(self.average, config.mean, config.std, parts.accelerator.device)
         spec = ModelSpec(
-            name=out.resolve().name, variant=config.variant, classes=val_set.labels.names, palette=val_set.labels.palette,
+            name=self.out.resolve().name, variant=config.variant, classes=val_set.labels.names, palette=val_set.labels.palette,
             resize="short_side" if config.short_side else "keep", short_side=config.short_side, mean=config.mean, std=config.std,
         )  # fmt: skip
         head = config.head or f"{config.variant}-cityscapes"
         self.metadata = {
             "variant": config.variant, "num_classes": str(len(val_set.labels)), "head": head, "spec": spec.to_json(),
-            "run": (out / "run.json").read_text(encoding="utf-8"),
+            "run": (self.out / "run.json").read_text(encoding="utf-8"),
         }  # fmt: skip
 
-    def __call__(self, progress: Progress) -> None:
-        """Evaluate, add the scores to the newest row of progress, and write the checkpoints."""
+    def __call__(self, progress: Progress, *, validates: bool) -> None:
+        """Write measurements and curves of the newest epoch and, if it validates, scores, weights, pictures and the page."""
+        scores = self.validate(progress) if validates else None
+        run.write_metrics(self.out, progress)
+        if self.board:
+            self.board.add(progress.rows[-1], scores, self.out / "panel.jpg")
+        if validates:
+            run.write_text(self.out / PAGE, draw_page(self.out, self.config, progress.rows))
+
+    def validate(self, progress: Progress) -> Scores:
+        """Evaluate, add the scores to the newest row of progress, write the checkpoints, and return the scores."""
         self.average.eval()
         scores = evaluate(self.predict, self.val_set)
         mean_iou = scores.mean_iou
@@ -260,6 +293,7 @@ class Keeper:
             progress.best = mean_iou
             save_checkpoint(self.out / "best.safetensors", self.average.module, metadata)
         write_panel(self.out / "panel.jpg", self.predict, self.val_set)
+        return scores
 
 
 def mixed_precision(precision: str, device: torch.device) -> str:

@@ -1,26 +1,18 @@
 """The HTML page of a verification: one file, pictures inside."""
 
-import base64
 from html import escape
 
 import cv2
 import numpy as np
 
 from galago import image as images
+from galago.html import document, picture, table
 from galago.labels import Color
 from galago.verification.compare import borders
 from galago.verification.report import FileReport, Report
 
 STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color: #1b1f24 }
-h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2.2rem }
-table { border-collapse: collapse; margin: .8rem 0 }
-td, th { padding: .25rem .8rem; border-bottom: 1px solid #d8dee4; text-align: right }
-td:first-child, th:first-child { text-align: left }
-.verdict { padding: .8rem 1.2rem; border-radius: 8px; font-weight: 600 } .ok { background: #dafbe1 } .bad { background: #ffebe9 }
-.pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(16rem, 1fr)); gap: .8rem }
-figure { margin: 0 } img { width: 100%; image-rendering: pixelated } figcaption { font-size: .85rem; color: #57606a }
-li.bad { background: none; color: #a40e26 }
+img { image-rendering: pixelated } li.bad { background: none; color: #a40e26 }
 """
 LARGEST = 1024  # pixels of a picture's longer side
 WRONG, WRONG_AT_BORDER = (214, 39, 40), (240, 173, 78)
@@ -44,9 +36,7 @@ def draw_page(report: Report, palette: tuple[Color, ...]) -> str:
     parts += [_file(file, palette) for file in report.files]
     if report.scores:
         parts.append(_classes(report))
-    title = f"galago verify: {escape(report.name)}"
-    head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
-    return f"{head}<h1>{title}</h1>{''.join(parts)}</html>\n"
+    return document(f"galago verify: {report.name}", parts, STYLE)
 
 
 def _table(report: Report) -> str:
@@ -65,9 +55,9 @@ def _table(report: Report) -> str:
                 inside,
                 "no" if check.faults else "yes",
             )
-            rows.append("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>")
+            rows.append([escape(cell) for cell in cells])
     heads = ("file", "engine", "photo", "relative error", "labels equal", "away from borders", "within tolerance")
-    return "<table><tr>" + "".join(f"<th>{head}</th>" for head in heads) + "</tr>" + "".join(rows) + "</table>"
+    return table(heads, rows)
 
 
 def _faults(title: str, faults: list[str]) -> str:
@@ -89,7 +79,7 @@ def _file(file: FileReport, palette: tuple[Color, ...]) -> str:
         (images.colorize(given, palette), "labels of the file"),
         (difference_map(photo, expected, given), "where they differ: red, at borders between classes orange"),
     )
-    return text + '<div class="pictures">' + "".join(_figure(picture, caption) for picture, caption in shown) + "</div>"
+    return text + '<div class="pictures">' + "".join(_figure(image, caption) for image, caption in shown) + "</div>"
 
 
 def difference_map(photo: np.ndarray, expected: np.ndarray, given: np.ndarray) -> np.ndarray:
@@ -101,14 +91,12 @@ def difference_map(photo: np.ndarray, expected: np.ndarray, given: np.ndarray) -
     return picture
 
 
-def _figure(picture: np.ndarray, caption: str) -> str:
-    scale = LARGEST / max(picture.shape[:2])
+def _figure(image: np.ndarray, caption: str) -> str:
+    scale = LARGEST / max(image.shape[:2])
     if scale < 1:
-        picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST)
-    _, png = cv2.imencode(".png", np.ascontiguousarray(picture[..., ::-1]))
-    data = base64.b64encode(png.tobytes()).decode()
-    words = escape(caption)
-    return f'<figure><img alt="{words}" src="data:image/png;base64,{data}"><figcaption>{words}</figcaption></figure>'
+        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST)
+    _, png = cv2.imencode(".png", np.ascontiguousarray(image[..., ::-1]))
+    return f"<figure>{picture(png.tobytes(), 'png', caption)}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
 def _classes(report: Report) -> str:

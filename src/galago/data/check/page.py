@@ -1,6 +1,5 @@
 """The HTML page of a check: one file, pictures inside."""
 
-import base64
 from html import escape
 
 import cv2
@@ -11,21 +10,13 @@ from galago.data.check import Report
 from galago.data.check.facts import Facts
 from galago.data.check.finding import Finding, plural, size_text
 from galago.data.check.statistics import IdTable, Split
+from galago.html import document, picture, table
 from galago.labels import IGNORE_ID
 
 STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color: #1b1f24 }
-h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2.2rem }
-table { border-collapse: collapse; margin: .8rem 0 }
-td, th { padding: .25rem .8rem; border-bottom: 1px solid #d8dee4; text-align: right }
-td:first-child, th:first-child { text-align: left }
-.verdict { padding: .8rem 1.2rem; border-radius: 8px; font-weight: 600 } .ok { background: #dafbe1 } .bad { background: #ffebe9 }
 .finding { border-left: 4px solid #d4a72c; padding: .1rem 1rem; margin: 1rem 0 } .finding.error { border-color: #cf222e }
 .kind { font: 13px ui-monospace, monospace; color: #57606a } ul { margin: .2rem 0 }
-.chip { display: inline-block; width: .9em; height: .9em; border-radius: 3px; margin-right: .5em; vertical-align: -.1em }
 .bar { display: inline-block; height: .6em; background: #8c959f; border-radius: 2px; margin-left: .5em }
-.pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(16rem, 1fr)); gap: .8rem }
-figure { margin: 0 } img { width: 100% } figcaption { font-size: .85rem; color: #57606a }
 """
 PICTURES = 12
 OFFENDERS = 12
@@ -43,12 +34,10 @@ def draw_page(report: Report) -> str:
     parts += ["<h2>Classes</h2>", _classes(report)]
     if report.mapping:
         rows = [[str(source), escape(target), f"{pixels:,}"] for source, target, pixels in report.mapping]
-        parts += ["<h2>label_mapping</h2>", _table(["id in the masks", "becomes", "pixels"], rows)]
+        parts += ["<h2>label_mapping</h2>", table(["id in the masks", "becomes", "pixels"], rows)]
     parts += ["<h2>Sizes</h2>", _sizes(report.splits), "<h2>Worst offenders</h2>", _offenders(report)]
     parts += ["<h2>Samples</h2><p>Ignored pixels are dark.</p>", '<div class="pictures">', *_pictures(report), "</div>"]
-    title = f"galago data check: {escape(report.data)}"
-    head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
-    return f"{head}<h1>{title}</h1>{''.join(parts)}</html>\n"
+    return document(f"galago data check: {report.data}", parts, STYLE)
 
 
 def _finding(finding: Finding) -> str:
@@ -59,13 +48,6 @@ def _finding(finding: Finding) -> str:
         f'<div class="finding {finding.severity}"><b>{finding.severity}</b> <span class="kind">{finding.kind}</span>'
         f"<br>{escape(finding.message)}<br>{escape(finding.advice)}<ul>{examples}{more}</ul></div>"
     )
-
-
-def _table(heads: list[str], rows: list[list[str]]) -> str:
-    """Draw a table from HTML."""
-    lines = ["<tr>" + "".join(f"<th>{head}</th>" for head in heads) + "</tr>"]
-    lines += ["<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows]
-    return f"<table>{''.join(lines)}</table>"
 
 
 def _classes(report: Report) -> str:
@@ -86,7 +68,7 @@ def _classes(report: Report) -> str:
         for split in report.splits.values():
             row += [f"{getattr(split, count) / max(1, split.ids.sum()):.3%} of all pixels", ""]
         rows.append(row)
-    return _table(heads, rows)
+    return table(heads, rows)
 
 
 def _sizes(splits: dict[str, Split]) -> str:
@@ -95,7 +77,7 @@ def _sizes(splits: dict[str, Split]) -> str:
         common = split.sizes.most_common()
         text = ", ".join(f"{size_text(size)} ({plural(count, 'photos')})" for size, count in common[:SIZES])
         rows.append([name, text + (f" and {len(common) - SIZES} more sizes" if len(common) > SIZES else "")])
-    return _table(["split", "width x height"], rows)
+    return table(["split", "width x height"], rows)
 
 
 def _offenders(report: Report) -> str:
@@ -104,20 +86,20 @@ def _offenders(report: Report) -> str:
     for finding in report.findings:
         for name in finding.found if finding.unit in ("photos", "masks") else ():
             kinds.setdefault(name, []).append(finding.kind)
-    table = IdTable(report.layout.train_ids, len(report.layout.labels))
+    ids = IdTable(report.layout.train_ids, len(report.layout.labels))
 
     def lost(fact: Facts) -> float:
         """Return the share of pixels that count nowhere."""
         if fact.counts is None:
             return 0.0
-        return 1 - int(table.classes(fact.counts).sum()) / int(fact.counts.sum())
+        return 1 - int(ids.classes(fact.counts).sum()) / int(fact.counts.sum())
 
     entries = [(len(kinds.get(fact.item.shown, [])), lost(fact), fact.item.shown) for fact in report.facts]
     worst = sorted((entry for entry in entries if entry[0] or entry[1]), key=lambda entry: (-entry[0], -entry[1]))[:OFFENDERS]
     if not worst:
         return "<p>None: every pixel of every photo has a class.</p>"
     rows = [[escape(name), ", ".join(kinds.get(name, [])) or "-", f"{share:.1%}"] for _, share, name in worst]
-    return _table(["photo", "findings", "pixels that count nowhere"], rows)
+    return table(["photo", "findings", "pixels that count nowhere"], rows)
 
 
 def _pictures(report: Report) -> list[str]:
@@ -140,6 +122,5 @@ def _picture(fact: Facts, targets: np.ndarray, report: Report) -> str:
         labels = cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST)
     blended = images.overlay(photo, labels, report.layout.labels.palette)
     _, jpeg = cv2.imencode(".jpg", np.ascontiguousarray(blended[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, PICTURE_QUALITY])
-    data = base64.b64encode(jpeg.tobytes()).decode()
-    words = escape(fact.item.shown)
-    return f'<figure><img alt="{words}" src="data:image/jpeg;base64,{data}"><figcaption>{words}</figcaption></figure>'
+    words = fact.item.shown
+    return f"<figure>{picture(jpeg.tobytes(), 'jpeg', words)}<figcaption>{escape(words)}</figcaption></figure>"

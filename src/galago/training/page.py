@@ -1,0 +1,161 @@
+"""The HTML page of a run: what was trained, how it went, what came of it; one file, curves and pictures inside."""
+
+import dataclasses
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from galago.html import document, picture, table
+from galago.models.checkpoint import read_metadata
+from galago.training.chart import draw_chart
+from galago.training.config import TrainConfig
+from galago.training.panel import read_panel
+from galago.training.patience import best_epoch
+from galago.training.recipes import RECIPES
+from galago.training.summary import remarks, waited_share
+
+PAGE = "report.html"
+FILES = {
+    "best.safetensors": "the weights of the best mean IoU: what to export",
+    "last.safetensors": "the weights of the last validation",
+    "metrics.csv": "what was measured, one line per epoch",
+    "panel.jpg": "photos, true labels and predicted labels",
+    "run.json": "settings, data, command, commit, versions",
+    "state": "what --resume goes on from",
+    "tensorboard": "curves for TensorBoard: tensorboard --logdir",
+}
+STYLE = """
+td { text-align: left } .numbers td + td, .numbers th + th { text-align: right }
+.verdict { background: #f6f8fa } .note { border-left: 4px solid #d4a72c; padding: .1rem 1rem }
+pre { background: #f6f8fa; padding: .8rem 1.2rem; overflow-x: auto } svg { width: 100%; height: auto }
+"""
+
+
+def draw_page(folder: Path, config: TrainConfig, rows: Sequence[Mapping[str, float]]) -> str:
+    """Return the page of a run.
+
+    Args:
+        folder: of the run; holds run.json, and of its last validation panel.jpg and checkpoints.
+        config: the settings.
+        rows: what was measured, one per epoch.
+    Raises:
+        CheckpointError, ImageError, OSError: one of the files cannot be read.
+    """
+    description = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    parts = [
+        f'<p class="verdict">{escape(_state(config, rows))}</p>',
+        *(f'<p class="note">{escape(remark)}</p>' for remark in remarks(config, rows)),
+        "<h2>Curves</h2>", _curves(rows),
+        "<h2>Classes</h2>", _classes(folder),
+        "<h2>Pictures</h2>", _panel(folder / "panel.jpg"),
+        "<h2>What was trained</h2>", _description(config, description), _settings(config),
+        "<h2>Files</h2>", _files(folder),
+        "<h2>Next</h2>", _commands(folder, description["data"]),
+    ]  # fmt: skip
+    return document(f"galago train: {folder.resolve().name}", parts, STYLE)
+
+
+def differences(config: TrainConfig) -> tuple[str, list[tuple[str, Any, Any]]]:
+    """Find the recipe that the settings are closest to.
+
+    Returns:
+        its name; and name, value and the recipe's value of each setting that differs.
+    """
+    own, found = dataclasses.asdict(config), {}
+    for name, recipe in RECIPES.items():
+        values = dataclasses.asdict(recipe())
+        found[name] = [(key, own[key], values[key]) for key in own if own[key] != values[key]]
+    closest = min(found, key=lambda name: len(found[name]))
+    return closest, found[closest]
+
+
+def _state(config: TrainConfig, rows: Sequence[Mapping[str, float]]) -> str:
+    scores = {row["epoch"]: row["mean_iou"] for row in rows if "mean_iou" in row}
+    best = best_epoch(rows)
+    now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    text = f"Epoch {len(rows)} of {config.epochs}, {now}. "
+    return text + (f"Best mean IoU {scores[best]:.4f}, in epoch {best}; last {list(scores.values())[-1]:.4f}." if best else "")
+
+
+def _curves(rows: Sequence[Mapping[str, float]]) -> str:
+    charts = (
+        ("mean_iou", "mean IoU on the validation photos", "{:.4f}"), ("loss", "loss", "{:.3f}"),
+        ("rate", "learning rate", "{:.1e}"), ("images_per_s", "photos per second", "{:.1f}"),
+        ("waited", "share of the time spent waiting for photos", "{:.1%}"),
+    )  # fmt: skip
+    drawn = [
+        draw_chart([(row["epoch"], row[name]) for row in rows if name in row], caption=caption, form=form.format)
+        for name, caption, form in charts
+    ]
+    speeds = [row["images_per_s"] for row in rows if "images_per_s" in row]
+    mean = f"{sum(speeds) / len(speeds):.1f} photos per second" if speeds else "no epoch yet"
+    return f'<div class="pictures">{"".join(drawn)}</div><p>On average {mean}; {waited_share(rows):.1%} of the time waited.</p>'
+
+
+def _classes(folder: Path) -> str:
+    """Draw the IoU of each class of the best and of the last weights, as far as they lie there."""
+    files = {name: folder / f"{name}.safetensors" for name in ("best", "last")}
+    found = {name: read_metadata(file) for name, file in files.items() if file.exists()}
+    scores = [json.loads(metadata["scores"]) for metadata in found.values()]
+    palette = json.loads(found["last"]["spec"])["palette"]
+    rows = []
+    for color, *entries in zip(palette, *(score["classes"] for score in scores), strict=True):
+        chip = f'<span class="chip" style="background:rgb({",".join(map(str, color))})"></span>'
+        values = ["n/a" if entry["iou"] is None else f"{entry['iou']:.4f}" for entry in entries]
+        rows.append([chip + escape(entries[0]["name"]), *values, f"{entries[0]['share']:.2%}"])
+    rows.append(["<b>mean</b>", *(f"<b>{score['mean_iou']:.4f}</b>" for score in scores), ""])
+    heads = [f"IoU, {name} (epoch {metadata['epoch']})" for name, metadata in found.items()]
+    return f'<div class="numbers">{table(("class", *heads, "share of the pixels"), rows)}</div>'
+
+
+def _panel(path: Path) -> str:
+    jpeg = cv2.imencode(".jpg", np.ascontiguousarray(read_panel(path)[..., ::-1]))[1].tobytes()
+    shown = picture(jpeg, "jpeg", "photos, true labels, predicted labels")
+    return f"<figure>{shown}<figcaption>Photo, true labels, labels of the last validation.</figcaption></figure>"
+
+
+def _description(config: TrainConfig, description: Mapping[str, Any]) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in description["versions"].items())
+    shown = {
+        "network": f"{config.variant}, head {config.head or 'of its own'}",
+        "data": f"{description['data']}: {description['train_photos']} photos, {description['val_photos']} for validation",
+        "started from": description["weights"] or "random weights",
+        "teacher": description.get("teacher"),
+        "device": description.get("device"),
+        "started": description["started"],
+        "command": description["command"],
+        "commit": description["commit"],
+        "versions": f"Python {description['python']}, {versions}",
+    }
+    return table((), [(escape(name), escape(str(value))) for name, value in shown.items() if value])
+
+
+def _settings(config: TrainConfig) -> str:
+    recipe, changed = differences(config)
+    if not changed:
+        return f"<p>All settings are those of the recipe {recipe}.</p>"
+    rows = [[escape(str(cell)) for cell in row] for row in changed]
+    return f"<p>Settings that differ from the closest recipe, {recipe}:</p>{table(('setting', 'here', 'recipe'), rows)}"
+
+
+def _files(folder: Path) -> str:
+    there = [(f"<code>{name}</code>", escape(about)) for name, about in FILES.items() if (folder / name).exists()]
+    return f"<p>In <code>{escape(str(folder.resolve()))}</code>:</p>{table((), there)}"
+
+
+def _commands(folder: Path, data: str) -> str:
+    source = shlex.quote(data) if Path(data).exists() else "DATA"
+    best, model = (shlex.quote(str(folder / name)) for name in ("best.safetensors", "model"))
+    lines = [
+        f"galago val --data {source} --model {best}",
+        f"galago export --model {best} --out {model}",
+        f"galago predict --model {model} --source PHOTOS",
+    ]
+    return f"<pre>{escape(chr(10).join(lines))}</pre>"

@@ -1,0 +1,21 @@
+import base64
+
+from galago.html import document, picture, table
+
+
+def test_a_page_holds_its_title_and_style_and_escapes_the_title():
+    text = document("a < b", ["<p>one</p>", "<p>two</p>"], ".x { color: red }")
+    assert text.startswith("<!doctype html>")
+    assert text.count("a &lt; b") == 2
+    assert "<p>one</p><p>two</p></html>" in text
+    assert ".x { color: red }</style>" in text
+
+
+def test_a_picture_lies_in_the_page():
+    data = base64.b64encode(b"pixels").decode()
+    assert picture(b"pixels", "png", 'a "b"') == f'<img alt="a &quot;b&quot;" src="data:image/png;base64,{data}">'
+
+
+def test_a_table_without_heads_has_no_line_for_them():
+    assert table((), [("a", "1")]) == "<table><tr><td>a</td><td>1</td></tr></table>"
+    assert table(("x",), [("1",)]) == "<table><tr><th>x</th></tr><tr><td>1</td></tr></table>"
