@@ -18,7 +18,7 @@ demo: .venv-demo/installed
 	@echo "The labeled scene lies in $(CURDIR)/demo"
 
 test: .venv/installed
-	$(DEV)/python -m pytest
+	$(DEV)/python -m pytest -n 2 --dist loadfile
 
 lint: .venv/installed
 	$(DEV)/ruff format --check
