@@ -102,7 +102,7 @@ def check_checkpoint(model: Path) -> None:
             f"{model} is bundled, exported already. Its checkpoint is checkpoints/{model}.safetensors of the repository."
         )
     raise ConfigError(
-        f"There is no checkpoint {model}. `galago train` writes runs/train/best.safetensors, and `galago models` lists those that "
+        f"There is no checkpoint {model}. `galago train` writes runs/train/best.safetensors, `galago models` lists those that "
         "others published."
     )
 

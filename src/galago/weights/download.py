@@ -1,12 +1,12 @@
 """One file from the hub, through huggingface_hub: with resume, a mirror, and nothing sent but the request."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from re import fullmatch
-from types import ModuleType
 from typing import Any, BinaryIO
 
 from galago.errors import DownloadError, require
@@ -15,6 +15,7 @@ from galago.weights.published import Published
 MIRROR = "HF_ENDPOINT"  # the hub's address, as huggingface_hub has it
 OFFLINE = "HF_HUB_OFFLINE"
 HUB = "https://huggingface.co"
+PIECE_BYTES = 2**18
 Progress = Callable[[int, int | None], None]  # bytes here, bytes in all
 
 
@@ -81,7 +82,7 @@ def download(remote: Remote, part: Path, progress: Progress = lambda done, size:
     module = require("huggingface_hub.file_download", "hub")
     try:
         part.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("ab") as file, _silent(module):
+        with part.open("ab") as file, _own_bar(module.constants):
             if remote.size is not None and file.tell() > remote.size:
                 file.truncate(0)
             counted = _Counted(file, remote.size, progress)
@@ -113,22 +114,23 @@ class _Counted:
         return getattr(self.file, name)
 
 
-class _silent:  # noqa: N801  # used like a function
-    """Switch off huggingface_hub's own progress bar, which a library has no business to show."""
+@contextmanager
+def _own_bar(constants: Any) -> Iterator[None]:
+    """Switch off huggingface_hub's progress bar, which a library has no business to show, and let bytes come in small pieces.
 
-    GROUP = "huggingface_hub.http_get"
-
-    def __init__(self, module: ModuleType) -> None:
-        self.utils = require("huggingface_hub.utils", "hub")
-
-    def __enter__(self) -> None:
-        self.were_shown = not self.utils.are_progress_bars_disabled(self.GROUP)
-        if self.were_shown:
-            self.utils.disable_progress_bars(self.GROUP)
-
-    def __exit__(self, *_: object) -> None:
-        if self.were_shown:
-            self.utils.enable_progress_bars(self.GROUP)
+    A connection that breaks within a piece loses it; huggingface_hub's has 10 MB.
+    """
+    utils, group, usual = require("huggingface_hub.utils", "hub"), "huggingface_hub.http_get", constants.DOWNLOAD_CHUNK_SIZE
+    were_shown = not utils.are_progress_bars_disabled(group)
+    constants.DOWNLOAD_CHUNK_SIZE = PIECE_BYTES
+    if were_shown:
+        utils.disable_progress_bars(group)
+    try:
+        yield
+    finally:
+        constants.DOWNLOAD_CHUNK_SIZE = usual
+        if were_shown:
+            utils.enable_progress_bars(group)
 
 
 def _headers() -> dict[str, str]:
