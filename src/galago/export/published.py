@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from galago.errors import CheckpointError
 from galago.export.folder import Wanted, export_checkpoint
 from galago.labels import ADE20K, CITYSCAPES, LabelSet
-from galago.models.checkpoint import from_authors, from_timm, load_tensors, save_checkpoint
+from galago.models.checkpoint import CLASSIFIER, from_authors, from_timm, load_tensors, save_checkpoint
 from galago.models.efficientvit import build_classifier, build_model
 from galago.models.foreign import read_foreign
 from galago.spec import ModelSpec
@@ -64,7 +64,7 @@ def convert(published: Published, tensors: dict[str, Tensor]) -> nn.Module:
     if published.segments:
         network = build_model(published.variant, len(LABELS[published.data]), head=published.name)
     else:
-        network = build_classifier(published.variant, IMAGENET_CLASSES)
+        network = build_classifier(published.variant, IMAGENET_CLASSES)  # eps is no tensor: load_classifier sets timm's
     renamed = from_timm(tensors) if published.layout == "timm" else from_authors(tensors)
     load_tensors(network, renamed, source=f"{published.repo}/{published.file}")
     return network
@@ -74,11 +74,12 @@ def describe(published: Published, sha256: str) -> dict[str, str]:
     """Return a checkpoint's metadata: the network, and where it is from; of a segmentation network its description, too."""
     facts = {
         "repo": published.repo, "file": published.file, "revision": published.revision, "sha256": sha256,
-        "data": published.data, "metric": published.metric, "score": published.score, "size": published.size,
+        "data": published.data, "metric": published.metric, "score": published.score,
+        "size": published.size, "crop": published.crop,
     }  # fmt: skip
     metadata = {"variant": published.variant, "published": json.dumps(facts)}
     if not published.segments:
-        return metadata | {"kind": "classifier", "num_classes": str(IMAGENET_CLASSES), "layout": published.layout}
+        return metadata | {"kind": CLASSIFIER, "num_classes": str(IMAGENET_CLASSES), "layout": published.layout}
     labels = LABELS[published.data]
     spec = published_spec(published, labels)
     return metadata | {"num_classes": str(len(labels)), "head": published.name, "spec": spec.to_json()}

@@ -17,7 +17,7 @@ from torch.optim.swa_utils import AveragedModel
 from galago.data.sample import Dataset
 from galago.errors import TrainingError
 from galago.evaluation.evaluate import evaluate
-from galago.models.checkpoint import load_checkpoint, load_tensors, save_checkpoint
+from galago.models.checkpoint import CLASSIFIER, load_backbone, load_checkpoint, load_tensors, read_tensors, save_checkpoint
 from galago.models.efficientvit import EfficientViTSeg, build_model
 from galago.models.layers import set_drop_path
 from galago.spec import ModelSpec
@@ -275,11 +275,16 @@ def computes_bfloat16(precision: str) -> bool:
 def start_network(config: TrainConfig, num_classes: int, weights: Path | None) -> EfficientViTSeg:
     """Build the network with random weights or with those of a checkpoint; a classifier for other classes starts anew.
 
+    A network that classifies whole photos, as of ImageNet, gives its backbone; the attention's eps is ours.
+
     Raises:
         CheckpointError: the checkpoint is damaged or of another network.
     """
     network = build_model(config.variant, num_classes, head=config.head)
     if weights is None:
+        return network
+    if read_tensors(weights)[1].get("kind") == CLASSIFIER:
+        load_tensors(network.backbone, load_backbone(weights).state_dict(), source=str(weights))
         return network
     tensors = load_checkpoint(weights)[0].state_dict()
     own = network.state_dict()
