@@ -118,6 +118,31 @@ def test_load_takes_a_published_name_and_needs_no_network_the_second_time(b0, mo
     assert len(b0.requests) == asked
 
 
+@pytest.mark.torch
+def test_a_checkpoint_goes_back_into_the_authors_form(b0, tmp_path: Path):
+    from hub_server import golden_tensors
+
+    from galago.models.foreign import read_foreign
+
+    done = run("export", "--model", "b0-cityscapes", "--format", "authors", "--out", str(tmp_path / "theirs"))
+    assert done.exit_code == 0, done.output
+    written, expected = read_foreign(tmp_path / "theirs/theirs.pt"), golden_tensors("seg-b0-cityscapes")
+    assert list(written) == list(expected)
+    assert all((written[name] == tensor).all() for name, tensor in expected.items())
+    done = run("export", "--model", "b0-cityscapes", "--format", "authors,onnx")
+    assert str(done.exception).startswith("--format authors writes a checkpoint, not a model folder.")
+
+
+def test_a_measured_figure_stands_beside_the_published_one():
+    from galago.cli.evaluate import compare
+
+    beside = compare("b1-cityscapes", "cityscapes", 0.80)
+    assert beside == {"published": 80.547, "measured": 80.0, "difference": pytest.approx(-0.547)}
+    assert compare("b1-cityscapes", "ade20k", 0.80) is None  # measured in another way
+    assert compare("b1-cityscapes", None, 0.80) is None
+    assert compare("leaves", "cityscapes", 0.80) is None
+
+
 def test_load_refuses_a_classifier(store: Path):
     import galago
     from galago.errors import ConfigError

@@ -11,19 +11,28 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
+def load_filling() -> ModuleType:
+    """Return tests/golden/filling.py as a module."""
+    spec = importlib.util.spec_from_file_location("filling", GOLDEN / "filling.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def golden_tensors(name: str) -> dict[str, Any]:
     """Return the tensors of a reference network of tests/golden, by their publishers' names."""
     import torch
 
-    spec = importlib.util.spec_from_file_location("filling", GOLDEN / "filling.py")
-    filling = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(filling)
+    filling = load_filling()
     described = json.loads((GOLDEN / f"{name}.json").read_text())
     return {tensor: torch.from_numpy(filling.fill(tensor, tuple(shape))) for tensor, shape in described["tensors"]}
 

@@ -12,7 +12,11 @@ from galago.cli.spinner import spinner
 if TYPE_CHECKING:
     from galago.export.int8 import Int8, Int8Result
 
-FORMAT_HELP = "File format: onnx, openvino, litert, ncnn, executorch, coreml, torch; repeat it, or separate them by commas."
+FORMAT_HELP = (
+    "File format: onnx, openvino, litert, ncnn, executorch, coreml, torch; repeat it, or separate them by commas. "
+    "`authors` alone: a .pt file for the code of EfficientViT's authors."
+)
+AUTHORS = "authors"
 SIZE_HELP = "Fix the input to this height and width, multiples of 32, one number for a square; any size without it."
 HALF_HELP = "Weights in float16, and sums where the device has them; `galago verify` shows what it costs."
 INT8_HELP = "Weights and sums in int8, calibrated and judged on --data; onnx, openvino, litert."
@@ -46,12 +50,16 @@ def export(
     if not published:
         check_checkpoint(model)
     require("torch", "export")
+    formats = list(dict.fromkeys(name.strip() for text in format or ["onnx"] for name in text.split(",")))
+    if AUTHORS in formats:
+        check_alone(formats, [imgsz, half, int8, data, output != "logits"])
+        write_for_authors(obtain(published) if published else model, out, name, json=json)
+        return
     require("onnx", "export")
     from galago.export.deploy import DEFAULT_SIZE
     from galago.export.folder import Wanted, check_replaceable, export_checkpoint
     from galago.export.formats import FORMATS
 
-    formats = list(dict.fromkeys(name.strip() for text in format or ["onnx"] for name in text.split(",")))
     size = read_size(imgsz) if imgsz else None
     check_replaceable(out)
     licenses = {"code": "Apache-2.0 (galago)", "weights": "not stated", "data": "not stated"}
@@ -105,6 +113,34 @@ def check_checkpoint(model: Path) -> None:
         f"There is no checkpoint {model}. `galago train` writes runs/train/best.safetensors, `galago models` lists those that "
         "others published."
     )
+
+
+def check_alone(formats: list[str], others: list[object]) -> None:
+    """Refuse what a checkpoint for the authors' code cannot have.
+
+    Raises:
+        ConfigError: another format, or a flag about exported files, stands beside it.
+    """
+    from galago.errors import ConfigError
+
+    if len(formats) > 1 or any(others):
+        raise ConfigError(
+            "--format authors writes a checkpoint, not a model folder. Leave other formats, --imgsz, --half, --int8, --data and "
+            "--output out."
+        )
+
+
+def write_for_authors(checkpoint: Path, out: Path, name: str | None, *, json: bool) -> None:
+    """Write NAME.pt into the folder `out`."""
+    from galago.export.to_authors import export_to_authors
+
+    file = out / f"{name or out.resolve().name}.pt"
+    export_to_authors(checkpoint, file)
+    typer.echo(f"Saved: {file}, with the names of github.com/mit-han-lab/efficientvit", err=json)
+    if json:
+        from json import dumps
+
+        typer.echo(dumps({"out": str(file), "formats": [AUTHORS]}))
 
 
 def choose_precision(*, half: bool, int8: bool, data: str | None) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from galago.cli.bench import bench
+from galago.cli.classify import classify
 from galago.cli.data import app as data
 from galago.cli.evaluate import val
 from galago.cli.export import export
@@ -25,6 +26,7 @@ app.command()(train)
 app.command(cls=SizeCommand)(export)
 app.command(cls=SizeCommand)(verify)
 app.command(cls=SizeCommand)(bench)
+app.command()(classify)
 app.add_typer(data, name="data")
 app.add_typer(models, name="models")
 
