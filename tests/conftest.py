@@ -3,12 +3,13 @@
 import dataclasses
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from hub_server import Hub, serve
 
 from galago.spec import ModelSpec
 
@@ -33,6 +34,23 @@ def camvid() -> Path:
     if not (root / "val.txt").is_file():
         pytest.skip(f"CamVid is not at {root}; set GALAGO_CAMVID to its folder")
     return root
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder of an empty store of published weights."""
+    monkeypatch.setenv("GALAGO_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")  # restored after the test, whatever --offline made of it
+    return tmp_path / "cache/weights"
+
+
+@pytest.fixture
+def hub(store: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """Return a hub on this machine, without files, which the environment names as the mirror."""
+    pytest.importorskip("huggingface_hub")
+    with serve() as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.address)
+        yield hub
 
 
 @pytest.fixture

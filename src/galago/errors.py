@@ -40,6 +40,10 @@ class CheckpointError(GalagoError):
     """A checkpoint does not fit the network: a tensor is missing, left over or misshapen."""
 
 
+class DownloadError(GalagoError):
+    """Published weights cannot be had, or are not those that they should be."""
+
+
 class SourceError(GalagoError):
     """A photo, folder, glob or video named by the user gives no frames."""
 

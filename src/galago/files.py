@@ -3,11 +3,14 @@
 import errno
 import hashlib
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+CACHE_VARIABLE = "GALAGO_CACHE"  # another folder; empty for none
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -54,6 +57,24 @@ def sha256(path: Path) -> str:
     """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def cache_folder() -> Path | None:
+    """Return where compiled models and published weights are kept, None for nowhere.
+
+    It is `$GALAGO_CACHE`, or galago's part of the user's cache folder.
+    """
+    if CACHE_VARIABLE in os.environ:
+        return Path(os.environ[CACHE_VARIABLE]) if os.environ[CACHE_VARIABLE] else None
+    try:
+        home = Path.home()
+    except RuntimeError:  # a user without a home
+        return None
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", home / "AppData/Local")) / "galago/cache"
+    if sys.platform == "darwin":
+        return home / "Library/Caches/galago"
+    return Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "galago"
 
 
 def _umask() -> int:

@@ -8,8 +8,8 @@ import pytest
 
 from galago.data.check import Finding, Report, check, file_rules, label_rules, read_layout
 from galago.data.check.page import draw_page
-from galago.data.convert.cityscapes import CITYSCAPES
 from galago.errors import DataError
+from galago.labels import CITYSCAPES
 
 TWO = np.array([[0, 1, 255, 1], [0, 0, 1, 1]], np.uint8)
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from galago.files import cache_folder
 from galago.runtime import compiled
-from galago.runtime.compiled import cache_folder, keep, key_of, recall
+from galago.runtime.compiled import keep, key_of, recall
 
 
 @pytest.fixture(autouse=True)

@@ -38,7 +38,7 @@ def test_a_bundled_model_opens_by_name(tiny_folder: Path, monkeypatch: pytest.Mo
 @pytest.mark.parametrize("model", ["b9-nowhere", "no/such/folder"])
 def test_an_unknown_model_is_an_error_that_lists_the_bundled_ones(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, model: str):
     monkeypatch.setattr("galago.runtime.folder.ASSETS", tiny_folder.parent)
-    message = rf"There is no model '{model}'\. Give a model folder, an \.onnx file, or a bundled model's name: tiny\."
+    message = rf"There is no model '{model}'\. Give a model folder, an \.onnx file, a bundled model's name \(tiny\), or"
     with pytest.raises(ConfigError, match=message):
         open_model(model)
 

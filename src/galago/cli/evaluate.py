@@ -57,13 +57,33 @@ def val(
     title = f"{segmenter.spec.name} on the {len(dataset)} photos of {data}, {split}: {how['how']}"
     result.save(out, title=title, setup=shown | flags | how)
     show(result, title, to_stderr=json)
+    beside = compare(segmenter.spec.name, protocol, result.scores.mean_iou)
+    if beside:
+        line = "published {published:.3f}, measured {measured:.3f}, difference {difference:+.3f} (mean IoU in percent)"
+        typer.echo(f"{segmenter.spec.name}: {line.format(**beside)}", err=json)
     typer.echo(f"Saved: {', '.join(str(out / name) for name in FILES)}", err=json)
     if json:
         from json import dumps
 
         summary = result.summary()
         del summary["confusion"]  # stands in metrics.json
-        typer.echo(dumps(shown | {"out": str(out), "setup": flags | how} | summary))
+        typer.echo(dumps(shown | {"out": str(out), "setup": flags | how, "published": beside} | summary))
+
+
+def compare(name: str, protocol: str | None, mean_iou: float) -> dict[str, float] | None:
+    """Put a measured mean IoU beside the published one, in percent; None unless a protocol and its model were used.
+
+    Args:
+        name: of the model.
+        protocol: by which it was measured.
+        mean_iou: 0 to 1.
+    """
+    from galago.weights import PUBLISHED
+
+    published = PUBLISHED.get(name)
+    if published is None or published.score is None or published.data.lower() != protocol:
+        return None
+    return {"published": published.score, "measured": 100 * mean_iou, "difference": 100 * mean_iou - published.score}
 
 
 def open_checkpoint(path: Path, *, plain: bool) -> "Segmenter":

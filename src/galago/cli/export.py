@@ -6,12 +6,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from galago.cli.models import find_published, obtain
 from galago.cli.spinner import spinner
 
 if TYPE_CHECKING:
     from galago.export.int8 import Int8, Int8Result
 
-FORMAT_HELP = "File format: onnx, openvino, litert, ncnn, executorch, coreml, torch; repeat it, or separate them by commas."
+FORMAT_HELP = (
+    "File format: onnx, openvino, litert, ncnn, executorch, coreml, torch; repeat it, or separate them by commas. "
+    "`authors` alone: a .pt file for the code of EfficientViT's authors."
+)
+AUTHORS = "authors"
 SIZE_HELP = "Fix the input to this height and width, multiples of 32, one number for a square; any size without it."
 HALF_HELP = "Weights in float16, and sums where the device has them; `galago verify` shows what it costs."
 INT8_HELP = "Weights and sums in int8, calibrated and judged on --data; onnx, openvino, litert."
@@ -21,7 +26,9 @@ OUTPUT_HELP = "What the files give: logits, or labels, which any host can use at
 
 
 def export(
-    model: Annotated[Path, typer.Option(help="Checkpoint, as runs/train/best.safetensors.")],
+    model: Annotated[
+        Path, typer.Option(help="Checkpoint, as runs/train/best.safetensors, or a published name: `galago models`.")
+    ],
     out: Annotated[Path, typer.Option(help="Model folder to write.")] = Path("runs/model"),
     format: Annotated[list[str] | None, typer.Option(help=FORMAT_HELP)] = None,
     imgsz: Annotated[str | None, typer.Option(help=SIZE_HELP, metavar="H [W]")] = None,
@@ -31,35 +38,46 @@ def export(
     max_drop: Annotated[float, typer.Option(help=DROP_HELP)] = 0.5,
     output: Annotated[str, typer.Option(help=OUTPUT_HELP)] = "logits",
     name: Annotated[str | None, typer.Option(help="Name of the model; that of the folder without it.")] = None,
-    weights_license: Annotated[str, typer.Option(help="License line for the weights.")] = "not stated",
-    data_license: Annotated[str, typer.Option(help="License line for the training data.")] = "not stated",
+    weights_license: Annotated[str | None, typer.Option(help="License line for the weights.")] = None,
+    data_license: Annotated[str | None, typer.Option(help="License line for the training data.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
 ) -> None:
     """Write a model folder: files for engines, their description, a card, and a golden photo with which any host tests itself."""
     from galago.cli.sizes import read_size
     from galago.errors import require
 
-    check_checkpoint(model)
+    published = find_published(model)
+    if not published:
+        check_checkpoint(model)
     require("torch", "export")
+    formats = list(dict.fromkeys(name.strip() for text in format or ["onnx"] for name in text.split(",")))
+    if AUTHORS in formats:
+        check_alone(formats, [imgsz, half, int8, data, output != "logits"])
+        write_for_authors(obtain(published) if published else model, out, name, json=json)
+        return
     require("onnx", "export")
     from galago.export.deploy import DEFAULT_SIZE
     from galago.export.folder import Wanted, check_replaceable, export_checkpoint
     from galago.export.formats import FORMATS
 
-    formats = list(dict.fromkeys(name.strip() for text in format or ["onnx"] for name in text.split(",")))
     size = read_size(imgsz) if imgsz else None
     check_replaceable(out)
+    licenses = {"code": "Apache-2.0 (galago)", "weights": "not stated", "data": "not stated"}
+    licenses |= published.licenses if published else {}
     wanted = Wanted(
-        name=name or out.resolve().name,
+        name=name or (published.name if published else out.resolve().name),
         input_size=size,
         precision=choose_precision(half=half, int8=int8, data=data),
         output=output,
-        licenses={"code": "Apache-2.0 (galago)", "weights": weights_license, "data": data_license},
+        licenses=licenses | {key: line for key, line in (("weights", weights_license), ("data", data_license)) if line},
     )
+    if published:
+        model = obtain(published)
     plan = plan_int8(model, data, max_drop) if data else None
     with spinner("Reading the checkpoint") as report:
         written = export_checkpoint(model, out, wanted, formats=formats, int8=plan, report=report)
-    if size is None and (fixed := [name for name in formats if FORMATS[name].one_size]):
+    any_size = size is None and not (published and published.data == "Cityscapes")  # whose resize rule has a size
+    if any_size and (fixed := [name for name in formats if FORMATS[name].one_size]):
         height, width = DEFAULT_SIZE
         words = f"{' and '.join(fixed)} files take {height} x {width} and no other size; larger photos are made smaller."
         typer.echo(f"{words} --imgsz H W changes that.", err=True)
@@ -91,7 +109,38 @@ def check_checkpoint(model: Path) -> None:
         raise ConfigError(
             f"{model} is bundled, exported already. Its checkpoint is checkpoints/{model}.safetensors of the repository."
         )
-    raise ConfigError(f"There is no checkpoint {model}. `galago train` writes runs/train/best.safetensors.")
+    raise ConfigError(
+        f"There is no checkpoint {model}. `galago train` writes runs/train/best.safetensors, `galago models` lists those that "
+        "others published."
+    )
+
+
+def check_alone(formats: list[str], others: list[object]) -> None:
+    """Refuse what a checkpoint for the authors' code cannot have.
+
+    Raises:
+        ConfigError: another format, or a flag about exported files, stands beside it.
+    """
+    from galago.errors import ConfigError
+
+    if len(formats) > 1 or any(others):
+        raise ConfigError(
+            "--format authors writes a checkpoint, not a model folder. Leave other formats, --imgsz, --half, --int8, --data and "
+            "--output out."
+        )
+
+
+def write_for_authors(checkpoint: Path, out: Path, name: str | None, *, json: bool) -> None:
+    """Write NAME.pt into the folder `out`."""
+    from galago.export.to_authors import export_to_authors
+
+    file = out / f"{name or out.resolve().name}.pt"
+    export_to_authors(checkpoint, file)
+    typer.echo(f"Saved: {file}, with the names of github.com/mit-han-lab/efficientvit", err=json)
+    if json:
+        from json import dumps
+
+        typer.echo(dumps({"out": str(file), "formats": [AUTHORS]}))
 
 
 def choose_precision(*, half: bool, int8: bool, data: str | None) -> str:

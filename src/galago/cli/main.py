@@ -7,9 +7,12 @@ from typing import Annotated
 import typer
 
 from galago.cli.bench import bench
+from galago.cli.classify import classify
 from galago.cli.data import app as data
 from galago.cli.evaluate import val
 from galago.cli.export import export
+from galago.cli.models import app as models
+from galago.cli.models import go_offline
 from galago.cli.predict import predict
 from galago.cli.sizes import SizeCommand
 from galago.cli.train import train
@@ -23,7 +26,9 @@ app.command()(train)
 app.command(cls=SizeCommand)(export)
 app.command(cls=SizeCommand)(verify)
 app.command(cls=SizeCommand)(bench)
+app.command()(classify)
 app.add_typer(data, name="data")
+app.add_typer(models, name="models")
 
 
 def show_version(wanted: bool) -> None:
@@ -38,9 +43,12 @@ def show_version(wanted: bool) -> None:
 @app.callback()
 def galago(
     version: Annotated[bool, typer.Option("--version", help="Show the version.", is_eager=True, callback=show_version)] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Download nothing; what is missing is an error.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.", hidden=True)] = False,
 ) -> None:
     """High-resolution semantic segmentation on small devices, with EfficientViT."""
+    if offline:
+        go_offline()
 
 
 def main() -> None:

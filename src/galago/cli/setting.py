@@ -4,12 +4,13 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from galago.cli.models import find_published, obtain
 from galago.cli.sizes import read_size
 
 if TYPE_CHECKING:
     from galago.runtime.segmenter import Segmenter
 
-MODEL_HELP = "Bundled name, model folder or .onnx file; b0-camvid without it, or the setting's."
+MODEL_HELP = "Bundled or published name, model folder or .onnx file; b0-camvid without it, or the setting's."
 SIZE_HELP = "Fit photos into this height and width for the network; one number means a square."
 SETTING_HELP = "File that `galago bench --budget` wrote: model, engine, precision, threads and size."
 
@@ -25,6 +26,8 @@ def open_segmenter(
     from galago.runtime.setting import OtherDeviceWarning, read_setting
 
     chosen = read_setting(setting) if setting else None
+    if published := find_published(model):
+        obtain(published)  # with a bar, where it is not here
     size = read_size(imgsz) if imgsz else None
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", OtherDeviceWarning)

@@ -26,7 +26,10 @@ def train(
     recipe: Annotated[
         str, typer.Option(help="How to train: folder, camvid, scenes, cityscapes, cityscapes-large, ade20k, plain, or imagenet.")
     ] = "folder",
-    weights: Annotated[Path | None, typer.Option(help="Checkpoint to start from; random weights without it.")] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="Checkpoint to start from, or a published name, as b1-imagenet; random weights without it."),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/train"),
     epochs: Annotated[int | None, typer.Option(help="Passes over the photos; the recipe's without it.")] = None,
     batch: Annotated[int | None, typer.Option(help="Photos per step; the recipe's without it.")] = None,
@@ -98,6 +101,7 @@ def train(
         | parse_settings(settings or []),
     )  # fmt: skip
     first = is_first_process()
+    weights = find_weights(weights, model)
     train_set, val_set = open_splits(data, leave_out)
     mixed_in = open_mixed_in(mix, config)
     if cache:
@@ -140,6 +144,30 @@ def adapt(recipe: "C", flags: dict[str, object]) -> "C":
     if "crop_size" in given and getattr(recipe, "short_side", None) and "short_side" not in given:
         given["short_side"] = min(given["crop_size"])  # type: ignore[call-overload]  # (height, width)
     return dataclasses.replace(recipe, **given)  # type: ignore[arg-type]  # checked by the config itself
+
+
+def find_weights(weights: Path | None, variant: str) -> Path | None:
+    """Return the checkpoint of a published name, or the path that was given; of several processes the first one downloads.
+
+    Raises:
+        ConfigError: the published network is of another variant.
+        DownloadError, CheckpointError, MissingDependencyError: it cannot be had, or is not what it should be.
+    """
+    from galago.cli.models import obtain
+    from galago.errors import ConfigError
+    from galago.training.processes import is_first_process, join
+    from galago.weights import PUBLISHED
+
+    if weights is None or weights.exists() or str(weights) not in PUBLISHED:
+        return weights
+    published = PUBLISHED[str(weights)]
+    if published.variant != variant:
+        raise ConfigError(
+            f"--weights {weights} is of {published.variant}, but the network is {variant}: --model {published.variant}."
+        )
+    found = obtain(published) if is_first_process() else None
+    join().wait_for_everyone()
+    return found or obtain(published)
 
 
 def open_splits(data: str, leave_out: str | None) -> tuple["Dataset", "Dataset"]:

@@ -44,7 +44,8 @@ def write_card(path: Path, network: nn.Module, spec: ModelSpec, facts: dict[str,
         path: file to write.
         network: counted for its parameters.
         spec: its description.
-        facts: `scores` (as evaluation.Scores.summary), `run` (as run.json), `ranges` and `int8` (tables), all optional.
+        facts: `scores` (as evaluation.Scores.summary), `run` (as run.json), `published` (as
+            export.published.describe), `ranges` and `int8` (tables), all optional.
     """
     path.write_bytes(
         CARD.format(
@@ -55,16 +56,22 @@ def write_card(path: Path, network: nn.Module, spec: ModelSpec, facts: dict[str,
             precision=spec.precision,
             size=", {} x {}".format(*spec.input_size) if spec.input_size else ", H and W any multiples of 32",
             output=OUTPUTS[spec.output].format(stride=spec.output_stride, upsampling=spec.upsampling),
-            scores=_scores(facts.get("scores")),
+            scores=_scores(facts.get("scores"), facts.get("published")),
             ranges=_ranges(facts.get("ranges")),
             int8=_int8(facts.get("int8")),
-            training=_training(facts.get("run")),
+            training=_training(facts.get("run"), facts.get("published")),
             licenses="\n".join(f"- {what}: {line}" for what, line in spec.licenses.items()) or "- not stated",
         ).encode()
     )
 
 
-def _scores(scores: dict[str, Any] | None) -> str:
+def _scores(scores: dict[str, Any] | None, published: dict[str, Any] | None) -> str:
+    if published is not None:
+        size = "{} x {}".format(*published["size"])
+        return (
+            f"Published: {published['metric']} {published['score']} % on {published['data']} val at {size}. Not measured by "
+            f"galago; `galago val --protocol {published['data'].lower()}` measures as the authors did."
+        )
     if scores is None:
         return "Not measured on labeled photos. `galago val --model FOLDER --data DATA` does that."
     rows = [f"| {row['name']} | {'n/a' if row['iou'] is None else format(row['iou'], '.3f')} |" for row in scores["classes"]]
@@ -98,7 +105,12 @@ attention stays in float everywhere.
 """
 
 
-def _training(run: dict[str, Any] | None) -> str:
+def _training(run: dict[str, Any] | None, published: dict[str, Any] | None) -> str:
+    if published is not None:
+        return (
+            f"By EfficientViT's authors. Converted by galago from {published['repo']}/{published['file']}, revision "
+            f"{published['revision']}, SHA-256 {published['sha256']}."
+        )
     if run is None:
         return "Not recorded."
     settings = "\n".join(f"| {name} | {value} |" for name, value in run["config"].items())

@@ -68,7 +68,7 @@ def export_checkpoint(
     network, metadata = load_checkpoint(checkpoint)
     spec = wanted.apply(checkpoint_spec(checkpoint, metadata))
     check_formats([*formats], spec)
-    facts: dict[str, Any] = {key: json.loads(metadata[key]) for key in ("scores", "run") if key in metadata}
+    facts: dict[str, Any] = {key: json.loads(metadata[key]) for key in ("scores", "run", "published") if key in metadata}
     return write_model_folder(network, spec, out, facts=facts, formats=formats, int8=int8, report=report)
 
 

@@ -54,6 +54,7 @@ OTHER_NAMES = {  # what people type, and what to do
     "torchscript": "torch.export took its place: --format torch.",
     "pt2": "Say --format torch.",
     "xml": "Say --format openvino.",
+    "authors": "It is a checkpoint and stands alone: galago export --format authors.",
 }
 
 

@@ -6,9 +6,11 @@ from galago.models.attention import attention_block
 from galago.models.layers import ConvNorm, fused_mbconv, mbconv, plain_block, separable_block
 from galago.models.variants import BackboneConfig
 
+STRIDES = (2, 4, 8, 16, 32)  # of the five maps
+
 
 class Backbone(nn.Module):
-    """Features of a photo at strides 2, 4, 8, 16 and 32."""
+    """Features of a photo at five scales, `STRIDES`, with `config.widths` channels: for the heads, or for any other task."""
 
     def __init__(self, config: BackboneConfig) -> None:
         super().__init__()

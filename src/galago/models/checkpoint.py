@@ -10,7 +10,12 @@ from torch import Tensor, nn
 
 from galago.errors import CheckpointError, ConfigError
 from galago.files import write_whole
-from galago.models.efficientvit import EfficientViTSeg, build_model
+from galago.models.attention import set_attention
+from galago.models.backbone import Backbone
+from galago.models.efficientvit import EfficientViTCls, EfficientViTSeg, build_classifier, build_model
+
+CLASSIFIER = "classifier"  # the kind in a checkpoint's metadata; segmentation networks have none
+TIMM_EPS = 1e-5  # of attention and of the norm after the head's convolution in timm's networks (tests/golden/README.md)
 
 _Pattern = tuple[str, str | Callable[[re.Match[str]], str]]
 
@@ -45,6 +50,26 @@ _TIMM: tuple[_Pattern, ...] = (
     (r"^head\.classifier\.0\.", "head.hidden."),
     (r"^head\.classifier\.1\.", "head.norm."),
     (r"^head\.classifier\.4\.", "head.classify."),
+)
+
+
+# Ours become the authors' again.
+_TO_AUTHORS: tuple[_Pattern, ...] = (
+    (r"\.attention\.qkv\.", ".context_module.main.qkv.conv."),
+    (r"\.attention\.aggregate\.(\d+)\.depth\.", r".context_module.main.aggreg.\1.0."),
+    (r"\.attention\.aggregate\.(\d+)\.group\.", r".context_module.main.aggreg.\1.1."),
+    (r"\.attention\.project\.", ".context_module.main.proj."),
+    (r"\.local\.", ".local_module.main."),
+    (r"^((?:backbone\.stages\.\d|head\.middle)\.\d+)\.(expand|depth|point|spatial|conv1|conv2)\.", r"\1.main.\2."),
+    (r"\.main\.expand\.", ".main.inverted_conv."),
+    (r"\.main\.(depth|point|spatial)\.", r".main.\1_conv."),
+    (r"^(backbone\.stages\.\d|head\.middle)\.", r"\1.op_list."),
+    (r"^head\.inputs\.([01])\.", r"head.input_ops.\1.op_list.0."),  # those that are upsampled
+    (r"^head\.inputs\.2\.", "head.input_ops.2."),
+    (r"^head\.expand\.", "head.output_ops.0.op_list.0."),
+    (r"^head\.features\.", "head.op_list.0."),  # classification
+    (r"^head\.hidden\.", "head.op_list.2.linear."),
+    (r"^head\.norm\.", "head.op_list.2.norm."),
 )
 
 
@@ -123,6 +148,35 @@ def load_checkpoint(path: Path) -> tuple[EfficientViTSeg, dict[str, str]]:
     return network.eval(), metadata
 
 
+def load_classifier(path: Path) -> tuple[EfficientViTCls, dict[str, str]]:
+    """Rebuild a classification network that `galago models get` kept, in eval mode, with its metadata.
+
+    Raises:
+        CheckpointError: the file is damaged, or holds another kind of network.
+    """
+    tensors, metadata = read_tensors(path)
+    if metadata.get("kind") != CLASSIFIER:
+        raise CheckpointError(f"{path} holds no classification network. `galago models` lists some.")
+    timm = metadata.get("layout") == "timm"
+    network = build_classifier(metadata["variant"], int(metadata["num_classes"]), head_conv_eps=TIMM_EPS if timm else None)
+    if timm:
+        set_attention(network, eps=TIMM_EPS)
+    load_tensors(network, tensors, source=str(path))
+    return network.eval(), metadata
+
+
+def load_backbone(path: Path) -> Backbone:
+    """Return the backbone of a checkpoint, in eval mode: features at five scales, for any other task.
+
+    Args:
+        path: a segmentation or a classification network, as training or `galago models get` keeps it.
+    Raises:
+        CheckpointError: the file is damaged, or tells no network.
+    """
+    classifies = read_tensors(path)[1].get("kind") == CLASSIFIER
+    return load_classifier(path)[0].backbone if classifies else load_checkpoint(path)[0].backbone
+
+
 def load_tensors(network: nn.Module, tensors: Mapping[str, Tensor], *, source: str) -> None:
     """Copy named tensors into a network, every one exactly once.
 
@@ -162,8 +216,28 @@ def from_authors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return _rename(tensors, layout + _AUTHORS + _BLOCKS)
 
 
+def to_authors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the tensors of one of our networks to the authors' names: the inverse of `from_authors`.
+
+    Raises:
+        CheckpointError: two names become the same.
+    """
+    classify = "head.output_ops.0.op_list.0.conv."
+    if "head.features.conv.weight" in tensors:
+        classify = "head.op_list.3.linear."
+    elif "head.expand.conv.weight" in tensors:
+        classify = "head.output_ops.0.op_list.1.conv."
+    layout: tuple[_Pattern, ...] = ((r"^head\.classify\.", classify),)
+    if "backbone.stages.0.1.depth.conv.weight" in tensors:  # b networks, whose stem is no stage
+        layout += (
+            (r"^backbone\.stages\.0\.", "backbone.input_stem."),
+            (r"^backbone\.stages\.(\d)", lambda match: f"backbone.stages.{int(match[1]) - 1}"),
+        )
+    return _rename(tensors, _TO_AUTHORS + layout)
+
+
 def from_timm(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename the tensors of a timm classifier to ours; its attention eps is 1e-5 (`attention.set_attention`).
+    """Rename the tensors of a timm classifier to ours; some eps of it are `TIMM_EPS`.
 
     Raises:
         CheckpointError: two names become the same.

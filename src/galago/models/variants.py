@@ -82,6 +82,7 @@ SEG_HEADS = {
     "b1-cityscapes": SegHeadConfig(width=64, depth=3, final_expand=4),
     "b2-cityscapes": SegHeadConfig(width=96, depth=3, final_expand=4),
     "b3-cityscapes": SegHeadConfig(width=128, depth=3, final_expand=4),
+    "b0-ade20k": SegHeadConfig(width=32, depth=1),
     "b1-ade20k": SegHeadConfig(width=64, depth=3),
     "b2-ade20k": SegHeadConfig(width=96, depth=3),
     "b3-ade20k": SegHeadConfig(width=128, depth=3),
@@ -89,8 +90,10 @@ SEG_HEADS = {
     "l1-cityscapes": SegHeadConfig(width=256, depth=3, block="fused_mbconv", expand=1),
     "l2-cityscapes": SegHeadConfig(width=256, depth=5, block="fused_mbconv", expand=1),
     "l3-cityscapes": SegHeadConfig(width=256, depth=5, block="fused_mbconv", expand=1),
+    "l0-ade20k": SegHeadConfig(width=128, depth=1, block="fused_mbconv", final_expand=8),
     "l1-ade20k": SegHeadConfig(width=128, depth=3, block="fused_mbconv", final_expand=8),
     "l2-ade20k": SegHeadConfig(width=128, depth=3, block="fused_mbconv", final_expand=8),
+    "l3-ade20k": SegHeadConfig(width=128, depth=3, block="fused_mbconv", final_expand=8),
 }
 
 CLS_HEADS = {

@@ -12,6 +12,7 @@ from galago.runtime.folder import bundled_models, open_model
 from galago.runtime.result import Segmentation
 from galago.runtime.segmenter import Segmenter
 from galago.runtime.setting import OtherDeviceWarning, Setting, read_setting
+from galago.weights.published import PUBLISHED
 
 __all__ = ["Engine", "Segmentation", "Segmenter", "load", "open_model"]
 
@@ -30,8 +31,9 @@ def load(
     """Open a model for labeling photos.
 
     Args:
-        model: name of a bundled model, a model folder, or a single .onnx file that galago wrote; `b0-camvid` without it, or the
-            model that the setting names.
+        model: name of a bundled model, of a published one as `galago models` lists it (downloaded and converted the first time,
+            which takes torch), a model folder, or a single .onnx file that galago wrote; `b0-camvid` without it, or the one that
+            the setting names.
         engine: `openvino`, `onnxruntime`, `ncnn`, `litert`, `executorch`, `torch`, or `auto` for the first of them that is
             installed and whose file the model has; `segmenter.engine.name` says which.
         threads: CPU threads; the engine decides without it.
@@ -43,7 +45,8 @@ def load(
     Raises:
         ConfigError: the model's name, the engine or the setting is unknown, threads is less than 1, engine or CPU have no
             bfloat16, the model takes no such imgsz, or the setting belongs to another model file or contradicts the rest.
-        MissingDependencyError: the engine is not installed.
+        DownloadError, CheckpointError: a published model cannot be had, or is not what it should be.
+        MissingDependencyError: the engine, or what downloads and converts a published model, is not installed.
         ModelError: the model is missing, damaged, its checksums do not match, or it has no file for the engine.
     """
     if setting is not None:
@@ -68,7 +71,7 @@ def _find_model(setting: Setting) -> str:
     Raises:
         ConfigError: it is not there any more.
     """
-    if setting.model not in bundled_models() and not Path(setting.model).exists():
+    if setting.model not in [*bundled_models(), *PUBLISHED] and not Path(setting.model).exists():
         raise ConfigError(
             f"The setting names the model {setting.model}, which is not there. Say beside it where the model is now."
         )

@@ -5,30 +5,11 @@ where that does not match.
 """
 
 import hashlib
-import os
-import sys
-from pathlib import Path
 
-from galago.files import write_whole
+from galago.files import cache_folder, write_whole
 
-VARIABLE = "GALAGO_CACHE"  # another folder; empty for none
 MOST_FILES = 32  # the oldest go
 DIGEST_BYTES = 32
-
-
-def cache_folder() -> Path | None:
-    """Return where compiled models are kept: `$GALAGO_CACHE`, or galago's part of the user's cache folder; None for nowhere."""
-    if VARIABLE in os.environ:
-        return Path(os.environ[VARIABLE]) if os.environ[VARIABLE] else None
-    try:
-        home = Path.home()
-    except RuntimeError:  # a user without a home
-        return None
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", home / "AppData/Local")) / "galago/cache"
-    if sys.platform == "darwin":
-        return home / "Library/Caches/galago"
-    return Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "galago"
 
 
 def key_of(*parts: str) -> str:

@@ -9,6 +9,7 @@ from galago.files import sha256
 from galago.runtime.engines import ENGINES, FORMATS
 from galago.runtime.metadata import read_metadata
 from galago.spec import ModelSpec
+from galago.weights.published import PUBLISHED
 
 ASSETS = Path(__file__).parent.parent / "assets"  # the bundled models
 METADATA_KEY = "galago"  # of a single .onnx file
@@ -39,21 +40,29 @@ def bundled_models() -> list[str]:
 
 
 def open_model(model: str) -> OpenedModel:
-    """Find a model by the name of a bundled one, as a model folder, or as a single .onnx file.
+    """Find a model by the name of a bundled or published one, as a model folder, or as a single .onnx file.
 
     Raises:
-        ConfigError: there is no such name or path.
+        ConfigError: there is no such name or path, or a published classifier has it.
+        DownloadError, CheckpointError, MissingDependencyError: a published model is not here and cannot be had.
         ModelError: the model is incomplete or damaged.
     """
     if "/" not in model and (ASSETS / model / "model.json").is_file():
         return open_folder(ASSETS / model)
     path = Path(model)
+    if not path.exists() and model in PUBLISHED:
+        from galago.runtime.published import open_published
+
+        return open_published(PUBLISHED[model])
     if path.is_dir():
         return open_folder(path)
     if path.is_file():
         return open_file(path)
     names = ", ".join(bundled_models()) or "none is bundled"
-    raise ConfigError(f"There is no model {model!r}. Give a model folder, an .onnx file, or a bundled model's name: {names}.")
+    raise ConfigError(
+        f"There is no model {model!r}. Give a model folder, an .onnx file, a bundled model's name ({names}), or that of "
+        "a published one: `galago models` lists them."
+    )
 
 
 def open_folder(folder: Path) -> OpenedModel:

@@ -12,8 +12,8 @@ import numpy as np
 
 from galago.device import processor
 from galago.errors import ConfigError, ModelError, choose
-from galago.files import sha256
-from galago.runtime.compiled import cache_folder, keep, key_of, recall
+from galago.files import cache_folder, sha256
+from galago.runtime.compiled import keep, key_of, recall
 from galago.runtime.engine import check_threads
 
 # On import, OpenVINO writes an id into the home folder and starts a thread that reports to its maker. A module that cannot be

@@ -22,7 +22,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from galago.data.classes import ClassFolders
 from galago.errors import TrainingError
-from galago.models.checkpoint import save_checkpoint
+from galago.models.checkpoint import CLASSIFIER, save_checkpoint
 from galago.models.efficientvit import build_classifier
 from galago.models.layers import set_drop_path
 from galago.training import run
@@ -160,7 +160,8 @@ def train_classifier(
     accelerator.wait_for_everyone()
     shuffle.epoch = progress.epoch
     stream = batches(loader)
-    metadata = {"variant": config.variant, "num_classes": str(len(train_set.names)), "classes": json.dumps(train_set.names)}
+    names = json.dumps(train_set.names)
+    metadata = {"kind": CLASSIFIER, "variant": config.variant, "num_classes": str(len(train_set.names)), "classes": names}
     tools = accelerator, network, optimizer, average
     for _ in range(progress.epoch, config.epochs):
         row = run_epoch(config, tools, stream, (progress.epoch, shuffle.steps), report if main else lambda row: None)

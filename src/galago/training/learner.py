@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from galago.models.checkpoint import load_checkpoint, load_tensors, read_tensors
+from galago.models.checkpoint import CLASSIFIER, load_backbone, load_checkpoint, load_tensors, read_tensors
 from galago.models.efficientvit import EfficientViTSeg, build_model
 from galago.models.layers import set_drop_path
 from galago.training.config import TrainConfig
@@ -71,7 +71,7 @@ def frozen_statistics(module: nn.Module) -> Iterator[None]:
 def start_network(config: TrainConfig, num_classes: int, weights: Path | None) -> EfficientViTSeg:
     """Build the network with random weights or with those of a checkpoint; what that lacks or has for other classes starts anew.
 
-    Of a network that classifies whole photos, the backbone is taken.
+    A network that classifies whole photos, as of ImageNet, gives its backbone; the attention's eps is ours.
 
     Raises:
         CheckpointError: the checkpoint is damaged or of another network.
@@ -79,13 +79,10 @@ def start_network(config: TrainConfig, num_classes: int, weights: Path | None) -
     network = build_model(config.variant, num_classes, head=config.head)
     if weights is None:
         return network
-    tensors, metadata = read_tensors(weights)
-    own = network.state_dict()
-    if "classes" in metadata:  # written by training/classify.py
-        tensors = {name: tensors.get(name, tensor) if name.startswith("backbone.") else tensor for name, tensor in own.items()}
-        load_tensors(network, tensors, source=str(weights))
+    if read_tensors(weights)[1].get("kind") == CLASSIFIER:
+        load_tensors(network.backbone, load_backbone(weights).state_dict(), source=str(weights))
         return network
-    tensors = load_checkpoint(weights)[0].state_dict()
+    tensors, own = load_checkpoint(weights)[0].state_dict(), network.state_dict()
     if tensors["head.classify.bias"].shape != own["head.classify.bias"].shape:
         tensors |= {name: own[name] for name in ("head.classify.weight", "head.classify.bias")}
     load_tensors(network, tensors, source=str(weights))

@@ -299,6 +299,8 @@ class Keeper:
 def mixed_precision(precision: str, device: torch.device) -> str:
     """Return accelerate's word for a precision: as told, or bfloat16 where the device computes it natively.
 
+    A network that classifies whole photos, as of ImageNet, gives its backbone; the attention's eps is ours.
+
     Raises:
         TrainingError: float16 on a device other than a GPU.
     """

@@ -9,9 +9,8 @@ from galago.data.check.facts import Facts
 from galago.data.check.finding import ERROR, WARNING, Finding, plural
 from galago.data.check.layout import Layout
 from galago.data.check.statistics import IdTable, Split
-from galago.data.convert.cityscapes import CITYSCAPES
 from galago.data.convert.cityscapes import SOURCE_IDS as CITYSCAPES_IDS
-from galago.labels import IGNORE_ID
+from galago.labels import CITYSCAPES, IGNORE_ID
 
 FEW_CLASSES = 4  # up to so many, a mask of 0 and 255 alone is rather a binary mask than one class with ignored pixels
 RARE_SHARE = 0.0005  # of the labeled pixels in train

@@ -9,22 +9,11 @@ from galago import image
 from galago.data.convert.source import Item, Options, Source, refuse_missing
 from galago.data.pairs import SPLITS
 from galago.errors import DataError
-from galago.labels import IGNORE_ID, LabelSet
+from galago.labels import CITYSCAPES, IGNORE_ID
 
 PHOTO_ENDING, MASK_ENDING = "_leftImg8bit", "_gtFine_labelIds"
-# labelId of each train id, names and colors: github.com/mcordts/cityscapesScripts, helpers/labels.py.
+# labelId of each train id: github.com/mcordts/cityscapesScripts, helpers/labels.py.
 SOURCE_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
-CITYSCAPES = LabelSet(
-    names=(
-        "road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign", "vegetation", "terrain",
-        "sky", "person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle",
-    ),
-    palette=(
-        (128, 64, 128), (244, 35, 232), (70, 70, 70), (102, 102, 156), (190, 153, 153), (153, 153, 153), (250, 170, 30),
-        (220, 220, 0), (107, 142, 35), (152, 251, 152), (70, 130, 180), (220, 20, 60), (255, 0, 0), (0, 0, 142), (0, 0, 70),
-        (0, 60, 100), (0, 80, 100), (0, 0, 230), (119, 11, 32),
-    ),
-)  # fmt: skip
 
 
 def read_cityscapes(source: Path, options: Options) -> Source:

@@ -1,0 +1,169 @@
+"""galago models: published checkpoints by name, and what they are."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from galago.weights import Published
+
+app = typer.Typer()
+UNKNOWN = "n/a"
+
+
+@app.callback(invoke_without_command=True)
+def models(
+    context: typer.Context,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+) -> None:
+    """List the models that load by name; download one with `get`."""
+    if context.invoked_subcommand:
+        return
+    from json import dumps
+
+    from galago.weights import PUBLISHED
+
+    if json:
+        typer.echo(dumps({"bundled": bundled(), "published": [summary(row) for row in PUBLISHED.values()]}))
+        return
+    show_table(list(PUBLISHED.values()))
+
+
+@app.command()
+def get(
+    name: Annotated[str, typer.Argument(help="Name, as `galago models` lists it.", metavar="NAME")],
+    offline: Annotated[bool, typer.Option("--offline", help="Download nothing; only say whether it is here.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+) -> None:
+    """Download a published checkpoint, check it, and keep it as safetensors; nothing inside a pickle is run."""
+    from json import dumps
+
+    from galago.errors import choose
+    from galago.weights import PUBLISHED
+
+    if offline:
+        go_offline()
+    published = choose(PUBLISHED, name, "model")
+    path = obtain(published)
+    for what, line in published.licenses.items():
+        typer.echo(f"License of {'the ' if what != 'data' else ''}{what}: {line}", err=json)
+    typer.echo(f"Kept: {path}", err=json)
+    if published.segments:
+        typer.echo(f"Next: galago predict --model {name} --source PHOTO, or galago export --model {name} --out {name}", err=json)
+    else:
+        typer.echo(f"Next: galago classify --model {name} --source PHOTO, or galago train --weights {name} ...", err=json)
+    if json:
+        typer.echo(dumps(summary(published) | {"path": str(path)}))
+
+
+def go_offline() -> None:
+    """Forbid downloads in this process, as the environment variable does."""
+    import os
+
+    from galago.weights.download import OFFLINE
+
+    os.environ[OFFLINE] = "1"
+
+
+def find_published(model: str | Path | None) -> "Published | None":
+    """Return the published segmentation network of a name; None where it is a path, bundled or unknown.
+
+    Raises:
+        ConfigError: a classifier has that name.
+    """
+    from galago.runtime.published import check_segments
+    from galago.weights import PUBLISHED
+
+    if model is None or Path(model).exists() or str(model) not in PUBLISHED:
+        return None
+    check_segments(PUBLISHED[str(model)])
+    return PUBLISHED[str(model)]
+
+
+def obtain(published: "Published") -> Path:
+    """Return the checkpoint of a published model; a download shows a bar, and what is trusted from now on is said.
+
+    Raises:
+        DownloadError, CheckpointError, MissingDependencyError: as galago.export.published.obtain_checkpoint.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    from rich.text import Text
+
+    from galago.errors import require
+
+    require("torch", "export")
+    from galago.export.published import obtain_checkpoint
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(f"Getting {published.name}", total=None)
+        return obtain_checkpoint(
+            published,
+            say=lambda line: console.print(Text(line, style="yellow"), soft_wrap=True),
+            progress=lambda done, size: bar.update(task, completed=done, total=size),
+        )
+
+
+def summary(published: "Published") -> dict[str, object]:
+    """Return what is known of a model, as JSON has it."""
+    import dataclasses
+
+    from galago.weights.store import is_current
+
+    row = dataclasses.asdict(published)
+    return row | {"metric": published.metric, "licenses": published.licenses, "here": is_current(published)}
+
+
+def bundled() -> list[dict[str, object]]:
+    """Return the models that come with galago, and their score as their card says it."""
+    import re
+
+    from galago.runtime.folder import ASSETS, bundled_models, open_model
+
+    rows: list[dict[str, object]] = []
+    for name in bundled_models():
+        spec = open_model(name).spec
+        found = re.search(r"Mean IoU \*\*([\d.]+)\*\*", (ASSETS / name / "CARD.md").read_text(encoding="utf-8"))
+        score = round(100 * float(found[1]), 2) if found else None
+        rows.append(
+            {"name": name, "variant": spec.variant, "metric": "mean IoU", "score": score, "licenses": dict(spec.licenses)}
+        )
+    return rows
+
+
+def show_table(published: "list[Published]") -> None:
+    """Print all models, then the license lines of each source."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from galago.weights.store import is_current
+
+    table = Table("name", "network", "trained on", "size", title="Models that load by name", title_justify="left")
+    for heading in ("published", "parameters", "MACs", "file"):
+        table.add_column(heading, justify="right")
+    table.add_column("here")
+    for row in bundled():
+        table.add_row(str(row["name"]), str(row["variant"]), "CamVid", "any", f"{row['score']} mean IoU", "", "", "", "bundled")
+    for model in published:
+        table.add_row(
+            model.name, model.variant, model.data, "{}x{}".format(*model.size),
+            UNKNOWN if model.score is None else f"{model.score:.3f} {model.metric}",
+            amount(model.parameters_m, "M"), amount(model.macs_g, "G"), amount(model.size_mb, "MB"),
+            "yes" if is_current(model) else "",
+        )  # fmt: skip
+    console = Console(width=None if Console().is_terminal else 130)
+    console.print(table)
+    licenses = {(model.repo if model.layout == "authors" else "timm/...", model.data): model.licenses for model in published}
+    for (repo, data), lines in licenses.items():
+        console.print(f"{repo}, {data}:", highlight=False)
+        for what, line in lines.items():
+            console.print(f"  {what}: {line}", highlight=False, soft_wrap=True)
+    console.print("galago models get NAME downloads one, and nothing else does unless it is named.", highlight=False)
+
+
+def amount(value: float | None, unit: str) -> str:
+    """Return a number with its unit."""
+    return UNKNOWN if value is None else f"{value:g} {unit}"

@@ -1,0 +1,69 @@
+"""Classes of whole photos, in torch, as the publishers of the weights measured them."""
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from galago.image import check
+from galago.models.checkpoint import load_classifier
+from galago.spec import IMAGENET_MEAN, IMAGENET_STD
+
+
+class Classifier:
+    """A classification network with the resize rule that it was measured with."""
+
+    def __init__(self, checkpoint: Path) -> None:
+        """Read a checkpoint that `galago models get` keeps.
+
+        Raises:
+            CheckpointError: it is damaged, or of another kind.
+        """
+        self.network, metadata = load_classifier(checkpoint)
+        facts = json.loads(metadata["published"])
+        self.side, self.crop = int(facts["size"][0]), float(facts["crop"])
+        self.num_classes = int(metadata["num_classes"])
+
+    @torch.inference_mode()
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """Return the (K,) float32 probabilities of the classes for an (H, W, 3) uint8 RGB photo.
+
+        Raises:
+            ImageError: the photo has another form.
+        """
+        check(image)
+        logits = self.network(normalize(center(image, self.side, self.crop)))
+        probabilities: np.ndarray = logits[0].softmax(0).numpy()
+        return probabilities
+
+
+def center(image: np.ndarray, side: int, crop: float) -> Tensor:
+    """Scale a photo until its short side is side / crop, and cut out the middle: (1, 3, side, side) float32, 0 to 255.
+
+    As github.com/mit-han-lab/efficientvit, applications/efficientvit_cls/eval_efficientvit_cls_model.py, commit 8d60c1c, does
+    with torchvision: bicubic with antialiasing, rounded to whole numbers.
+    """
+    short = math.ceil(side / crop)
+    height, width = image.shape[:2]
+    size = (short, int(short * width / height)) if height <= width else (int(short * height / width), short)
+    pixels = torch.tensor(image).permute(2, 0, 1)[None].float()
+    pixels = F.interpolate(pixels, size, mode="bicubic", antialias=True, align_corners=False).clamp(0, 255).round()
+    top, left = (round((whole - side) / 2) for whole in size)
+    return pixels[..., top : top + side, left : left + side]
+
+
+def normalize(pixels: Tensor) -> Tensor:
+    """Normalize (N, 3, H, W) pixels of 0 to 255 with ImageNet's mean and std."""
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
+    return (pixels / 255 - mean) / std
+
+
+def best(probabilities: np.ndarray, count: int, names: Sequence[str] | None = None) -> list[tuple[str, float]]:
+    """Return the most probable classes, the first one first, by name or as `class ID`, with their probabilities."""
+    order = np.argsort(-probabilities)[:count]
+    return [(names[index] if names else f"class {index}", float(probabilities[index])) for index in order]
