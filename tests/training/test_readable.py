@@ -25,7 +25,7 @@ def test_a_bad_mask_for_validation_ends_the_run_before_the_first_epoch(on_disk: 
     bad.write_bytes(data.pairs[1].mask.read_bytes()[:60])
     data = replace(data, pairs=(data.pairs[0], replace(data.pairs[1], mask=bad)))
     rows: list[dict[str, float]] = []
-    settings = TrainConfig(epochs=9, batch_size=2, crop_size=(64, 64), workers=0)
+    settings = TrainConfig(epochs=9, batch_size=2, crop_size=(64, 64), workers=0, precision="float32")
     with pytest.raises(DataError, match=r"bad\.png is a PNG that is cut short"):
         train(settings, on_disk("train"), data, tmp_path / "run", report=rows.append)
     assert not rows
