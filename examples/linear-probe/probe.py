@@ -12,7 +12,7 @@ from galago.models.checkpoint import load_backbone
 from galago.models.variants import BACKBONES
 from galago.spec import IMAGENET_MEAN, IMAGENET_STD
 
-SIZE = (128, 192)  # (height, width) of a scene, multiples of 32
+SIZE = (256, 384)  # (height, width) of a scene, multiples of 32
 STAGES = (2, 3, 4)  # maps at strides 8, 16 and 32
 TRAIN, TEST = range(8), range(1000, 1004)  # seeds of scenes
 RIDGE = 1.0
