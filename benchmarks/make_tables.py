@@ -234,6 +234,26 @@ def folds() -> str:
     )
 
 
+def training() -> str:
+    """Steps of the training beside the loop that people write by hand, and whether the loader keeps up."""
+    result = read("training")
+    names = {"by_hand": "by hand, float32", "float32": "galago, float32", "bfloat16": "galago, bfloat16"}
+    lines = ["| loop | a step | photos a second | |", "|---|---|---|---|"]
+    for name, words in names.items():
+        speed = result["images_per_s"][name]
+        columns = [
+            words,
+            milliseconds(result["steps"][name]),
+            f"{speed:.1f}",
+            f"{speed / result['images_per_s']['by_hand']:.2f} x",
+        ]
+        lines.append(row_of(columns))
+    waited = max(epoch["waited"] for epoch in result["epochs"][1:])  # in the first one the workers start
+    size = "{} x {}".format(*result["crop_size"])
+    what = f"{result['variant']}, batches of {result['batch_size']} crops of {size}; of a run, {waited:.1%} of the time went into waiting for photos."
+    return "\n".join([*lines, "", f"{what} {_origin(result, 'torch', what='Medians')}"])
+
+
 def _origin(result: dict, *packages: str, what: str = "Medians, float32") -> str:
     made = result["made_with"]
     used = {name: made["versions"].get(name) for name in packages or ("openvino", "torch")}
@@ -258,6 +278,7 @@ TABLES = {
         float16,
         attention_ranges,
         folds,
+        training,
     )
 }
 
