@@ -250,7 +250,8 @@ def training() -> str:
         lines.append(row_of(columns))
     waited = max(epoch["waited"] for epoch in result["epochs"][1:])  # in the first one the workers start
     size = "{} x {}".format(*result["crop_size"])
-    what = f"{result['variant']}, batches of {result['batch_size']} crops of {size}; of a run, {waited:.1%} of the time went into waiting for photos."
+    crops = f"{result['variant']}, batches of {result['batch_size']} crops of {size}"
+    what = f"{crops}; of a run, {waited:.1%} of the time went into waiting for photos."
     return "\n".join([*lines, "", f"{what} {_origin(result, 'torch', what='Medians')}"])
 
 
