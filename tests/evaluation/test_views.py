@@ -78,7 +78,7 @@ def test_scales_average_probabilities_and_not_logits():
 
 
 def test_results_have_the_size_of_the_photo_whatever_the_network_saw(photo: np.ndarray):
-    views = Views(window=(16, 16), scales=(0.5, 1.5), flip=True)
+    views = Views(window=(32, 32), scales=(0.5, 1.5), flip=True)
     scores = probabilities(brightness, photo, (101, 133), views)
     assert scores.shape == (3, 101, 133)
     np.testing.assert_allclose(scores.sum(axis=0), 1, rtol=1e-5)
@@ -104,7 +104,9 @@ def test_views_say_what_they_are():
     ("flags", "message"),
     [
         ({"stride": (8, 8)}, "Say how large they are"),
-        ({"window": (8, 8), "stride": (9, 8)}, "leaves gaps"),
+        ({"window": (64, 64), "stride": (65, 64)}, "leaves gaps"),
+        ({"window": (3, 64)}, "A window needs 32 or more pixels"),
+        ({"window": (64, 64), "stride": (64, 1)}, "A stride needs 8 or more pixels"),
         ({"scales": ()}, "Scales need numbers"),
         ({"scales": (1.0, 0.0)}, "Scales need numbers"),
         ({"scales": (1.0, float("nan"))}, "Scales need numbers"),

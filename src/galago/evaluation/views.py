@@ -12,6 +12,7 @@ import numpy as np
 
 from galago.errors import ConfigError
 
+SMALLEST_WINDOW, SMALLEST_STRIDE = 32, 8  # pixels; smaller ones take hours and show the network nothing
 # (H, W, 3) uint8 RGB and a (height, width) to the logits of the whole image, grown to that size: (K, height, width) float32.
 LogitsOf = Callable[[np.ndarray, tuple[int, int]], np.ndarray]
 
@@ -35,9 +36,9 @@ class Views:
     def __post_init__(self) -> None:
         if self.stride and not self.window:
             raise ConfigError("A stride is that of sliding windows. Say how large they are, as --slide 512 1024.")
-        for sides, what in ((self.window, "window"), (self.stride, "stride")):
-            if sides and min(sides) < 1:
-                raise ConfigError(f"A {what} needs 1 or more pixels as (height, width), got {sides}.")
+        for sides, what, least in ((self.window, "window", SMALLEST_WINDOW), (self.stride, "stride", SMALLEST_STRIDE)):
+            if sides and min(sides) < least:
+                raise ConfigError(f"A {what} needs {least} or more pixels as (height, width), got {sides}.")
         if self.window and self.stride and any(step > side for step, side in zip(self.stride, self.window, strict=True)):
             raise ConfigError(f"A stride of {self.stride} leaves gaps between windows of {self.window} (height, width).")
         if not self.scales or not all(0.05 <= scale <= 20 for scale in self.scales):
