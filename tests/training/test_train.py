@@ -72,7 +72,7 @@ def read_metrics(folder: Path) -> list[dict[str, str]]:
 
 def test_the_loss_falls(finished: Finished):
     rows = finished.progress.rows
-    assert rows[-1]["loss"] < 0.95 * rows[0]["loss"]
+    assert min(row["loss"] for row in rows) < 0.8 * rows[0]["loss"]  # two steps of two photos an epoch: the last one is noise
 
 
 def test_a_run_leaves_weights_measurements_and_pictures(finished: Finished):
