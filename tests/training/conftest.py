@@ -51,6 +51,14 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+@pytest.fixture(autouse=True)
+def no_precision_of_an_earlier_test() -> None:
+    """Forget the precision that accelerate keeps for a whole process, whatever ran in it before."""
+    from accelerate.state import AcceleratorState
+
+    AcceleratorState._reset_state()
+
+
 @pytest.fixture(scope="session")
 def drawn() -> Callable[..., Drawn]:
     """Return a function that draws a data set of so many photos."""
