@@ -19,7 +19,7 @@ from galago.models.checkpoint import load_checkpoint, read_tensors, save_checkpo
 from galago.models.efficientvit import build_model  # noqa: E402
 from galago.spec import ModelSpec  # noqa: E402
 from galago.training.config import TrainConfig  # noqa: E402
-from galago.training.learner import start_network  # noqa: E402
+from galago.training.learner import Learner, start_network  # noqa: E402
 from galago.training.optimizer import learning_rate, make_optimizer, set_rate  # noqa: E402
 from galago.training.run import Progress  # noqa: E402
 from galago.training.train import mixed_precision, train  # noqa: E402
@@ -284,14 +284,12 @@ def test_maps_that_are_computed_twice_change_nothing(drawn: Callable[..., Datase
         assert torch.equal(tensors[name], expected), name
 
 
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:.torch.jit.script_method:DeprecationWarning")
-def test_a_compiled_network_learns_the_same(drawn: Callable[..., Dataset], tmp_path: Path):
-    losses = []
-    for compiled in (False, True):
-        config = replace(SMALL, epochs=1, compile=compiled, validate_every=1, auxiliary_weight=0.0)
-        losses.append(train(config, drawn(2), drawn(1), tmp_path / str(compiled)).rows[0]["loss"])
-    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
+def test_compiling_renames_no_tensor():
+    # That a compiled network computes the same is tests/models/test_efficientvit.py's; two compilations at once disturb each other.
+    learner = Learner(build_model("b0", 2), 2, SMALL)
+    names = list(learner.state_dict())
+    learner.compile()
+    assert list(learner.state_dict()) == names
 
 
 def test_the_precision_is_what_was_asked_for():
