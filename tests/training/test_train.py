@@ -284,8 +284,9 @@ def test_maps_that_are_computed_twice_change_nothing(drawn: Callable[..., Datase
         assert torch.equal(tensors[name], expected), name
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit.script_method:DeprecationWarning")
 def test_compiling_renames_no_tensor():
-    # That a compiled network computes the same is tests/models/test_efficientvit.py's; two compilations at once disturb each other.
+    # that a compiled network computes the same is for tests/models; two compilations at once disturb each other
     learner = Learner(build_model("b0", 2), 2, SMALL)
     names = list(learner.state_dict())
     learner.compile()
