@@ -70,9 +70,10 @@ def read_metrics(folder: Path) -> list[dict[str, str]]:
     return list(csv.DictReader((folder / "metrics.csv").read_text().splitlines()))
 
 
-def test_the_loss_falls(finished: Finished):
-    rows = finished.progress.rows
-    assert min(row["loss"] for row in rows) < 0.8 * rows[0]["loss"]  # two steps of two photos an epoch: the last one is noise
+def test_the_loss_falls(drawn: Callable[..., Dataset], tmp_path: Path):
+    # with two photos a step, as in `finished`, the last loss depends on the processor
+    rows = train(replace(SMALL, batch_size=8), drawn(8), drawn(1), tmp_path).rows
+    assert rows[-1]["loss"] < 0.8 * rows[0]["loss"]
 
 
 def test_a_run_leaves_weights_measurements_and_pictures(finished: Finished):
