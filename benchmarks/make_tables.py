@@ -218,7 +218,10 @@ def folds() -> str:
     results = [json.loads(file.read_text()) for file in sorted((REPOSITORY / "benchmarks/results/folds").glob("*.json"))]
     drives = list(results[0]["folds"])
     head = [*(f"without {drive}" for drive in drives), "mean"]
-    lines = [f"| run | network | recipe and changes | epochs | crop | {' | '.join(head)} |", "|---" * (5 + len(head)) + "|"]
+    lines = [
+        f"| run | network | recipe and changes | epochs | crop | device | {' | '.join(head)} |",
+        "|---" * (6 + len(head)) + "|",
+    ]
     for result in sorted(results, key=lambda result: -result["mean_iou"]):
         config, parts = result["config"], result["folds"].values()
         changes = [text for text in result["set"] if text.split("=")[0] not in NOT_A_CHANGE]
@@ -227,11 +230,10 @@ def folds() -> str:
         about = [result["name"], config["variant"], ", ".join([f"`{result['recipe']}`", *changes])]
         about += [" to ".join(str(number) for number in {epochs[0]: 0, epochs[-1]: 0}), "{} x {}".format(*config["crop_size"])]
         scores = [f"{part['mean_iou']:.3f}" for part in parts]
+        about.append(result["made_with"]["processor"])
         lines.append(row_of([*about, *scores, f"**{result['mean_iou']:.3f}**"]))
-    devices = sorted({result["made_with"]["processor"] for result in results})
-    return "\n".join(
-        [*lines, "", f"Mean IoU on the drive left out, one seed each, last moving average; {', '.join(devices)}; `folds.py`."]
-    )
+    note = "Mean IoU on the drive left out, one seed each, last moving average; how a run was made stands in `results/folds/RUN.json`."
+    return "\n".join([*lines, "", note])
 
 
 def training() -> str:
