@@ -232,7 +232,7 @@ def folds() -> str:
         scores = [f"{part['mean_iou']:.3f}" for part in parts]
         about.append(result["made_with"]["processor"])
         lines.append(row_of([*about, *scores, f"**{result['mean_iou']:.3f}**"]))
-    note = "Mean IoU on the drive left out, one seed each, last moving average; how a run was made stands in `results/folds/RUN.json`."
+    note = "Mean IoU on the drive left out, one seed, last moving average; how a run was made stands in `results/folds/RUN.json`."
     return "\n".join([*lines, "", note])
 
 

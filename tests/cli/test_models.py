@@ -3,6 +3,7 @@ import hashlib
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
@@ -141,6 +142,28 @@ def test_a_measured_figure_stands_beside_the_published_one():
     assert compare("b1-cityscapes", "ade20k", 0.80) is None  # measured in another way
     assert compare("b1-cityscapes", None, 0.80) is None
     assert compare("leaves", "cityscapes", 0.80) is None
+
+
+@pytest.mark.torch
+@pytest.mark.openvino
+@pytest.mark.slow
+def test_a_published_model_is_measured_by_its_protocol_beside_the_published_figure(b0, tmp_path: Path):
+    from galago.labels import CITYSCAPES
+
+    rng = np.random.default_rng(0)
+    for kind, shape in (("images", (64, 128, 3)), ("masks", (64, 128))):
+        (tmp_path / kind / "val").mkdir(parents=True)
+        top = 256 if kind == "images" else len(CITYSCAPES)
+        cv2.imwrite(str(tmp_path / kind / "val/a.png"), rng.integers(0, top, shape, dtype=np.uint8))
+    (tmp_path / "data.yaml").write_text(f"names: {list(CITYSCAPES.names)}")
+    flags = ["val", "--model", "b0-cityscapes", "--protocol", "cityscapes", "--data", str(tmp_path)]
+    done = run(*flags, "--out", str(tmp_path / "out"), "--json")
+    assert done.exit_code == 0, done.output
+    result = json.loads(done.stdout.splitlines()[-1])
+    measured = 100 * result["mean_iou"]
+    beside = {"published": 75.653, "measured": pytest.approx(measured), "difference": pytest.approx(measured - 75.653)}
+    assert next(value for value in result.values() if isinstance(value, dict) and "published" in value) == beside
+    assert "75.653" in done.stderr
 
 
 def test_load_refuses_a_classifier(store: Path):

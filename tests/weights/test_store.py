@@ -52,6 +52,21 @@ def test_a_first_download_becomes_a_checkpoint_and_the_pickle_goes(hub: Hub, b0_
     assert seen[-1] == (len(b0_file), len(b0_file))
 
 
+@pytest.mark.parametrize("wrapped", [True, False])
+@pytest.mark.parametrize("prefix", ["", "module."])
+@pytest.mark.parametrize("name", ["b0-cityscapes", pytest.param("l1-cityscapes", marks=pytest.mark.slow)])  # both layouts
+def test_a_download_in_each_form_of_the_authors_becomes_the_same_checkpoint(hub: Hub, name: str, prefix: str, wrapped: bool):
+    tensors = golden_tensors(f"seg-{name}")
+    named = {f"{prefix}{key}": tensor for key, tensor in tensors.items()}
+    content = pickled({"state_dict": named, "epoch": 300} if wrapped else named)
+    row = pinned(content, PUBLISHED[name])
+    hub.files[f"{row.repo}/{row.file}"] = content
+    found = load_checkpoint(obtain_checkpoint(row))[0].state_dict()
+    expected = from_authors(tensors)
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[key], tensor) for key, tensor in expected.items())
+
+
 def test_the_second_time_nothing_is_asked(hub: Hub, b0_file: bytes):
     hub.files[KEY] = b0_file
     first = obtain_checkpoint(pinned(b0_file))
