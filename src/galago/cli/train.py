@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from galago.data import Dataset
     from galago.training.classify_config import Config
     from galago.training.config import TrainConfig
+    from galago.training.run import Progress
 
 C = TypeVar("C", bound="Config")
 
@@ -72,14 +73,12 @@ def train(
     torch = require("torch", "train")
     require("accelerate", "train")
     from galago.cli.train_classes import refuse, train_classes
-    from galago.data.cache import Cached
     from galago.models.variants import BACKBONES
     from galago.training.classify_config import ClassifyConfig
     from galago.training.memory import keep_freed_memory
-    from galago.training.processes import is_first_process, join
+    from galago.training.processes import is_first_process
     from galago.training.recipes import CLASSIFY_RECIPES, RECIPES
     from galago.training.settings import parse_settings
-    from galago.training.summary import remarks
     from galago.training.train import train as run
 
     keep_freed_memory()  # of the whole process, so not for a library to decide
@@ -105,10 +104,7 @@ def train(
     train_set, val_set = open_splits(data, leave_out)
     mixed_in = open_mixed_in(mix, config)
     if cache:
-        if first and not resume:
-            rmtree(out / CACHE, ignore_errors=True)  # of a run that was given up, perhaps of other photos
-        train_set, mixed_in = Cached(train_set, out / CACHE / "train"), mixed_in and Cached(mixed_in, out / CACHE / "mixed_in")
-        join().wait_for_everyone()
+        train_set, mixed_in = keep_decoded(train_set, mixed_in, out / CACHE, anew=not resume)
     counts = f"{len(train_set)} photos, {len(val_set)} for validation, {len(train_set.labels)} classes"
     if first:
         typer.echo(f"Training {model} for {config.epochs} epoch{'s' if config.epochs > 1 else ''} on {data}: {counts}", err=True)
@@ -124,7 +120,35 @@ def train(
     if not first:
         return
     rmtree(out / CACHE, ignore_errors=True)
-    typer.echo(f"Best mean IoU {progress.best:.4f} on {len(val_set)} validation photos.", err=json)
+    conclude(config, progress, out, len(val_set), json=json)
+
+
+def keep_decoded(
+    train_set: "Dataset", mixed_in: "Dataset | None", folder: Path, *, anew: bool
+) -> tuple["Dataset", "Dataset | None"]:
+    """Return data sets that keep their decoded photos in a folder, which all processes share.
+
+    Args:
+        train_set, mixed_in: what to read.
+        folder: of the cache.
+        anew: whether to empty it first: it may be of a run that was given up, and of other photos.
+    """
+    from shutil import rmtree
+
+    from galago.data.cache import Cached
+    from galago.training.processes import is_first_process, join
+
+    if anew and is_first_process():
+        rmtree(folder, ignore_errors=True)
+    join().wait_for_everyone()
+    return Cached(train_set, folder / "train"), mixed_in and Cached(mixed_in, folder / "mixed_in")
+
+
+def conclude(config: "TrainConfig", progress: "Progress", out: Path, photos: int, *, json: bool) -> None:
+    """Say how good the network is on so many validation photos, what lies where, what held the run up, and what comes next."""
+    from galago.training.summary import remarks
+
+    typer.echo(f"Best mean IoU {progress.best:.4f} on {photos} validation photos.", err=json)
     saved = ("best.safetensors", "metrics.csv", "panel.jpg", "report.html")
     typer.echo("Saved: " + ", ".join(str(out / name) for name in saved), err=json)
     for remark in remarks(config, progress.rows):

@@ -34,6 +34,7 @@ from galago.training.optimizer import learning_rate, make_optimizer, set_rate
 from galago.training.processes import join, sync_norms
 from galago.training.train import Report, mixed_precision
 from galago.training.validate import normalize
+from galago.training.workers import explain_lost_workers
 
 SHOWN_SHARE = 0.95  # of the short side, in validation
 
@@ -99,6 +100,7 @@ def mix_batch(images: Tensor, targets: Tensor, config: ClassifyConfig, rng: np.r
     return images, share * targets + (1 - share) * targets[order]
 
 
+@explain_lost_workers()
 def train_classifier(
     config: ClassifyConfig,
     train_set: ClassFolders,
