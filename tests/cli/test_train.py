@@ -19,6 +19,7 @@ from galago.cli.train import adapt
 from galago.data import Sample
 from galago.data.pairs import PhotoMaskPairs
 from galago.errors import CheckpointError, ConfigError, DataError, TrainingError
+from galago.models.checkpoint import read_tensors
 from galago.training.recipes import RECIPES
 
 pytestmark = pytest.mark.torch
@@ -272,3 +273,12 @@ def test_the_size_of_the_crop_is_that_of_the_photos_where_a_recipe_fits_them():
     assert adapt(RECIPES["folder"](), {"crop_size": (256, 384)}).short_side == 256
     assert adapt(RECIPES["folder"](), {"crop_size": (256, 384), "short_side": 320}).short_side == 320
     assert adapt(RECIPES["camvid"](), {"crop_size": (256, 384)}).short_side is None
+
+
+def test_a_cache_changes_no_weight_and_is_gone_afterwards(data: Path, tmp_path: Path):
+    for out, flags in (("plain", ()), ("cached", ("--cache",))):
+        done = train(data, "--out", str(tmp_path / out), "--epochs", "2", "--set", "precision=float32", *flags)
+        assert done.exit_code == 0, done.output
+    plain, cached = (read_tensors(tmp_path / out / "last.safetensors")[0] for out in ("plain", "cached"))
+    assert all((cached[name] == tensor).all() for name, tensor in plain.items())
+    assert not (tmp_path / "cached/cache").exists()
