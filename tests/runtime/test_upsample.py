@@ -65,6 +65,7 @@ def patches(seed: int, shape: tuple[int, int, int]) -> np.ndarray:
         ((150, 8, 8), (64, 64)),
         ((300, 4, 5), (32, 40)),  # more classes than a byte holds
         ((3, 1, 1), (8, 8)),
+        ((3, 60, 80), (478, 640)),  # more pixels than one band has
     ],
 )
 def test_labels_are_those_of_all_logits_interpolated(draw, shape, size, upsampling):
@@ -72,9 +73,10 @@ def test_labels_are_those_of_all_logits_interpolated(draw, shape, size, upsampli
 
 
 @pytest.mark.parametrize("upsampling", TAPS)
-@pytest.mark.parametrize("size", [(37, 61), (17, 11), (200, 31), (5, 5), (1, 1)])
-def test_any_size_works_larger_or_smaller_than_the_logits(size, upsampling):
-    logits = patches(3, (5, 14, 18))
+@pytest.mark.parametrize("draw", [noise, patches])
+@pytest.mark.parametrize("size", [(37, 61), (17, 11), (200, 31), (5, 5), (1, 61), (1, 1)])
+def test_any_size_works_larger_or_smaller_than_the_logits(size, draw, upsampling):
+    logits = draw(3, (5, 14, 18))
     assert_exact(logits, size, (14 / size[0], 18 / size[1]), upsampling)
 
 

@@ -43,6 +43,20 @@ class Axis:
         pixels = np.minimum(self.first[cells] + step, len(self.cell) - 1)
         return pixels, self.shares.take(pixels, axis=1)
 
+    def places(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return each pixel's place within its cell, (pixels,), and the shares of all but the first logit at each place.
+
+        Returns:
+            Places 0 to n - 1, and (taps - 1, n, cells) float32 shares, or (taps - 1, n, 1) if they are the same in all cells.
+        """
+        most = int(self.count.max())
+        place = np.arange(len(self.cell)) - self.first[self.cell]
+        place[: self.count[0]] += most - self.count[0]  # the first cell lacks its first pixels, the last one its last
+        shares = np.zeros((len(self.shares) - 1, most, len(self.count)), np.float32)
+        shares[:, place, self.cell] = self.shares[1:]
+        full = shares[:, :, self.count.argmax(), None]
+        return place, full if (full[:, place, 0] == self.shares[1:]).all() else shares
+
     def matrix(self) -> np.ndarray:
         """Return the weight of each logit in each pixel, (pixels, source) float32: most are 0, and rows sum to one."""
         taps, source = len(self.shares), len(self.first) - 1
@@ -72,16 +86,32 @@ def weights(part: np.ndarray, taps: int) -> np.ndarray:
 
 
 def blend(values: Sequence[np.ndarray], shares: Sequence[np.ndarray], out: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    """Return the sum of values times shares, which sum to one: the first value, and the others' differences to it.
+    """Return the sum of values times shares, which sum to one.
 
     Args:
         values, shares: as many of each, that broadcast against each other.
         out: memory for the result, and for one term.
     """
+    return slide(values[0], [value - values[0] for value in values[1:]], shares[1:], out)
+
+
+def slide(
+    first: np.ndarray,
+    differences: Sequence[np.ndarray],
+    shares: Sequence[np.ndarray] | np.ndarray,
+    out: tuple[np.ndarray, np.ndarray],
+) -> np.ndarray:
+    """Return the first of some values, and shares of the others' differences to it, added up: equal values stay what they are.
+
+    Args:
+        first: the first value.
+        differences, shares: as many of each, that broadcast against each other.
+        out: memory for the result, and for one term.
+    """
     total, term = out
-    np.multiply(values[1] - values[0], shares[1], out=total)
-    for value, share in zip(values[2:], shares[2:], strict=True):
-        np.multiply(value - values[0], share, out=term)
+    np.multiply(differences[0], shares[0], out=total)
+    for difference, share in zip(differences[1:], shares[1:], strict=True):
+        np.multiply(difference, share, out=term)
         np.add(total, term, out=total)
-    np.add(total, values[0], out=total)
+    np.add(total, first, out=total)
     return total

@@ -1,12 +1,12 @@
 """Interpolate only the cells where more than one class can win, and there only those classes."""
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
 from galago.runtime.axis import OVERSHOOT, TAPS, Axis, blend, pad
 from galago.runtime.largest import raise_labels
+from galago.runtime.scratch import Scratch
 
 ROUNDING = 1e-5  # relative; a class this near to its bound counts as one that can win
 CHUNK_PIXELS = 32768  # interpolated at a time, so that the float32 buffers stay in a core's cache
@@ -82,7 +82,7 @@ class Borders:
             chosen = order[start : start + step]
             self._label_chunk(chosen, (rows, columns), full, scratch)
 
-    def _label_chunk(self, chosen: np.ndarray, axes: tuple[Axis, Axis], full: np.ndarray, scratch: "Scratch") -> None:
+    def _label_chunk(self, chosen: np.ndarray, axes: tuple[Axis, Axis], full: np.ndarray, scratch: Scratch) -> None:
         """Interpolate the candidates of some of the cells and write the labels of their pixels."""
         (tops, down), (lefts, across) = (axis.block(cell[chosen]) for axis, cell in zip(axes, self.cells, strict=True))
         flat, width = self.padded.reshape(-1), self.padded.shape[2]
@@ -98,26 +98,3 @@ class Borders:
             blend(lines, list(across), (work.grown, work.term))
             raise_labels(work.best, work.labels, work.grown, class_id.astype(full.dtype), (work.larger, work.raised))
         full.reshape(-1)[(tops * full.shape[1])[:, None] + lefts] = work.labels
-
-
-@dataclass(frozen=True)
-class Scratch:
-    """Memory that all chunks use in turn, each (pixel rows, pixel columns, cells)."""
-
-    best: np.ndarray
-    grown: np.ndarray
-    term: np.ndarray
-    larger: np.ndarray
-    labels: np.ndarray
-    raised: np.ndarray
-
-    @classmethod
-    def allocate(cls, shape: tuple[int, int, int], labels: np.dtype) -> "Scratch":
-        """Reserve memory for chunks of up to a shape."""
-        kinds = (np.float32, np.float32, np.float32, bool, labels, labels)
-        return cls(*(np.empty(shape, kind).reshape(-1) for kind in kinds))
-
-    def fit(self, shape: tuple[int, int, int]) -> "Scratch":
-        """Return the start of the same memory in the shape of one chunk."""
-        size = math.prod(shape)
-        return Scratch(*(memory[:size].reshape(shape) for memory in vars(self).values()))
