@@ -25,6 +25,7 @@ from galago.training.learner import Learner
 from galago.training.losses import total_loss
 from galago.training.memory import keep_freed_memory
 from galago.training.optimizer import make_optimizer
+from galago.training.quick_layers import quicken
 from galago.training.recipes import camvid
 from galago.training.train import train
 
@@ -48,7 +49,9 @@ def by_hand(config: TrainConfig, images: torch.Tensor, labels: torch.Tensor) -> 
 
 def ours(config: TrainConfig, images: torch.Tensor, labels: torch.Tensor, *, bfloat16: bool) -> Callable[[], None]:
     """Return a step of galago's loop."""
-    learner = Learner(build_model(config.variant, CLASSES), CLASSES, config).to(memory_format=torch.channels_last).train()
+    learner = (
+        quicken(Learner(build_model(config.variant, CLASSES), CLASSES, config)).to(memory_format=torch.channels_last).train()
+    )
     optimizer = make_optimizer(learner, config)
     images = images.contiguous(memory_format=torch.channels_last)
 

@@ -32,6 +32,7 @@ from galago.training.classify_config import ClassifyConfig
 from galago.training.loader import Shuffle, View, batches, one_thread
 from galago.training.optimizer import learning_rate, make_optimizer, set_rate
 from galago.training.processes import join, sync_norms
+from galago.training.quick_layers import quicken
 from galago.training.train import Report, mixed_precision
 from galago.training.validate import normalize
 from galago.training.workers import explain_lost_workers
@@ -140,6 +141,8 @@ def train_classifier(
     network: nn.Module = build_classifier(config.variant, len(train_set.names))
     set_drop_path(network, config.drop_path)
     network = sync_norms(network, accelerator.num_processes, device)
+    if device.type == "cpu":
+        quicken(network)
     average = moving_average(network, config.ema_decay).to(device)
     shuffle = Shuffle(
         len(train_set), config.batch_size, config.seed, config.epochs, (accelerator.process_index, accelerator.num_processes)

@@ -37,6 +37,7 @@ from galago.training.page import PAGE, draw_page
 from galago.training.panel import write_panel
 from galago.training.patience import is_out_of_patience
 from galago.training.processes import ask_first_process, join, sync_norms
+from galago.training.quick_layers import quicken
 from galago.training.readable import check_readable
 from galago.training.run import Progress
 from galago.training.validate import make_predict, normalize
@@ -176,6 +177,8 @@ def set_up(
     widths = teacher.widths if teacher else None
     learner: nn.Module = Learner(start_network(config, num_classes, weights), num_classes, config, widths)
     learner = sync_norms(learner, processes, accelerator.device)
+    if accelerator.device.type == "cpu" and not config.compile:
+        quicken(learner)
     if processes == 1:  # DistributedDataParallel's buckets are contiguous
         learner = learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
     average = moving_average(learner.network, config.ema_decay).to(accelerator.device)  # type: ignore[arg-type]
@@ -298,8 +301,6 @@ class Keeper:
 
 def mixed_precision(precision: str, device: torch.device) -> str:
     """Return accelerate's word for a precision: as told, or bfloat16 where the device computes it natively.
-
-    A network that classifies whole photos, as of ImageNet, gives its backbone; the attention's eps is ours.
 
     Raises:
         TrainingError: float16 on a device other than a GPU.
