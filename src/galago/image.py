@@ -130,6 +130,15 @@ def save(path: str | Path, image: np.ndarray) -> None:
     _write(path, data.tobytes())
 
 
+def save_gray(path: str | Path, image: np.ndarray) -> None:
+    """Write an (H, W) uint8 image as PNG, whole or not at all.
+
+    Raises:
+        ImageError: the file cannot be written.
+    """
+    _write(Path(path), cv2.imencode(".png", image)[1].tobytes())
+
+
 def save_labels(path: str | Path, labels: np.ndarray, palette: Sequence[Color]) -> None:
     """Write (H, W) uint8 labels as an indexed PNG: the ids are kept, and any viewer shows the palette's colors.
 

@@ -8,10 +8,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from galago import image as images
+from galago import load
 from galago.spec import ModelSpec
 
 pytestmark = pytest.mark.openvino
@@ -108,6 +110,18 @@ def test_standard_output_is_one_json_object_when_asked_for(place: Path):
     assert (summary["model"], summary["photos"], summary["failed"]) == ("tiny", 2, {})
     assert summary["areas"] == {"red": pytest.approx(0.75), "blue": pytest.approx(0.25)}
     assert list(summary["speed"]) == ["read", "pre", "infer", "post"]
+
+
+def test_confidence_is_a_gray_picture_beside_the_labels(place: Path):
+    done = predict(place, "my photos/c.png", "--confidence")
+    assert done.returncode == 0, done.stderr
+    assert written(place) == ["c.png", "c_confidence.png", "c_overlay.jpg"]
+    gray = cv2.imread(str(place / "out/c_confidence.png"), cv2.IMREAD_UNCHANGED)
+    photo = images.load(place / "my photos/c.png")
+    expected = load(place / "tiny.onnx")(photo, confidence=True).confidence
+    assert gray.dtype == np.uint8
+    assert np.abs(gray - 255 * expected).max() <= 0.5
+    assert_one_line(predict(place, "my photos/c.png", "--confidence", "--tile", "64"), 2, "labeled at once, without --tile")
 
 
 def test_no_save_writes_nothing(place: Path):

@@ -27,6 +27,7 @@ STEPS = ("read", "pre", "infer", "post")  # and "save", where something is saved
 SOURCE_HELP = (
     "Photo, folder, glob in quotes, .txt list, - for paths on standard input, video file, index of a camera, or URL of a stream."
 )
+CONFIDENCE_HELP = "Of photos, also write how likely each pixel's class is: NAME_confidence.png, gray, white for sure."
 TILE_HELP = (
     "Label photos at their own scale in tiles of so many pixels along each side; 0 never. Without it photos of more than 25 "
     "megapixels are, unless the model resizes photos."
@@ -47,6 +48,7 @@ def predict(
     alpha: Annotated[float, typer.Option(help="Strength of the colors in overlays, 0 to 1.", min=0, max=1)] = 0.5,
     save: Annotated[bool, typer.Option(help="Write files, or only print.")] = True,
     save_labels: Annotated[bool, typer.Option("--save-labels", help="Of a video, also write each frame's label map.")] = False,
+    confidence: Annotated[bool, typer.Option("--confidence", help=CONFIDENCE_HELP)] = False,
     smooth: Annotated[float, typer.Option(help="Average over frames against flicker: 0 off, 0.6 some, below 1.", min=0)] = 0.0,
     max_frames: Annotated[int | None, typer.Option(help="End after so many frames.", min=1)] = None,
     show: Annotated[bool, typer.Option("--show", help="Open a window; q ends.")] = False,
@@ -62,7 +64,7 @@ def predict(
 
     opened = sources.open_source(source)
     film = opened if isinstance(opened, sources.Video) else None
-    check_flags(tile, overlap, film=film is not None, smooth=smooth)
+    check_flags(tile, overlap, film=film is not None, smooth=smooth, confidence=confidence)
     if save and isinstance(opened, list):
         check_photos_stay(opened, out)
     target = out / f"{film.name}_overlay.mp4" if film and save else None
@@ -73,9 +75,9 @@ def predict(
         if film and target:
             check_video_stays(film, target)
         file = stack.enter_context(VideoFile(target, film.size, rate=film.rate)) if film and target else None
-        store = choose_store(file, out, labels=save_labels, alpha=alpha) if save else None
+        store = choose_store(file, out, labels=save_labels, confidence=confidence, alpha=alpha) if save else None
         tiles = plan(segmenter, tile, overlap, out=out if save else None, alpha=alpha)
-        job = Job("frames" if film else "photos", segmenter, smoother, store, window, tiles)
+        job = Job("frames" if film else "photos", segmenter, smoother, store, window, tiles, confidence and save)
         job.run(opened, limit=max_frames)
     report(Console(stderr=json), job, file, out)
     if json:
@@ -92,19 +94,22 @@ Store = Callable[[str, "Segmentation"], None]  # takes the name for its files, t
 Labeled: TypeAlias = "tuple[ReadFrame | LargePhoto, Segmentation | TiledSegmentation]"
 
 
-def choose_store(file: "VideoFile | None", out: Path, *, labels: bool, alpha: float) -> Store:
+def choose_store(file: "VideoFile | None", out: Path, *, labels: bool, confidence: bool, alpha: float) -> Store:
     """Return what saves one labeled frame: as files of its own, or as part of a video.
 
     Args:
         file: the video, if there is one.
         out: folder for files.
         labels: whether the label map of a video's frame is saved too.
+        confidence: whether that of a photo is.
         alpha: strength of the colors, 0 to 1.
     """
     from galago import image as images
 
     def store_photo(name: str, result: "Segmentation") -> None:
         result.save(out, name, alpha=alpha)
+        if confidence:
+            result.save_confidence(out, name)
 
     def store_frame(name: str, result: "Segmentation") -> None:
         assert file is not None
@@ -133,6 +138,7 @@ class Job:
         store: saves a frame, if wanted.
         window: shows a frame, if wanted.
         tiles: labels photos that are too large to be labeled at once.
+        confidence: whether the store saves it.
         tally: areas and times.
         failed: what could not be read or labeled, and why.
         seconds: from the first frame read to the last one written.
@@ -144,6 +150,7 @@ class Job:
     store: Store | None
     window: "Window | None"
     tiles: TileJob
+    confidence: bool = False
     tally: "Tally" = field(default_factory=new_tally)
     failed: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
@@ -181,11 +188,15 @@ class Job:
         result: Segmentation | TiledSegmentation
         try:
             if isinstance(frame, LargePhoto):
+                if self.confidence:
+                    raise ImageError(
+                        f"{frame.origin} is labeled in tiles, without --confidence. Leave that out, or add --tile 0."
+                    )
                 result = self.tiles.label(frame, bar)
             elif isinstance(frame.image, ImageError):
                 raise frame.image
             else:
-                result = self.segmenter(frame.image, smoother=self.smoother)
+                result = self.segmenter(frame.image, smoother=self.smoother, confidence=self.confidence)
         except ImageError as error:  # the rest of a folder is still wanted
             self.failed[frame.origin] = str(error)
             return None
@@ -242,11 +253,11 @@ def check_photos_stay(frames: "list[Frame]", out: Path) -> None:
         ConfigError: a label map or an overlay would have the path of a photo.
     """
     from galago.errors import ConfigError
-    from galago.runtime.result import written_files
+    from galago.runtime.result import confidence_file, written_files
 
     photos = {frame.path.resolve() for frame in frames}
     for frame in frames:
-        for file in written_files(out, frame.name):
+        for file in (*written_files(out, frame.name), confidence_file(out, frame.name)):
             if file.resolve() in photos:
                 raise ConfigError(f"The labels of {frame.path} would replace the photo {file}. Choose another --out.")
 

@@ -171,8 +171,8 @@ def plan(segmenter: "Segmenter", tile: int | None, overlap: int | None, *, out: 
     return TileJob(segmenter=segmenter, config=config, wanted=wanted, out=out, alpha=alpha)
 
 
-def check_flags(tile: int | None, overlap: int | None, *, film: bool, smooth: float) -> None:
-    """Refuse tiles for a video, and together with what belongs to one.
+def check_flags(tile: int | None, overlap: int | None, *, film: bool, smooth: float, confidence: bool) -> None:
+    """Refuse tiles and confidence for a video and together, and tiles with what belongs to a video.
 
     Raises:
         ConfigError: they were asked for.
@@ -181,5 +181,9 @@ def check_flags(tile: int | None, overlap: int | None, *, film: bool, smooth: fl
 
     if film and (tile is not None or overlap is not None):
         raise ConfigError("--tile and --overlap are for photos, got a video, camera or stream. Leave them out.")
+    if confidence and (film or tile):
+        raise ConfigError(
+            "--confidence is for photos that are labeled at once, without --tile, and not for videos. Leave it out."
+        )
     if tile and smooth:
         raise ConfigError("--tile labels each photo for itself, --smooth averages over frames. Leave one of them out.")

@@ -20,6 +20,11 @@ def written_files(folder: Path, name: str) -> tuple[Path, Path]:
     return folder / f"{name}.png", folder / f"{name}_overlay.jpg"
 
 
+def confidence_file(folder: Path, name: str) -> Path:
+    """Return where `Segmentation.save_confidence` puts its picture."""
+    return folder / f"{name}_confidence.png"
+
+
 def shares_by_name(counts: np.ndarray, names: Sequence[str]) -> dict[str, float]:
     """Turn (K,) pixels of each class into the share of each that occurs, 0 to 1, the largest first."""
     shares = counts / counts.sum()
@@ -132,6 +137,20 @@ class Segmentation:
         images.save_labels(labels, self.labels, self.palette)
         images.save(overlay, self.overlay(alpha))
         return labels, overlay
+
+    def save_confidence(self, folder: str | Path, name: str | None = None) -> Path:
+        """Write NAME_confidence.png, gray: a pixel's brightness is the probability of its class, 255 for 1.
+
+        Args:
+            folder: made where it is missing.
+            name: of the file, as in `save`.
+        Raises:
+            ConfigError: confidence was not asked for.
+            ImageError: the file cannot be written.
+        """
+        file = confidence_file(Path(folder), name or (self.path.stem if self.path else "photo"))
+        images.save_gray(file, np.rint(255 * self.confidence).astype(np.uint8))
+        return file
 
     def to_geojson(self) -> dict[str, Any]:
         """Return the regions as polygons with holes, in pixels of the photo: x to the right, y down, as GeoJSON's features.
