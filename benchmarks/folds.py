@@ -27,7 +27,14 @@ DRIVES = ("0001TP", "0006R0", "0016E5")
 
 
 def run_fold(
-    config: TrainConfig, photos: Dataset, drive: str, out: Path, start: Path | None, mixed_in: Dataset | None
+    config: TrainConfig,
+    photos: Dataset,
+    drive: str,
+    out: Path,
+    *,
+    start: Path | None,
+    teacher: Path | None,
+    mixed_in: Dataset | None,
 ) -> dict[str, Any]:
     """Train without one drive and score on it."""
     rest, left_out = (select(photos, lambda name, seen=seen: name.startswith(drive) != seen) for seen in (True, False))
@@ -37,6 +44,7 @@ def run_fold(
         left_out,
         out,
         mixed_in=mixed_in,
+        teacher=teacher,
         start=(start, (out / "state").exists()),
         data=f"CamVid train without {drive}",
     )
@@ -52,6 +60,9 @@ def main() -> None:
     parser.add_argument("--recipe", default="camvid")
     parser.add_argument("--set", nargs="*", default=[], help="settings of the recipe to change, as epochs=40")
     parser.add_argument("--weights", type=Path, help="checkpoint to start from")
+    parser.add_argument(
+        "--teacher", help="name of a run in --out that has these drives: its networks teach, each on its own photos"
+    )
     parser.add_argument("--mix", help="data set to mix in, as scenes:3000, with a `mix` of more than 0")
     parser.add_argument("--cache", type=Path, help="folder that keeps decoded or drawn samples of what is mixed in")
     parser.add_argument("--drives", nargs="*", default=DRIVES)
@@ -66,13 +77,20 @@ def main() -> None:
     mixed_in = open_mixed_in(arguments.mix, config)
     if mixed_in and arguments.cache:
         mixed_in = Cached(mixed_in, arguments.cache)
-    folds = {
-        drive: run_fold(config, photos, drive, arguments.out / arguments.name / drive, arguments.weights, mixed_in)
-        for drive in arguments.drives
-    }
+    folds = {}
+    for drive in arguments.drives:
+        teacher = arguments.out / arguments.teacher / drive / "last.safetensors" if arguments.teacher else None
+        out = arguments.out / arguments.name / drive
+        folds[drive] = run_fold(config, photos, drive, out, start=arguments.weights, teacher=teacher, mixed_in=mixed_in)
     mean = sum(fold["mean_iou"] for fold in folds.values()) / len(folds)
     (RESULTS / "folds").mkdir(exist_ok=True)
-    facts = {"recipe": arguments.recipe, "set": arguments.set, "weights": bool(arguments.weights), "mix": bool(arguments.mix)}
+    facts = {
+        "recipe": arguments.recipe,
+        "set": arguments.set,
+        "weights": bool(arguments.weights),
+        "teacher": arguments.teacher,
+        "mix": bool(arguments.mix),
+    }
     result = {"name": arguments.name, **facts, "config": dataclasses.asdict(config), "folds": folds, "mean_iou": mean}
     print(mean, save_result(f"folds/{arguments.name}", result))
 

@@ -226,13 +226,17 @@ def folds() -> str:
         config, parts = result["config"], result["folds"].values()
         changes = [text for text in result["set"] if text.split("=")[0] not in NOT_A_CHANGE]
         changes += ["from pre-training on drawn scenes"] * result["weights"]
+        changes += [f"taught by {result['teacher']}"] if result.get("teacher") else []
         epochs = sorted({part["epoch"] for part in parts})
         about = [result["name"], config["variant"], ", ".join([f"`{result['recipe']}`", *changes])]
         about += [" to ".join(str(number) for number in {epochs[0]: 0, epochs[-1]: 0}), "{} x {}".format(*config["crop_size"])]
         scores = [f"{part['mean_iou']:.3f}" for part in parts]
         about.append(result["made_with"]["processor"])
         lines.append(row_of([*about, *scores, f"**{result['mean_iou']:.3f}**"]))
-    note = "Mean IoU on the drive left out, one seed, last moving average; how a run was made stands in `results/folds/RUN.json`."
+    note = (
+        "Mean IoU on the drive left out, last moving average; one seed each, 0 where no other is named. "
+        "How a run was made stands in `results/folds/RUN.json`."
+    )
     return "\n".join([*lines, "", note])
 
 

@@ -3,8 +3,8 @@
     python benchmarks/training.py [--variant b0] [--runs 15]
 
 By hand: float32, contiguous memory, logits grown to every pixel, cross-entropy of all of them. galago: channels_last, the loss at
-sampled pixels, with its Dice and its auxiliary heads; in float32 and in bfloat16. Then a short run on drawn scenes says which
-share of its time the network waited for photos.
+sampled pixels, with its Dice and its auxiliary heads, a few layers in quicker forms; in float32 and in bfloat16. Then a short run
+on drawn scenes says which share of its time the network waited for photos.
 """
 
 import argparse
