@@ -9,14 +9,16 @@ from typer.testing import CliRunner
 
 torch = pytest.importorskip("torch")
 
+from galago import image as images  # noqa: E402
 from galago.cli.main import app  # noqa: E402
-from galago.data.classes import ClassFolders, open_class_folders  # noqa: E402
+from galago.data.classes import ClassFolders, middle_part, open_class_folders  # noqa: E402
 from galago.errors import ConfigError, DataError, TrainingError  # noqa: E402
-from galago.models.checkpoint import read_tensors  # noqa: E402
-from galago.training.classify import accuracy, middle_part, mix_batch, random_part, train_classifier  # noqa: E402
+from galago.models.checkpoint import load_classifier, read_tensors  # noqa: E402
+from galago.training.classify import accuracy, mix_batch, random_part, train_classifier  # noqa: E402
 from galago.training.classify_config import ClassifyConfig  # noqa: E402
 from galago.training.config import TrainConfig  # noqa: E402
 from galago.training.learner import start_network  # noqa: E402
+from galago.training.validate import normalize  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -109,6 +111,14 @@ def test_a_backbone_learns_classes_and_a_segmentation_network_starts_from_it(
     assert progress.best == progress.rows[-1]["top1"]
     tensors, metadata = read_tensors(tmp_path / "best.safetensors")
     assert json.loads(metadata["classes"]) == ["blue", "red"]
+    photo = splits[1].photos[0]
+    done = CliRunner().invoke(app, ["classify", "--model", str(tmp_path / "best.safetensors"), "--source", str(photo), "--json"])
+    assert done.exit_code == 0, done.output
+    shown = {row["class"]: row["probability"] for row in json.loads(done.stdout)["photos"][0]["classes"]}
+    pixels = torch.from_numpy(middle_part(images.load(photo), 64)).permute(2, 0, 1)[None]
+    with torch.inference_mode():
+        logits = load_classifier(tmp_path / "best.safetensors")[0](normalize(pixels, SMALL.mean, SMALL.std))
+    assert shown == pytest.approx(dict(zip(("blue", "red"), logits[0].softmax(0).tolist(), strict=True)), abs=1e-6)
     network = start_network(TrainConfig(), 5, tmp_path / "best.safetensors").state_dict()
     for name, tensor in tensors.items():
         if name.startswith("backbone."):

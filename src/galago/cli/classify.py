@@ -1,37 +1,36 @@
-"""galago classify: one class per photo, with the published ImageNet networks."""
+"""galago classify: one class per photo, with a published ImageNet network or with one's own."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+MODEL_HELP = "Published classifier, as `galago models` lists it, or a checkpoint of the recipe imagenet."
 NAMES_HELP = "Text file with a class name in each line, in the order of ids; ids without it."
 
 
 def classify(
     source: Annotated[str, typer.Option(help="Photo, folder, glob in quotes, or .txt list.")],
-    model: Annotated[str, typer.Option(help="Published classifier, as `galago models` lists it.")] = "b1-imagenet",
+    model: Annotated[str, typer.Option(help=MODEL_HELP)] = "b1-imagenet",
     top: Annotated[int, typer.Option(help="Classes to show for each photo.", min=1)] = 5,
     names: Annotated[Path | None, typer.Option(help=NAMES_HELP)] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
 ) -> None:
-    """Say what whole photos show: the most probable of ImageNet's 1000 classes, in torch."""
+    """Say what whole photos show: the most probable classes, in torch."""
     from json import dumps
 
     from galago import sources
-    from galago.cli.models import obtain
-    from galago.errors import ConfigError, ImageError, choose, require
-    from galago.weights import PUBLISHED
+    from galago.errors import ConfigError, ImageError, require
 
-    published = choose({name: row for name, row in PUBLISHED.items() if not row.segments}, model, "classifier")
+    file = find_checkpoint(model)
     opened = sources.open_source(source)
     if isinstance(opened, sources.Video):
         raise ConfigError(f"`galago classify` takes photos, got the video {source}.")
     require("torch", "train")
     from galago.export.classify import Classifier, best
 
-    classifier = Classifier(obtain(published))
-    words = read_names(names, classifier.num_classes) if names else None
+    classifier = Classifier(file)
+    words = read_names(names, classifier.num_classes) if names else classifier.names
     found, failed = [], 0
     for frame in sources.read_frames(opened):
         if isinstance(frame.image, ImageError):
@@ -46,6 +45,22 @@ def classify(
         typer.echo(dumps({"model": model, "photos": found, "failed": failed}))
     if failed:
         raise typer.Exit(1)
+
+
+def find_checkpoint(model: str) -> Path:
+    """Return the file of a classifier: the one named, else that of the published network, downloaded where it is not here.
+
+    Raises:
+        ConfigError: there is no such file or network.
+        DownloadError, CheckpointError, MissingDependencyError: as `obtain`.
+    """
+    from galago.cli.models import obtain
+    from galago.errors import choose
+    from galago.weights import PUBLISHED
+
+    if Path(model).is_file():
+        return Path(model)
+    return obtain(choose({name: row for name, row in PUBLISHED.items() if not row.segments}, model, "classifier"))
 
 
 def read_names(file: Path, count: int) -> list[str]:

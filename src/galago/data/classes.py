@@ -3,11 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from galago import image
 from galago.data.folder import PHOTO_SUFFIXES, files_in
 from galago.errors import DataError
+
+SHOWN_SHARE = 0.95  # of a photo's short side, where nothing is random
 
 
 @dataclass(frozen=True)
@@ -57,3 +60,11 @@ def open_class_folders(root: Path, split: str) -> ClassFolders:
         photos += files
         class_ids += [class_id] * len(files)
     return ClassFolders(tuple(path.name for path in classes), tuple(photos), tuple(class_ids))
+
+
+def middle_part(photo: np.ndarray, size: int) -> np.ndarray:
+    """Cut the middle square of a photo and bring it to (size, size, 3)."""
+    side = max(1, round(SHOWN_SHARE * min(photo.shape[:2])))
+    top, left = ((length - side) // 2 for length in photo.shape[:2])
+    part = photo[top : top + side, left : left + side]
+    return cv2.resize(part, (size, size), interpolation=cv2.INTER_AREA if side > size else cv2.INTER_CUBIC)

@@ -1,8 +1,8 @@
-"""Classes of whole photos, in torch, as the publishers of the weights measured them."""
+"""Classes of whole photos, in torch, from what the network saw when it was measured."""
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,24 +10,42 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from galago.data.classes import middle_part
+from galago.errors import CheckpointError
 from galago.image import check
 from galago.models.checkpoint import load_classifier
 from galago.spec import IMAGENET_MEAN, IMAGENET_STD
 
 
 class Classifier:
-    """A classification network with the resize rule that it was measured with."""
+    """A classification network with the resize rule that it was measured with.
+
+    Attributes:
+        names: of the classes, or None where the checkpoint has only ids.
+        num_classes: K.
+    """
 
     def __init__(self, checkpoint: Path) -> None:
-        """Read a checkpoint that `galago models get` keeps.
+        """Read a checkpoint that `galago models get` or the recipe `imagenet` wrote.
 
         Raises:
             CheckpointError: it is damaged, or of another kind.
         """
         self.network, metadata = load_classifier(checkpoint)
-        facts = json.loads(metadata["published"])
-        self.side, self.crop = int(facts["size"][0]), float(facts["crop"])
         self.num_classes = int(metadata["num_classes"])
+        self.names = tuple(json.loads(metadata["classes"])) if "classes" in metadata else None
+        self.prepare: Callable[[np.ndarray], Tensor]
+        if "published" in metadata:
+            facts = json.loads(metadata["published"])
+            side, crop = int(facts["size"][0]), float(facts["crop"])
+            self.prepare = lambda image: normalize(center(image, side, crop), IMAGENET_MEAN, IMAGENET_STD)
+        elif "input" not in metadata:
+            raise CheckpointError(f"{checkpoint} does not say which input it was measured with. Train it anew.")
+        else:
+            given = json.loads(metadata["input"])
+            self.prepare = lambda image: normalize(
+                torch.from_numpy(middle_part(image, given["side"])).permute(2, 0, 1)[None], given["mean"], given["std"]
+            )
 
     @torch.inference_mode()
     def __call__(self, image: np.ndarray) -> np.ndarray:
@@ -37,7 +55,7 @@ class Classifier:
             ImageError: the photo has another form.
         """
         check(image)
-        logits = self.network(normalize(center(image, self.side, self.crop)))
+        logits = self.network(self.prepare(image))
         probabilities: np.ndarray = logits[0].softmax(0).numpy()
         return probabilities
 
@@ -57,10 +75,10 @@ def center(image: np.ndarray, side: int, crop: float) -> Tensor:
     return pixels[..., top : top + side, left : left + side]
 
 
-def normalize(pixels: Tensor) -> Tensor:
-    """Normalize (N, 3, H, W) pixels of 0 to 255 with ImageNet's mean and std."""
-    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
-    return (pixels / 255 - mean) / std
+def normalize(pixels: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Normalize (N, 3, H, W) pixels of 0 to 255 with the mean and std of RGB channels on a scale of 0 to 1."""
+    shift, scale = (torch.tensor(values).view(3, 1, 1) for values in (mean, std))
+    return (pixels / 255 - shift) / scale
 
 
 def best(probabilities: np.ndarray, count: int, names: Sequence[str] | None = None) -> list[tuple[str, float]]:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from galago.data.classes import ClassFolders
+from galago.data.classes import ClassFolders, middle_part
 from galago.errors import TrainingError
 from galago.models.checkpoint import CLASSIFIER, save_checkpoint
 from galago.models.efficientvit import build_classifier
@@ -36,8 +36,6 @@ from galago.training.quick_layers import quicken
 from galago.training.train import Report, mixed_precision
 from galago.training.validate import normalize
 from galago.training.workers import explain_lost_workers
-
-SHOWN_SHARE = 0.95  # of the short side, in validation
 
 
 class ClassViews(TorchDataset[tuple[Tensor, int]]):
@@ -67,14 +65,6 @@ def random_part(photo: np.ndarray, size: int, min_area: float, rng: np.random.Ge
     shrinks = rows > size or columns > size
     part = photo[top : top + rows, left : left + columns]
     return cv2.resize(part, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-
-
-def middle_part(photo: np.ndarray, size: int) -> np.ndarray:
-    """Cut the middle square of a photo and bring it to (size, size, 3)."""
-    side = max(1, round(SHOWN_SHARE * min(photo.shape[:2])))
-    top, left = ((length - side) // 2 for length in photo.shape[:2])
-    part = photo[top : top + side, left : left + side]
-    return cv2.resize(part, (size, size), interpolation=cv2.INTER_AREA if side > size else cv2.INTER_CUBIC)
 
 
 def mix_batch(images: Tensor, targets: Tensor, config: ClassifyConfig, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
@@ -166,7 +156,10 @@ def train_classifier(
     shuffle.epoch = progress.epoch
     stream = batches(loader)
     names = json.dumps(train_set.names)
-    metadata = {"kind": CLASSIFIER, "variant": config.variant, "num_classes": str(len(train_set.names)), "classes": names}
+    metadata = {
+        "kind": CLASSIFIER, "variant": config.variant, "num_classes": str(len(train_set.names)), "classes": names,
+        "input": json.dumps({"side": max(config.sizes), "mean": config.mean, "std": config.std}),
+    }  # fmt: skip
     tools = accelerator, network, optimizer, average
     for _ in range(progress.epoch, config.epochs):
         row = run_epoch(config, tools, stream, (progress.epoch, shuffle.steps), report if main else lambda row: None)
