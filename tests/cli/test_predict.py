@@ -116,6 +116,7 @@ def test_confidence_is_a_gray_picture_beside_the_labels(place: Path):
     done = predict(place, "my photos/c.png", "--confidence")
     assert done.returncode == 0, done.stderr
     assert written(place) == ["c.png", "c_confidence.png", "c_overlay.jpg"]
+    assert "confidence (_confidence.png)" in done.stdout
     gray = cv2.imread(str(place / "out/c_confidence.png"), cv2.IMREAD_UNCHANGED)
     photo = images.load(place / "my photos/c.png")
     expected = load(place / "tiny.onnx")(photo, confidence=True).confidence

@@ -310,7 +310,8 @@ def report(console: "Console", job: Job, file: "VideoFile | None", out: Path) ->
     if file:
         console.print(f"Saved: {file.path}", soft_wrap=True, highlight=False, markup=False)
     elif job.store:
-        saved = f"Saved: {count} label maps (.png) and overlays (_overlay.jpg) in {out}"
+        sure = " and confidence (_confidence.png)" if job.confidence else ""
+        saved = f"Saved: {count} label maps (.png) and overlays (_overlay.jpg){sure} in {out}"
         console.print(saved, soft_wrap=True, highlight=False, markup=False)
 
 
