@@ -1,27 +1,34 @@
-"""How good is the bundled model on the photos of CamVid's validation split?
+"""How good are the bundled model, in its engine, and b1-camvid, in torch, on the photos of CamVid's validation split?
 
 python benchmarks/accuracy.py --data CAMVID_FOLDER
 """
 
 import argparse
+from pathlib import Path
 
 from measure import save_result
 
 from galago import load
 from galago.data import open_dataset
 from galago.evaluation import evaluate
+from galago.export.reference import load_reference
 
-MODEL = "b0-camvid"
+CHECKPOINTS = Path(__file__).parent.parent / "checkpoints"
 
 
 def main() -> None:
-    """Score the model and save results/accuracy.json."""
+    """Score the models and save results/accuracy.json."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True, help="folder of CamVid, with val.txt in it")
-    segmenter, photos = load(MODEL), open_dataset(parser.parse_args().data, "val")
-    summary = evaluate(lambda image: segmenter(image).labels, photos).summary()
-    del summary["confusion"]
-    print(save_result("accuracy", {"model": MODEL, "split": "val", "photos": len(photos), **summary}))
+    photos = open_dataset(parser.parse_args().data, "val")
+    models = {"b0-camvid": load("b0-camvid"), "b1-camvid": load_reference(CHECKPOINTS / "b1-camvid.safetensors")}
+    rows = []
+    for name, segmenter in models.items():
+        summary = evaluate(lambda image, segmenter=segmenter: segmenter(image).labels, photos).summary()
+        del summary["confusion"]
+        rows.append({"model": name, **summary})
+        print(name, summary["mean_iou"])
+    print(save_result("accuracy", {"split": "val", "photos": len(photos), "rows": rows}))
 
 
 if __name__ == "__main__":

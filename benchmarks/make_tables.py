@@ -131,12 +131,12 @@ def row_of(columns: list[str]) -> str:
 def accuracy() -> str:
     """IoU of each class on CamVid's validation split."""
     result = read("accuracy")
-    names = [row["name"] for row in result["classes"]]
-    values = [f"{row['iou']:.3f}" for row in result["classes"]]
-    head = f"`{result['model']}` on the {result['photos']} photos of CamVid {result['split']}, 360 x 480, one scale, no flip"
-    figures = f"mean IoU **{result['mean_iou']:.4f}**, pixel accuracy {result['pixel_accuracy']:.4f}"
-    row = "| " + " | ".join(values) + " |"
-    return "\n".join([f"{head}: {figures}.", "", "| " + " | ".join(names) + " |", "|---" * len(names) + "|", row])
+    names = [row["name"] for row in result["rows"][0]["classes"]]
+    lines = [row_of(["model", "mean IoU", "pixel accuracy", *names]), "|---" * (3 + len(names)) + "|"]
+    for row in result["rows"]:
+        values = [f"{one['iou']:.3f}" for one in row["classes"]]
+        lines.append(row_of([f"`{row['model']}`", f"**{row['mean_iou']:.4f}**", f"{row['pixel_accuracy']:.4f}", *values]))
+    return "\n".join([*lines, "", f"The {result['photos']} photos of CamVid {result['split']}, 360 x 480, one scale, no flip."])
 
 
 def tiles() -> str:
