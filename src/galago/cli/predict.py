@@ -75,7 +75,7 @@ def predict(
         if film and target:
             check_video_stays(film, target)
         file = stack.enter_context(VideoFile(target, film.size, rate=film.rate)) if film and target else None
-        store = choose_store(file, out, labels=save_labels, confidence=confidence, alpha=alpha) if save else None
+        store = choose_store(file, out, labels=save_labels, alpha=alpha, confidence=confidence) if save else None
         tiles = plan(segmenter, tile, overlap, out=out if save else None, alpha=alpha)
         job = Job("frames" if film else "photos", segmenter, smoother, store, window, tiles, confidence and save)
         job.run(opened, limit=max_frames)
@@ -94,15 +94,15 @@ Store = Callable[[str, "Segmentation"], None]  # takes the name for its files, t
 Labeled: TypeAlias = "tuple[ReadFrame | LargePhoto, Segmentation | TiledSegmentation]"
 
 
-def choose_store(file: "VideoFile | None", out: Path, *, labels: bool, confidence: bool, alpha: float) -> Store:
+def choose_store(file: "VideoFile | None", out: Path, *, labels: bool, alpha: float, confidence: bool = False) -> Store:
     """Return what saves one labeled frame: as files of its own, or as part of a video.
 
     Args:
         file: the video, if there is one.
         out: folder for files.
         labels: whether the label map of a video's frame is saved too.
-        confidence: whether that of a photo is.
         alpha: strength of the colors, 0 to 1.
+        confidence: whether that of a photo is saved beside its labels.
     """
     from galago import image as images
 
