@@ -74,14 +74,11 @@ def dice_loss(logits: Tensor, labels: Tensor) -> Tensor:
         logits: (N, K, H, W) float32.
         labels: (N, H, W) int64, 255 = ignore.
     """
-    labeled = labels != IGNORE_ID
-    scores = logits.softmax(1) * labeled[:, None]
-    ids = labels.where(labeled, 0)
-    truth = ids[:, None] == torch.arange(logits.shape[1], device=ids.device)[:, None, None]
-    shared = sum_over_processes((scores * truth).sum((0, 2, 3)))  # scores are 0 at ignored pixels
-    pixels = sum_over_processes(torch.bincount(labels[labeled], minlength=logits.shape[1]))
-    dice = (2 * shared + 1) / (sum_over_processes(scores.sum((0, 2, 3))) + pixels + 1)
-    return 1 - dice[pixels > 0].mean() if pixels.any() else logits.sum() * 0
+    scores = logits.softmax(1) * (labels != IGNORE_ID)[:, None]
+    truth = labels[:, None] == torch.arange(logits.shape[1], device=labels.device)[:, None, None]
+    shared, found, pixels = (sum_over_processes(part.sum((0, 2, 3))) for part in (scores * truth, scores, truth))
+    shown = pixels > 0
+    return (shown * (1 - (2 * shared + 1) / (found + pixels + 1))).sum() / shown.sum().clamp(min=1)
 
 
 def lovasz_loss(logits: Tensor, labels: Tensor) -> Tensor:
