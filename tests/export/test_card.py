@@ -46,6 +46,7 @@ def test_a_card_says_how_the_model_was_made(card: Callable[..., str], spec: Mode
     text = card(spec, run=RUN)
     assert "Data: drawn doors (4 photos, 2 for validation). Started from: random weights. Commit abc." in text
     assert "| epochs | 7 |" in text
+    assert "It is late.\n\n## Licenses" in card(spec, run={**RUN, "remarks": "It is late."})
 
 
 def test_a_card_does_not_make_up_what_is_not_known(card: Callable[..., str], spec: ModelSpec):

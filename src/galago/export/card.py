@@ -44,8 +44,8 @@ def write_card(path: Path, network: nn.Module, spec: ModelSpec, facts: dict[str,
         path: file to write.
         network: counted for its parameters.
         spec: its description.
-        facts: `scores` (as evaluation.Scores.summary), `run` (as run.json), `published` (as
-            export.published.describe), `ranges` and `int8` (tables), all optional.
+        facts: `scores` (as evaluation.Scores.summary), `run` (as run.json; `remarks`, Markdown, if somebody added them),
+            `published` (as export.published.describe), `ranges` and `int8` (tables), all optional.
     """
     path.write_bytes(
         CARD.format(
@@ -116,4 +116,5 @@ def _training(run: dict[str, Any] | None, published: dict[str, Any] | None) -> s
     settings = "\n".join(f"| {name} | {value} |" for name, value in run["config"].items())
     counts = f" ({run['train_photos']} photos, {run['val_photos']} for validation)" if "train_photos" in run else ""
     start = f"Started from: {run['weights'] or 'random weights'}. Commit {run['commit'] or 'unknown'}."
-    return f"Data: {run['data']}{counts}. {start}\n\n| setting | value |\n|---|---|\n{settings}"
+    remarks = f"\n\n{run['remarks']}" if "remarks" in run else ""
+    return f"Data: {run['data']}{counts}. {start}\n\n| setting | value |\n|---|---|\n{settings}{remarks}"
