@@ -18,12 +18,14 @@ from time import perf_counter
 import cv2
 import numpy as np
 from measure import save_result
+from rich.progress import Progress
 
-from galago import Segmentation, load
-from galago.cli.predict import Job, choose_store
+from galago import Segmentation, Segmenter, load
+from galago.cli.predict import Job, Labeled, choose_store
+from galago.cli.tiles import plan
 from galago.data.scenes import draw_scene
 from galago.runtime.video import VideoFile
-from galago.sources import ReadFrame, Video, read_frames
+from galago.sources import Video, read_frames
 
 SIZE = (720, 1280)  # (height, width) in pixels
 RATE = 30.0  # frames per second
@@ -50,11 +52,13 @@ def rate_of(steps: Iterable[object]) -> float:
 def each_alone(clip: Path, job: Job, folder: Path) -> dict[str, float]:
     """Return the frames per second of reading, labeling and writing, one after the other."""
     frames = list(read_frames(Video(str(clip)), limit=min(ALONE, 50)))
-    labeled: list[tuple[ReadFrame, Segmentation]] = []
+    labeled: list[Labeled] = []
+    bar = Progress(disable=True)
     for frame in frames[:3]:
-        job.label(frame, None)  # warm up
+        job.label(frame, bar)  # warm up
     rates = {"read": rate_of(islice(read_frames(Video(str(clip))), ALONE))}
-    rates["label"] = rate_of(labeled.append(found) for frame in frames if (found := job.label(frame, None)))
+    found = (job.label(frame, bar) for frame in frames)
+    rates["label"] = rate_of(map(labeled.append, filter(None, found)))
     with VideoFile(folder / "alone.mp4", SIZE, rate=RATE) as file:
         job.store = choose_store(file, folder, labels=False, alpha=0.5)
         rates["write"] = rate_of(map(job.write, labeled))
@@ -112,9 +116,10 @@ def main() -> None:
     print(save_result("video", result))
 
 
-def new_job(segmenter: object) -> Job:
+def new_job(segmenter: Segmenter) -> Job:
     """Return a job that labels, and counts afresh."""
-    return Job("frames", segmenter, smoother=None, store=None, window=None, tiles=None)
+    tiles = plan(segmenter, None, None, out=None, alpha=0.5)
+    return Job("frames", segmenter, smoother=None, store=None, window=None, tiles=tiles)
 
 
 if __name__ == "__main__":
