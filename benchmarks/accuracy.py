@@ -5,15 +5,23 @@ python benchmarks/accuracy.py --data CAMVID_FOLDER
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from measure import save_result
 
-from galago import load
-from galago.data import open_dataset
+from galago import Segmenter, load
+from galago.data import Dataset, open_dataset
 from galago.evaluation import evaluate
 from galago.export.reference import load_reference
 
 CHECKPOINTS = Path(__file__).parent.parent / "checkpoints"
+
+
+def score(segmenter: Segmenter, photos: Dataset) -> dict[str, Any]:
+    """Return all scores of one model but the confusion matrix."""
+    summary = evaluate(lambda image: segmenter(image).labels, photos).summary()
+    del summary["confusion"]
+    return summary
 
 
 def main() -> None:
@@ -24,10 +32,8 @@ def main() -> None:
     models = {"b0-camvid": load("b0-camvid"), "b1-camvid": load_reference(CHECKPOINTS / "b1-camvid.safetensors")}
     rows = []
     for name, segmenter in models.items():
-        summary = evaluate(lambda image, segmenter=segmenter: segmenter(image).labels, photos).summary()
-        del summary["confusion"]
-        rows.append({"model": name, **summary})
-        print(name, summary["mean_iou"])
+        rows.append({"model": name, **score(segmenter, photos)})
+        print(name, rows[-1]["mean_iou"])
     print(save_result("accuracy", {"split": "val", "photos": len(photos), "rows": rows}))
 
 

@@ -44,7 +44,7 @@ def make(part: str, form: str, size: tuple[int, int]) -> Callable[[], object]:
     from galago.models.efficientvit import build_model
     from galago.training.memory import keep_freed_memory
 
-    network = build_model("b0", 19).eval()
+    network: torch.nn.Module = build_model("b0", 19).eval()
     set_attention(network, form=form)
     if part == "network in OpenVINO":
         from naive import naive_onnx, run_openvino
@@ -56,7 +56,7 @@ def make(part: str, form: str, size: tuple[int, int]) -> Callable[[], object]:
     if part == "network":
         example = torch.rand(1, 3, *size)
     else:  # the first attention block of stage 3, at stride 16
-        network, example = network.backbone.stages[3][1], torch.rand(1, 64, size[0] // 16, size[1] // 16)
+        network, example = network.get_submodule("backbone.stages.3.1"), torch.rand(1, 64, size[0] // 16, size[1] // 16)
     return torch.inference_mode()(lambda: network(example))
 
 
@@ -66,7 +66,9 @@ def measure_point(part: str, form: str, size: tuple[int, int]) -> dict[str, Any]
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
     before = peak_memory_mb()
     run()
-    memory_mb = peak_memory_mb() - before
+    peak = peak_memory_mb()
+    assert before is not None  # Linux tells
+    assert peak is not None
     times: list[float] = []
     began = perf_counter()
     while len(times) < 3 or (perf_counter() - began < LONG_ENOUGH_S and len(times) < 50):
@@ -75,7 +77,7 @@ def measure_point(part: str, form: str, size: tuple[int, int]) -> dict[str, Any]
         times.append(1000 * (perf_counter() - start))
         if times[-1] > 1000 * LIMIT_S / 3:
             break
-    return {"times_ms": times, "memory_mb": round(memory_mb, 1)}
+    return {"times_ms": times, "memory_mb": round(peak - before, 1)}
 
 
 def in_own_process(part: str, form: str, size: tuple[int, int]) -> dict[str, Any] | None:
@@ -107,14 +109,14 @@ def measure_curve(part: str, form: str) -> dict[str, object]:
     return {"part": part, "form": form, "slopes": {key: slope(points, key) for key in KEYS}, "points": points}
 
 
-def slope(points: list[dict], key: str) -> float:
+def slope(points: list[dict[str, Any]], key: str) -> float:
     """Fit log(value) = slope * log(pixels) + constant."""
     low, high = FITTED_MEGAPIXELS
     fitted = [point for point in points if low <= point["megapixels"] <= high]
     return round(float(np.polyfit(np.log([p["megapixels"] for p in fitted]), np.log([p[key] for p in fitted]), 1)[0]), 3)
 
 
-def draw(curves: list[dict], path: Path) -> None:
+def draw(curves: list[dict[str, Any]], path: Path) -> None:
     """Draw time and memory against pixels, both axes logarithmic."""
     from matplotlib.figure import Figure
 

@@ -8,7 +8,9 @@ MODEL_FOLDER comes from:
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,8 +34,8 @@ def ways(segmenters: dict[str, Segmenter], photo: np.ndarray) -> dict[tuple[str,
     rivals: dict[tuple[str, str], Callable[[], object]] = {}
     for name, segmenter in segmenters.items():
         prepared = segmenter.prepare(photo)[0][None]
-        rivals[name, "network"] = lambda run=segmenter.engine.run, prepared=prepared: run(prepared)
-        rivals[name, "whole_way"] = lambda segmenter=segmenter: segmenter(photo)
+        rivals[name, "network"] = partial(segmenter.engine.run, prepared)
+        rivals[name, "whole_way"] = partial(segmenter, photo)
     return rivals
 
 
@@ -53,7 +55,7 @@ def main() -> None:
     photo = draw_scene(0, SIZE).image
     expected, labels = segmenters["torch"].logits(photo), segmenters["torch"](photo).labels
     times = take_turns(ways(segmenters, photo), runs=arguments.runs, warmup=arguments.warmup)
-    rows = {}
+    rows: dict[str, dict[str, Any]] = {}
     for name in segmenters:
         given = segmenters[name].logits(photo)
         rows[name] = {

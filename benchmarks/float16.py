@@ -22,7 +22,7 @@ from torch.utils._pytree import tree_map
 from galago.data.scenes import draw_scene
 from galago.export.attention import deploy_attention
 from galago.export.deploy import DeployedNetwork, fold_norms
-from galago.export.ranges import SEED, RangeRow, measure_ranges, normalize
+from galago.export.ranges import SEED, measure_ranges, normalize
 from galago.labels import CAMVID
 from galago.models.checkpoint import load_checkpoint
 from galago.spec import ModelSpec
@@ -32,7 +32,7 @@ SIZES = ((352, 480), (512, 1024), (1024, 2048), (2048, 4096))
 CASTS = (torch.ops.aten._to_copy.default, torch.ops.aten.copy_.default)
 
 
-class RoundToFloat16(TorchDispatchMode):
+class RoundToFloat16(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's stubs lack it
     """Runs every operator on float16 tensors in float32 and rounds its result to float16."""
 
     def __torch_dispatch__(self, operator: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
@@ -59,7 +59,7 @@ class RoundToFloat16(TorchDispatchMode):
 def labels_in_float16(network: nn.Module, planes: Tensor, expected: Tensor) -> dict[str, Any]:
     """Return the share of logits that stay finite, and of labels that stay what they are."""
     half = copy.deepcopy(network).half()
-    with RoundToFloat16():
+    with RoundToFloat16():  # type: ignore[no-untyped-call]  # torch's stubs lack it
         logits = half(planes.half()).float()
     finite = float(logits.isfinite().float().mean())
     agree = float((logits.argmax(1) == expected.argmax(1)).float().mean())
@@ -75,18 +75,15 @@ def measure(name: str, network: nn.Module, sizes: Sequence[tuple[int, int]]) -> 
     for size in sizes:
         planes = normalize(draw_scene(SEED, size).image, spec)
         expected = reference(planes)
-        rows = measure_ranges(network, spec, [size])
-        room = [{"layer": row.trained.layer, "trained": row.trained.headroom, "exported": row.exported.headroom} for row in rows]
-        row = {"network": name, "size": size, "layers": room}
+        room: list[dict[str, Any]] = [
+            {"layer": layer.trained.layer, "trained": layer.trained.headroom, "exported": layer.exported.headroom}
+            for layer in measure_ranges(network, spec, [size])
+        ]
+        row: dict[str, Any] = {"network": name, "size": size, "layers": room}
         for form, rival in forms.items():
-            row[form] = {"headroom": headroom(rows, form), **labels_in_float16(rival, planes, expected)}
+            row[form] = {"headroom": min(layer[form] for layer in room), **labels_in_float16(rival, planes, expected)}
             print(name, size, form, row[form], flush=True)
         yield row
-
-
-def headroom(rows: Sequence[RangeRow], form: str) -> float:
-    """Return the smallest headroom of all attentions."""
-    return min(getattr(row, form).headroom for row in rows)
 
 
 def main() -> None:

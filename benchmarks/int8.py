@@ -29,10 +29,15 @@ CHECKPOINT = Path(__file__).parent.parent / "checkpoints/b0-camvid.safetensors"
 SIZE = (352, 480)  # what the photos of 360 x 480 are stretched to
 
 
+def mean_iou(segmenter: Segmenter, val: Dataset) -> float:
+    """Score a model on the photos of `val`."""
+    return evaluate(lambda image: segmenter(image).labels, val).mean_iou
+
+
 def measure(format: str, engine: str, files: tuple[Path, Path], spec: ModelSpec, val: Dataset, runs: int) -> dict[str, Any]:
     """Score and time the float32 and the int8 file of one format in one engine."""
     whole, small = (Segmenter(open_engine(file, engine, threads=2), spec) for file in files)
-    scores = [evaluate(lambda image, way=way: way(image).labels, val).mean_iou for way in (whole, small)]
+    scores = [mean_iou(segmenter, val) for segmenter in (whole, small)]
     photo = np.ascontiguousarray(whole.prepare(val[0].image)[0][None])
     times = take_turns({"float32": lambda: whole.engine.run(photo), "int8": lambda: small.engine.run(photo)}, runs=runs)
     sizes = [sum((file.parent / name).stat().st_size for name in FORMATS[format].files) for file in files]

@@ -35,7 +35,8 @@ def patches(shape: tuple[int, int, int]) -> np.ndarray:
 def interpolate_all(logits: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Label every pixel the plain way: OpenCV grows each class, NumPy takes the largest."""
     grown = np.stack([cv2.resize(plane, size[::-1], interpolation=cv2.INTER_LINEAR) for plane in logits])
-    return grown.argmax(axis=0).astype(np.uint8)
+    labels: np.ndarray = grown.argmax(axis=0).astype(np.uint8)
+    return labels
 
 
 def real(data: str, size: tuple[int, int]) -> np.ndarray:

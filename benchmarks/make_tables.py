@@ -9,6 +9,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 REPOSITORY = Path(__file__).parent.parent
 PAGES = tuple(REPOSITORY / page for page in ("README.md", "docs/benchmarks.md", "docs/explain/float16.md"))
@@ -17,9 +18,10 @@ NOT_A_CHANGE = ("epochs", "crop_size", "workers", "variant")  # settings that st
 BLOCK = re.compile(r"(<!-- table (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
-def read(name: str) -> dict:
+def read(name: str) -> dict[str, Any]:
     """Read one result file."""
-    return json.loads((REPOSITORY / "benchmarks/results" / f"{name}.json").read_text())
+    result: dict[str, Any] = json.loads((REPOSITORY / "benchmarks/results" / f"{name}.json").read_text())
+    return result
 
 
 def whole_way() -> str:
@@ -112,12 +114,12 @@ def video() -> str:
     return f"{text} {_origin(result, 'openvino', 'opencv-python-headless')}"
 
 
-def size_of(row: dict) -> str:
+def size_of(row: dict[str, Any]) -> str:
     """Write a size as height x width."""
     return " x ".join(map(str, row["size"]))
 
 
-def milliseconds(times: dict) -> str:
+def milliseconds(times: dict[str, Any]) -> str:
     """Write a median."""
     value = times["median_ms"]
     return f"{value:,.0f} ms" if value >= 10 else f"{value:.1f} ms"
@@ -261,7 +263,7 @@ def training() -> str:
     return "\n".join([*lines, "", f"{what} {_origin(result, 'torch', what='Medians')}"])
 
 
-def _origin(result: dict, *packages: str, what: str = "Medians, float32") -> str:
+def _origin(result: dict[str, Any], *packages: str, what: str = "Medians, float32") -> str:
     made = result["made_with"]
     used = {name: made["versions"].get(name) for name in packages or ("openvino", "torch")}
     versions = ", ".join(f"{name} {version}" for name, version in used.items() if version)

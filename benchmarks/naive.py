@@ -48,9 +48,9 @@ def naive_onnx(network: nn.Module, size: tuple[int, int]) -> bytes:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(network, (torch.zeros(1, 3, *size),), dynamo=True, verbose=False)
-    file = io.BytesIO()
-    program.save(file)
-    return file.getvalue()
+    assert program is not None
+    onnx: bytes = program.model_proto.SerializeToString()
+    return onnx
 
 
 def run_openvino(onnx: bytes) -> Network:
@@ -60,7 +60,8 @@ def run_openvino(onnx: bytes) -> Network:
 
     def run(planes: np.ndarray) -> np.ndarray:
         request.infer([planes], share_inputs=True)
-        return request.get_output_tensor(0).data
+        logits: np.ndarray = request.get_output_tensor(0).data
+        return logits
 
     return run
 
@@ -104,10 +105,11 @@ def with_opencv(network: Network) -> Network:
     """Return the same with OpenCV and NumPy around the network."""
 
     def predict(photo: np.ndarray) -> np.ndarray:
-        planes = cv2.dnn.blobFromImage(photo, 1 / 255, mean=[255 * value for value in IMAGENET_MEAN])
+        planes: np.ndarray = cv2.dnn.blobFromImage(photo, 1 / 255, mean=[255 * value for value in IMAGENET_MEAN])
         planes /= np.array(IMAGENET_STD, np.float32)[:, None, None]
         size = photo.shape[1::-1]
         grown = np.stack([cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR) for plane in network(planes)[0]])
-        return grown.argmax(axis=0).astype(np.uint8)
+        labels: np.ndarray = grown.argmax(axis=0).astype(np.uint8)
+        return labels
 
     return predict

@@ -5,15 +5,14 @@ import json
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from galago.models.checkpoint import from_authors, load_tensors
-from galago.models.efficientvit import build_model
+from galago.models.efficientvit import EfficientViTSeg, build_model
 
 GOLDEN = Path(__file__).parent.parent / "tests/golden"
 
 
-def parity_network(name: str) -> nn.Module:
+def parity_network(name: str) -> EfficientViTSeg:
     """Return a segmentation network, as l1-cityscapes, whose every tensor is filled by tests/golden/filling.py."""
     module = importlib.util.spec_from_file_location("filling", GOLDEN / "filling.py")
     assert module is not None

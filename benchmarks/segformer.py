@@ -10,6 +10,7 @@
 import argparse
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ from galago.spec import ModelSpec
 SIZES = ((512, 1024), (1024, 2048))
 NUM_CLASSES = 19
 GRAYS = tuple((12 * index, 12 * index, 12 * index) for index in range(NUM_CLASSES))
-Way = Callable[[np.ndarray], object]
+Ways = dict[str, tuple[Callable[[], object], Callable[[], object]]]  # by engine: the network alone, and the whole way
 
 
 class SegFormer(nn.Module):
@@ -40,29 +41,32 @@ class SegFormer(nn.Module):
         super().__init__()
         from transformers import SegformerConfig, SegformerForSemanticSegmentation
 
-        self.network = SegformerForSemanticSegmentation(SegformerConfig(num_labels=NUM_CLASSES))
+        config = SegformerConfig()
+        config.num_labels = NUM_CLASSES
+        self.network = SegformerForSemanticSegmentation(config)
 
     def forward(self, planes: Tensor) -> Tensor:
         """Map (1, 3, H, W) float32 to (1, K, H / 4, W / 4)."""
-        return self.network(planes).logits
+        logits: Tensor = self.network(planes).logits
+        return logits
 
 
-def segformer_ways(network: nn.Module, size: tuple[int, int]) -> dict[str, tuple[Way, Way]]:
-    """Return network alone and whole way, per engine."""
-    onnx = naive_onnx(network, size)
+def segformer_ways(network: nn.Module, photo: np.ndarray) -> Ways:
+    """Return what runs SegFormer on a photo."""
+    planes = np.zeros((1, 3, *photo.shape[:2]), np.float32)
+    onnx = naive_onnx(network, photo.shape[:2])
     engines = {"openvino": run_openvino(onnx), "onnxruntime": run_onnxruntime(onnx), "torch": run_torch(network)}
-    planes = np.zeros((1, 3, *size), np.float32)
-    return {name: (lambda _, run=run: run(planes), with_pytorch(run)) for name, run in engines.items()}
+    return {name: (partial(run, planes), partial(with_pytorch(run), photo)) for name, run in engines.items()}
 
 
-def galago_ways(variant: str, network: nn.Module, folder: Path) -> dict[str, tuple[Way, Way]]:
-    """Return network alone and whole way, per engine."""
+def galago_ways(variant: str, network: nn.Module, folder: Path, photo: np.ndarray) -> Ways:
+    """Return what runs EfficientViT on a photo."""
     names = tuple(f"class {index}" for index in range(NUM_CLASSES))
     spec = ModelSpec(name=variant, variant=variant, classes=names, palette=GRAYS, upsampling="bilinear")
     to_onnx(network, spec, folder / "model.onnx")
     engines = {name: open_engine(folder / "model.onnx", name) for name in ("openvino", "onnxruntime")}
     engines["torch"] = TorchEngine(network, spec)
-    return {name: (lambda photo, run=engine.run: run(photo[None]), Segmenter(engine, spec)) for name, engine in engines.items()}
+    return {name: (partial(engine.run, photo[None]), partial(Segmenter(engine, spec), photo)) for name, engine in engines.items()}
 
 
 def count(network: nn.Module, size: tuple[int, int]) -> dict[str, float]:
@@ -79,8 +83,8 @@ def measure(name: str, size: tuple[int, int], runs: int) -> list[dict[str, objec
     network = (SegFormer() if name == "segformer-b0" else build_model(name, NUM_CLASSES)).eval()
     photo = draw_scene(0, size).image
     with tempfile.TemporaryDirectory() as folder:
-        ways = segformer_ways(network, size) if name == "segformer-b0" else galago_ways(name, network, Path(folder))
-        rivals = {(engine, part): lambda way=way: way(photo) for engine, both in ways.items() for part, way in enumerate(both)}
+        ways = segformer_ways(network, photo) if name == "segformer-b0" else galago_ways(name, network, Path(folder), photo)
+        rivals = {(engine, part): way for engine, both in ways.items() for part, way in enumerate(both)}
         times = take_turns(rivals, runs=runs, warmup=2)
     about = {"network": name, "size": size, **count(network, size)}
     return [{**about, "engine": engine, "alone": times[engine, 0], "whole_way": times[engine, 1]} for engine in ways]

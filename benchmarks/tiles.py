@@ -11,9 +11,11 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 import psutil
@@ -46,7 +48,7 @@ def label(way: str, photo: Path, out: Path) -> dict[str, object]:
     segmenter = load("b0-camvid")
     start = perf_counter()
     if way == "tiles":
-        speed = save_in_tiles(segmenter, photo, files=written_files(out, way), config=TileConfig()).speed
+        speed: Mapping[str, float] = save_in_tiles(segmenter, photo, files=written_files(out, way), config=TileConfig()).speed
     else:
         result = segmenter(photo)
         result.save(out, way)
@@ -55,10 +57,11 @@ def label(way: str, photo: Path, out: Path) -> dict[str, object]:
     return {"seconds": seconds, "peak_memory_mb": peak_memory_mb(), "speed_ms": {name: round(ms) for name, ms in speed.items()}}
 
 
-def label_in_process(way: str, photo: Path, out: Path) -> dict[str, object]:
+def label_in_process(way: str, photo: Path, out: Path) -> dict[str, Any]:
     """Label one photo file in a fresh process."""
     done = subprocess.run([sys.executable, __file__, "--label", way, photo, out], stdout=subprocess.PIPE, check=True, text=True)
-    return json.loads(done.stdout)
+    turn: dict[str, Any] = json.loads(done.stdout)
+    return turn
 
 
 def measure(side: int, runs: int, folder: Path) -> dict[str, object]:
@@ -66,7 +69,7 @@ def measure(side: int, runs: int, folder: Path) -> dict[str, object]:
     photo = folder / f"{side}.tif"
     draw(photo, side)
     fits = WHOLE_MB_PER_MEGAPIXEL * side**2 / 1e6 < psutil.virtual_memory().available / 1e6
-    turns: dict[str, list[dict]] = {way: [] for way in (("tiles", "whole") if fits else ("tiles",))}
+    turns: dict[str, list[dict[str, Any]]] = {way: [] for way in (("tiles", "whole") if fits else ("tiles",))}
     for _ in range(runs):
         for way, done in turns.items():
             done.append(label_in_process(way, photo, folder))
@@ -85,7 +88,8 @@ def measure(side: int, runs: int, folder: Path) -> dict[str, object]:
 
 def new_sizes() -> list[dict[str, object]]:
     """Time the network's first calls with each of some sizes: is anything compiled anew?"""
-    engine, rows = load("b0-camvid").engine, []
+    engine = load("b0-camvid").engine
+    rows: list[dict[str, object]] = []
     for size in NEW_SIZES:
         photo, times = np.zeros((1, *size, 3), np.uint8), []
         for _ in range(4):

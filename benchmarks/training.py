@@ -41,7 +41,7 @@ def by_hand(config: TrainConfig, images: torch.Tensor, labels: torch.Tensor) -> 
         logits = F.interpolate(network(images), size=labels.shape[1:], mode="bilinear")
         loss = F.cross_entropy(logits, labels.long(), ignore_index=255)
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch's stubs lack it
         optimizer.step()
 
     return step
@@ -49,9 +49,8 @@ def by_hand(config: TrainConfig, images: torch.Tensor, labels: torch.Tensor) -> 
 
 def ours(config: TrainConfig, images: torch.Tensor, labels: torch.Tensor, *, bfloat16: bool) -> Callable[[], None]:
     """Return a step of galago's loop."""
-    learner = (
-        quicken(Learner(build_model(config.variant, CLASSES), CLASSES, config)).to(memory_format=torch.channels_last).train()
-    )
+    learner = quicken(Learner(build_model(config.variant, CLASSES), CLASSES, config)).train()
+    learner = learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
     optimizer = make_optimizer(learner, config)
     images = images.contiguous(memory_format=torch.channels_last)
 
@@ -60,7 +59,7 @@ def ours(config: TrainConfig, images: torch.Tensor, labels: torch.Tensor, *, bfl
             outputs, _ = learner(images)
         loss = total_loss([output.float() for output in outputs], labels, config, 0)
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch's stubs lack it
         torch.nn.utils.clip_grad_norm_(learner.parameters(), config.gradient_clip)
         optimizer.step()
 
