@@ -63,6 +63,7 @@ def patches(seed: int, shape: tuple[int, int, int]) -> np.ndarray:
         ((19, 9, 16), (70, 121)),  # a photo whose padding is cut off again
         ((2, 5, 7), (40, 56)),
         ((150, 8, 8), (64, 64)),
+        ((150, 32, 40), (256, 320)),  # more cells and classes than are compared at a time
         ((300, 4, 5), (32, 40)),  # more classes than a byte holds
         ((3, 1, 1), (8, 8)),
         ((3, 60, 80), (478, 640)),  # more pixels than one band has

@@ -70,9 +70,7 @@ class Axis:
 def pad(logits: np.ndarray, upsampling: str) -> np.ndarray:
     """Repeat the borders of (K, h, w) logits, so that the logits around cell (y, x) start at [y, x]."""
     reach = TAPS[upsampling] // 2
-    height, width = logits.shape[1:]
-    rows, columns = (np.clip(np.arange(-reach, length + reach), 0, length - 1) for length in (height, width))
-    return logits.take(rows, axis=1).take(columns, axis=2)
+    return np.pad(logits, ((0, 0), (reach, reach), (reach, reach)), mode="edge")
 
 
 def weights(part: np.ndarray, taps: int) -> np.ndarray:
@@ -85,19 +83,19 @@ def weights(part: np.ndarray, taps: int) -> np.ndarray:
     return np.where(distance <= 1, near, far).astype(np.float32)
 
 
-def blend(values: Sequence[np.ndarray], shares: Sequence[np.ndarray], out: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    """Return the sum of values times shares, which sum to one.
+def blend(values: np.ndarray, shares: np.ndarray, out: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """Return the sum of values times shares, which sum to one, along the first axis.
 
     Args:
-        values, shares: as many of each, that broadcast against each other.
+        values, shares: (taps, ...), whose further axes broadcast against each other.
         out: memory for the result, and for one term.
     """
-    return slide(values[0], [value - values[0] for value in values[1:]], shares[1:], out)
+    return slide(values[0], values[1:] - values[0], shares[1:], out)
 
 
 def slide(
     first: np.ndarray,
-    differences: Sequence[np.ndarray],
+    differences: Sequence[np.ndarray] | np.ndarray,
     shares: Sequence[np.ndarray] | np.ndarray,
     out: tuple[np.ndarray, np.ndarray],
 ) -> np.ndarray:
