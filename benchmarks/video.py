@@ -4,7 +4,7 @@
 
 Draws a 720p clip, then measures reading, labeling and writing each alone, and the whole as `galago predict` does it. The three
 steps overlap, so that the whole could be as fast as the slowest of them, as long as there are cores for all: the sum of the steps
-divided by the number of cores is the other bound. Needs the bundled model.
+divided by the number of cores is the other bound. Steps and whole take turns; medians count. Needs the bundled model.
 """
 
 import argparse
@@ -13,7 +13,9 @@ import tempfile
 from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
+from statistics import median
 from time import perf_counter
+from typing import Any
 
 import cv2
 import numpy as np
@@ -29,7 +31,9 @@ from galago.sources import Video, read_frames
 
 SIZE = (720, 1280)  # (height, width) in pixels
 RATE = 30.0  # frames per second
-ALONE = 100  # frames of each step alone
+TURNS = 10  # of each step alone and the whole, so that they have the same minutes of a shared machine
+ALONE = 30  # frames of each step alone in a turn
+PART = 100  # frames of the whole in a turn
 FIRST_LOOK = 200  # frames after which memory is read; queues and buffers are full then
 
 
@@ -51,7 +55,7 @@ def rate_of(steps: Iterable[object]) -> float:
 
 def each_alone(clip: Path, job: Job, folder: Path) -> dict[str, float]:
     """Return the frames per second of reading, labeling and writing, one after the other."""
-    frames = list(read_frames(Video(str(clip)), limit=min(ALONE, 50)))
+    frames = list(read_frames(Video(str(clip)), limit=ALONE))
     labeled: list[Labeled] = []
     bar = Progress(disable=True)
     for frame in frames[:3]:
@@ -70,10 +74,29 @@ def resident_mb() -> float:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def whole(clip: Path, job: Job, folder: Path) -> dict[str, float]:
-    """Label the whole clip and return its frames per second, and the memory early and late."""
+def measure(clip: Path, segmenter: Segmenter, folder: Path) -> dict[str, Any]:
+    """Measure each step alone and a part of the whole, in turns; then the memory over the whole clip."""
+    turns = []
+    for _ in range(TURNS):
+        alone = each_alone(clip, new_job(segmenter), folder)
+        turns.append((alone, whole(clip, PART, new_job(segmenter), folder)[0]))
+        print(*turns[-1], flush=True)
+    rates = {step: median(alone[step] for alone, _ in turns) for step in turns[0][0]}
+    job = new_job(segmenter)
+    memory = whole(clip, None, job, folder)[1]
+    return {
+        "turns": TURNS,
+        "alone_per_second": {step: round(rate, 1) for step, rate in rates.items()},
+        "whole": {"frames": job.tally.count, "per_second": round(median(rate for _, rate in turns), 1), **memory},
+        "median_ms": {step: round(time_ms, 2) for step, time_ms in job.tally.speed().items()},
+        "whole_over_slowest_step": round(median(rate / min(alone.values()) for alone, rate in turns), 3),
+        "one_after_the_other_per_second": round(1 / sum(1 / rate for rate in rates.values()), 1),
+    }
+
+
+def whole(clip: Path, limit: int | None, job: Job, folder: Path) -> tuple[float, dict[str, float]]:
+    """Label a clip, or its first frames, and return its frames per second, and the memory early and late."""
     memory = {}
-    video = Video(str(clip))
     with VideoFile(folder / "whole.mp4", SIZE, rate=RATE) as file:
         write = choose_store(file, folder, labels=False, alpha=0.5)
 
@@ -83,9 +106,9 @@ def whole(clip: Path, job: Job, folder: Path) -> dict[str, float]:
                 memory["resident_mb_after_200"] = round(resident_mb(), 1)
 
         job.store = store
-        job.run(video, limit=None)
+        job.run(Video(str(clip)), limit=limit)
     memory["resident_mb_at_the_end"] = round(resident_mb(), 1)
-    return {"frames": job.tally.count, "per_second": job.tally.count / job.seconds, **memory}
+    return job.tally.count / job.seconds, memory
 
 
 def main() -> None:
@@ -99,19 +122,13 @@ def main() -> None:
         folder = Path(name)
         clip = folder / "clip.mp4"
         draw_clip(clip, arguments.frames)
-        alone = each_alone(clip, new_job(segmenter), folder)
-        job = new_job(segmenter)
-        together = whole(clip, job, folder)
+        measured = measure(clip, segmenter, folder)
     result = {
         "model": segmenter.spec.name,
         "precision": "float32",
         "size": SIZE,
         "opencv_threads": cv2.getNumThreads(),
-        "alone_per_second": {step: round(rate, 1) for step, rate in alone.items()},
-        "whole": {key: round(value, 1) for key, value in together.items()},
-        "median_ms": {step: round(time_ms, 2) for step, time_ms in job.tally.speed().items()},
-        "whole_over_slowest_step": round(together["per_second"] / min(alone.values()), 3),
-        "one_after_the_other_per_second": round(1 / sum(1 / rate for rate in alone.values()), 1),
+        **measured,
     }
     print(save_result("video", result))
 
