@@ -109,7 +109,8 @@ def video() -> str:
     text = (
         f"{whole['frames']:.0f} frames of {size_of(result)}, read, labeled and written as an overlay: "
         f"**{whole['per_second']:.1f} frames a second**, {result['whole_over_slowest_step']:.2f} of the slowest step alone "
-        f"(frames a second: {steps}; one after the other {result['one_after_the_other_per_second']:.1f}). Memory: {memory}."
+        f"in {result['turns']} turns (frames a second: {steps}; "
+        f"one after the other {result['one_after_the_other_per_second']:.1f}). Memory: {memory}."
     )
     return f"{text} {_origin(result, 'openvino', 'opencv-python-headless')}"
 

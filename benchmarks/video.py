@@ -75,7 +75,7 @@ def resident_mb() -> float:
 
 
 def measure(clip: Path, segmenter: Segmenter, folder: Path) -> dict[str, Any]:
-    """Measure each step alone and a part of the whole, in turns; then the memory over the whole clip."""
+    """Measure each step alone and a part of the whole, in turns; then speed and memory of the whole clip."""
     turns = []
     for _ in range(TURNS):
         alone = each_alone(clip, new_job(segmenter), folder)
@@ -83,13 +83,13 @@ def measure(clip: Path, segmenter: Segmenter, folder: Path) -> dict[str, Any]:
         print(*turns[-1], flush=True)
     rates = {step: median(alone[step] for alone, _ in turns) for step in turns[0][0]}
     job = new_job(segmenter)
-    memory = whole(clip, None, job, folder)[1]
+    rate, memory = whole(clip, None, job, folder)
     return {
         "turns": TURNS,
         "alone_per_second": {step: round(rate, 1) for step, rate in rates.items()},
-        "whole": {"frames": job.tally.count, "per_second": round(median(rate for _, rate in turns), 1), **memory},
+        "whole": {"frames": job.tally.count, "per_second": round(rate, 1), **memory},
         "median_ms": {step: round(time_ms, 2) for step, time_ms in job.tally.speed().items()},
-        "whole_over_slowest_step": round(median(rate / min(alone.values()) for alone, rate in turns), 3),
+        "whole_over_slowest_step": round(median(part / min(alone.values()) for alone, part in turns), 3),
         "one_after_the_other_per_second": round(1 / sum(1 / rate for rate in rates.values()), 1),
     }
 
