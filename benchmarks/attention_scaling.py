@@ -2,27 +2,28 @@
 
     python benchmarks/attention_scaling.py
 
-b0, float32. The block and the network run in torch, the network in OpenVINO as well. Each point runs in a process of its own, so
-that its memory is its own: the most that the process held while running, less what it held before. A form that needs more than
-`LIMIT_S` for one run is not measured at larger sizes. Softmax runs through scaled_dot_product_attention, which in torch never
-stores the (L, L) similarities: its memory is that of the best known way, its time is quadratic all the same. OpenVINO does store
-them, and ends where they no longer fit. Linux only.
+b0, float32. The block and the network run in torch, the network in OpenVINO as well. Memory is that of a process which runs one
+size alone: the most that it held while running, less what it held before. Then all sizes take turns in one process, so that a
+noisy minute hits all of them. A form that needs more than `LIMIT_S` for one run is not measured at larger sizes. Softmax runs
+through scaled_dot_product_attention, which in torch never stores the (L, L) similarities: its memory is that of the best known
+way, its time is quadratic all the same. OpenVINO does store them, and ends where they no longer fit. Linux only.
 """
 
-import argparse
-import json
-import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
-from measure import save_result
+from measure import save_result, take_turns
 
 from galago.device import peak_memory_mb
-from galago.runtime.bench import summarize
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 SIZES = ((256, 256), (512, 512), (512, 1024), (1024, 1024), (1024, 2048), (2048, 2048), (2048, 4096), (4096, 4096))
 PARTS = ("block", "network", "network in OpenVINO")
@@ -30,8 +31,7 @@ FORMS = ("linear", "softmax")
 KEYS = ("median_ms", "memory_mb")
 FITTED_MEGAPIXELS = (0.25, 8.5)  # the slope is that of the sizes between
 LIMIT_S = 30.0
-LONG_ENOUGH_S = 3.0  # of measuring one point in one pass
-PASSES = {"linear": 3, "softmax": 1}  # over all sizes, so that a noisy minute hits all of them; softmax is far from any bound
+TURNS = {"linear": 25, "softmax": 3}  # softmax is far from any bound
 COLORS = {"linear": "tab:blue", "softmax": "tab:red"}
 STYLES = {"block": ":", "network": "-", "network in OpenVINO": "--"}
 
@@ -60,8 +60,8 @@ def make(part: str, form: str, size: tuple[int, int]) -> Callable[[], object]:
     return torch.inference_mode()(lambda: network(example))
 
 
-def measure_point(part: str, form: str, size: tuple[int, int]) -> dict[str, Any]:
-    """Time one point, and tell how much memory it took."""
+def measure_alone(part: str, form: str, size: tuple[int, int]) -> tuple[float, float]:
+    """Return the memory of one size in MB, and about how long it takes in seconds."""
     run = make(part, form, size)
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
     before = peak_memory_mb()
@@ -69,44 +69,38 @@ def measure_point(part: str, form: str, size: tuple[int, int]) -> dict[str, Any]
     peak = peak_memory_mb()
     assert before is not None  # Linux tells
     assert peak is not None
-    times: list[float] = []
-    began = perf_counter()
-    while len(times) < 3 or (perf_counter() - began < LONG_ENOUGH_S and len(times) < 50):
-        start = perf_counter()
-        run()
-        times.append(1000 * (perf_counter() - start))
-        if times[-1] > 1000 * LIMIT_S / 3:
-            break
-    return {"times_ms": times, "memory_mb": round(peak - before, 1)}
+    start = perf_counter()
+    run()
+    return round(peak - before, 1), perf_counter() - start
 
 
-def in_own_process(part: str, form: str, size: tuple[int, int]) -> dict[str, Any] | None:
-    """Measure one point in a fresh process; None where it ends for want of memory."""
-    command = [sys.executable, __file__, "--point", part, form, *map(str, size)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    print(done.stderr[-300:] if done.returncode else "", end="", file=sys.stderr)
-    return None if done.returncode else json.loads(done.stdout.splitlines()[-1])
+def measure_in_turns(part: str, form: str, sizes: list[tuple[int, int]]) -> dict[tuple[int, int], dict[str, float]]:
+    """Return the median and p95 of each size in ms."""
+    return take_turns({size: make(part, form, size) for size in sizes}, runs=TURNS[form], warmup=1)
+
+
+def in_own_process(measure: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Call a function in a fresh process."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(measure, *args, **kwargs).result()
 
 
 def measure_curve(part: str, form: str) -> dict[str, object]:
     """Measure one form of attention from small to large, as far as time and memory reach."""
-    times: dict[tuple[int, int], list[float]] = {}
     memory: dict[tuple[int, int], float] = {}
-    for number in range(PASSES[form]):
-        for size in SIZES if number == 0 else list(times):
-            found = in_own_process(part, form, size)
-            if found is None:
-                break
-            times.setdefault(size, []).extend(found["times_ms"])
-            memory[size] = max(memory.get(size, 0), found["memory_mb"])
-            print(part, form, size, summarize(found["times_ms"]), found["memory_mb"], flush=True)
-            if min(found["times_ms"]) / 1000 * (4 if form == "softmax" else 2) > LIMIT_S:
-                break
-    points = [
-        {"size": size, "megapixels": size[0] * size[1] / 1e6, **summarize(values), "memory_mb": memory[size]}
-        for size, values in times.items()
-    ]
-    return {"part": part, "form": form, "slopes": {key: slope(points, key) for key in KEYS}, "points": points}
+    for size in SIZES:
+        try:
+            memory[size], seconds = in_own_process(measure_alone, part, form, size)
+        except RuntimeError as error:  # no memory left: the engine says so, or the system has ended the process
+            print(f"{part}, {form}, {size}: {str(error)[-200:]}", file=sys.stderr)
+            break
+        if seconds * (4 if form == "softmax" else 2) > LIMIT_S:
+            break
+    times = in_own_process(measure_in_turns, part, form, list(memory))
+    points = [{"size": size, "megapixels": size[0] * size[1] / 1e6, **times[size], "memory_mb": memory[size]} for size in memory]
+    slopes = {key: slope(points, key) for key in KEYS}
+    print(part, form, slopes, flush=True)
+    return {"part": part, "form": form, "slopes": slopes, "points": points}
 
 
 def slope(points: list[dict[str, Any]], key: str) -> float:
@@ -137,12 +131,6 @@ def draw(curves: list[dict[str, Any]], path: Path) -> None:
 
 def main() -> None:
     """Measure all curves, save results/attention_scaling.json, and draw the figure."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--point", nargs=4, metavar=("PART", "FORM", "H", "W"), help=argparse.SUPPRESS)
-    point = parser.parse_args().point
-    if point:
-        print(json.dumps(measure_point(point[0], point[1], (int(point[2]), int(point[3])))))
-        return
     curves = [measure_curve(part, form) for part in PARTS for form in FORMS]
     print(save_result("attention_scaling", {"variant": "b0", "precision": "float32", "curves": curves}))
     draw(curves, Path(__file__).parent.parent / "docs/images/attention_scaling.png")
