@@ -8,13 +8,16 @@ A table stands between `<!-- table NAME -->` and `<!-- end -->`.
 import json
 import re
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+from galago.training.recipes import RECIPES
 
 REPOSITORY = Path(__file__).parent.parent
 PAGES = tuple(REPOSITORY / page for page in ("README.md", "docs/benchmarks.md", "docs/explain/float16.md"))
 NETWORKS = {"b0": "EfficientViT-B0", "b1": "EfficientViT-B1", "segformer-b0": "SegFormer-B0"}
-NOT_A_CHANGE = ("epochs", "crop_size", "workers", "variant")  # settings that stand in columns of their own or do not matter
+NOT_A_CHANGE = {"epochs", "crop_size", "workers", "variant", "validate_every"}  # in columns of their own, or without effect
 BLOCK = re.compile(r"(<!-- table (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -227,7 +230,9 @@ def folds() -> str:
     ]
     for result in sorted(results, key=lambda result: -result["mean_iou"]):
         config, parts = result["config"], result["folds"].values()
-        changes = [text for text in result["set"] if text.split("=")[0] not in NOT_A_CHANGE]
+        recipe = json.loads(json.dumps(asdict(RECIPES[result["recipe"]]())))  # with lists for tuples
+        settings = {name: config.get(name, value) for name, value in recipe.items() if name not in NOT_A_CHANGE}
+        changes = [f"{name}={value}" for name, value in settings.items() if value != recipe[name]]
         changes += ["from pre-training on drawn scenes"] * result["weights"]
         changes += [f"taught by {result['teacher']}"] if result.get("teacher") else []
         epochs = sorted({part["epoch"] for part in parts})
@@ -238,7 +243,7 @@ def folds() -> str:
         lines.append(row_of([*about, *scores, f"**{result['mean_iou']:.3f}**"]))
     note = (
         "Mean IoU on the drive left out, last moving average; one seed each, 0 where no other is named. "
-        "How a run was made stands in `results/folds/RUN.json`."
+        "Changes are to the recipe as it is now. How a run was made stands in `results/folds/RUN.json`."
     )
     return "\n".join([*lines, "", note])
 
