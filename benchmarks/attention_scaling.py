@@ -11,19 +11,14 @@ way, its time is quadratic all the same. OpenVINO does store them, and ends wher
 
 import sys
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import numpy as np
-from measure import save_result, take_turns
+from measure import in_own_process, save_result, take_turns
 
 from galago.device import peak_memory_mb
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 SIZES = ((256, 256), (512, 512), (512, 1024), (1024, 1024), (1024, 2048), (2048, 2048), (2048, 4096), (4096, 4096))
 PARTS = ("block", "network", "network in OpenVINO")
@@ -79,12 +74,6 @@ def measure_in_turns(part: str, form: str, sizes: list[tuple[int, int]]) -> dict
     return take_turns({size: make(part, form, size) for size in sizes}, runs=TURNS[form], warmup=1)
 
 
-def in_own_process(measure: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Call a function in a fresh process."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(measure, *args, **kwargs).result()
-
-
 def measure_curve(part: str, form: str) -> dict[str, object]:
     """Measure one form of attention from small to large, as far as time and memory reach."""
     memory: dict[tuple[int, int], float] = {}
@@ -94,7 +83,7 @@ def measure_curve(part: str, form: str) -> dict[str, object]:
         except RuntimeError as error:  # no memory left: the engine says so, or the system has ended the process
             print(f"{part}, {form}, {size}: {str(error)[-200:]}", file=sys.stderr)
             break
-        if seconds * (4 if form == "softmax" else 2) > LIMIT_S:
+        if seconds * (4 if form == "softmax" else 2) > LIMIT_S:  # the next one has twice the pixels
             break
     times = in_own_process(measure_in_turns, part, form, list(memory))
     points = [{"size": size, "megapixels": size[0] * size[1] / 1e6, **times[size], "memory_mb": memory[size]} for size in memory]

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from galago.training.config import TrainConfig
 from galago.training.recipes import RECIPES
 
 REPOSITORY = Path(__file__).parent.parent
@@ -231,8 +232,8 @@ def folds() -> str:
     for result in sorted(results, key=lambda result: -result["mean_iou"]):
         config, parts = result["config"], result["folds"].values()
         recipe = json.loads(json.dumps(asdict(RECIPES[result["recipe"]]())))  # with lists for tuples
-        settings = {name: config.get(name, value) for name, value in recipe.items() if name not in NOT_A_CHANGE}
-        changes = [f"{name}={value}" for name, value in settings.items() if value != recipe[name]]
+        settings = asdict(TrainConfig()) | config  # one that came later was off
+        changes = [f"{name}={settings[name]}" for name in recipe if name not in NOT_A_CHANGE and settings[name] != recipe[name]]
         changes += ["from pre-training on drawn scenes"] * result["weights"]
         changes += [f"taught by {result['teacher']}"] if result.get("teacher") else []
         epochs = sorted({part["epoch"] for part in parts})

@@ -3,14 +3,18 @@
 import json
 import re
 from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
-from typing import Any, TypeVar
+from typing import Any, TypeVar, TypeVarTuple
 
 from galago.device import describe_run
 from galago.runtime.bench import summarize
 
 K = TypeVar("K")  # names a rival
+R = TypeVar("R")
+Ts = TypeVarTuple("Ts")
 RESULTS = Path(__file__).parent / "results"
 FOLDERS = re.compile(r"(?<![^\s=])/(?:[^/\s]+/)*([^/\s]+)")  # an absolute path in a command: its last name is kept
 PACKAGES = (
@@ -41,6 +45,16 @@ def take_turns(rivals: Mapping[K, Callable[[], object]], *, runs: int, warmup: i
             if turn >= warmup:
                 times[name].append(1000 * (perf_counter() - start))
     return {name: summarize(values) for name, values in times.items()}
+
+
+def in_own_process(measure: Callable[[*Ts], R], *args: *Ts) -> R:
+    """Call a function in a fresh process, whose memory is all its own.
+
+    Raises:
+        RuntimeError: the system has ended the process, as where no memory is left.
+    """
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(measure, *args).result()
 
 
 def save_result(name: str, result: Mapping[str, Any]) -> Path:

@@ -7,9 +7,6 @@ drawn scene, repeated. The rival is the whole photo at once, where it fits into 
 """
 
 import argparse
-import json
-import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +17,7 @@ from typing import Any
 import numpy as np
 import psutil
 import pyvips
-from measure import save_result
+from measure import in_own_process, save_result
 
 from galago import image as images
 from galago import load
@@ -43,7 +40,7 @@ def draw(path: Path, side: int) -> None:
     scene.replicate(across, down).crop(0, 0, side, side).tiffsave(str(path), compression="lzw", bigtiff=True)
 
 
-def label(way: str, photo: Path, out: Path) -> dict[str, object]:
+def label(way: str, photo: Path, out: Path) -> dict[str, Any]:
     """Label one photo file in this process."""
     segmenter = load("b0-camvid")
     start = perf_counter()
@@ -57,13 +54,6 @@ def label(way: str, photo: Path, out: Path) -> dict[str, object]:
     return {"seconds": seconds, "peak_memory_mb": peak_memory_mb(), "speed_ms": {name: round(ms) for name, ms in speed.items()}}
 
 
-def label_in_process(way: str, photo: Path, out: Path) -> dict[str, Any]:
-    """Label one photo file in a fresh process."""
-    done = subprocess.run([sys.executable, __file__, "--label", way, photo, out], stdout=subprocess.PIPE, check=True, text=True)
-    turn: dict[str, Any] = json.loads(done.stdout)
-    return turn
-
-
 def measure(side: int, runs: int, folder: Path) -> dict[str, object]:
     """Label a photo of side x side pixels, both ways in turns."""
     photo = folder / f"{side}.tif"
@@ -72,7 +62,7 @@ def measure(side: int, runs: int, folder: Path) -> dict[str, object]:
     turns: dict[str, list[dict[str, Any]]] = {way: [] for way in (("tiles", "whole") if fits else ("tiles",))}
     for _ in range(runs):
         for way, done in turns.items():
-            done.append(label_in_process(way, photo, folder))
+            done.append(in_own_process(label, way, photo, folder))
     photo.unlink()
     row: dict[str, object] = {"side": side}
     for way, done in turns.items():
@@ -105,12 +95,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sides", type=int, nargs="+", default=SIDES)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--label", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.label:
-        way, photo, out = arguments.label
-        print(json.dumps(label(way, Path(photo), Path(out))))
-        return
     with tempfile.TemporaryDirectory() as folder:
         rows = [measure(side, arguments.runs, Path(folder)) for side in arguments.sides]
     result = {"tile": TILE, "overlap": OVERLAP, "runs": arguments.runs, "rows": rows, "new_sizes": new_sizes()}
