@@ -59,3 +59,10 @@ def test_the_tables_show_the_newest_results():
         [sys.executable, str(REPOSITORY / "benchmarks/make_tables.py"), "--check"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_card_of_the_bundled_model_shows_what_the_folds_gave():
+    done = subprocess.run(
+        [sys.executable, str(REPOSITORY / "benchmarks/ingredients.py")], capture_output=True, text=True, check=True
+    )
+    assert done.stdout in (REPOSITORY / "src/galago/assets/b0-camvid/CARD.md").read_text(encoding="utf-8")
