@@ -1,0 +1,1 @@
+"""What every part of galago stands on: reading text that strangers wrote, and showing it safely."""
