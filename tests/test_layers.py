@@ -30,7 +30,7 @@ TABLE = {
         "typed_json device errors files labels png spec image weights",
         "numpy cv2",
     ),  # and one package per file of OWNERS
-    "data": ("errors files html labels image", "numpy cv2 yaml"),
+    "data": ("_core errors files html labels image", "numpy cv2 yaml"),
     "evaluation": ("errors files html labels data", "numpy cv2"),
     "verification": (
         "errors files html labels png spec image data evaluation runtime",
