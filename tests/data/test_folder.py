@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from galago.data import open_dataset
-from galago.data.folder import EXAMPLE_YAML
+from galago.data.folder import EXAMPLE_YAML, open_folder
 from galago.errors import DataError
 
 YAML = "names: [road, car]\n"
@@ -177,3 +177,96 @@ def test_a_wrong_yaml_is_an_error_that_names_file_and_key(root: Path, text: str,
     with pytest.raises(DataError, match=message) as caught:
         open_dataset(root, "train")
     assert "data.yaml" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("names:\n  0: road\n  1: car\n  1: tree\n", "line 4: the key 1 stands twice"),
+        ("names: [road, car]\nnames: [car, road]\n", "line 2: the key 'names' stands twice"),
+        ("names: [road, car]\nlabel_mapping: {0: 0, 1: 1, 1: ignore}\n", "the key 1 stands twice"),
+        ("names: [road, car]\nlabel_mapping: {-1: ignore, 255: 1}\n", "two things of id 255"),
+        ("names:\n  '0': road\n  '1': car\n", r"should be numbers, got text: '0', '1'\. Write them without quotes"),
+        ("names:\n  false: road\n  true: car\n", "got ids False, True"),
+        ("names: [road]\nlabel_mapping: {'7': 0}\n", "got '7'. Write the number without quotes"),
+        ("names: [road]\nlabel_mapping: {7: '0'}\n", "got '0'. Write the number without quotes"),
+        ("names: [road]\nignore_id: '255'\n", "got '255'. Write the number without quotes"),
+        ("names: [road]\nlabel_mapping: {7: [ignore]}\n", r"got \['ignore'\]"),
+        ("names: &a [road]\npalette: *a\n", "aliases as"),
+        ("names: " + "[" * 5000, "within each other"),
+        ("names: [road]\nignore_id: " + "9" * 5000, "5,000 characters"),
+        ("names: [road]\npath: 2020-99-99", "is no date"),
+    ],
+)
+def test_a_slip_in_the_yaml_is_told_in_one_sentence(root: Path, text: str, message: str):
+    write_yaml(root, text)
+    with pytest.raises(DataError, match=message) as caught:
+        open_folder(root / "data.yaml", "train")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["path", "names", "palette", "ignore_id", "label_mapping", "nc", "train", "masks_dir"])
+def test_an_error_about_a_huge_value_stays_short(root: Path, key: str):
+    huge = [["x" * 300] * 60] * 3
+    write_yaml(root, "names: [road]\n" * (key != "names") + f"{key}: {{a: {huge}}}")
+    with pytest.raises(DataError) as caught:
+        open_folder(root / "data.yaml", "train")
+    assert len(str(caught.value)) < 1500
+
+
+def test_a_yaml_saved_by_windows_is_read(root: Path):
+    write_yaml(root, "")
+    (root / "data.yaml").write_bytes("\ufeffnames: [road, car]\r\n".encode())
+    assert open_folder(root / "data.yaml", "train").labels.names == ("road", "car")
+
+
+def draw_pair(photo: Path, mask: Path) -> None:
+    for file, pixels in ((photo, np.zeros((2, 3, 3), np.uint8)), (mask, np.ones((2, 3), np.uint8))):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imencode(file.suffix.lower(), pixels)[1].tofile(file)
+
+
+def test_suffixes_count_in_any_letter_case(tmp_path: Path):
+    draw_pair(tmp_path / "images/train/IMG_1.JPG", tmp_path / "masks/train/IMG_1.PNG")
+    draw_pair(tmp_path / "images/train/IMG_2.Png", tmp_path / "masks/train/IMG_2.png")
+    write_yaml(tmp_path, "names: [road, car]")
+    dataset = open_folder(tmp_path / "data.yaml", "train")
+    assert [(sample.name, int(sample.labels.max())) for sample in dataset] == [("IMG_1", 1), ("IMG_2", 1)]
+
+
+def test_two_masks_of_one_photo_are_an_error(tmp_path: Path):
+    draw_pair(tmp_path / "images/train/a.jpg", tmp_path / "masks/train/a.png")
+    draw_pair(tmp_path / "images/train/a.jpg", tmp_path / "masks/train/a.PNG")
+    write_yaml(tmp_path, "names: [road, car]")
+    with pytest.raises(DataError, match=r"a\.PNG and a\.png have one name"):
+        open_folder(tmp_path / "data.yaml", "train")
+
+
+def test_folders_behind_links_belong_to_the_split(tmp_path: Path):
+    draw_pair(tmp_path / "store/images/a.jpg", tmp_path / "store/masks/a.png")
+    draw_pair(tmp_path / "set/images/train/b.jpg", tmp_path / "set/masks/train/b.png")
+    for kind in ("images", "masks"):
+        (tmp_path / f"set/{kind}/train/drive").symlink_to(tmp_path / "store" / kind, target_is_directory=True)
+        (tmp_path / f"set/{kind}/train/self").symlink_to(tmp_path / f"set/{kind}/train", target_is_directory=True)
+    write_yaml(tmp_path / "set", "names: [road, car]")
+    assert open_folder(tmp_path / "set/data.yaml", "train").names == ["b", "drive/a"]
+
+
+def test_hidden_files_and_folders_are_no_samples(tmp_path: Path):
+    draw_pair(tmp_path / "images/train/a.jpg", tmp_path / "masks/train/a.png")
+    for name in ("images/train/._a.jpg", "masks/train/._a.png", "images/train/.cache/b.jpg", "masks/train/.cache/c.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"\0\5\26\7")
+    write_yaml(tmp_path, "names: [road, car]")
+    assert open_folder(tmp_path / "data.yaml", "train").names == ["a"]
+
+
+def test_photos_of_a_kind_that_is_not_read_are_told(tmp_path: Path):
+    draw_pair(tmp_path / "images/train/a.jpg", tmp_path / "masks/train/a.png")
+    (tmp_path / "images/train/a.jpg").rename(tmp_path / "images/train/a.HEIC")
+    write_yaml(tmp_path, "names: [road, car]")
+    with pytest.raises(DataError, match=r"no photos that galago reads\. Left out: 1 \.heic\. Convert"):
+        open_folder(tmp_path / "data.yaml", "train")
+    draw_pair(tmp_path / "images/train/b.jpg", tmp_path / "masks/train/b.png")
+    with pytest.raises(DataError, match=r"1 masks have no photo, .*a\.png\. Left out: 1 \.heic"):
+        open_folder(tmp_path / "data.yaml", "train")

@@ -57,7 +57,7 @@ class _StrictLoader(yaml.SafeLoader):
     depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        event = self.peek_event()
+        event: yaml.Event = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent):
             raise _refusal(f"aliases as *{event.anchor} are not read; write the value out", event)
         if self.depth >= MAX_DEPTH:
@@ -69,7 +69,10 @@ class _StrictLoader(yaml.SafeLoader):
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
-            return super().construct_object(node, deep=deep)
+            value = super().construct_object(node, deep=deep)
+            if isinstance(value, str):
+                value.encode()  # fails on half a character, as "\ud800" names it
+            return value
         except (ValueError, OverflowError, TypeError, AttributeError, LookupError) as error:
             # What int(), date() and re.match() raise: PyYAML lets it through.
             kind = "date" if node.tag.endswith(":timestamp") else node.tag.rpartition(":")[-1]
@@ -109,4 +112,4 @@ _StrictLoader.add_constructor("tag:yaml.org,2002:float", _StrictLoader.construct
 
 
 def _refusal(problem: str, at: yaml.Node | yaml.Event) -> yaml.MarkedYAMLError:
-    return yaml.constructor.ConstructorError(problem=problem, problem_mark=at.start_mark)
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=at.start_mark)

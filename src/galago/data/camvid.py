@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from galago._core.shown import shown
+from galago._core.text_files import read_text
 from galago.data.pairs import SPLITS, Pair, PhotoMaskPairs, check_pairs, check_split
 from galago.errors import DataError
 from galago.labels import CAMVID, IGNORE_ID
@@ -43,9 +45,11 @@ def lines_of(list_file: Path) -> list[tuple[str, str]]:
         DataError: the file is not text.
     """
     try:
-        lines = list_file.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise DataError(f"{list_file} is not a UTF-8 text file: {error}.") from error
+        lines = read_text(list_file).split("\n")
+    except OSError as error:
+        raise DataError(f"Cannot read {list_file}: {error.strerror or error}.") from error
+    except ValueError as error:
+        raise DataError(str(error)) from error
     return [(f"{list_file}, line {number}", line) for number, line in enumerate(lines, 1) if line.strip()]
 
 
@@ -57,6 +61,6 @@ def read_line(root: Path, line: str, where: str) -> Pair:
     """
     paths = line.split()
     if len(paths) != 2:
-        raise DataError(f"{where}: expected `image mask`, two paths without spaces, got {line.strip()!r}.")
+        raise DataError(f"{where}: expected `image mask`, two paths without spaces, got {shown(line.strip())}.")
     photo, mask = (root / path.removeprefix(TUTORIAL_ROOT) for path in paths)
     return Pair(photo.stem, photo, mask)

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from galago import image
-from galago.data.folder import PHOTO_SUFFIXES, files_in
+from galago.data.listing import PHOTO_SUFFIXES, files_in
 from galago.errors import DataError
 
 SHOWN_SHARE = 0.95  # of a photo's short side, where nothing is random

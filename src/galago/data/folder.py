@@ -1,13 +1,22 @@
 """A data set of `images/{split}` and `masks/{split}` folders, described by a YAML file."""
 
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from galago._core.shown import shown
+from galago._core.strict_yaml import read_yaml
+from galago.data.listing import (
+    MASK_SUFFIX,
+    PHOTO_SUFFIXES,
+    by_stem,
+    describe_others,
+    files_in,
+    only_one,
+    other_files,
+    some,
+    stem_of,
+)
 from galago.data.pairs import SPLITS, Pair, PhotoMaskPairs, check_pairs, check_split
 from galago.errors import ConfigError, DataError
 from galago.labels import IGNORE_ID, Color, LabelSet, distinct_palette
@@ -23,10 +32,10 @@ ignore_id: 255           # pixels of this id count nowhere
 # train: images/train    # optional, with val and test: where the photos of a split are
 # masks_dir: masks       # optional: stands in place of `images` in the path of the masks
 """
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 PHOTO_DIR = "images"
 # `nc` (class count, checked) and `download` (never run) occur in files written for other tools.
 KEYS = frozenset({"path", "names", "palette", "ignore_id", "label_mapping", "masks_dir", "nc", "download", *SPLITS})
+EXAMPLE_NAME = "road"
 IGNORE_WORDS = ("ignore", "ignore_label")
 
 
@@ -68,12 +77,15 @@ def open_folder(description_file: Path, split: str) -> PhotoMaskPairs:
     if not photo_dir.is_dir():
         there = ", ".join(name for name in SPLITS if (description.root / description.folders[name]).is_dir()) or "none"
         raise DataError(f"Split {split} should be in {photo_dir}, which is no folder. Splits that are there: {there}.")
+    masks = {name: only_one(files) for name, files in by_stem(mask_dir, (MASK_SUFFIX,)).items()}
     pairs = []
     for photo in files_in(photo_dir, PHOTO_SUFFIXES):
-        relative = photo.relative_to(photo_dir).with_suffix("")
-        pairs.append(Pair(relative.as_posix(), photo, mask_dir / f"{relative}.png"))
+        name = stem_of(photo, photo_dir)
+        pairs.append(Pair(name, photo, masks.get(name, mask_dir / f"{name}{MASK_SUFFIX}")))
+    if not pairs and (others := other_files(photo_dir)):
+        raise DataError(f"{photo_dir} holds no photos that galago reads. {describe_others(others)}")
     checked = check_pairs(pairs, str(photo_dir))
-    _check_lone_masks(checked, mask_dir)
+    _check_lone_masks(checked, masks, photo_dir)
     return PhotoMaskPairs(description.labels, checked, description.train_ids)
 
 
@@ -84,16 +96,18 @@ def read_description(file: Path) -> Description:
         DataError: not YAML, or a key is missing, unknown or of another form; the message names the file and the key.
     """
     try:
-        raw = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DataError(f"{file} is not readable as YAML: {error}") from error
+        raw = read_yaml(file)
+    except OSError as error:
+        raise DataError(f"Cannot read {file}: {error.strerror or error}.") from error
+    except ValueError as error:
+        raise DataError(str(error)) from error
     if not isinstance(raw, dict):
         raise DataError(f"{file} should hold keys and values like this:\n\n{EXAMPLE_YAML}")
-    if unknown := sorted(str(key) for key in raw if key not in KEYS):
-        raise DataError(f"{file} has unknown keys: {', '.join(unknown)}. Known keys: {', '.join(sorted(KEYS))}.")
+    if unknown := sorted(shown(key).strip("'") for key in raw if key not in KEYS):
+        raise DataError(f"{file} has unknown keys: {some(unknown)}. Known keys: {', '.join(sorted(KEYS))}.")
     names = _names(raw.get("names"), file)
     if raw.get("nc", len(names)) != len(names):
-        raise DataError(f"{file}: nc is {raw['nc']!r}, but there are {len(names)} names.")
+        raise DataError(f"{file}: nc is {shown(raw['nc'])}, but there are {len(names)} names.")
     try:
         labels = LabelSet(names, _palette(raw.get("palette"), len(names), file))
     except ConfigError as error:
@@ -114,23 +128,29 @@ def _text(raw: dict[str, Any], key: str, default: str, file: Path) -> str:
     if value is None:
         return default
     if not isinstance(value, str):
-        raise DataError(f"{file}: {key} should be one path, got {value!r}.")
+        raise DataError(f"{file}: {key} should be one path, got {shown(value)}.")
     return value
 
 
 def _names(raw: object, file: Path) -> tuple[str, ...]:
     """Read class names: a list, or a mapping from the ids 0 to K-1."""
     if isinstance(raw, dict):
-        if set(raw) != set(range(len(raw))):
+        if quoted := [key for key in raw if isinstance(key, str)]:
             raise DataError(
-                f"{file}: names should count the classes 0 to {len(raw) - 1} without a gap, got ids {', '.join(map(str, raw))}. "
+                f"{file}: the ids in names should be numbers, got text: {some([shown(key) for key in quoted])}. "
+                f"Write them without quotes and with a space after the colon, as `0: {EXAMPLE_NAME}`."
+            )
+        if set(raw) != set(range(len(raw))) or not all(type(key) is int for key in raw):
+            got = some([shown(key) for key in raw])
+            raise DataError(
+                f"{file}: names should count the classes 0 to {len(raw) - 1} without a gap, got ids {got}. "
                 "If the masks hold other ids, say so in label_mapping."
             )
         raw = [raw[index] for index in range(len(raw))]
     if not isinstance(raw, list) or not raw:
-        raise DataError(f"{file}: names should list the classes, got {raw!r}. For example:\n\n{EXAMPLE_YAML}")
+        raise DataError(f"{file}: names should list the classes, got {shown(raw)}. For example:\n\n{EXAMPLE_YAML}")
     if odd := [name for name in raw if not isinstance(name, str)]:  # YAML reads a bare `on` or `no` as true or false
-        raise DataError(f"{file}: class names should be text, got {odd[0]!r}. Put quotes around it.")
+        raise DataError(f"{file}: class names should be text, got {shown(odd[0])}. Put quotes around it.")
     return tuple(raw)
 
 
@@ -143,6 +163,11 @@ def _palette(raw: object, num_classes: int, file: Path) -> tuple[Color, ...]:
     return tuple((color[0], color[1], color[2]) for color in raw)
 
 
+def _unquote(value: object) -> str:
+    """Return advice where a number stands in quotes."""
+    return " Write the number without quotes." if isinstance(value, str) and value.strip().isdecimal() else ""
+
+
 def _is_color(value: object) -> bool:
     return isinstance(value, list) and len(value) == 3 and all(type(channel) is int for channel in value)
 
@@ -151,7 +176,7 @@ def _train_ids(raw: dict[str, Any], num_classes: int, file: Path) -> dict[int, i
     """Make the table from ids in the masks to class ids; without a label_mapping ids are class ids."""
     ignore_id, mapping = raw.get("ignore_id", IGNORE_ID), raw.get("label_mapping")
     if type(ignore_id) is not int or not 0 <= ignore_id <= 255:
-        raise DataError(f"{file}: ignore_id should be 0 to 255, got {ignore_id!r}.")
+        raise DataError(f"{file}: ignore_id should be 0 to 255, got {shown(ignore_id)}.{_unquote(ignore_id)}")
     if mapping is None:
         if ignore_id < num_classes:
             raise DataError(
@@ -160,26 +185,35 @@ def _train_ids(raw: dict[str, Any], num_classes: int, file: Path) -> dict[int, i
             )
         return {index: index for index in range(num_classes)} | {ignore_id: IGNORE_ID, IGNORE_ID: IGNORE_ID}
     if not isinstance(mapping, dict):
-        raise DataError(f"{file}: label_mapping should look like {{7: 0, 8: ignore}}, got {mapping!r}.")
-    listed = {_source_id(source, file): _target_id(target, num_classes, file) for source, target in mapping.items()}
+        raise DataError(f"{file}: label_mapping should look like {{7: 0, 8: ignore}}, got {shown(mapping)}.")
+    listed: dict[int, int] = {}
+    for source, target in mapping.items():
+        source_id, target_id = _source_id(source, file), _target_id(target, num_classes, file)
+        if listed.setdefault(source_id, target_id) != target_id:
+            raise DataError(f"{file}: label_mapping says two things of id 255; -1 is 255 in a mask, too.")
     if listed.get(ignore_id, IGNORE_ID) != IGNORE_ID and "ignore_id" in raw:
         raise DataError(f"{file}: label_mapping gives id {ignore_id} a class, but ignore_id says that it counts nowhere.")
     return {ignore_id: IGNORE_ID, IGNORE_ID: IGNORE_ID} | listed
 
 
 def _source_id(source: object, file: Path) -> int:
-    if source == -1:  # Cityscapes' license plate; an 8-bit mask stores it as 255
+    if type(source) is int and source == -1:  # Cityscapes' license plate; an 8-bit mask stores it as 255
         return 255
     if type(source) is not int or not 0 <= source <= 255:
-        raise DataError(f"{file}: label_mapping maps ids of the masks, 0 to 255, got {source!r}.")
+        raise DataError(f"{file}: label_mapping maps ids of the masks, 0 to 255, got {shown(source)}.{_unquote(source)}")
     return source
 
 
 def _target_id(target: object, num_classes: int, file: Path) -> int:
-    if target in IGNORE_WORDS or target == IGNORE_ID:
+    if isinstance(target, str) and target in IGNORE_WORDS:
+        return IGNORE_ID
+    if type(target) is int and target == IGNORE_ID:
         return IGNORE_ID
     if type(target) is not int or not 0 <= target < num_classes:
-        raise DataError(f"{file}: label_mapping maps to class ids, 0 to {num_classes - 1}, or `ignore`, got {target!r}.")
+        raise DataError(
+            f"{file}: label_mapping maps to class ids, 0 to {num_classes - 1}, or `ignore`, "
+            f"got {shown(target)}.{_unquote(target)}"
+        )
     return target
 
 
@@ -188,27 +222,20 @@ def mask_folder(photo_folder: str, masks_dir: str, file: Path) -> Path:
     parts = list(Path(photo_folder).parts)
     if PHOTO_DIR not in parts:
         raise DataError(
-            f"{file}: the path {photo_folder!r} has no folder called `{PHOTO_DIR}`, so that of its masks is unknown. "
+            f"{file}: the path {shown(photo_folder)} has no folder called `{PHOTO_DIR}`, so that of its masks is unknown. "
             f"Arrange the files as {PHOTO_DIR}/train and {masks_dir}/train."
         )
     parts[len(parts) - 1 - parts[::-1].index(PHOTO_DIR)] = masks_dir
     return Path(*parts)
 
 
-def files_in(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
-    """Walk through a folder and those in it, in natural order: `a2` before `a10`."""
-
-    def natural(path: Path) -> list[tuple[int, str]]:
-        parts = re.split(r"([0-9]+)", path.as_posix())  # text, digits, text, digits ...
-        return [(int(part), "") if index % 2 else (-1, part) for index, part in enumerate(parts)]
-
-    files = (path for path in folder.rglob("*") if path.suffix.lower() in suffixes and not path.name.startswith("."))
-    yield from sorted(files, key=natural)
-
-
-def _check_lone_masks(pairs: tuple[Pair, ...], mask_dir: Path) -> None:
-    """Refuse masks without a photo: they are most often a photo of another name."""
-    partners = {pair.mask for pair in pairs}
-    lone = [str(mask) for mask in files_in(mask_dir, (".png",)) if mask not in partners]
-    if lone:
-        raise DataError(f"{len(lone)} masks have no photo, the first is {lone[0]}. Add the photo or remove the mask.")
+def _check_lone_masks(pairs: tuple[Pair, ...], masks: dict[str, Path], photo_dir: Path) -> None:
+    """Refuse masks without a photo: they are most often a photo of another name or kind."""
+    names = {pair.name for pair in pairs}
+    lone = [mask for name, mask in masks.items() if name not in names]
+    if not lone:
+        return
+    others = {stem_of(file, photo_dir): file for file in other_files(photo_dir)}
+    kinds = [others[name] for name in masks if name not in names and name in others]
+    advice = describe_others(kinds) if kinds else "Add the photo or remove the mask."
+    raise DataError(f"{len(lone)} masks have no photo, the first is {lone[0]}. {advice}")

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from galago import image
+from galago.data.listing import some
 from galago.data.sample import Sample
 from galago.errors import ConfigError, DataError
 from galago.labels import IGNORE_ID, LabelSet
 
 SPLITS = ("train", "val", "test")
-MAX_LISTED = 5  # file names and ids that one message shows
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class PhotoMaskPairs:
         if bad.size:
             shown = [f"{source} ({counts[source]} pixels)" for source in bad]
             raise DataError(
-                f"{mask} holds ids that mean nothing here: {_some(shown)}. Known ids: {_ranges(sorted(self.train_ids))}. "
+                f"{mask} holds ids that mean nothing here: {some(shown)}. Known ids: {_ranges(sorted(self.train_ids))}. "
                 "Name them in the YAML's label_mapping, as `7: 0` for class 0 or `7: ignore`."
             )
         labels: np.ndarray = table[ids]
@@ -108,7 +108,7 @@ def check_pairs(pairs: list[Pair], what: str) -> tuple[Pair, ...]:
     for files, kind in (([pair.photo for pair in pairs], "photos"), ([pair.mask for pair in pairs], "masks")):
         if missing := [str(file) for file in files if not file.is_file()]:
             raise DataError(
-                f"{what}: {len(missing)} of {len(pairs)} {kind} are missing: {_some(missing)}. "
+                f"{what}: {len(missing)} of {len(pairs)} {kind} are missing: {some(missing)}. "
                 "Add the files or remove their partners."
             )
     return tuple(pairs)
@@ -116,12 +116,6 @@ def check_pairs(pairs: list[Pair], what: str) -> tuple[Pair, ...]:
 
 def _size(pixels: np.ndarray) -> str:
     return f"{pixels.shape[1]} x {pixels.shape[0]}"
-
-
-def _some(items: list[str]) -> str:
-    """Join a few items and count the rest."""
-    rest = len(items) - MAX_LISTED
-    return ", ".join(items[:MAX_LISTED]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _ranges(ids: list[int]) -> str:

@@ -8,7 +8,7 @@ from galago.data.check.facts import Facts
 from galago.data.check.finding import ERROR, WARNING, Finding, plural, size_text
 from galago.data.check.layout import Layout
 from galago.data.colors import nearest
-from galago.data.folder import PHOTO_SUFFIXES
+from galago.data.listing import PHOTO_SUFFIXES
 from galago.labels import Color
 
 REPEAT = "Copy it again from where it came, or remove it with its partner."

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from galago.data import locate
 from galago.data.camvid import TRAIN_IDS, lines_of, read_line
-from galago.data.folder import PHOTO_SUFFIXES, files_in, mask_folder, read_description
+from galago.data.folder import mask_folder, read_description
+from galago.data.listing import PHOTO_SUFFIXES, files_in
 from galago.data.pairs import SPLITS
 from galago.errors import DataError
 from galago.labels import CAMVID, LabelSet

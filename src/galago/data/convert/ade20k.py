@@ -8,7 +8,7 @@ import numpy as np
 
 from galago import image
 from galago.data.convert.source import Item, Options, Source, Unknown, refuse_missing, to_class_ids
-from galago.data.folder import PHOTO_SUFFIXES, files_in
+from galago.data.listing import PHOTO_SUFFIXES, files_in
 from galago.errors import DataError
 from galago.labels import IGNORE_ID, LabelSet, distinct_palette
 

@@ -10,7 +10,7 @@ from galago import image
 from galago.data.colors import nearest, pack, unpack
 from galago.data.convert.palettes import EXAMPLE, PALETTE_NAMES, find_palette, read_palette
 from galago.data.convert.source import Item, Options, Source, Unknown, refuse_missing
-from galago.data.folder import PHOTO_SUFFIXES, files_in
+from galago.data.listing import PHOTO_SUFFIXES, files_in
 from galago.data.pairs import SPLITS
 from galago.errors import ConfigError, DataError
 from galago.labels import IGNORE_ID, Color, LabelSet

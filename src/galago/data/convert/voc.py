@@ -9,7 +9,7 @@ from galago import image
 from galago.data.convert.colors import ADVICE, ColorTable
 from galago.data.convert.palettes import read_palette
 from galago.data.convert.source import Item, Options, Source, Unknown, refuse_missing, to_class_ids
-from galago.data.folder import PHOTO_SUFFIXES
+from galago.data.listing import PHOTO_SUFFIXES
 from galago.data.pairs import SPLITS
 from galago.errors import DataError
 from galago.labels import IGNORE_ID, Color, LabelSet
