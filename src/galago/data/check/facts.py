@@ -1,19 +1,22 @@
 """What one photo and its mask are like: sizes, ids, damage."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from galago import image
-from galago.data.check.layout import MASK_SUFFIX, Item
+from galago.data.check.layout import Item
 from galago.data.colors import count_colors
+from galago.data.listing import MASK_SUFFIX
+from galago.data.photo_header import PhotoHeader, read_photo_header
 from galago.errors import DataError, ImageError
 from galago.labels import Color
 
 JPEG_START = b"\xff\xd8"
+NO_HEADER = PhotoHeader()
 MAX_COLORS = 8  # colors of a colored mask that are kept
 
 
@@ -41,6 +44,8 @@ class Facts:
         photo_size: (height, width) in pixels.
         photo_hash: the same for two photos of the same pixels.
         photo_fault: why the photo cannot be read.
+        header: what the photo's file says of itself.
+        brightest: largest value in the photo as galago reads it, 0 to 255.
         mask_size: (height, width) in pixels.
         mask_fault: why the mask cannot be used.
         counts: (256,) int64 pixels of each id in the mask.
@@ -50,6 +55,8 @@ class Facts:
     photo_size: tuple[int, int] | None = None
     photo_hash: str | None = None
     photo_fault: str | None = None
+    header: PhotoHeader = NO_HEADER
+    brightest: int = 255
     mask_size: tuple[int, int] | None = None
     mask_fault: MaskFault | None = None
     counts: np.ndarray | None = None
@@ -57,14 +64,8 @@ class Facts:
 
 def inspect(item: Item) -> Facts:
     """Read both files of an item; whatever is wrong with them becomes part of the facts."""
-    photo_size = photo_hash = photo_fault = mask_size = mask_fault = counts = None
-    if item.has_photo:
-        try:
-            photo = image.load(item.photo)
-            photo_size = photo.shape[0], photo.shape[1]
-            photo_hash = hashlib.blake2b(photo.data, digest_size=16, salt=str(photo.shape[1]).encode()).hexdigest()
-        except ImageError as error:
-            photo_fault = str(error)
+    facts = _inspect_photo(item) if item.has_photo else Facts(item)
+    mask_size = mask_fault = counts = None
     if item.has_mask:
         try:
             ids = image.load_labels(item.mask)
@@ -72,10 +73,26 @@ def inspect(item: Item) -> Facts:
             counts = np.bincount(ids.ravel(), minlength=256)
         except DataError as error:
             mask_fault = _explain(item.mask, str(error))
-        if mask_fault is None and item.mask.suffix != MASK_SUFFIX:
+        if mask_fault is None and item.mask.suffix.lower() != MASK_SUFFIX:
             message = f"{item.mask} is not looked for: masks end in {MASK_SUFFIX}."
             mask_fault = MaskFault("suffix", message)
-    return Facts(item, photo_size, photo_hash, photo_fault, mask_size, mask_fault, counts)
+    return replace(facts, mask_size=mask_size, mask_fault=mask_fault, counts=counts)
+
+
+def _inspect_photo(item: Item) -> Facts:
+    try:
+        photo = image.load(item.photo)
+        header = read_photo_header(item.photo)
+    except (ImageError, OSError) as error:
+        return Facts(item, photo_fault=str(error))
+    width = str(photo.shape[1]).encode()
+    return Facts(
+        item,
+        photo_size=(photo.shape[0], photo.shape[1]),
+        photo_hash=hashlib.blake2b(photo.data, digest_size=16, salt=width).hexdigest(),
+        header=header,
+        brightest=int(photo.max()),
+    )
 
 
 def _explain(mask: Path, message: str) -> MaskFault:

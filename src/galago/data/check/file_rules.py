@@ -1,6 +1,6 @@
 """What can be wrong with the files: missing, damaged, of the wrong kind or size, or there twice."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +11,8 @@ from galago.data.colors import nearest
 from galago.data.listing import PHOTO_SUFFIXES
 from galago.labels import Color
 
+MAX_KINDS = 8  # suffixes that a message shows
+DARK = 15  # of 255: as bright as 12 bits in a file of 16 become, at most
 REPEAT = "Copy it again from where it came, or remove it with its partner."
 TRAIN_ADVICE = "Training needs it: put photos there, and their masks where masks belong."
 VAL_ADVICE = "Training scores its weights on it: move a tenth or a fifth of all photos there, from other places than train's."
@@ -20,7 +22,7 @@ MASK_ADVICE = {
     "colored": "Masks need one class id per pixel. Turn colors into ids with `galago data convert colors`.",
     "three-channel": "Three equal channels hold the id three times. Save the masks with one channel (8-bit gray PNG).",
     "16-bit": "Save the masks as 8-bit PNG; ids go from 0 to 255.",
-    "suffix": "Save the masks again as PNG, with the suffix .png in small letters.",
+    "suffix": "Save the masks again as PNG, with the suffix .png.",
 }
 MASK_MESSAGES = {
     "unreadable": "cannot be read",
@@ -72,7 +74,8 @@ def bad_lines(layout: Layout, facts: list[Facts]) -> Iterator[Finding]:
 def other_files(layout: Layout, facts: list[Facts]) -> Iterator[Finding]:
     """Find files that no opener looks at, as photos of a format that galago does not read."""
     if layout.others:
-        suffixes = ", ".join(sorted({file.suffix.lower() or "no suffix" for file in layout.others}))
+        kinds = Counter(file.suffix.lower() or "no suffix" for file in layout.others)
+        suffixes = ", ".join(f"{count:,} {suffix}" for suffix, count in kinds.most_common(MAX_KINDS))
         yield Finding(
             kind="other-file",
             severity=WARNING,
@@ -134,6 +137,19 @@ def same_names(layout: Layout, facts: list[Facts]) -> Iterator[Finding]:
         )
 
 
+def rival_masks(layout: Layout, facts: list[Facts]) -> Iterator[Finding]:
+    """Find masks that differ from another in their suffix alone, as a.tif beside a.png."""
+    if layout.rivals:
+        yield Finding(
+            kind="same-name-mask",
+            severity=ERROR,
+            message=f"{plural(len(layout.rivals), 'masks')} of a name that another mask has.",
+            advice="Remove all but one: nobody knows which one belongs to the photo.",
+            found={str(rival): f"beside {mask.name}" for rival, mask in layout.rivals.items()},
+            unit="masks",
+        )
+
+
 def unreadable_photos(layout: Layout, facts: list[Facts]) -> Iterator[Finding]:
     """Find photos that are empty, cut short or no photos."""
     if bad := {fact.item.shown: fact.photo_fault for fact in facts if fact.photo_fault}:
@@ -186,6 +202,44 @@ def size_mismatches(layout: Layout, facts: list[Facts]) -> Iterator[Finding]:
     yield Finding(kind="size-mismatch", severity=ERROR, message=message, advice=advice, found=found, unit="masks")
 
 
+def silent_turns(layout: Layout, facts: list[Facts]) -> Iterator[Finding]:
+    """Find photos that EXIF turns or mirrors and whose size does not show it."""
+    turned = {f.item.shown: f"orientation {f.header.orientation}" for f in facts if f.photo_size and f.header.turns_silently}
+    if not turned:
+        return
+    advice = (
+        "galago turns photos upright as EXIF says. Look at the samples in report.html: if the labels lie elsewhere, they were "
+        "drawn by a tool that ignores EXIF; turn the masks, or take the orientation out of the photos."
+    )
+    sideways = [f for f in facts if f.mask_size and f.mask_size == f.header.size and f.mask_size != f.photo_size]
+    if sideways:
+        advice = f"{plural(len(sideways), 'masks')} of others fit the photo unturned, so these are nearly surely wrong. {advice}"
+    yield Finding(
+        kind="exif-orientation",
+        severity=WARNING,
+        message=f"{plural(len(turned), 'photos')} with an EXIF orientation that turns pixels and changes no size.",
+        advice=advice,
+        found=turned,
+    )
+
+
+def dark_photos(layout: Layout, facts: list[Facts]) -> Iterator[Finding]:
+    """Find photos of 10 or 12 bits in files of 16, which look black."""
+    dark = {
+        fact.item.shown: f"brightest value {fact.brightest} of 255"
+        for fact in facts
+        if fact.photo_size and fact.header.bits == 16 and fact.brightest <= DARK
+    }
+    if dark:
+        yield Finding(
+            kind="dark-photo",
+            severity=WARNING,
+            message=f"{plural(len(dark), 'photos')} of 16 bits are nearly black.",
+            advice="Cameras of 10 or 12 bits write so: multiply the values by 64 or 16, or save the photos with 8 bits.",
+            found=dark,
+        )
+
+
 def duplicates(layout: Layout, facts: list[Facts]) -> Iterator[Finding]:
     """Find photos of the same pixels, in two splits or in one."""
     groups: dict[str, list[Facts]] = defaultdict(list)
@@ -225,8 +279,11 @@ FILE_RULES = (
     other_files,
     missing_partners,
     same_names,
+    rival_masks,
     unreadable_photos,
     unusable_masks,
     size_mismatches,
+    silent_turns,
+    dark_photos,
     duplicates,
 )

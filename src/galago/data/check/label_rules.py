@@ -34,13 +34,12 @@ def binary_masks(layout: Layout, facts: list[Facts], stats: Stats) -> Iterator[F
         return
     all_of_them = not any(counts[1:255].any() for _, counts in counted)
     more = " No mask holds any other id." if all_of_them and classes > 1 else ""
-    target = 1 if classes > 1 else 0
+    names = "" if classes > 1 else f" and names: {_with_background(layout)}"
     yield Finding(
         kind="binary-mask",
         severity=ERROR if all_of_them else WARNING,
         message=f"{plural(len(bad), 'masks')} hold 0 and 255 only, and 255 means ignore.{more}",
-        advice=f"If 255 is a class, write into the YAML: label_mapping: {{0: 0, 255: {target}}}"
-        + ("" if classes > 1 else " and name two classes, as names: [background, object]"),
+        advice=f"If 255 is a class, write into the YAML: label_mapping: {{0: 0, 255: 1}}{names}.",
         found=bad,
         unit="masks",
     )
@@ -62,6 +61,8 @@ def unknown_ids(layout: Layout, facts: list[Facts], stats: Stats) -> Iterator[Fi
             "So many ids are rather gray levels: masks that were resized with interpolation, drawn with soft edges or saved as "
             "JPEG on the way. Export them again without these; masks must be resized with nearest neighbor."
         )
+    elif len(layout.labels) == 1 and not layout.mapped:
+        advice = _name_background(layout, seen)
     else:
         ways = [f"{condition}: label_mapping: {_yaml(mapping)}" for condition, mapping in suggest_mappings(layout, seen)]
         advice = f"Say in the YAML what the ids mean. {'. '.join(ways)}"
@@ -70,6 +71,46 @@ def unknown_ids(layout: Layout, facts: list[Facts], stats: Stats) -> Iterator[Fi
     known = ", ".join(map(str, sorted(layout.train_ids))) if layout.mapped else f"0 to {len(layout.labels) - 1}, 255"
     message = f"{plural(len(found), 'masks')} with ids out of range: {counts}. Known ids: {known}."
     yield Finding(kind="unknown-id", severity=ERROR, message=message, advice=advice, found=found, unit="masks")
+
+
+def one_class(layout: Layout, facts: list[Facts], stats: Stats) -> Iterator[Finding]:
+    """Find data in which nothing can be told apart: one name, or one class in all of train."""
+    present = np.flatnonzero(stats["train"].pixels) if "train" in stats else np.array([])
+    seen = sum((split.ids for split in stats.values()), np.zeros(256, np.int64))
+    if len(layout.labels) == 1:
+        message = f"The data set has one class, {layout.labels.names[0]}, so that there is nothing to learn."
+        found = {layout.labels.names[0]: "the only name"}
+        advice = _name_background(layout, seen)
+    elif len(present) == 1:
+        name = layout.labels.names[present[0]]
+        message = f"All labeled pixels of train are of one class, {name}, so that there is nothing to learn."
+        found = {name: "the only class in train"}
+        advice = "Check the ids of the masks against names, or add photos that show other classes."
+    else:
+        return
+    yield Finding(kind="one-class", severity=ERROR, message=message, advice=advice, found=found, unit="classes")
+
+
+def _name_background(layout: Layout, seen: np.ndarray) -> str:
+    """Say how a single class becomes one of two, by the ids that the masks hold, (256,) pixels of each."""
+    names = f"names: {_with_background(layout)}"
+    ids = [int(index) for index in np.flatnonzero(seen)]
+    others = [index for index in ids if index not in (0, IGNORE_ID)]
+    if 0 not in ids and len(others) == 1:
+        return f"Everything that is not the class needs an id and a name too: 0 for the background, and {names}."
+    if len(others) == 1:
+        return f"Name the background, too: {names}" + ("." if others == [1] else f" and label_mapping: {{0: 0, {others[0]}: 1}}.")
+    if others:
+        mapping = _yaml({0: 0} | dict.fromkeys(others, 1))
+        return f"Name the background, too: {names}, and if all other ids are the class: label_mapping: {mapping}."
+    if 255 in ids:
+        return f"If 0 is the background and 255 the class: {names} and label_mapping: {{0: 0, 255: 1}}."
+    return f"The masks hold one id only. Export them with 0 for the background and 1 for the class, and write {names}."
+
+
+def _with_background(layout: Layout) -> str:
+    name = layout.labels.names[0]
+    return "[background, object]" if name == "background" else f"[background, {name}]"
 
 
 def _ids(counts: Mapping[int, int]) -> str:
@@ -174,23 +215,27 @@ def rare_classes(layout: Layout, facts: list[Facts], stats: Stats) -> Iterator[F
 
 def unlabeled_photos(layout: Layout, facts: list[Facts], stats: Stats) -> Iterator[Finding]:
     """Find photos all of whose pixels are ignored."""
-    table, found, labeled = IdTable(layout.train_ids, len(layout.labels)), {}, 0
+    table, found = IdTable(layout.train_ids, len(layout.labels)), {}
+    labeled: dict[str, bool] = {}
     for fact in facts:
         if fact.counts is None:
             continue
-        if table.ignored(fact.counts) == fact.counts.sum():
+        void = table.ignored(fact.counts) == fact.counts.sum()
+        labeled[fact.item.split] = labeled.get(fact.item.split, False) or not void
+        if void:
             found[fact.item.shown] = ""
-        else:
-            labeled += 1
-    if found:
-        yield Finding(
-            kind="unlabeled-photo",
-            severity=WARNING if labeled else ERROR,
-            message=f"{plural(len(found), 'photos')} without a labeled pixel." + ("" if labeled else " These are all photos."),
-            advice="Nothing is learned from them: label or remove them. If 255 or the ignore_id is a class here, say so in "
-            "label_mapping.",
-            found=found,
-        )
+    if not found:
+        return
+    void_splits = [split for split, some in labeled.items() if not some]
+    whole = " These are all photos." if len(void_splits) == len(labeled) else f" These are all of {' and '.join(void_splits)}."
+    yield Finding(
+        kind="unlabeled-photo",
+        severity=ERROR if void_splits else WARNING,
+        message=f"{plural(len(found), 'photos')} without a labeled pixel.{whole if void_splits else ''}",
+        advice="Nothing is learned from them, nothing scored: label or remove them. If 255 or the ignore_id is a class here, "
+        "say so in label_mapping.",
+        found=found,
+    )
 
 
-LABEL_RULES = (binary_masks, unknown_ids, absent_classes, rare_classes, unlabeled_photos)
+LABEL_RULES = (one_class, binary_masks, unknown_ids, absent_classes, rare_classes, unlabeled_photos)

@@ -7,12 +7,10 @@ from pathlib import Path
 from galago.data import locate
 from galago.data.camvid import TRAIN_IDS, lines_of, read_line
 from galago.data.folder import mask_folder, read_description
-from galago.data.listing import PHOTO_SUFFIXES, files_in
+from galago.data.listing import MASK_SUFFIX, PHOTO_SUFFIXES, by_stem, files_in, other_files, stem_of
 from galago.data.pairs import SPLITS
 from galago.errors import DataError
 from galago.labels import CAMVID, LabelSet
-
-MASK_SUFFIX = ".png"
 
 
 @dataclass(frozen=True)
@@ -51,6 +49,7 @@ class Layout:
         items: the files, by split.
         bad_lines: what is wrong with lines of lists.
         others: files among photos and masks that have another suffix than an image.
+        rivals: masks that share a name with the mask of a photo, each with that mask.
     """
 
     labels: LabelSet
@@ -60,6 +59,7 @@ class Layout:
     items: dict[str, list[Item]]
     bad_lines: list[str] = field(default_factory=list)
     others: list[Path] = field(default_factory=list)
+    rivals: dict[Path, Path] = field(default_factory=dict)
 
 
 def read_layout(path: str | Path) -> Layout:
@@ -77,30 +77,28 @@ def read_layout(path: str | Path) -> Layout:
 def _read_folder(description_file: Path) -> Layout:
     description = read_description(description_file)
     places = {split: description.root / description.folders[split] for split in SPLITS}
-    items, others = {}, []
+    items, others, rivals = {}, [], {}
     for split, photo_dir in places.items():
         mask_dir = description.root / mask_folder(description.folders[split], description.masks_dir, description_file)
         if photo_dir.is_dir():
-            items[split] = _match(split, photo_dir, mask_dir)
-            others += [file for folder in (photo_dir, mask_dir) for file in _others(folder)]
-    return Layout(description.labels, description.train_ids, description.mapped, places, items, others=others)
+            masks = {name: _likeliest(files) for name, files in by_stem(mask_dir, PHOTO_SUFFIXES).items()}
+            rivals |= {rival: files[0] for files in masks.values() for rival in files[1:]}
+            items[split] = _match(split, photo_dir, mask_dir, {name: files[0] for name, files in masks.items()})
+            others += [file for folder in (photo_dir, mask_dir) for file in other_files(folder)]
+    labels, train_ids = description.labels, description.train_ids
+    return Layout(labels, train_ids, description.mapped, places, items, others=others, rivals=rivals)
 
 
-def _others(folder: Path) -> list[Path]:
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith("."))
-    return [path for path in files if path.suffix.lower() not in PHOTO_SUFFIXES]
+def _likeliest(masks: list[Path]) -> list[Path]:
+    """Put the mask that is looked for, a PNG, before others of its name."""
+    return sorted(masks, key=lambda mask: (mask.suffix.lower() != MASK_SUFFIX, mask.suffix != MASK_SUFFIX))
 
 
-def _match(split: str, photo_dir: Path, mask_dir: Path) -> list[Item]:
-    """Bring photos and masks of one name together; a mask of another suffix than .png counts where there is no other."""
-    masks: dict[str, Path] = {}
-    for mask in files_in(mask_dir, PHOTO_SUFFIXES):
-        name = mask.relative_to(mask_dir).with_suffix("").as_posix()
-        if name not in masks or mask.suffix == MASK_SUFFIX:
-            masks[name] = mask
+def _match(split: str, photo_dir: Path, mask_dir: Path, masks: dict[str, Path]) -> list[Item]:
+    """Bring photos and masks of one name together."""
     items, used = [], set()
     for photo in files_in(photo_dir, PHOTO_SUFFIXES):
-        name = photo.relative_to(photo_dir).with_suffix("").as_posix()
+        name = stem_of(photo, photo_dir)
         used.add(name)
         items.append(Item(split, name, photo, masks.get(name, mask_dir / f"{name}.png"), has_mask=name in masks))
     lone = (name for name in masks if name not in used)
