@@ -419,3 +419,127 @@ def test_the_guide_names_every_kind_of_finding():
 
 def test_the_real_data_set_is_sound(camvid: Path):
     assert check(read_layout(camvid), "CamVid").findings == []
+
+
+def one_name(data: Folder, labels: list[list[int]], name: str = "leaf") -> list[Finding]:
+    """Check the data set with one name and the same mask everywhere."""
+    data.yaml(f"names: [{name}]")
+    for sample in ("train/a", "train/b", "train/c", "val/v"):
+        data.write(f"masks/{sample}.png", np.array(labels, np.uint8))
+    return [finding for finding in data.check().findings if finding.severity == "error"]
+
+
+@pytest.mark.parametrize(
+    ("ids", "advice"),
+    [
+        ([0, 0, 1, 1], "Name the background, too: names: [background, leaf]."),
+        ([0, 0, 7, 7], "Name the background, too: names: [background, leaf] and label_mapping: {0: 0, 7: 1}."),
+        ([0, 5, 7, 7], "if all other ids are the class: label_mapping: {0: 0, 5: 1, 7: 1}"),
+        ([0, 0, 255, 255], "names: [background, leaf] and label_mapping: {0: 0, 255: 1}"),
+        ([0, 0, 0, 0], "Export them with 0 for the background and 1 for the class, and write names: [background, leaf]"),
+        ([1, 1, 255, 255], "0 for the background, and names: [background, leaf]"),
+    ],
+)
+def test_one_name_is_an_error_with_advice_that_makes_two_classes(data: Folder, ids: list[int], advice: str):
+    findings = {finding.kind: finding for finding in one_name(data, [ids, ids])}
+    assert advice in findings["one-class"].advice
+    assert "nothing to learn" in findings["one-class"].message
+    for finding in findings.values():
+        assert "255: 0" not in finding.advice  # followed to the letter this made everything background
+        assert "0: ignore" not in finding.advice
+
+
+@pytest.mark.parametrize("ids", [[0, 0, 1, 1], [0, 0, 7, 7], [0, 0, 255, 255], [0, 5, 7, 7]])
+def test_the_advice_for_one_name_works_when_followed(data: Folder, ids: list[int]):
+    findings = {finding.kind: finding for finding in one_name(data, [ids, ids])}
+    advice = findings["one-class"].advice
+    mapping = re.search(r"label_mapping: \{[^}]*\}", advice)
+    data.yaml("names: [background, leaf]\n" + (mapping[0] if mapping else ""))
+    report = data.check()
+    assert report.errors == []
+    assert report.splits["train"].pixels.tolist() == [6 * sum(i == 0 for i in ids), 6 * sum(i != 0 for i in ids)]
+
+
+def test_one_class_in_all_of_train_is_an_error(data: Folder):
+    for name in ("train/a", "train/b", "train/c"):
+        data.write(f"masks/{name}.png", np.zeros((2, 4), np.uint8))
+    found = data.find("one-class")
+    assert (found.severity, found.found) == ("error", {"road": "the only class in train"})
+
+
+def test_a_split_whose_photos_are_all_void_is_an_error(data: Folder):
+    for name in ("train/a", "train/b", "train/c"):
+        data.write(f"masks/{name}.png", np.full((2, 4), 255, np.uint8))
+    found = data.find("unlabeled-photo")
+    assert found.severity == "error"
+    assert "These are all of train." in found.message
+
+
+def exif_jpeg(path: Path, orientation: int, size: tuple[int, int]) -> None:
+    data = cv2.imencode(".jpg", photo_of(path.stem, size))[1].tobytes()
+    entry = b"\x12\x01\x03\0\1\0\0\0" + bytes([orientation, 0, 0, 0])
+    block = b"Exif\0\0II*\0\x08\0\0\0\1\0" + entry + bytes(4)
+    path.write_bytes(data[:2] + b"\xff\xe1" + (len(block) + 2).to_bytes(2, "big") + block + data[2:])
+
+
+@pytest.mark.parametrize(("orientation", "size"), [(2, (2, 4)), (3, (2, 4)), (4, (2, 4)), (6, (4, 4)), (5, (4, 4))])
+def test_a_turn_that_changes_no_size_is_told(data: Folder, orientation: int, size: tuple[int, int]):
+    data.write("masks/train/t.png", np.resize(TWO, size))
+    exif_jpeg(data.root / "images/train/t.jpg", orientation, size)
+    found = data.find("exif-orientation")
+    assert found.found == {"train/t": f"orientation {orientation}"}
+    assert found.severity == "warning"
+
+
+@pytest.mark.parametrize(("orientation", "size"), [(1, (2, 4)), (6, (4, 2))])
+def test_no_turn_and_a_turn_that_changes_the_size_are_not_told_so(data: Folder, orientation: int, size: tuple[int, int]):
+    data.write("masks/train/t.png", TWO)
+    exif_jpeg(data.root / "images/train/t.jpg", orientation, size)
+    assert "exif-orientation" not in kinds(data.check())
+
+
+def test_turned_photos_that_mismatch_make_the_silent_ones_nearly_sure(data: Folder):
+    for name, orientation in (("t", 3), ("u", 6)):
+        data.write(f"masks/train/{name}.png", TWO)
+        exif_jpeg(data.root / f"images/train/{name}.jpg", orientation, (2, 4))
+    assert "1 mask of others fit the photo unturned" in data.find("exif-orientation").advice
+
+
+@pytest.mark.parametrize(("top", "dark"), [(1023, True), (4095, True), (65535, False)])
+def test_ten_and_twelve_bits_in_sixteen_are_told(data: Folder, top: int, dark: bool):
+    photo = np.linspace(0, top, 8).astype(np.uint16).reshape(2, 4)
+    data.pair("train/deep", photo=photo)
+    report = data.check()
+    told = {name for finding in report.findings if finding.kind == "dark-photo" for name in finding.found}
+    loaded = next(fact.brightest for fact in report.facts if fact.item.name == "deep")
+    assert told == ({"train/deep"} if dark and loaded < 16 else set())
+
+
+def test_files_of_other_kinds_are_counted_by_kind(data: Folder):
+    for name in ("a.HEIC", "b.heic", "c.avif", "._d.jpg"):
+        (data.root / "images/train" / name).write_bytes(b"\0\0\0\x18ftypheic")
+    found = data.find("other-file")
+    assert "3 files among photos and masks are left out: 2 .heic, 1 .avif." in found.message
+
+
+def test_two_masks_of_one_name_are_told(data: Folder):
+    data.write("masks/train/a.tif", TWO)
+    found = data.find("same-name-mask")
+    assert list(found.found.values()) == ["beside a.png"]
+    assert found.severity == "error"
+
+
+def test_a_mask_called_png_in_capitals_is_found(data: Folder):
+    (data.root / "masks/train/a.png").rename(data.root / "masks/train/a.PNG")
+    assert data.check().findings == []
+
+
+def test_photos_behind_links_to_folders_are_checked(data: Folder, tmp_path_factory: pytest.TempPathFactory):
+    store = Folder(tmp_path_factory.mktemp("store"))
+    for name in ("one", "two"):
+        store.pair(f"drive/{name}")
+    for kind in ("images", "masks"):
+        (data.root / kind / "train/drive").symlink_to(store.root / kind / "drive", target_is_directory=True)
+        (data.root / kind / "train/circle").symlink_to(data.root, target_is_directory=True)
+    report = data.check()
+    assert report.splits["train"].files == 5

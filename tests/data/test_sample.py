@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from galago.data import Sample, select
-from galago.errors import ConfigError
+from galago.data.sample import check_learnable
+from galago.errors import ConfigError, DataError
 from galago.labels import LabelSet
 
 
@@ -41,3 +42,9 @@ def test_a_loop_over_a_subset_ends():
 def test_a_filter_that_keeps_nothing_is_an_error_that_shows_names():
     with pytest.raises(ConfigError, match=r"None of the 4 samples was selected.*a_1, a_2, b_1"):
         select(Drives(), lambda name: name == "c")
+
+
+def test_one_class_cannot_be_learned():
+    with pytest.raises(DataError, match=r"one class, leaf, .*names: \[background, leaf\]"):
+        check_learnable(LabelSet(("leaf",), ((0, 0, 0),)))
+    check_learnable(LabelSet(("background", "leaf"), ((0, 0, 0), (1, 1, 1))))

@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+Identity = tuple[int, int]  # device and inode of a folder
+
 
 def is_hidden(name: str) -> bool:
     """Tell whether a file or folder is none of the user's: `._a.jpg` of macOS, `.ipynb_checkpoints`."""
@@ -23,22 +25,30 @@ def walk_files(folder: Path) -> Iterator[Path]:
         OSError: a folder cannot be read.
     """
     if folder.is_dir():
-        yield from sorted(_walk(folder, frozenset()), key=natural_key)
+        yield from sorted(_walk(folder, _holders(folder)), key=natural_key)
 
 
-def _walk(folder: Path, above: frozenset[tuple[int, int]]) -> Iterator[Path]:
-    status = folder.stat()
-    identity = (status.st_dev, status.st_ino)
-    if identity in above:
-        return
+def _walk(folder: Path, above: frozenset[Identity]) -> Iterator[Path]:
+    """Yield files, but of no folder in `above`: those on the way here, and those that hold them."""
+    above |= {_identity(folder)}
     with os.scandir(folder) as entries:
         visible = [entry for entry in entries if not is_hidden(entry.name)]
     for entry in visible:
         path = folder / entry.name
         if path.is_dir():
-            yield from _walk(path, above | {identity})
+            if _identity(path) not in above:
+                yield from _walk(path, above | _holders(path) if path.is_symlink() else above)
         elif path.is_file() or path.is_symlink():  # no pipes, sockets, devices
             yield path
+
+
+def _holders(folder: Path) -> frozenset[Identity]:
+    return frozenset(_identity(parent) for parent in folder.resolve().parents)
+
+
+def _identity(folder: Path) -> Identity:
+    status = folder.stat()
+    return status.st_dev, status.st_ino
 
 
 def natural_key(path: Path) -> list[tuple[int, str]]:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
-from galago.errors import ConfigError
+from galago.errors import ConfigError, DataError
 from galago.labels import LabelSet
 
 
@@ -87,3 +87,16 @@ def spread(dataset: Dataset, count: int) -> Dataset:
     if count >= total:
         return dataset
     return Subset(dataset, tuple((2 * index + 1) * total // (2 * count) for index in range(count)))
+
+
+def check_learnable(labels: LabelSet) -> None:
+    """Refuse to train on one class: every network is right on every pixel from the first step.
+
+    Raises:
+        DataError: there is one class.
+    """
+    if len(labels) == 1:
+        raise DataError(
+            f"There is one class, {labels.names[0]}, so that nothing can be learned. Name what is around it, too, as "
+            f"names: [background, {labels.names[0]}]; galago data check says what the ids of the masks need."
+        )

@@ -16,7 +16,7 @@ from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
 from galago.data.fit import Fitted
-from galago.data.sample import Dataset
+from galago.data.sample import Dataset, check_learnable
 from galago.errors import TrainingError
 from galago.evaluation.evaluate import evaluate
 from galago.evaluation.metrics import Scores
@@ -82,6 +82,7 @@ def train(
         raise TrainingError(f"The splits have different classes: {train_set.labels.names} and {val_set.labels.names}.")
     if mixed_in and mixed_in.labels.names != train_set.labels.names:
         raise TrainingError(f"What is mixed in has different classes: {mixed_in.labels.names}, not {train_set.labels.names}.")
+    check_learnable(train_set.labels)
     if config.short_side:
         train_set, val_set = Fitted(train_set, config.short_side), Fitted(val_set, config.short_side)
         mixed_in = mixed_in and Fitted(mixed_in, config.short_side)
