@@ -51,6 +51,7 @@ TABLE = {
     ),
 }
 OWNERS = {  # an engine, and what reads large photos, are imported by their own files alone
+    "data/convert/coco_shapes.py": "pycocotools",
     "export/to_openvino.py": "openvino",
     "runtime/executorch_engine.py": "executorch torch",
     "runtime/litert_engine.py": "ai_edge_litert",

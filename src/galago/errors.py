@@ -87,6 +87,7 @@ def require(module: str, extra: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        if error.name != module:  # installed but broken: show the real cause
+        package = module.partition(".")[0]
+        if error.name not in (module, package):  # installed but broken: show the real cause
             raise
-        raise MissingDependencyError(f"{module} is missing. Run: pip install 'galago[{extra}]'") from error
+        raise MissingDependencyError(f"{package} is missing. Run: pip install 'galago[{extra}]'") from error

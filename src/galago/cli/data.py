@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 KINDS = "colors, coco, voc, cityscapes or ade20k"
 PALETTE_HELP = "For colors and voc: file of names and colors, where SOURCE has none: YAML, labelmap.txt or CSV."
 IMAGES_HELP = "For coco and voc: folder of the photos, where they are not found by themselves."
-UNKNOWN_HELP = "What becomes of colors and ids without a name: error or ignore."
+UNKNOWN_HELP = "What becomes of colors and ids without a name, and of COCO entries with a fault: error or ignore."
 IGNORE_HELP = "Class whose pixels should count nowhere, as background; repeat it for several."
 
 app = typer.Typer(no_args_is_help=True)
@@ -77,7 +77,8 @@ def convert(
     from rich.console import Console
     from rich.progress import Progress
 
-    from galago.data.convert import Options, check_out, read, write
+    from galago._core.printable import printable_lines
+    from galago.data.convert import Options, check_out, describe_turns, read, write
 
     check_out(out)
     found = read(kind, source, Options(palette=palette, images=images, ignore=tuple(ignore or ()), unknown=unknown))
@@ -88,11 +89,16 @@ def convert(
     if found.unknown and found.unknown.pixels:
         lost = f"{found.unknown.pixels.total():,} pixels of {len(found.unknown.pixels)} {found.unknown.what} without a name"
         typer.echo(f"Ignored: {lost}.", err=True)
+    turns = describe_turns(found.items)
+    notes = [*found.notes, *([turns] if turns else [])]
+    for note in notes:
+        typer.echo(f"Note: {printable_lines(note)}", err=True)
     splits = Counter(item.split for item in found.items)
     photos = ", ".join(f"{count:,} photos of {split}" for split, count in splits.items())
     typer.echo(f"Saved: {out}: {photos}, {len(found.labels)} classes. Look at them: galago data check {out}", err=json)
     if json:
         facts = {"kind": kind, "source": str(source), "out": str(out), "photos": splits, "classes": found.labels.names}
+        facts["notes"] = notes
         typer.echo(dumps(facts))
 
 

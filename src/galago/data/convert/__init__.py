@@ -8,12 +8,14 @@ from galago.data.convert.ade20k import read_ade20k
 from galago.data.convert.cityscapes import read_cityscapes
 from galago.data.convert.coco import read_coco
 from galago.data.convert.colors import read_colors
-from galago.data.convert.source import Options, Source, without
+from galago.data.convert.source import Item, Options, Source, without
 from galago.data.convert.voc import read_voc
 from galago.data.convert.write import check_out, write
+from galago.data.listing import some
+from galago.data.photo_header import read_photo_header
 from galago.errors import ConfigError, DataError, choose
 
-__all__ = ["CONVERTERS", "Converter", "Options", "Source", "check_out", "read", "write"]
+__all__ = ["CONVERTERS", "Converter", "Options", "Source", "check_out", "describe_turns", "read", "write"]
 
 
 @dataclass(frozen=True)
@@ -58,3 +60,18 @@ def read(kind: str, source: Path, options: Options) -> Source:
     if not source.exists():
         raise DataError(f"There is nothing at {source}.")
     return without(converter.read(source, options), options.ignore)
+
+
+def describe_turns(items: list[Item]) -> str:
+    """Say which photos EXIF turns without changing their size, so that labels may lie elsewhere; empty if none.
+
+    Raises:
+        OSError: a photo cannot be read.
+    """
+    turned = [item.photo.name for item in items if read_photo_header(item.photo).turns_silently]
+    if not turned:
+        return ""
+    return (
+        f"{len(turned):,} photos have an EXIF orientation that turns pixels and changes no size: {some(turned)}. galago turns "
+        "photos upright. Look at them with galago data check: a tool that ignores EXIF put the labels elsewhere."
+    )

@@ -1,153 +1,140 @@
 """COCO instances: one JSON file per split, with polygons or run lengths."""
 
-import json
-from collections import defaultdict
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from galago.data.convert.shapes import draw_segmentation
-from galago.data.convert.source import Item, Options, Source, refuse_missing
+from galago._core.file_walk import is_hidden
+from galago._core.shown import shown
+from galago.data.convert.coco_file import CocoFile, CocoImage, Id, list_faults
+from galago.data.convert.coco_photos import PhotoFinder
+from galago.data.convert.coco_shapes import Areas
+from galago.data.convert.source import MAX_LISTED, Item, Options, Source
+from galago.data.convert.splits import split_of
 from galago.errors import ConfigError, DataError
 from galago.labels import LabelSet, distinct_palette
 
 BACKGROUND = "background"
 # Where the files of a data set lie: COCO itself and CVAT; Roboflow; one beside the photos.
 PATTERNS = ("annotations/instances_*.json", "*/_annotations.coco.json", "annotations/*.json", "*.json")
-SPLIT_WORDS = {"train": "train", "val": "val", "test": "test"}  # `valid` and `val2017` begin with val
 
 
 def read_coco(source: Path, options: Options) -> Source:
     """List photos with their annotations; pixels in no annotation are the class `background`, which comes first.
 
+    All files are checked as a whole first, and all faults are told at once.
+
     Args:
         source: a folder as COCO, CVAT or Roboflow lay it out, or one JSON file.
-        options: `images` is the folder of the photos; `unknown` ignore skips annotations that are boxes only.
+        options: `images` is the folder of the photos; `unknown` ignore leaves out what has a fault.
     Raises:
-        DataError: a file is broken, photos are missing, or splits have other classes.
+        DataError: a file is broken, photos or areas are missing or broken, or splits have other classes.
+        MissingDependencyError: pycocotools is not installed.
     """
+    areas = Areas()
     files = [source] if source.is_file() else _find(source)
     if not files:
         raise DataError(f"{source} has no annotation files. Looked for: {', '.join(PATTERNS)}.")
+    root = source.parent if source.is_file() else source
+    found = [CocoFile(file, _finder(file, root, options.images)) for file in files]
+    notes = _check_faults(found, options)
+    roots = _drop_roots(found)
+    notes += [f"The category {shown(name)} is what others are kinds of, and no area has it: left out." for name in roots]
+    names = _class_names(found)
     items: list[Item] = []
-    names: list[str] = []
-    for file in files:
-        found = _Annotations(file, options)
-        if names and found.names != names:
-            raise DataError(f"{file} has other categories than {files[0]}: {', '.join(found.names)} and {', '.join(names)}.")
-        names = found.names
-        root = source.parent if source.is_file() else source
-        items += found.items(_split(file, source), _photo_folders(file, root, options.images))
+    for coco in found:
+        split = _split(coco.file, source)
+        if split is None:
+            notes.append(f"The name of {coco.file} holds no word for a split (train, val, test): its photos become train.")
+        class_ids = {key: names.index(category.name) for key, category in coco.categories.items()}
+        items += [Item(split or "train", i.name, i.photo, partial(_draw, i, class_ids, areas)) for i in coco.images]
     try:
         palette = ((0, 0, 0), *distinct_palette(len(names) - 1))
-        return Source(LabelSet(tuple(names), palette), items)
+        return Source(LabelSet(tuple(names), palette), items, notes=tuple(notes), dropped=tuple(roots))
     except ConfigError as error:
         raise DataError(f"{files[0]}: {error}") from error
 
 
 def _find(source: Path) -> list[Path]:
     for pattern in PATTERNS:
-        if files := sorted(source.glob(pattern)):
+        if files := [file for file in sorted(source.glob(pattern)) if not is_hidden(file.name)]:
             return files
     return []
 
 
-def _split(file: Path, source: Path) -> str:
-    """Tell the split from the name of the file or of its folder; train if neither says."""
-    for text in (file.stem.removeprefix("instances_"), "" if file == source else file.parent.name):
-        for word, split in SPLIT_WORDS.items():
-            if text.lower().startswith(word) or f"_{word}" in text.lower():
-                return split
-    return "train"
+def _split(file: Path, source: Path) -> str | None:
+    """Tell the split from the name of the file, else from that of its folder."""
+    return split_of(file.stem) or (None if file == source else split_of(file.parent.name))
 
 
-def _photo_folders(file: Path, root: Path, images: Path | None) -> list[Path]:
-    """List where the photos of a JSON file may lie."""
+def _finder(file: Path, root: Path, images: Path | None) -> PhotoFinder:
+    """Look where the photos of a JSON file may lie."""
     if images:
-        return [images]
+        return PhotoFinder([images], last_part=True)
     tag = file.stem.removeprefix("instances_")  # as val2017
     up = file.parent.parent if file.parent.name == "annotations" else root
-    return [file.parent, *(base / tail for base in (file.parent, up) for tail in (tag, f"images/{tag}", "images", ""))]
+    places = [base / tail for base in (file.parent, up) for tail in (tag, f"images/{tag}", "images", "")]
+    return PhotoFinder([file.parent, *places], last_part=False)
 
 
-class _Annotations:
-    """One JSON file."""
+def _check_faults(found: list[CocoFile], options: Options) -> list[str]:
+    """Return notes on what is left out.
 
-    def __init__(self, file: Path, options: Options) -> None:
-        """Read and check it.
+    Raises:
+        DataError: there are faults, and nobody said to leave them out, or nothing is left.
+    """
+    faults = [(f"{coco.file}: " if len(found) > 1 else "") + fault for coco in found for fault in coco.faults]
+    flat = [where for coco in found for where in coco.flat]
+    if faults and (options.unknown == "error" or not any(coco.images for coco in found)):
+        ways = "or leave out what is faulty with --unknown ignore: its areas become background."
+        where = str(found[0].file) if len(found) == 1 else "The COCO files"
+        if len(faults) == 1:
+            raise DataError(f"{where}: {faults[0]}. Mend it, {ways}")
+        raise DataError(f"{where}: {len(faults):,} faults.\n{list_faults(faults)}\nMend them, {ways}")
+    notes = [f"Left out, with {len(faults):,} faults:\n{list_faults(faults)}"] if faults else []
+    if flat:
+        shown_flat = ", ".join(flat[:MAX_LISTED]) + (f" and {len(flat) - MAX_LISTED:,} more" if len(flat) > MAX_LISTED else "")
+        notes.append(f"Left out, for they have no area (less than three points, or all on one line): polygons in {shown_flat}.")
+    return notes
 
-        Raises:
-            DataError: no JSON, a key is missing, or annotations have no area.
-        """
-        try:
-            raw = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise DataError(f"{file} is not readable as JSON: {error}") from error
-        if not isinstance(raw, dict) or not all(
-            isinstance(raw.get(key), list) for key in ("images", "annotations", "categories")
-        ):
-            raise DataError(f"{file} is no COCO file: expected the lists images, annotations and categories.")
-        try:
-            self._read(raw, file, options)
-        except (KeyError, TypeError) as error:
-            raise DataError(f"{file} is no COCO file of instances: an entry lacks {error}.") from error
 
-    def _read(self, raw: dict[str, Any], file: Path, options: Options) -> None:
-        categories = sorted(raw["categories"], key=lambda category: category["id"])
-        self.names = list(
-            dict.fromkeys([BACKGROUND, *(category["name"] for category in categories)])
-        )  # equal names are one class
-        self._ids = {category["id"]: self.names.index(category["name"]) for category in categories}
-        self._file, self._images = file, raw["images"]
-        self._of_image: dict[Any, list[dict[str, Any]]] = defaultdict(list)
-        boxes = []
-        for annotation in raw["annotations"]:
-            if annotation["category_id"] not in self._ids:
-                raise DataError(
-                    f"{file}: annotation {annotation.get('id')} has the unknown category {annotation['category_id']}."
-                )
-            if annotation.get("segmentation"):
-                self._of_image[annotation["image_id"]].append(annotation)
-            else:
-                boxes.append(str(annotation.get("id")))
-        if options.unknown == "error":
-            advice = "Boxes say nothing about pixels: label areas. --unknown ignore leaves them out, as background."
-            refuse_missing(boxes, f"annotations of {file} have a box and no area, by id", advice)
-        if lost := self._of_image.keys() - {photo["id"] for photo in self._images}:
-            raise DataError(f"{file}: annotations belong to {len(lost)} images that it does not list, as {min(lost, key=str)!r}.")
+def _drop_roots(found: list[CocoFile]) -> list[str]:
+    """Take out categories that others are kinds of and that no annotation has, as Roboflow writes; return their names."""
+    used = {category.name for coco in found for category in coco.categories.values() if category.used}
+    dropped: list[str] = []
+    for coco in found:
+        categories = coco.categories
+        roots = [
+            key
+            for key, category in categories.items()
+            if not category.used and any(key != other and category.name == c.parent for other, c in categories.items())
+        ]
+        for key in roots:
+            name = categories[key].name
+            twins = sum(category.name == name for category in categories.values()) > 1
+            if name not in used or twins:
+                del categories[key]
+                dropped += [] if twins else [name]
+    return list(dict.fromkeys(dropped))
 
-    def items(self, split: str, folders: list[Path]) -> list[Item]:
-        """List the photos.
 
-        Raises:
-            DataError: some are missing.
-        """
-        items, missing = [], []
-        for entry in self._images:
-            name = Path(entry["file_name"])
-            photo = next((file for folder in folders if (file := folder / name).is_file()), None)
-            if photo is None:
-                missing.append(entry["file_name"])
-                continue
-            relative = Path(name.name) if name.is_absolute() or ".." in name.parts else name
-            items.append(Item(split, relative.with_suffix("").as_posix(), photo, partial(self._draw, entry)))
-        looked = ", ".join(dict.fromkeys(str(folder) for folder in folders))
-        refuse_missing(missing, f"photos of {self._file} are missing", f"Looked in {looked}. Name their folder with --images.")
-        return items
+def _class_names(found: list[CocoFile]) -> list[str]:
+    """Return the classes, equal names once.
 
-    def _draw(self, entry: dict[str, Any]) -> np.ndarray:
-        """Draw the annotations of a photo, the largest first, so that small things in front stay visible."""
-        size = int(entry["height"]), int(entry["width"])
-        labels = np.full(size, self.names.index(BACKGROUND), np.uint8)
-        masks = []
-        for annotation in self._of_image.get(entry["id"], []):
-            try:
-                mask = draw_segmentation(annotation["segmentation"], size)
-            except DataError as error:
-                raise DataError(f"{self._file}: annotation {annotation.get('id')} of {entry['file_name']}: {error}.") from error
-            masks.append((int(mask.sum()), np.packbits(mask, axis=1), self._ids[annotation["category_id"]]))
-        for _, packed, index in sorted(masks, key=lambda mask: -mask[0]):
-            labels[np.unpackbits(packed, axis=1, count=size[1]).astype(bool)] = index
-        return labels
+    Raises:
+        DataError: two files have other ones.
+    """
+    lists = [list(dict.fromkeys([BACKGROUND, *(c.name for c in coco.categories.values())])) for coco in found]
+    for coco, names in zip(found, lists, strict=True):
+        if names != lists[0]:
+            first = found[0].file
+            raise DataError(f"{coco.file} has other categories than {first}: {', '.join(names)} and {', '.join(lists[0])}.")
+    return lists[0]
+
+
+def _draw(item: CocoImage, class_ids: dict[Id, int], areas: Areas) -> np.ndarray:
+    """Draw the annotations of a photo; returns (H, W) uint8 class ids."""
+    labels = np.zeros(item.size, np.uint8)
+    areas.draw([(shape, class_ids[key]) for shape, key in item.shapes], labels)
+    return labels

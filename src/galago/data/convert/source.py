@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ class Options:
         palette: file of names and colors.
         images: folder of the photos, where they lie elsewhere.
         ignore: names of classes whose pixels count nowhere.
-        unknown: error, or ignore: what becomes of pixels without a meaning.
+        unknown: error, or ignore: what becomes of pixels without a meaning, and of COCO entries with a fault.
     """
 
     palette: Path | None = None
@@ -97,11 +97,15 @@ class Source:
         labels: names and colors of the classes.
         items: the photos.
         unknown: filled while labels are drawn; None if nothing can be unknown.
+        notes: what was left out or taken for something, to tell the user.
+        dropped: names of classes that the converter took out by itself.
     """
 
     labels: LabelSet
     items: list[Item]
     unknown: Unknown | None = None
+    notes: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
 
 
 def to_class_ids(ids: np.ndarray, table: Mapping[int, int], unknown: Unknown) -> np.ndarray:
@@ -135,7 +139,7 @@ def without(source: Source, ignored: tuple[str, ...]) -> Source:
         ConfigError: there is no class of a name, or none is left.
     """
     names = source.labels.names
-    if wrong := [name for name in ignored if name not in names]:
+    if wrong := [name for name in ignored if name not in names + source.dropped]:
         raise ConfigError(f"--ignore {wrong[0]!r}: there is no such class. Choose from: {', '.join(names)}.")
     kept = [index for index, name in enumerate(names) if name not in ignored]
     if len(kept) == len(names):
@@ -150,4 +154,4 @@ def without(source: Source, ignored: tuple[str, ...]) -> Source:
 
     items = [Item(item.split, item.name, item.photo, remapped(item.draw)) for item in source.items]
     labels = LabelSet(tuple(names[index] for index in kept), tuple(source.labels.palette[index] for index in kept))
-    return Source(labels, items, source.unknown)
+    return replace(source, labels=labels, items=items)
