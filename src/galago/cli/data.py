@@ -8,7 +8,7 @@ import typer
 if TYPE_CHECKING:
     from galago.data.check import Report
 
-KINDS = "colors, coco, voc, cityscapes or ade20k"
+KINDS = "colors, coco, voc, cityscapes, ade20k or roboflow"
 PALETTE_HELP = "For colors and voc: file of names and colors, where SOURCE has none: YAML, labelmap.txt or CSV."
 IMAGES_HELP = "For coco and voc: folder of the photos, where they are not found by themselves."
 UNKNOWN_HELP = "What becomes of colors and ids without a name, and of COCO entries with a fault: error or ignore."

@@ -8,6 +8,7 @@ from galago.data.convert.ade20k import read_ade20k
 from galago.data.convert.cityscapes import read_cityscapes
 from galago.data.convert.coco import read_coco
 from galago.data.convert.colors import read_colors
+from galago.data.convert.roboflow import read_roboflow
 from galago.data.convert.source import Item, Options, Source, without
 from galago.data.convert.voc import read_voc
 from galago.data.convert.write import check_out, write
@@ -42,6 +43,7 @@ CONVERTERS = {
         frozenset({"palette", "images", "unknown"}),
     ),
     "cityscapes": Converter(read_cityscapes, "leftImg8bit and gtFine; 19 classes"),
+    "roboflow": Converter(read_roboflow, "train, valid, test with NAME_mask.png and _classes.csv", frozenset({"unknown"})),
     "ade20k": Converter(read_ade20k, "the scene parsing benchmark: images, annotations; 150 classes", frozenset({"unknown"})),
 }
 

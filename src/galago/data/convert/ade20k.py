@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from galago import image
-from galago.data.convert.source import Item, Options, Source, Unknown, refuse_missing, to_class_ids
-from galago.data.listing import PHOTO_SUFFIXES, files_in
+from galago._core.text_files import read_text
+from galago.data.convert.source import Item, Options, Source, Unknown, note_lone, refuse_missing, to_class_ids
+from galago.data.listing import MASK_SUFFIX, PHOTO_SUFFIXES, by_stem, files_in, only_one, stem_of
 from galago.errors import DataError
 from galago.labels import IGNORE_ID, LabelSet, distinct_palette
 
@@ -25,19 +26,24 @@ def read_ade20k(source: Path, options: Options) -> Source:
         DataError: the folders are missing, a photo has no annotation, or the file of names is broken.
     """
     unknown = Unknown("ids", f"Masks of the benchmark hold 0 to {CLASSES}; the full ADE20K has other files, which do not fit.")
-    items, missing = [], []
+    items: list[Item] = []
+    missing: list[str] = []
+    lone: list[Path] = []
     for split, folder in FOLDERS.items():
-        photo_dir = source / "images" / folder
+        photo_dir, mask_dir = source / "images" / folder, source / "annotations" / folder
+        masks = by_stem(mask_dir, (MASK_SUFFIX,))
         for photo in files_in(photo_dir, PHOTO_SUFFIXES):
-            name = photo.relative_to(photo_dir).with_suffix("").as_posix()
-            mask = source / "annotations" / folder / f"{name}.png"
-            items.append(Item(split, name, photo, partial(_draw, mask, unknown)))
-            if not mask.is_file():
-                missing.append(str(mask))
-    if not items:
+            name = stem_of(photo, photo_dir)
+            if name in masks:
+                items.append(Item(split, name, photo, partial(_draw, only_one(masks[name]), unknown)))
+            else:
+                missing.append(str(mask_dir / f"{name}{MASK_SUFFIX}"))
+        names = {item.name for item in items if item.split == split}
+        lone += [path for name, paths in masks.items() if name not in names for path in paths]
+    if not items and not missing:
         raise DataError(f"{source} has no photos in images/{FOLDERS['train']}. Expected ADEChallengeData2016 unpacked.")
     refuse_missing(missing, "annotations are missing", "Unpack the whole ADEChallengeData2016.")
-    return Source(LabelSet(read_names(source / NAMES_FILE), distinct_palette(CLASSES)), items, unknown)
+    return Source(LabelSet(read_names(source / NAMES_FILE), distinct_palette(CLASSES)), items, unknown, tuple(note_lone(lone)))
 
 
 def read_names(file: Path) -> tuple[str, ...]:
@@ -48,8 +54,14 @@ def read_names(file: Path) -> tuple[str, ...]:
     """
     if not file.is_file():
         return tuple(f"class {index + 1}" for index in range(CLASSES))
-    rows = [line.split("\t") for line in file.read_text(encoding="utf-8").splitlines()]
-    names = {int(row[0]): row[-1].strip() for row in rows if row[0].strip().isdecimal() and len(row) > 1}
+    try:
+        rows = [line.split("\t") for line in read_text(file).split("\n")]
+    except ValueError as error:
+        raise DataError(str(error)) from error
+    pairs = [(int(row[0]), row[-1].strip()) for row in rows if re.fullmatch("[0-9]{1,3}", row[0].strip()) and len(row) > 1]
+    names = dict(pairs)
+    if len(names) < len(pairs):
+        raise DataError(f"{file} names {len(pairs) - len(names)} ids twice. Get it anew from the benchmark.")
     if set(names) != set(range(1, CLASSES + 1)) or not all(names.values()):
         raise DataError(
             f"{file} should name {CLASSES} classes in lines of an id, a tabulator ... and a name; it names {len(names)}."

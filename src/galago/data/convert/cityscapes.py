@@ -7,6 +7,7 @@ import numpy as np
 
 from galago import image
 from galago.data.convert.source import Item, Options, Source, refuse_missing
+from galago.data.listing import MASK_SUFFIX, by_stem, files_in, only_one, stem_of
 from galago.data.pairs import SPLITS
 from galago.errors import DataError
 from galago.labels import CITYSCAPES, IGNORE_ID
@@ -22,16 +23,20 @@ def read_cityscapes(source: Path, options: Options) -> Source:
     Raises:
         DataError: the folders are missing, or a photo has no mask.
     """
-    items, missing = [], []
+    items: list[Item] = []
+    missing: list[str] = []
     for split in SPLITS:
-        photo_dir = source / "leftImg8bit" / split
-        for photo in sorted(photo_dir.rglob(f"*{PHOTO_ENDING}.png")):
-            name = photo.relative_to(photo_dir).with_suffix("").as_posix().removesuffix(PHOTO_ENDING)
-            mask = source / "gtFine" / split / f"{name}{MASK_ENDING}.png"
-            items.append(Item(split, name, photo, partial(_draw, mask)))
-            if not mask.is_file():
-                missing.append(str(mask))
-    if not items:
+        photo_dir, mask_dir = source / "leftImg8bit" / split, source / "gtFine" / split
+        masks = by_stem(mask_dir, (MASK_SUFFIX,))
+        for photo in files_in(photo_dir, (".png",)):
+            if not photo.stem.endswith(PHOTO_ENDING):
+                continue
+            name = stem_of(photo, photo_dir).removesuffix(PHOTO_ENDING)
+            if found := masks.get(f"{name}{MASK_ENDING}"):
+                items.append(Item(split, name, photo, partial(_draw, only_one(found))))
+            else:
+                missing.append(str(mask_dir / f"{name}{MASK_ENDING}{MASK_SUFFIX}"))
+    if not items and not missing:
         raise DataError(
             f"{source} has no photos leftImg8bit/train/CITY/*{PHOTO_ENDING}.png. Unpack leftImg8bit_trainvaltest there."
         )

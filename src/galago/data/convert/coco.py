@@ -10,8 +10,9 @@ from galago._core.shown import shown
 from galago.data.convert.coco_file import CocoFile, CocoImage, Id, list_faults
 from galago.data.convert.coco_photos import PhotoFinder
 from galago.data.convert.coco_shapes import Areas
-from galago.data.convert.source import MAX_LISTED, Item, Options, Source
+from galago.data.convert.source import Item, Options, Source
 from galago.data.convert.splits import split_of
+from galago.data.listing import some
 from galago.errors import ConfigError, DataError
 from galago.labels import LabelSet, distinct_palette
 
@@ -94,8 +95,7 @@ def _check_faults(found: list[CocoFile], options: Options) -> list[str]:
         raise DataError(f"{where}: {len(faults):,} faults.\n{list_faults(faults)}\nMend them, {ways}")
     notes = [f"Left out, with {len(faults):,} faults:\n{list_faults(faults)}"] if faults else []
     if flat:
-        shown_flat = ", ".join(flat[:MAX_LISTED]) + (f" and {len(flat) - MAX_LISTED:,} more" if len(flat) > MAX_LISTED else "")
-        notes.append(f"Left out, for they have no area (less than three points, or all on one line): polygons in {shown_flat}.")
+        notes.append(f"Left out, for they have no area (less than three points, or all on one line): polygons in {some(flat)}.")
     return notes
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from galago import image
 from galago.data.colors import nearest, pack, unpack
 from galago.data.convert.palettes import EXAMPLE, PALETTE_NAMES, find_palette, read_palette
-from galago.data.convert.source import Item, Options, Source, Unknown, refuse_missing
-from galago.data.listing import PHOTO_SUFFIXES, files_in
+from galago.data.convert.source import Item, Options, Source, Unknown, note_lone, refuse_missing
+from galago.data.listing import PHOTO_SUFFIXES, by_stem, files_in, only_one, stem_of
 from galago.data.pairs import SPLITS
 from galago.errors import ConfigError, DataError
 from galago.labels import IGNORE_ID, Color, LabelSet
@@ -65,6 +65,8 @@ def read_colors(source: Path, options: Options) -> Source:
         DataError: the palette is broken, or a photo has no mask.
     """
     palette_file = options.palette or find_palette(source)
+    if palette_file is None and any(source.glob("*/_classes.csv")):
+        raise ConfigError(f"{source} is an export of Roboflow: galago data convert roboflow {source}")
     if palette_file is None:
         raise ConfigError(
             f"Which color means what? Put one of {', '.join(PALETTE_NAMES)} into {source}, or name a file with --palette. "
@@ -73,17 +75,22 @@ def read_colors(source: Path, options: Options) -> Source:
     labels = read_palette(palette_file)
     unknown = Unknown("colors", ADVICE)
     table = ColorTable({color: index for index, color in enumerate(labels.palette)}, labels, unknown)
-    items, missing = [], []
+    items: list[Item] = []
+    missing: list[str] = []
+    lone: list[Path] = []
     for split, photo_dir, mask_dir in _places(source):
-        masks = _masks(mask_dir)
+        masks, used = by_stem(mask_dir, PHOTO_SUFFIXES), set()
         for photo in files_in(photo_dir, PHOTO_SUFFIXES):
-            name = photo.relative_to(photo_dir).with_suffix("").as_posix()
-            if name in masks:
-                items.append(Item(split, name, photo, partial(_draw, masks[name], table)))
+            name = stem_of(photo, photo_dir)
+            mask_name = name if name in masks else f"{name}{MASK_ENDING}"  # the exact name first
+            if mask_name in masks:
+                used.add(mask_name)
+                items.append(Item(split, name, photo, partial(_draw, only_one(masks[mask_name]), table)))
             else:
                 missing.append(str(photo))
+        lone += [path for name, paths in masks.items() if name not in used for path in paths]
     refuse_missing(missing, "photos have no mask", "Add the masks, under the photo's name, or remove the photos.")
-    return Source(labels, items, unknown)
+    return Source(labels, items, unknown, tuple(note_lone(lone)))
 
 
 def _places(source: Path) -> list[tuple[str, Path, Path]]:
@@ -97,14 +104,6 @@ def _places(source: Path) -> list[tuple[str, Path, Path]]:
         return [("train", photo_dir, mask_dir)]
     looked = " or ".join(f"{photos} and {masks}" for photos, masks in (*PLACES, FLAT)).replace("{split}", "train")
     raise DataError(f"{source} has no folders of photos and masks. Looked for: {looked}.")
-
-
-def _masks(folder: Path) -> dict[str, Path]:
-    """Return the masks of a folder by the name of their photo."""
-    found = {}
-    for mask in files_in(folder, PHOTO_SUFFIXES):
-        found[mask.relative_to(folder).with_suffix("").as_posix().removesuffix(MASK_ENDING)] = mask
-    return found
 
 
 def _draw(mask: Path, table: ColorTable) -> np.ndarray:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from galago.data.listing import some
 from galago.errors import ConfigError, DataError
 from galago.labels import IGNORE_ID, LabelSet
 
 UNKNOWN = ("error", "ignore")
-MAX_LISTED = 5  # files that a message shows
 MAX_UNKNOWN = 20  # colors or ids that a message shows
 
 
@@ -127,9 +127,14 @@ def refuse_missing(missing: list[str], what: str, advice: str) -> None:
         DataError: something is missing.
     """
     if missing:
-        rest = len(missing) - MAX_LISTED
-        shown = ", ".join(missing[:MAX_LISTED]) + (f" and {rest} more" if rest > 0 else "")
-        raise DataError(f"{len(missing)} {what}: {shown}. {advice}")
+        raise DataError(f"{len(missing)} {what}: {some(missing)}. {advice}")
+
+
+def note_lone(masks: list[Path]) -> list[str]:
+    """Return a note on masks whose photo is not there, if there are any."""
+    if not masks:
+        return []
+    return [f"{len(masks):,} masks have no photo and are left out: {some([str(mask) for mask in masks])}."]
 
 
 def without(source: Source, ignored: tuple[str, ...]) -> Source:

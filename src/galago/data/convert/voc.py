@@ -6,16 +6,21 @@ from pathlib import Path
 import numpy as np
 
 from galago import image
+from galago._core.file_walk import is_hidden
+from galago._core.printable import printable
+from galago._core.text_files import read_text
 from galago.data.convert.colors import ADVICE, ColorTable
 from galago.data.convert.palettes import read_palette
 from galago.data.convert.source import Item, Options, Source, Unknown, refuse_missing, to_class_ids
-from galago.data.listing import PHOTO_SUFFIXES
+from galago.data.convert.splits import split_of
+from galago.data.listing import MASK_SUFFIX, PHOTO_SUFFIXES, by_stem, only_one
 from galago.data.pairs import SPLITS
 from galago.errors import DataError
 from galago.labels import IGNORE_ID, Color, LabelSet
 
 LISTS = "ImageSets/Segmentation"
 LABELMAP = "labelmap.txt"
+MASK_DIR = "SegmentationClass"
 BORDER: Color = (224, 224, 192)  # of id 255 in VOC's palette: pixels between objects, which count nowhere
 COLOR_TYPE = 25  # place in a PNG file
 GRAY, INDEXED = 0, 3
@@ -48,42 +53,100 @@ def read_voc(source: Path, options: Options) -> Source:
     labelmap = options.palette or (source / LABELMAP if (source / LABELMAP).is_file() else None)
     labels = read_palette(labelmap) if labelmap else VOC
     unknown = Unknown("colors or ids", ADVICE)
-    colors = {BORDER: IGNORE_ID} | {color: index for index, color in enumerate(labels.palette)}
-    reader = MaskReader(ColorTable(colors, labels, unknown), len(labels), unknown, indexed_by_color=labelmap is not None)
-    items, missing, photo_dir = [], [], options.images or source / "JPEGImages"
-    for split, name in _listed(source):
-        photo = next((file for suffix in PHOTO_SUFFIXES if (file := photo_dir / f"{name}{suffix}").is_file()), None)
-        mask = source / f"SegmentationClass/{name}.png"
-        missing += [f"{photo_dir.name}/{name}.jpg"] if photo is None else []
-        missing += [] if mask.is_file() else [f"SegmentationClass/{name}.png"]
-        if photo is not None:
-            items.append(Item(split, name, photo, partial(reader.read, mask)))
+    reader = MaskReader(labels, unknown, by_color=labelmap is not None)
+    photo_dir = options.images or source / "JPEGImages"
+    photos, masks = by_stem(photo_dir, PHOTO_SUFFIXES), by_stem(source / MASK_DIR, (MASK_SUFFIX,))
+    items, missing = [], []
+    listed, notes = _listed(source)
+    for split, name in listed:
+        missing += [] if name in photos else [f"{photo_dir.name}/{name}.jpg"]
+        missing += [] if name in masks else [f"{MASK_DIR}/{name}{MASK_SUFFIX}"]
+        if name in photos and name in masks:
+            items.append(Item(split, name, only_one(photos[name]), partial(reader.read, only_one(masks[name]))))
+    missing = [printable(name) for name in missing]
     refuse_missing(missing, f"files that {LISTS} names are missing", "Add them, or take the names out of the lists.")
-    return Source(labels, items, unknown)
+    return Source(labels, items, unknown, tuple(notes))
 
 
-def _listed(source: Path) -> list[tuple[str, str]]:
-    """Return split and name of every photo; lists of other names than train, val and test count where there are none of these."""
-    folder = source / LISTS
-    lists = {split: folder / f"{split}.txt" for split in SPLITS if (folder / f"{split}.txt").is_file()}
-    others = [("train", file) for file in sorted(folder.glob("*.txt"))]
-    if not others:
+def _listed(source: Path) -> tuple[list[tuple[str, str]], list[str]]:
+    """Return split and name of every photo, and notes.
+
+    The split is told by the name of the list, `val.txt`; of a split without a list of its name, other
+    lists count by the words in theirs, `labels-val.txt`, and those without such a word as train.
+    """
+    lists = {file.stem: file for file in sorted((source / LISTS).glob("*.txt")) if not is_hidden(file.name)}
+    if not lists:
         raise DataError(f"{source} has no lists in {LISTS}. Expected train.txt and val.txt with one name a line.")
-    found = [(split, line.strip()) for split, file in (lists.items() or others) for line in file.read_text("utf-8").splitlines()]
-    return [(split, name) for split, name in found if name]
+    exact = {split: lists.pop(split) for split in SPLITS if split in lists}
+    found = [(split, name) for split, file in exact.items() for name in _names(file)]
+    known, notes = {name for _, name in found}, []
+    for stem, file in lists.items():
+        split = split_of(stem)
+        if split is None and not exact:
+            notes.append(f"The name of {file.name} holds no word for a split (train, val, test): its photos become train.")
+            split = "train"
+        if split is None or split in exact:
+            rest = sum(name not in known for name in _names(file))
+            notes += [f"{file.name} is left out, with {rest:,} names that are in no other list."] if rest else []
+        else:
+            found += [(split, name) for name in _names(file) if name not in known]
+    return found, notes
+
+
+def _names(file: Path) -> list[str]:
+    try:
+        lines = read_text(file).split("\n")
+    except ValueError as error:
+        raise DataError(str(error)) from error
+    return [line.strip() for line in lines if line.strip()]
 
 
 class MaskReader:
     """Reads masks of ids and masks of colors."""
 
-    def __init__(self, table: ColorTable, classes: int, unknown: Unknown, *, indexed_by_color: bool) -> None:
-        self._table, self._unknown, self._indexed_by_color = table, unknown, indexed_by_color
-        self._ids = {index: index for index in range(classes)} | {IGNORE_ID: IGNORE_ID}
+    def __init__(self, labels: LabelSet, unknown: Unknown, *, by_color: bool) -> None:
+        """Prepare the tables.
+
+        Args:
+            labels: names and colors of the classes.
+            unknown: counts what has no name.
+            by_color: whether the colors come from a labelmap: then those of indexed masks count, and
+                the values of gray masks where all colors of the labelmap are gray.
+        """
+        colors = {BORDER: IGNORE_ID} | {color: index for index, color in enumerate(labels.palette)}
+        self._table, self._unknown, self._by_color = ColorTable(colors, labels, unknown), unknown, by_color
+        self._ids = {index: index for index in range(len(labels))} | {IGNORE_ID: IGNORE_ID}
+        self._grays = {color[0]: index for index, color in enumerate(labels.palette) if len(set(color)) == 1}
+        self._all_gray = len(self._grays) == len(labels)
+        self._names = labels.names
 
     def read(self, mask: Path) -> np.ndarray:
-        """Return (H, W) uint8 class ids, 255 = ignore."""
+        """Return (H, W) uint8 class ids, 255 = ignore.
+
+        Raises:
+            DataError: the mask cannot be read, or its gray values may be ids and colors.
+        """
         with mask.open("rb") as file:
             kind = file.read(COLOR_TYPE + 1)[-1:]
-        if kind == bytes([GRAY]) or (kind == bytes([INDEXED]) and not self._indexed_by_color):
+        if kind == bytes([GRAY]) and not (self._by_color and self._all_gray):
+            ids = image.load_labels(mask)
+            if self._by_color:
+                self._check_meaning(ids, mask)
+            return to_class_ids(ids, self._ids, self._unknown)
+        if kind == bytes([INDEXED]) and not self._by_color:
             return to_class_ids(image.load_labels(mask), self._ids, self._unknown)
         return self._table.ids(image.load(mask))
+
+    def _check_meaning(self, ids: np.ndarray, mask: Path) -> None:
+        """Refuse gray values that are colors of the labelmap and mean something else than as ids."""
+        values = [int(value) for value in np.unique(ids)]
+        if not all(value in self._grays for value in values):
+            return
+        for value in values:
+            if value and self._ids.get(value) != self._grays[value]:
+                by_id = {IGNORE_ID: "ignored"}.get(value, self._names[value] if value < len(self._names) else "nothing")
+                raise DataError(
+                    f"{mask} is gray, and its values may be ids or colors of the labelmap: {value} is "
+                    f"{self._names[self._grays[value]]} by color and {by_id} by id. Save the masks as RGB if they are colors; "
+                    f"if they are ids, give the classes colors that are not gray."
+                )
