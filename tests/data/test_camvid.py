@@ -110,3 +110,12 @@ def test_the_real_data_set_opens(camvid: Path):
     sample = dataset[0]
     assert sample.image.shape == (360, 480, 3)
     assert set(np.unique(sample.labels)) <= {*range(11), 255}
+
+
+def test_a_list_saved_by_windows_is_read(tmp_path: Path, labels: np.ndarray):
+    lines = write_pair(tmp_path, "a", labels) + write_pair(tmp_path, "b", labels)
+    (tmp_path / "train.txt").write_bytes(b"\xef\xbb\xbf" + lines.replace("\n", "\r\n").encode())
+    assert open_dataset(tmp_path, "train").names == ["a", "b"]
+    (tmp_path / "train.txt").write_bytes(lines.encode("utf-16"))
+    with pytest.raises(DataError, match="UTF-16"):
+        open_dataset(tmp_path, "train")

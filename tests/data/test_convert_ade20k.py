@@ -64,3 +64,25 @@ def test_a_photo_without_annotation_is_an_error(tmp_path: Path):
 def test_no_photos_is_an_error(tmp_path: Path):
     with pytest.raises(DataError, match="has no photos in images/training"):
         read("ade20k", tmp_path, Options())
+
+
+def test_names_saved_by_windows_are_read_and_ids_twice_refused(tmp_path: Path):
+    (tmp_path / "names").write_bytes(b"\xef\xbb\xbf" + "\r\n".join(ROWS).encode())
+    assert read_names(tmp_path / "names")[149] == "thing 150"
+    (tmp_path / "names").write_text("\n".join([*ROWS, ROWS[1]]))
+    with pytest.raises(DataError, match="names 1 ids twice"):
+        read_names(tmp_path / "names")
+
+
+def test_suffixes_in_capitals_hidden_files_links_and_lone_masks(tmp_path: Path):
+    source = make(tmp_path / "in", [1])
+    (source / "images/training/a.jpg").rename(source / "images/training/a.JPG")
+    (source / "annotations/training/a.png").rename(source / "annotations/training/a.PNG")
+    (source / "images/training/._a.JPG").write_bytes(b"\0\5\26\7")
+    cv2.imwrite(str(source / "annotations/validation/b.png"), np.zeros((1, 1), np.uint8))
+    other = make(tmp_path / "other", [2])
+    for folder in ("images", "annotations"):
+        (source / folder / "training/more").symlink_to(other / folder / "validation", target_is_directory=True)
+    found = read("ade20k", source, Options())
+    assert [(item.split, item.name) for item in found.items] == [("train", "a"), ("train", "more/a"), ("val", "a")]
+    assert "1 masks have no photo" in found.notes[0]

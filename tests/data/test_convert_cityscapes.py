@@ -41,3 +41,16 @@ def test_a_photo_without_mask_is_an_error(tmp_path: Path):
 def test_no_photos_is_an_error(tmp_path: Path):
     with pytest.raises(DataError, match="has no photos leftImg8bit/train/CITY"):
         read("cityscapes", tmp_path, Options())
+
+
+def test_suffixes_in_capitals_hidden_files_and_links(tmp_path: Path):
+    source = make(tmp_path / "in")
+    photo = source / f"leftImg8bit/train/aachen/{NAME}_leftImg8bit.png"
+    photo.rename(photo.with_suffix(".PNG"))
+    photo.with_name(f"._{photo.name}").write_bytes(b"\0\5\26\7")
+    other = make(tmp_path / "other")
+    for folder in ("leftImg8bit", "gtFine"):
+        (source / folder / "train/bonn").symlink_to(other / folder / "train/aachen", target_is_directory=True)
+    found = read("cityscapes", source, Options())
+    assert [item.name for item in found.items] == [f"aachen/{NAME}", f"bonn/{NAME}"]
+    assert found.items[1].draw().tolist() == [[0, 18, 255, 13, 255, 255]]

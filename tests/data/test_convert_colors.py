@@ -138,3 +138,80 @@ def test_a_broken_palette_is_an_error(tmp_path: Path, name: str, text: str, mess
     (tmp_path / name).write_text(text)
     with pytest.raises(DataError, match=message):
         read_palette(tmp_path / name)
+
+
+def test_the_exact_name_of_a_mask_goes_before_one_with_an_ending(tmp_path: Path):
+    source = make(tmp_path / "in", ending="_L")
+    for name in ("0001", "0001_L", "0002_L", "0003_R"):
+        write_image(source / f"images/train/{name}.jpg", np.full((1, 2, 3), 90, np.uint8))
+    for name, color in (("0001", CAR), ("0001_L", ROAD), ("0002_L", VOID), ("0003_R_L", CAR)):
+        write_image(source / f"masks/train/{name}.png", np.array([[color, color]], np.uint8))
+    found = {item.name: item.draw().max() for item in read("colors", source, Options()).items}
+    assert found == {"0001": 1, "0001_L": 0, "0002_L": 2, "0003_R": 1, "a": 2}
+
+
+def test_two_masks_of_one_name_are_an_error(tmp_path: Path):
+    source = make(tmp_path / "in")
+    write_image(source / "masks/train/a.tif", PIXELS)
+    with pytest.raises(DataError, match=r"a\.png and a\.tif have one name"):
+        read("colors", source, Options())
+
+
+def test_masks_without_a_photo_are_told(tmp_path: Path):
+    source = make(tmp_path / "in")
+    write_image(source / "masks/train/b.png", PIXELS)
+    assert "1 masks have no photo and are left out: " in read("colors", source, Options()).notes[0]
+
+
+def test_suffixes_in_capitals_hidden_files_and_links(tmp_path: Path):
+    source = make(tmp_path / "in")
+    (source / "masks/train/a.png").rename(source / "masks/train/a.PNG")
+    (source / "images/train/a.jpg").rename(source / "images/train/a.JPG")
+    (source / "images/train/._a.JPG").write_bytes(b"\0\5\26\7")
+    make(tmp_path / "store", "x", "y")
+    (source / "images/train/more").symlink_to(tmp_path / "store/x", target_is_directory=True)
+    (source / "masks/train/more").symlink_to(tmp_path / "store/y", target_is_directory=True)
+    assert open_dataset(convert(source, tmp_path / "out"), "train").names == ["a", "more/a"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("p.yaml", "leaf: [255, 0, 0]\nleaf: [0, 255, 0]\n", "line 2: the key 'leaf' stands twice"),
+        ("p.yaml", "leaf: &a [255, 0, 0]\nstem: *a\n", "aliases"),
+        ("p.yaml", "leaf: " + "[" * 5000, "within each other"),
+        ("labelmap.txt", "leaf:255,0,0::\nleaf:0,255,0::\n", "stand more than once: leaf"),
+        ("labelmap.txt", "leaf:" + "9" * 5000 + ",0,0::\n", "line 1: expected"),
+        ("class_dict.csv", "name,r,g,b\nleaf,1,2,999\n", "each 0 to 255"),
+    ],
+)
+def test_a_slip_in_a_palette_is_told_shortly(tmp_path: Path, name: str, text: str, message: str):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(DataError, match=message) as caught:
+        read_palette(tmp_path / name)
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("p.yaml", "leaf: [255, 0, 0]\n"),
+        ("labelmap.txt", "# label\nleaf:255,0,0::\n"),
+        ("class_dict.csv", "name,r,g,b\nleaf,255,0,0\n"),
+        ("label_colors.txt", "255 0 0 leaf\n"),
+    ],
+)
+def test_palettes_saved_by_windows_are_read(tmp_path: Path, name: str, text: str):
+    (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
+    labels = read_palette(tmp_path / name)
+    assert (labels.names, labels.palette) == (("leaf",), ((255, 0, 0),))
+    (tmp_path / name).write_bytes(text.encode("utf-16"))
+    with pytest.raises(DataError, match="UTF-16"):
+        read_palette(tmp_path / name)
+
+
+def test_an_export_of_roboflow_is_called_so(tmp_path: Path):
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train/_classes.csv").write_text("Pixel Value, Class\n0, background\n")
+    with pytest.raises(ConfigError, match="galago data convert roboflow"):
+        read("colors", tmp_path, Options())

@@ -103,3 +103,83 @@ def test_the_photos_may_lie_elsewhere(tmp_path: Path):
 def test_no_lists_is_an_error(tmp_path: Path):
     with pytest.raises(DataError, match="no lists in ImageSets/Segmentation"):
         convert(make(tmp_path / "in", ()), tmp_path / "out")
+
+
+def test_suffixes_count_in_any_letter_case(tmp_path: Path):
+    source = make(tmp_path / "in")
+    (source / "JPEGImages/2007_000032.jpg").rename(source / "JPEGImages/2007_000032.JPG")
+    (source / "SegmentationClass/2007_000032.png").rename(source / "SegmentationClass/2007_000032.PNG")
+    assert open_dataset(convert(source, tmp_path / "out"), "train")[0].labels.tolist() == IDS.tolist()
+
+
+def test_two_photos_of_one_name_are_an_error(tmp_path: Path):
+    source = make(tmp_path / "in")
+    cv2.imwrite(str(source / "JPEGImages/2007_000032.png"), np.zeros((2, 3, 3), np.uint8))
+    with pytest.raises(DataError, match=r"2007_000032\.jpg and 2007_000032\.png have one name"):
+        read("voc", source, Options())
+
+
+def test_lists_saved_by_windows_and_files_of_macos(tmp_path: Path):
+    source = make(tmp_path / "in")
+    (source / "ImageSets/Segmentation/train.txt").write_bytes(b"\xef\xbb\xbf2007_000032\r\n\r\n")
+    (source / "ImageSets/Segmentation/._train.txt").write_bytes(b"\0\5\26\7")
+    assert len(read("voc", source, Options()).items) == 1
+    (source / "ImageSets/Segmentation/train.txt").write_bytes("2007_000032".encode("utf-16"))
+    with pytest.raises(DataError, match="UTF-16"):
+        read("voc", source, Options())
+
+
+@pytest.mark.parametrize(
+    ("lists", "splits", "note"),
+    [
+        (("default",), ["train"], "The name of default.txt holds no word for a split"),
+        (("labels-val",), ["val"], None),
+        (("train", "trainval"), ["train"], None),
+        (("validation",), ["val"], None),
+    ],
+)
+def test_lists_of_other_names(tmp_path: Path, lists: tuple[str, ...], splits: list[str], note: str | None):
+    found = read("voc", make(tmp_path, lists), Options())
+    assert [item.split for item in found.items] == splits
+    assert (note in found.notes[0]) if note else found.notes == ()
+
+
+def test_names_that_only_a_left_out_list_has_are_told(tmp_path: Path):
+    source = make(tmp_path)
+    (source / "ImageSets/Segmentation/more.txt").write_text("2007_000032\nb\nc\n")
+    assert read("voc", source, Options()).notes == ("more.txt is left out, with 2 names that are in no other list.",)
+
+
+def gray(root: Path, labelmap: str, values: list[int]) -> Path:
+    source = make(root)
+    (source / "labelmap.txt").write_text(labelmap)
+    cv2.imwrite(str(source / "SegmentationClass/2007_000032.png"), np.array([values, values], np.uint8))
+    return source
+
+
+@pytest.mark.parametrize(
+    ("labelmap", "values", "ids"),
+    [
+        ("background:0,0,0::\ndoor:255,255,255::\n", [0, 255, 0], [0, 1, 0]),  # 255 was ignored
+        ("background:1,1,1::\ndoor:0,0,0::\n", [0, 1, 0], [1, 0, 1]),  # the two were swapped
+        ("a:10,10,10::\nb:0,0,0::\nc:200,200,200::\n", [0, 10, 200], [1, 0, 2]),
+        ("leaf:0,200,0::\nbackground:0,0,0::\n", [0, 1, 255], [0, 1, 255]),  # colors that are none: ids
+        ("leaf:0,200,0::\nbackground:0,0,0::\n", [0, 0, 0], [0, 0, 0]),
+    ],
+)
+def test_gray_masks_beside_a_labelmap_of_gray_colors(tmp_path: Path, labelmap: str, values: list[int], ids: list[int]):
+    found = read("voc", gray(tmp_path, labelmap, values), Options())
+    assert found.items[0].draw().tolist() == [ids, ids]
+
+
+def test_gray_values_that_are_no_color_of_a_gray_labelmap_are_an_error(tmp_path: Path):
+    source = gray(tmp_path / "in", "background:0,0,0::\ndoor:255,255,255::\n", [0, 1, 1])
+    with pytest.raises(DataError, match=r"\(1, 1, 1\): 4 pixels \(near background\)"):
+        convert(source, tmp_path / "out")
+
+
+def test_gray_values_that_may_be_ids_or_colors_are_refused(tmp_path: Path):
+    labelmap = "background:0,0,0::\nwall:128,0,0::\ndoor:255,255,255::\n"
+    found = read("voc", gray(tmp_path, labelmap, [0, 255, 255]), Options())
+    with pytest.raises(DataError, match="255 is door by color and ignored by id"):
+        found.items[0].draw()

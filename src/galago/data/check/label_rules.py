@@ -80,15 +80,17 @@ def one_class(layout: Layout, facts: list[Facts], stats: Stats) -> Iterator[Find
     if len(layout.labels) == 1:
         message = f"The data set has one class, {layout.labels.names[0]}, so that there is nothing to learn."
         found = {layout.labels.names[0]: "the only name"}
+        severity = ERROR
         advice = _name_background(layout, seen)
     elif len(present) == 1:
         name = layout.labels.names[present[0]]
         message = f"All labeled pixels of train are of one class, {name}, so that there is nothing to learn."
         found = {name: "the only class in train"}
+        severity = WARNING
         advice = "Check the ids of the masks against names, or add photos that show other classes."
     else:
         return
-    yield Finding(kind="one-class", severity=ERROR, message=message, advice=advice, found=found, unit="classes")
+    yield Finding(kind="one-class", severity=severity, message=message, advice=advice, found=found, unit="classes")
 
 
 def _name_background(layout: Layout, seen: np.ndarray) -> str:

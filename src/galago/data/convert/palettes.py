@@ -64,7 +64,9 @@ def _from_yaml(text: str, file: Path) -> list[tuple[str, Color]]:
         if not isinstance(name, str):  # YAML reads a bare `on` or `no` as true or false
             raise DataError(f"{file}: class names should be text, got {shown(name)}. Put quotes around it.")
         if not isinstance(color, list) or len(color) != 3 or not all(type(channel) is int for channel in color):
-            raise DataError(f"{file}: {printable(name)} should have a color [red, green, blue], each 0 to 255, got {shown(color)}.")
+            raise DataError(
+                f"{file}: {printable(name)} should have a color [red, green, blue], each 0 to 255, got {shown(color)}."
+            )
         pairs.append((name, (color[0], color[1], color[2])))
     return pairs
 

@@ -46,9 +46,8 @@ def read_roboflow(source: Path, options: Options) -> Source:
             notes.append(f"The name of {folder} holds no word for a split (train, valid, test): its photos become train.")
         files = by_stem(folder, PHOTO_SUFFIXES)
         masks = {name: paths for name, paths in files.items() if name.endswith(MASK_ENDING) and _is_png(paths)}
-        for name, paths in files.items():
-            if name in masks:
-                continue
+        photos = {name: paths for name, paths in files.items() if name not in masks}
+        for name, paths in photos.items():
             photo = only_one(paths)
             if mask := masks.pop(f"{name}{MASK_ENDING}", None):
                 draw = partial(_draw, only_one(mask), table, unknown)
