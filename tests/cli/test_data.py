@@ -86,7 +86,7 @@ def test_a_converted_data_set_passes_the_check(data: Path, tmp_path: Path):
     done = run("convert", "colors", source, "--out", out, "--json")
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout) == {
-        "kind": "colors", "source": str(source), "out": str(out), "photos": {"train": 3, "val": 1}, "classes": ["road", "car"],
+        "kind": "colors", "source": str(source), "out": str(out), "photos": {"train": 3, "val": 1}, "classes": ["road", "car"], "notes": [],
     }  # fmt: skip
     assert "galago data check" in done.stderr
     assert open_dataset(out, "train")[0].labels.tolist() == [[1, 0], [0, 1]]
@@ -123,3 +123,31 @@ def test_help_names_the_commands_and_every_kind():
     assert set(KINDS.replace(" or ", ", ").split(", ")) == CONVERTERS.keys()
     assert KINDS in " ".join(run("convert", "--help").stdout.split())
     assert "Exit code 1 if there are errors" in run("check", "--help").stdout
+
+
+def write_coco(root: Path, text: dict[str, object]) -> Path:
+    root.mkdir()
+    cv2.imwrite(str(root / "a.jpg"), np.zeros((4, 5, 3), np.uint8))
+    entry = {"id": 1, "file_name": "a.jpg"}
+    (root / "labels.json").write_text(json.dumps({"images": [entry], "categories": [{"id": 1, "name": "leaf"}]} | text))
+    return root
+
+
+def test_what_a_conversion_leaves_out_is_told(tmp_path: Path):
+    stray = {"id": 5, "image_id": 1, "category_id": 1, "segmentation": [[1, 1, 2, 2]]}
+    source = write_coco(tmp_path / "in", {"annotations": [stray]})
+    done = run("convert", "coco", source, "--out", tmp_path / "out", "--json")
+    assert done.exit_code == 0, done.output
+    assert "polygons in annotation 5 of a.jpg" in done.stderr
+    assert len(json.loads(done.stdout.splitlines()[-1])["notes"]) == 2  # and that the name tells no split
+
+
+def test_a_faulty_coco_file_ends_with_1_or_without_its_faults(tmp_path: Path):
+    broken = {"id": 5, "image_id": 1, "category_id": 1, "segmentation": [[float("nan"), 1, 2, 2, 3, 3]]}
+    source = write_coco(tmp_path / "in", {"annotations": [broken]})
+    failed = run("convert", "coco", source, "--out", tmp_path / "out").exception
+    assert isinstance(failed, DataError)
+    assert "--unknown ignore" in str(failed)
+    done = run("convert", "coco", source, "--out", tmp_path / "out", "--unknown", "ignore")
+    assert done.exit_code == 0
+    assert "Left out, with 1 faults" in done.stderr

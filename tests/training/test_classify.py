@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -182,3 +183,15 @@ def test_the_command_pretrains_and_names_the_next_step(root: Path, tmp_path: Pat
     refused = CliRunner().invoke(app, [*flags, "--imgsz", "64", "64"])
     assert isinstance(refused.exception, ConfigError)
     assert "--imgsz has no meaning" in str(refused.exception)
+
+
+def test_class_folders_skip_hidden_files_and_follow_links(root: Path, tmp_path: Path):
+    root = Path(shutil.copytree(root, tmp_path / "classes"))
+    before = len(open_class_folders(root, "train"))
+    first = sorted((root / "train").iterdir())[0]
+    photo = next(path for path in first.iterdir() if path.is_file())
+    (first / f"._{photo.name}").write_bytes(b"\0\5\26\7")
+    (tmp_path / "drive").mkdir()
+    (tmp_path / "drive/more.JPG").write_bytes(photo.read_bytes())
+    (first / "more").symlink_to(tmp_path / "drive", target_is_directory=True)
+    assert len(open_class_folders(root, "train")) == before + 1

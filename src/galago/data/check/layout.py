@@ -77,7 +77,9 @@ def read_layout(path: str | Path) -> Layout:
 def _read_folder(description_file: Path) -> Layout:
     description = read_description(description_file)
     places = {split: description.root / description.folders[split] for split in SPLITS}
-    items, others, rivals = {}, [], {}
+    items: dict[str, list[Item]] = {}
+    others: list[Path] = []
+    rivals: dict[Path, Path] = {}
     for split, photo_dir in places.items():
         mask_dir = description.root / mask_folder(description.folders[split], description.masks_dir, description_file)
         if photo_dir.is_dir():

@@ -23,4 +23,5 @@ def split_of(name: str) -> str | None:
     words = re.findall(r"[a-z]+", spaced.lower())
     strong = [WORDS[found[1]] for word in words if (found := WORD.fullmatch(word))]
     weak = [WEAK[word] for word in words if word in WEAK]
-    return (strong or weak or [None])[-1]
+    told = strong or weak
+    return told[-1] if told else None
