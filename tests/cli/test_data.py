@@ -86,7 +86,8 @@ def test_a_converted_data_set_passes_the_check(data: Path, tmp_path: Path):
     done = run("convert", "colors", source, "--out", out, "--json")
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout) == {
-        "kind": "colors", "source": str(source), "out": str(out), "photos": {"train": 3, "val": 1}, "classes": ["road", "car"], "notes": [],
+        "kind": "colors", "source": str(source), "out": str(out), "photos": {"train": 3, "val": 1},
+        "classes": ["road", "car"], "notes": [],
     }  # fmt: skip
     assert "galago data check" in done.stderr
     assert open_dataset(out, "train")[0].labels.tolist() == [[1, 0], [0, 1]]

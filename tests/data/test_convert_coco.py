@@ -1,4 +1,5 @@
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from galago.data.convert import Options, read, write
 from galago.data.convert.coco_photos import split_name
 from galago.data.convert.coco_shapes import MAX_OUTLINE, check_segmentation, unpack_runs
 from galago.data.convert.splits import split_of
-from galago.errors import DataError
+from galago.errors import DataError, MissingDependencyError
 
 SIZE = (4, 5)  # height, width
 CATEGORIES = [{"id": 18, "name": "dog"}, {"id": 3, "name": "car"}]  # car comes first, by its id
@@ -193,11 +194,11 @@ def test_boxes_alone_are_an_error_or_left_out(tmp_path: Path):
     ("more", "message"),
     [
         ({"category_id": 4}, "annotation 1 of a.jpg: there is no category 4"),
-        ({"category_id": "3"}, "no category '3', its category_id; it is text here and a number there"),
+        ({"category_id": "3"}, "no category '3', the category_id; it is text here and a number there"),
         ({"category_id": [3]}, r"no category \[3\]"),
         ({"category_id": True}, "no category True"),
         ({"image_id": 8}, "annotation 1: there is no image 8"),
-        ({"image_id": "7"}, "no image '7', its image_id; it is text here and a number there"),
+        ({"image_id": "7"}, "no image '7', the image_id; it is text here and a number there"),
         ({"image_id": None}, "no image None"),
         ({"image_id": {"a": 1}}, "no image {'a': 1}"),
     ],
@@ -467,5 +468,12 @@ def test_a_file_of_another_encoding_is_an_error(tmp_path: Path):
 
 
 def test_an_entry_without_a_key_is_an_error(tmp_path: Path):
-    with pytest.raises(DataError, match=r"annotation 1 of a\.jpg: there is no category none, its category_id"):
+    with pytest.raises(DataError, match=r"annotation 1 of a\.jpg: there is no category none, the category_id"):
         read("coco", make(tmp_path, [{"id": 1, "image_id": 7}]), Options())
+
+
+def test_without_pycocotools_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "pycocotools", None)
+    monkeypatch.delitem(sys.modules, "pycocotools.mask", raising=False)
+    with pytest.raises(MissingDependencyError, match=r"pycocotools is missing\. Run: pip install 'galago\[coco\]'"):
+        read("coco", make(tmp_path, []), Options())

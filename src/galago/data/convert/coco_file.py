@@ -121,14 +121,14 @@ class CocoFile:
         image_id, category_id = _id(entry.get("image_id")), _id(entry.get("category_id"))
         if image_id is None or image_id not in self._by_id:
             hint = _other_type(image_id, self._by_id)
-            self.faults.append(f"{where}: there is no image {_of(entry, 'image_id')}, its image_id{hint}")
+            self.faults.append(f"{where}: there is no image {_of(entry, 'image_id')}, the image_id{hint}")
             return
         if (owner := self._by_id[image_id]) is None:
             return
         where = f"{where} of {printable(owner.photo.name)}"
         if category_id is None or category_id not in self.categories:
             hint = _other_type(category_id, self.categories)
-            self.faults.append(f"{where}: there is no category {_of(entry, 'category_id')}, its category_id{hint}")
+            self.faults.append(f"{where}: there is no category {_of(entry, 'category_id')}, the category_id{hint}")
             return
         self.categories[category_id].used = True
         if not entry.get("segmentation"):
@@ -155,9 +155,13 @@ def read_coco_json(file: Path) -> dict[str, Any]:
         DataError: no JSON, a key twice in one object, or a list is missing.
     """
     try:
-        raw = json.loads(read_text(file), object_pairs_hook=_unique)
+        text = read_text(file)
     except OSError as error:
         raise DataError(f"Cannot read {file}: {error.strerror or error}.") from error
+    except ValueError as error:
+        raise DataError(str(error)) from error
+    try:
+        raw = json.loads(text, object_pairs_hook=_unique)
     except RecursionError as error:
         raise DataError(f"{file} is not readable as JSON: too many brackets within each other.") from error
     except ValueError as error:
