@@ -10,6 +10,7 @@ import numpy as np
 
 from galago._core.image_header import ImageHeader
 from galago._core.image_header import read_header as read_header_of
+from galago._core.printable import printable
 from galago.errors import DataError, ImageError
 from galago.files import write_beside, write_whole
 from galago.image_decoder import JPEG_START, UnreadableImageError, check_header, decode, describe_damage, imdecode
@@ -309,7 +310,7 @@ def draw_legend(image: np.ndarray, shares: Mapping[str, float], colors: Mapping[
     shown = sorted(((share, name) for name, share in shares.items() if share >= 0.001), reverse=True)
     scale = max(0.35, image.shape[1] / 1600)
     line, chip = round(34 * scale) + 4, round(20 * scale) + 2
-    texts = [f"{name} {share:.1%}" for share, name in shown]
+    texts = [f"{printable(name)} {share:.1%}" for share, name in shown]  # OpenCV does not survive half a character
     font, thickness = cv2.FONT_HERSHEY_SIMPLEX, max(1, round(1.5 * scale))
     widest = max((cv2.getTextSize(text, font, scale, thickness)[0][0] for text in texts), default=0)
     column = widest + 3 * chip

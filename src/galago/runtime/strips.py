@@ -33,12 +33,15 @@ class Strips(Protocol):
             ImageError: the file is damaged there.
         """
 
+    def describe_depth(self) -> str | None:
+        """Say what `galago.image.describe_depth` says of the rows that were read."""
+
 
 class ArrayStrips:
     """An (H, W, 3) uint8 RGB photo in memory."""
 
-    def __init__(self, image: np.ndarray) -> None:
-        """Take a photo.
+    def __init__(self, image: np.ndarray, *, depth: int = 8) -> None:
+        """Take a photo, and the bits per sample of the file that it comes from.
 
         Raises:
             ImageError: the array has another form.
@@ -46,12 +49,16 @@ class ArrayStrips:
         images.check(image)
         height, width = image.shape[:2]
         self.size = (height, width)
-        self._image, self._top = image, 0
+        self._image, self._top, self._depth = image, 0, depth
 
     def read(self, count: int) -> np.ndarray:
         """Return the next rows."""
         self._top += count
         return self._image[self._top - count : self._top]
+
+    def describe_depth(self) -> str | None:
+        """Say that the file's 16 bits are not used, or nothing."""
+        return images.describe_depth(self._depth, int(self._image.max())) if self._depth == 16 else None
 
 
 class FileStrips:
@@ -121,6 +128,10 @@ class FileStrips:
         if self.depth == 16:
             self.brightest = max(self.brightest, int(rows.max(initial=0)))
         return rows
+
+    def describe_depth(self) -> str | None:
+        """Say that the file's 16 bits are not used by the rows that were read, or nothing."""
+        return images.describe_depth(self.depth, self.brightest)
 
     def _decode(self, top: int, count: int) -> np.ndarray:
         try:
@@ -201,4 +212,5 @@ def open_strips(photo: np.ndarray | str | Path) -> Strips:
             return FileStrips(Path(photo))
         except ImageError:  # OpenCV reads more kinds, and says better what is wrong
             pass
-    return ArrayStrips(images.load(photo))
+    image, header = images.load_with_header(photo)
+    return ArrayStrips(image, depth=header.depth)
