@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # small and large numbers first; "+" is BigTIFF
-LARGEST_ARRAY = 1 << 26  # bytes of one tag; an image of 2^28 pixels in tiles of 16 x 16 needs 8 MB
+LARGEST_ARRAY = 1 << 24  # bytes of one tag; an image of 2^28 pixels in tiles of 16 x 16 needs 8 MB
 MOST_TAGS = 4096
 FORMATS = {1: "B", 3: "H", 4: "I", 16: "Q"}  # types of numbers; the others matter to nobody here
 
@@ -14,6 +14,10 @@ WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER = 256, 257, 258, 259, 
 STRIP_OFFSETS, ORIENTATION, SAMPLES, ROWS_PER_STRIP, STRIP_COUNTS = 273, 274, 277, 278, 279
 PLANAR, PREDICTOR, TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_COUNTS = 284, 317, 322, 323, 324, 325
 EXTRA_SAMPLES, SAMPLE_FORMAT = 338, 339
+KNOWN = {
+    WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER, STRIP_OFFSETS, ORIENTATION, SAMPLES, ROWS_PER_STRIP,
+    STRIP_COUNTS, PLANAR, PREDICTOR, TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_COUNTS, EXTRA_SAMPLES, SAMPLE_FORMAT,
+}  # fmt: skip
 SHORTS = (BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER, SAMPLES, PLANAR, PREDICTOR)
 
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, YCBCR = 0, 1, 2, 3, 6
@@ -35,7 +39,7 @@ class TiffTags:
     Attributes:
         order: "<" where the least significant byte comes first, else ">".
         big: whether it is a BigTIFF file, with offsets of 8 bytes.
-        values: of each tag that holds whole numbers.
+        values: of each tag that matters here and holds whole numbers.
         places: position of each such tag's values in the file.
     """
 
@@ -88,7 +92,7 @@ def _read_tags(file: BinaryIO, start: int) -> TiffTags | None:
     places: dict[int, int] = {}
     for position in range(0, len(directory) - length + 1, length):
         tag, kind, number = entry.unpack_from(directory, position)
-        letter = FORMATS.get(kind)
+        letter = FORMATS.get(kind) if tag in KNOWN else None
         size = number * struct.calcsize(letter) if letter else 0
         if letter is None or not number or size > LARGEST_ARRAY or tag in values:
             continue
@@ -142,9 +146,10 @@ def is_plain(tags: TiffTags) -> bool:
     return tags.bits in (8, 16) and (photometric in (BLACK_IS_ZERO, RGB) or (photometric == YCBCR and jpeg))
 
 
-def is_premultiplied(tags: TiffTags) -> bool:
-    """Tell whether the file says that a band is alpha, and the colors already multiplied by it; some decoders divide them."""
-    return ASSOCIATED_ALPHA in tags.values.get(EXTRA_SAMPLES, ())
+def is_misread_by_libvips(tags: TiffTags) -> bool:
+    """Tell whether libvips 8.18 gives other pixels than stored: it divides by alpha, and mixes up planes of gray."""
+    planes = tags.first(PLANAR, 1) == 2 and tags.bands > 1 and tags.first(PHOTOMETRIC, RGB) != RGB
+    return planes or ASSOCIATED_ALPHA in tags.values.get(EXTRA_SAMPLES, ())
 
 
 def is_read_by_band(tags: TiffTags) -> bool:

@@ -67,7 +67,7 @@ class FileStrips:
     The pixels are those of `galago.image.load`; what would come differently is refused here, and decoded whole.
 
     A photo that the camera turned is decoded into a temporary file first, if it is large. A progressive JPEG, an interlaced
-    PNG and a TIFF with premultiplied alpha have to be decoded at once, which takes memory, and has the bound of `load`.
+    PNG and a TIFF with premultiplied alpha or gray planes have to be decoded at once, which takes memory, and has the bound of `load`.
 
     Attributes:
         size: (height, width) in pixels.
@@ -84,15 +84,16 @@ class FileStrips:
         """
         self._path, self._vips = path, load_vips()
         header = images.read_header(path)
+        misread = header.tags is not None and tiff.is_misread_by_libvips(header.tags)
         try:
-            check_header(header, whole=header.progressive or is_premultiplied(header))
+            check_header(header, whole=header.progressive or misread)
         except UnreadableImageError as error:
             raise ImageError(f"{path} {error}") from error
         if header.kind not in LOADERS or (header.tags and not tiff.is_plain(header.tags)):
             raise ImageError(f"{path} cannot be read in strips. Expected 8 or 16 bits of gray or RGB as JPEG, PNG, WebP or TIFF.")
         self.depth, self.brightest, self._top = header.depth, 0, 0
         self._whole: np.ndarray | None = None
-        if is_premultiplied(header):  # libvips would divide the colors by alpha, or by what is called so
+        if misread:
             self._whole = images.load(path)
             self.size = (self._whole.shape[0], self._whole.shape[1])
             return
@@ -160,11 +161,6 @@ def load_vips() -> Any:
     if not log.handlers:
         log.addHandler(logging.NullHandler())
     return vips
-
-
-def is_premultiplied(header: ImageHeader) -> bool:
-    """Tell whether an image's colors are multiplied by its alpha, as a TIFF may say."""
-    return header.tags is not None and tiff.is_premultiplied(header.tags)
 
 
 def open_source(vips: Any, path: Path) -> Any:
