@@ -1,5 +1,7 @@
+import contextlib
 import importlib.util
 import io
+import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -86,13 +88,11 @@ def test_an_avif_is_turned_by_its_own_boxes(properties: list[bytes], orientation
 
 def test_an_avif_that_pillow_turned_comes_upright(tmp_path: Path):
     pillow = pytest.importorskip("PIL.Image")
-    if not pytest.importorskip("PIL.features").check("avif") or not cv2.haveImageReader(str(tmp_path / "a.avif")):
-        path = tmp_path / "a.avif"
-        try:
-            pillow.fromarray(UPRIGHT).save(path)
-            images.load(path)
-        except (KeyError, OSError, ImageError):
-            pytest.skip("no AVIF here")
+    try:
+        pillow.fromarray(UPRIGHT).save(tmp_path / "a.avif")
+        images.load(tmp_path / "a.avif")
+    except (KeyError, OSError, ImageError):
+        pytest.skip("Pillow or OpenCV has no AVIF here")
     for orientation, stored in STORED.items():
         tag = pillow.Exif()
         tag[274] = orientation
@@ -294,14 +294,12 @@ def test_no_damaged_header_ends_in_anything_but_our_error(tmp_path: Path, kind: 
         for place in random.integers(0, min(len(data), 300), 3):
             data[place] = random.integers(256)
         path = write(tmp_path / f"a.{kind}", bytes(data))
-        try:
+        with contextlib.suppress(ImageError):
             images.load(path)
-        except ImageError:
-            pass
         read_header(io.BytesIO(data))
 
 
-@pytest.mark.skipif(not hasattr(__import__("os"), "fsencode") or __import__("os").name != "posix", reason="names are bytes there")
+@pytest.mark.skipif(os.name != "posix", reason="names are bytes there")
 def test_an_image_whose_name_is_no_text_is_read_by_both_readers(tmp_path: Path):
     path = write(tmp_path / "caf\udce9.png", draw.png(UPRIGHT, 1))
     assert np.array_equal(images.load(path), UPRIGHT)

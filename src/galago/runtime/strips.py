@@ -90,7 +90,8 @@ class FileStrips:
         except UnreadableImageError as error:
             raise ImageError(f"{path} {error}") from error
         if header.kind not in LOADERS or (header.tags and not tiff.is_plain(header.tags)):
-            raise ImageError(f"{path} cannot be read in strips. Expected 8 or 16 bits of gray or RGB as JPEG, PNG, WebP or TIFF.")
+            form = "8 or 16 bits of gray or RGB as JPEG, PNG, WebP or TIFF"
+            raise ImageError(f"{path} cannot be read in strips. Expected {form}.")
         self.depth, self.brightest, self._top = header.depth, 0, 0
         self._whole: np.ndarray | None = None
         if misread:
