@@ -286,6 +286,26 @@ def test_an_image_that_is_cut_short_is_refused(tmp_path: Path, kind: str, part: 
         images.load(path)
 
 
+@pytest.mark.parametrize("suffix", [".bmp", ".gif"])
+@pytest.mark.parametrize("part", [0.3, 0.97])
+def test_other_images_that_are_cut_short_are_refused(tmp_path: Path, suffix: str, part: float):
+    try:
+        data = draw.encode(suffix, UPRIGHT)
+    except cv2.error:
+        pytest.skip(f"this OpenCV writes no {suffix}")
+    assert images.load(write(tmp_path / f"a{suffix}", data)).shape == UPRIGHT.shape
+    with pytest.raises(ImageError, match=r"is .*(cut short|damaged)"):
+        images.load(write(tmp_path / f"a{suffix}", data[: int(part * len(data))]))
+
+
+@pytest.mark.parametrize("filling", [b"\xff\xff", b"seven b"], ids=["fillers", "bytes without meaning"])
+def test_what_lies_between_the_parts_of_a_jpeg_does_not_matter(tmp_path: Path, filling: bytes):
+    data = draw.jpeg(UPRIGHT, 6)
+    place = data.index(b"\xff\xdb")
+    path = write(tmp_path / "a.jpg", data[:place] + filling + data[place:])
+    assert images.load(path).shape == (56, 40, 3)
+
+
 @pytest.mark.parametrize("kind", WRITERS)
 def test_no_damaged_header_ends_in_anything_but_our_error(tmp_path: Path, kind: str):
     whole, random = WRITERS[kind](UPRIGHT, 3), np.random.default_rng(0)

@@ -101,12 +101,12 @@ def load_labels(path: str | Path) -> np.ndarray:
     if data.startswith(JPEG_START):
         raise DataError(f"{path} is a JPEG, which changes class ids. Expected a PNG mask; draw or export the masks again as PNG.")
     header = read_header_of(io.BytesIO(data))
-    problem, levels = describe_damage(data, header), 255
-    if header.readable and not problem:
+    if header.readable:
         try:
             check_header(header)
         except UnreadableImageError as error:
             raise DataError(f"{path} {error}") from error
+    problem, levels = describe_damage(data, header), 255
     if data.startswith(PNG_SIGNATURE) and not problem:
         data, levels = indexed_as_gray(data)
     ids = imdecode(data, cv2.IMREAD_UNCHANGED) if header.readable and header.size and not problem else None

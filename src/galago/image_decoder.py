@@ -63,9 +63,9 @@ def decode(data: bytes) -> tuple[np.ndarray, ImageHeader]:
         UnreadableImageError: no image, one that is cut short, or too large.
     """
     header = read_header(io.BytesIO(data))
+    check_header(header)
     if fault := describe_damage(data, header):
         raise UnreadableImageError(f"is {fault}. Copy it again from where it came.")
-    check_header(header)
     tags, pixels = header.tags, None
     if tags and tiff.is_read_by_band(tags):
         pixels = _decode_bands(data, tags)
@@ -127,13 +127,23 @@ def describe_damage(data: bytes, header: ImageHeader) -> str | None:
         return None if kinds[0] == b"IHDR" else "a PNG that is damaged"
     if data.startswith(JPEG_START) and not _has_jpeg_end(data):
         return "a JPEG that is cut short"
-    if header.kind == "WebP" and 8 + int.from_bytes(data[4:8], "little") > len(data):
+    if header.kind == "WebP" and 7 + int.from_bytes(data[4:8], "little") > len(data):
         return "a WebP image that is cut short"
+    if header.kind == "BMP" and int.from_bytes(data[10:14], "little") + _bmp_bytes(data) > len(data):
+        return "a BMP image that is cut short"
     if header.kind == "AVIF" and any(end > len(data) for _, _, end in top_boxes(io.BytesIO(data))):
         return "an AVIF image that is cut short"
     if header.kind == "TIFF" and (header.tags is None or tiff.is_cut_short(header.tags, len(data))):
         return "a TIFF that is cut short"
     return None
+
+
+def _bmp_bytes(data: bytes) -> int:
+    """Return how many bytes the pixels of a BMP take at least; 0 where they are compressed, or the header is an old one."""
+    if len(data) < 34 or data[14] < 40 or int.from_bytes(data[30:34], "little") not in (0, 3):
+        return 0
+    width, height = (abs(int.from_bytes(data[place : place + 4], "little", signed=True)) for place in (18, 22))
+    return (width * int.from_bytes(data[28:30], "little") + 31) // 32 * 4 * height
 
 
 def _has_jpeg_end(data: bytes) -> bool:

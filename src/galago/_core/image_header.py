@@ -10,6 +10,7 @@ from galago._core import avif, tiff
 PNG_START = b"\x89PNG\r\n\x1a\n"
 JPEG_START = b"\xff\xd8"
 EXIF_START = b"Exif\0\0"
+LARGEST_GAP = 1 << 16  # bytes without meaning between two parts of a JPEG
 LARGEST_EXIF = 1 << 20  # bytes; JPEG allows 2^16
 MOST_BOXES = 65_536  # chunks of a PNG, say, before a file is given up
 READABLE = ("JPEG", "PNG", "WebP", "TIFF", "BMP", "GIF", "AVIF")
@@ -120,10 +121,11 @@ def _read_jpeg(file: BinaryIO) -> ImageHeader:
     for _ in range(MOST_BOXES):
         file.seek(position)
         mark, length = struct.unpack(">HH", file.read(4))
-        if mark == 0xFFFF:  # a filler
-            position += 1
+        if mark < 0xFF01 or mark == 0xFFFF:  # filling bytes, which decoders pass over
+            file.seek(position + 1)
+            position += 1 + max(0, file.read(LARGEST_GAP).find(b"\xff"))
             continue
-        if mark < 0xFF01 or mark == 0xFFDA:  # no marker, or the pixels
+        if mark == 0xFFDA:  # the pixels
             break
         if 0xFFC0 <= mark <= 0xFFCF and mark not in (0xFFC4, 0xFFC8, 0xFFCC):
             depth, height, width = struct.unpack(">BHH", file.read(5))

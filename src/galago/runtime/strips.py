@@ -67,7 +67,8 @@ class FileStrips:
     The pixels are those of `galago.image.load`; what would come differently is refused here, and decoded whole.
 
     A photo that the camera turned is decoded into a temporary file first, if it is large. A progressive JPEG, an interlaced
-    PNG and a TIFF with premultiplied alpha or gray planes have to be decoded at once, which takes memory, and has the bound of `load`.
+    PNG and a TIFF with premultiplied alpha or gray planes have to be decoded at once, which takes memory, and has the bound
+    of `load`.
 
     Attributes:
         size: (height, width) in pixels.
