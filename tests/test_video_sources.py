@@ -11,6 +11,7 @@ import pytest
 
 from galago import image as images
 from galago._core.boxes import top_boxes
+from galago._core.video_container import read_container
 from galago.errors import ImageError, SourceError
 from galago.sources import Video, open_source, read_frames, video_name
 
@@ -205,3 +206,16 @@ def test_a_video_whose_name_is_no_text_is_read_and_not_fatal(tmp_path: Path, dra
 def test_a_stream_whose_address_is_no_text_is_an_error():
     with pytest.raises(SourceError, match=r"rtsp://127\.0\.0\.1:9/\\xe9 is no UTF-8\. .* Check the address"):
         open_source("rtsp://127.0.0.1:9/\udce9")
+
+
+def test_a_damaged_container_ends_in_no_error(tmp_path: Path, draw_clip: DrawClip):
+    random = np.random.default_rng(0)
+    files = [draw_clip(tmp_path / f"a{suffix}") for suffix in (".mp4", ".avi")]
+    for path in [*files, draw.matroska(tmp_path / "a.mkv", EVEN, live=True)]:
+        whole = path.read_bytes()
+        index = max(whole.find(b"moov"), 0)
+        for _ in range(500):
+            data = bytearray(whole)
+            for place in random.integers(index, min(len(data), index + 700), 4):
+                data[place] = random.choice([0, 1, 255, random.integers(256)])
+            read_container(io.BytesIO(data))

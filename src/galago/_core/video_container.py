@@ -40,7 +40,7 @@ def read_container(file: BinaryIO) -> Container:
             return Container(cut=_is_matroska_cut(file))
         if start[:4] == b"RIFF" and start[8:] == b"AVI ":
             return Container(cut=_is_avi_cut(file))
-    except (struct.error, IndexError, KeyError):
+    except (struct.error, IndexError, KeyError, ZeroDivisionError):
         return Container()
     return Container()
 
