@@ -239,3 +239,41 @@ def test_an_interrupt_leaves_no_half_file(place: Path):
     assert {file.suffix for file in files} == {".png", ".jpg"}  # and no temporary ones
     for file in files:
         assert images.load(file).shape[1] == 512
+
+
+def test_what_a_phones_folder_holds_besides_is_told(place: Path):
+    heic = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100)
+    for name in ("1.HEIC", "2.heic", "3.gif", "._c.png"):
+        (place / "my photos" / name).write_bytes(heic)
+    done = predict(place, "my photos", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["photos"] == 2
+    assert "Note: Left out 3 pictures of kinds that are not read (1 .gif, 2 .heic). Convert them first" in done.stderr
+
+
+def test_a_heic_named_jpg_is_called_so(place: Path):
+    (place / "a.jpg").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100))
+    assert_one_line(predict(place, "a.jpg"), 1, "a.jpg is HEIC, which galago does not read. Expected JPEG, PNG")
+
+
+@pytest.mark.parametrize("flags", [(), ("--tile", "64", "--overlap", "32")], ids=["whole", "tiles"])
+def test_12_bits_in_a_file_of_16_are_told(place: Path, flags: tuple[str, ...]):
+    for name in ("a", "b"):
+        cv2.imwrite(str(place / f"my photos/{name}.png"), np.full((96, 96, 3), 4095, np.uint16))
+    done = predict(place, "my photos", *flags)
+    assert done.returncode == 0, done.stderr
+    assert "a.png holds 12 bits or less in a file of 16: its brightest value is 15 of 255" in done.stderr
+    assert "The same holds for 1 more of 4 photos." in done.stderr
+
+
+def test_a_link_to_its_own_folder_labels_each_photo_once(place: Path):
+    (place / "my photos/self").symlink_to(".", target_is_directory=True)
+    assert json.loads(predict(place, "my photos/**/*", "--json").stdout)["photos"] == 2
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names are bytes there")
+def test_photos_whose_names_are_no_text_are_labeled(place: Path):
+    (place / "my photos/c.png").rename(place / "my photos/caf\udce9.png")
+    done = predict(place, "my photos")
+    assert done.returncode == 0, done.stderr
+    assert "caf\udce9.png" in written(place)

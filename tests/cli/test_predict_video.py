@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import cv2
+import drawn_images as draw
 import numpy as np
 import pytest
 
@@ -96,6 +97,14 @@ def test_no_save_writes_no_video(place: Path):
     assert done.returncode == 0
     assert written(place) == []
     assert "mean area over 12 frames" in done.stdout
+
+
+def test_an_overlay_lasts_as_long_as_a_video_of_variable_rate(place: Path):
+    times_ms = [*range(0, 660, 33), *range(1160, 6160, 500)]  # 30 frames a second, then 2
+    draw.matroska(place / "screen.mkv", times_ms, duration_ms=6160)
+    done = predict(place, "screen.mkv")
+    assert done.returncode == 0, done.stderr
+    assert len(frames_of(place / "out/screen_overlay.mp4")) == pytest.approx(6.16 * 30, abs=1)
 
 
 def test_a_damaged_video_keeps_what_came_and_fails(place: Path, draw_clip: DrawClip):

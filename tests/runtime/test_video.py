@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import cv2
@@ -82,3 +83,36 @@ def test_opencv_without_windows_says_what_to_do():
     else:
         cv2.destroyAllWindows()
         pytest.skip("this OpenCV opens windows")
+
+
+@pytest.mark.parametrize(
+    ("times_s", "frames"),
+    [
+        ([0, 0.1, 0.2, 0.3], 4),  # even: none is repeated
+        ([0, 0.1, 0.6, 1.1], 16),  # 1.1 s, and the last one as long as the one before
+        ([0, 0.01, 0.02, 1.0], 20),  # a burst: none is left out, and the end is where it should be
+        ([0.5, 0.6], 7),  # the first ones failed
+    ],
+)
+def test_frames_are_repeated_until_the_next_is_due(tmp_path: Path, times_s: list[float], frames: int):
+    with VideoFile(tmp_path / "a.mp4", (32, 48), rate=10) as file:
+        for number, time_s in enumerate(times_s):
+            file.write(np.full((32, 48, 3), 60 * number, np.uint8), time_s=time_s)
+    assert file.count == count_frames(tmp_path / "a.mp4") == frames
+
+
+def test_a_pause_of_days_does_not_fill_the_disk(tmp_path: Path):
+    with VideoFile(tmp_path / "a.mp4", (32, 48), rate=1) as file:
+        for time_s in (0, 1e6, 1e6 + 1):
+            file.write(np.zeros((32, 48, 3), np.uint8), time_s=time_s)
+    assert file.left_out_s == pytest.approx(1e6 - 601, abs=1)
+    assert count_frames(tmp_path / "a.mp4") == pytest.approx(603, abs=1)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names are bytes there")
+def test_a_video_is_written_where_names_are_no_text(tmp_path: Path):
+    path = tmp_path / "d\udce9/film\udce9.mp4"
+    with VideoFile(path, (32, 48), rate=25) as file:
+        fill(file, 3)
+    assert [found.name for found in path.parent.iterdir()] == [path.name]
+    assert count_frames(path) == 3

@@ -80,6 +80,7 @@ def predict(
         job = Job("frames" if film else "photos", segmenter, smoother, store, window, tiles, confidence and save)
         job.run(opened, limit=max_frames)
     report(Console(stderr=json), job, file, out)
+    report_oddities(Console(stderr=True), job, sources.describe_left_out(sources.left_out(source)), file)
     if json:
         from json import dumps
 
@@ -90,7 +91,7 @@ def predict(
     raise_failures(job)
 
 
-Store = Callable[[str, "Segmentation"], None]  # takes the name for its files, too
+Store = Callable[["ReadFrame | LargePhoto", "Segmentation"], None]  # the frame tells the name for its files, and its time
 Labeled: TypeAlias = "tuple[ReadFrame | LargePhoto, Segmentation | TiledSegmentation]"
 
 
@@ -106,16 +107,16 @@ def choose_store(file: "VideoFile | None", out: Path, *, labels: bool, alpha: fl
     """
     from galago import image as images
 
-    def store_photo(name: str, result: "Segmentation") -> None:
-        result.save(out, name, alpha=alpha)
+    def store_photo(frame: "ReadFrame | LargePhoto", result: "Segmentation") -> None:
+        result.save(out, frame.name, alpha=alpha)
         if confidence:
-            result.save_confidence(out, name)
+            result.save_confidence(out, frame.name)
 
-    def store_frame(name: str, result: "Segmentation") -> None:
+    def store_frame(frame: "ReadFrame | LargePhoto", result: "Segmentation") -> None:
         assert file is not None
-        file.write(result.overlay(alpha, legend=False))
+        file.write(result.overlay(alpha, legend=False), time_s=frame.time_s)
         if labels:
-            images.save_labels(out / f"{name}.png", result.labels, result.palette)
+            images.save_labels(out / f"{frame.name}.png", result.labels, result.palette)
 
     return store_frame if file else store_photo
 
@@ -141,6 +142,7 @@ class Job:
         confidence: whether the store saves it.
         tally: areas and times.
         failed: what could not be read or labeled, and why.
+        notes: what is odd about images that were labeled.
         seconds: from the first frame read to the last one written.
     """
 
@@ -153,6 +155,7 @@ class Job:
     confidence: bool = False
     tally: "Tally" = field(default_factory=new_tally)
     failed: dict[str, str] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
 
     def run(self, opened: "list[Frame] | Video", *, limit: int | None) -> None:
@@ -211,13 +214,15 @@ class Job:
         from galago.runtime.tile_files import TiledSegmentation
 
         frame, result = labeled
+        if note := frame.note or (result.note if isinstance(result, TiledSegmentation) else None):
+            self.notes[frame.origin] = note
         if isinstance(result, TiledSegmentation):  # which was saved while it was labeled
             self.tally.add(result.areas(), result.speed)
             return
         speed = {**result.speed, "read": frame.read_ms}
         if self.store:
             start = perf_counter()
-            self.store(frame.name, result)
+            self.store(frame, result)
             speed["save"] = 1000 * (perf_counter() - start)
         self.tally.add(result.areas(), speed)
 
@@ -313,6 +318,20 @@ def report(console: "Console", job: Job, file: "VideoFile | None", out: Path) ->
         sure = " and confidence (_confidence.png)" if job.confidence else ""
         saved = f"Saved: {count} label maps (.png) and overlays (_overlay.jpg){sure} in {out}"
         console.print(saved, soft_wrap=True, highlight=False, markup=False)
+
+
+def report_oddities(console: "Console", job: Job, left_out: str | None, file: "VideoFile | None") -> None:
+    """Say what was left out of a folder or a video, and what is odd about images that were labeled."""
+    from galago._core.printable import printable
+
+    lines = [left_out] if left_out else []
+    lines += [f"{origin} {note}" for origin, note in list(job.notes.items())[:1]]
+    if len(job.notes) > 1:
+        lines.append(f"The same holds for {len(job.notes) - 1} more of {job.tally.count} photos.")
+    if file and file.left_out_s:
+        lines.append(f"Pauses of more than 10 minutes were shortened, by {file.left_out_s:.0f} seconds in all.")
+    for line in lines:
+        console.print(f"Note: {printable(line)}", soft_wrap=True, highlight=False, markup=False)
 
 
 def raise_failures(job: Job) -> None:
