@@ -62,7 +62,7 @@ def measure(engine: str, way: str, model: str, seconds: float) -> dict[str, floa
         alone.append(one)
     return {
         "photos_per_second_alone": round(float(np.median(alone)), 2), "ratio": round(float(np.median(ratios)), 3),
-        "lowest_ratio": round(min(ratios), 3), "memory_alone_mb": round(before), "memory_mb": round(peak_memory_mb()),
+        "lowest_ratio": round(min(ratios), 3), "memory_alone_mb": round(before or 0), "memory_mb": round(peak_memory_mb() or 0),
     }  # fmt: skip
 
 
@@ -75,9 +75,7 @@ def main() -> None:
     arguments = parser.parse_args()
     ways = [(engine, "own") for engine in arguments.engines]
     ways += [("openvino", "lock")] if "openvino" in arguments.engines else []
-    rows = {
-        f"{engine} {way}": in_own_process(measure, engine, way, arguments.model, arguments.seconds) for engine, way in ways
-    }
+    rows = {f"{engine} {way}": in_own_process(measure, engine, way, arguments.model, arguments.seconds) for engine, way in ways}
     for name, row in rows.items():
         print(name, row)
     save_result("threads", {"threads": THREADS, "size": SIZE, "engines": rows})

@@ -23,7 +23,7 @@ from galago.spec import ModelSpec
 THREADS = 8
 COLORS = 3  # one-colored photos: red, green, blue
 SIZE = (256, 320)
-SECONDS = 1.5
+SECONDS = 0.8
 
 
 def photos() -> list[np.ndarray]:

@@ -57,7 +57,9 @@ class LiteRTEngine:
             made = interpreter(str(self._file), num_threads=self._threads)
             made.allocate_tensors()
         except (ValueError, RuntimeError) as error:
-            raise ModelError(f"LiteRT cannot read {self._file}: {reason_of(error)}. Copy it again, or export it again.") from error
+            raise ModelError(
+                f"LiteRT cannot read {self._file}: {reason_of(error)}. Copy it again, or export it again."
+            ) from error
         return made
 
     def after_fork(self) -> list[object]:

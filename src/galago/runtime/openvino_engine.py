@@ -42,7 +42,8 @@ FAILURES = (
 WRITTEN = {  # operators of the .onnx files that galago writes, which OpenVINO converts
     "Add", "ArgMax", "AveragePool", "Cast", "Clip", "Concat", "Constant", "Conv", "DepthToSpace", "DequantizeLinear", "Div",
     "Erf", "Expand", "Gather", "Gelu", "HardSwish", "Identity", "MatMul", "Max", "Min", "Mul", "Pad", "Pow", "QuantizeLinear",
-    "ReduceSum", "Relu", "Reshape", "Resize", "Shape", "Slice", "Split", "Sqrt", "Squeeze", "Sub", "Tanh", "Transpose", "Unsqueeze",
+    "ReduceSum", "Relu", "Reshape", "Resize", "Shape", "Slice", "Split", "Sqrt", "Squeeze", "Sub", "Tanh", "Transpose",
+    "Unsqueeze",
 }  # fmt: skip
 
 

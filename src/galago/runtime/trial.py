@@ -45,9 +45,7 @@ def try_conversion(file: Path, unusual: str = "") -> None:
     arguments = [sys.executable, "-c", CONVERT, str(file), json.dumps(sys.path)]
     quiet = subprocess.DEVNULL
     try:
-        done = subprocess.run(
-            arguments, stdin=quiet, stdout=quiet, stderr=quiet, check=False, timeout=LONGEST_SECONDS
-        )
+        done = subprocess.run(arguments, stdin=quiet, stdout=quiet, stderr=quiet, check=False, timeout=LONGEST_SECONDS)
     except subprocess.TimeoutExpired as error:
         raise ModelError(f"OpenVINO does not come to an end with {file}. Export it again with `galago export`.") from error
     except OSError:  # nothing can be started here
