@@ -30,6 +30,12 @@ def load(
 ) -> Segmenter:
     """Open a model for labeling photos.
 
+    Threads may share what comes back: each gets the labels that it would get alone. OpenVINO, ONNX Runtime, ncnn and torch take
+    calls side by side, LiteRT and ExecuTorch one after the other. A `Smoother` belongs to one video, so to one thread at a time.
+    After a fork the child may go on using it: with ncnn and torch on one thread, whatever `threads` says, as theirs do not come
+    with it; LiteRT and ncnn read their files again there. A child of a bare `os.fork` has to end with `os._exit`, as those of
+    `multiprocessing` do: ONNX Runtime waits for its lost threads otherwise.
+
     Args:
         model: name of a bundled model, of a published one as `galago models` lists it (downloaded and converted the first time,
             which takes torch), a model folder, or a single .onnx file that galago wrote; `b0-camvid` without it, or the one that

@@ -1,14 +1,20 @@
-"""Engine: the one method that every way to run a model file has, and the checks that they share."""
+"""Engine: the one method that every way to run a model file has, and what all of them share."""
 
+import ctypes
+import os
 from typing import Protocol
+from weakref import WeakSet
 
 import numpy as np
 
+from galago._core.printable import printable
 from galago.errors import ConfigError, choose
+
+LONGEST_REASON = 300  # characters of an engine's own message
 
 
 class Engine(Protocol):
-    """Runs one model file.
+    """Runs one model file; several threads may do so at once.
 
     Attributes:
         name: as the user types it.
@@ -26,8 +32,45 @@ class Engine(Protocol):
             image: (1, H, W, 3) uint8 RGB, H and W multiples of 32.
         Returns:
             (1, K, H / stride, W / stride) float32 logits, or (1, H, W) uint8 labels where the file gives those; valid until the
-            next call.
+            next call from the same thread.
         """
+
+
+class Forkable(Protocol):
+    """An engine that holds something which does not go with the process into a forked child."""
+
+    def after_fork(self) -> list[object]:
+        """Make ready for the child, without work; return what must never be given up there.
+
+        What holds threads waits for them when it is given up, and a child has none of them.
+        """
+
+
+_open: WeakSet[Forkable] = WeakSet()
+
+
+def watch_forks(engine: Forkable) -> None:
+    """Have an engine's `after_fork` called in each child that this process forks while the engine is in use."""
+    _open.add(engine)
+
+
+def _prepare_child() -> None:
+    for engine in list(_open):
+        for native in engine.after_fork():
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(native))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_prepare_child)
+
+
+def reason_of(error: BaseException) -> str:
+    """Return what an engine says, in one line that can be printed.
+
+    Where its text holds bytes of the file, Python reports instead that they are no UTF-8.
+    """
+    text = error.object.decode(errors="replace") if isinstance(error, UnicodeDecodeError) else str(error)
+    return printable(" ".join(text.split())).rstrip(".")[:LONGEST_REASON]
 
 
 def check_threads(threads: int | None, engine: str) -> None:

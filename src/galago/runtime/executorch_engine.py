@@ -2,18 +2,19 @@
 
 import contextlib
 import io
+import threading
 from pathlib import Path
 
 import numpy as np
 
 from galago.errors import ModelError, require
-from galago.runtime.engine import check_float32, check_threads
+from galago.runtime.engine import check_float32, check_threads, reason_of, watch_forks
 
 METHOD = "forward"
 
 
 class ExecuTorchEngine:
-    """Runs a .pte file with ExecuTorch on the CPU in float32.
+    """Runs a .pte file with ExecuTorch on the CPU in float32; threads that call it take turns.
 
     The runtime refuses a file that is cut short, but bytes that were changed can end the process: `galago.load` compares
     checksums first.
@@ -51,12 +52,18 @@ class ExecuTorchEngine:
                     runtime._unsafe_reset_threadpool(threads)  # unsafe only while a program runs
                 self._program = runtime._load_for_executorch(str(file))
                 given = self._program.method_meta(METHOD).input_tensor_meta(0).sizes()
-        except (RuntimeError, IndexError) as error:
+        except (RuntimeError, IndexError, UnicodeDecodeError) as error:
             raise ModelError(
                 f"ExecuTorch cannot read {file}: {_reason(error, said.getvalue())}. Copy it again, or export it again."
             ) from error
-        self._file = file
+        self._file, self._lock = file, threading.Lock()
+        watch_forks(self)
         self.input_size: tuple[int, int] | None = (int(given[1]), int(given[2]))
+
+    def after_fork(self) -> list[object]:
+        """Forget who was running the program when the process forked; ExecuTorch makes new threads by itself."""
+        self._lock = threading.Lock()
+        return [self._program]
 
     def run(self, image: np.ndarray) -> np.ndarray:
         """Run the network on one photo: (1, H, W, 3) uint8 RGB of `input_size` in, (1, K, H / 8, W / 8) float32 logits out.
@@ -69,8 +76,9 @@ class ExecuTorchEngine:
         if image.shape != expected or image.dtype != np.uint8:
             raise ModelError(f"ExecuTorch cannot run {self._file} on {given}: it takes {expected} uint8.")
         try:
-            output: np.ndarray = self._program.forward([self._torch.from_numpy(np.ascontiguousarray(image))])[0].numpy()
-        except RuntimeError as error:
+            with self._lock:  # a program has one memory for what lies between input and output, which it copies
+                output: np.ndarray = self._program.forward([self._torch.from_numpy(np.ascontiguousarray(image))])[0].numpy()
+        except (RuntimeError, UnicodeDecodeError) as error:
             raise ModelError(f"ExecuTorch cannot run {self._file} on {given}: {_reason(error)}.") from error
         return output
 
@@ -78,4 +86,4 @@ class ExecuTorchEngine:
 def _reason(error: Exception, said: str = "") -> str:
     """Return what ExecuTorch says, in one line; it reports a cause as `[file.cpp:line] cause` and raises a number."""
     cause = said.strip().rpartition("\n")[2].partition("] ")[2]
-    return " ".join((cause or str(error)).split()).rstrip(".")[:300]
+    return reason_of(RuntimeError(cause)) if cause else reason_of(error)

@@ -22,8 +22,8 @@ def read_metadata(file: Path, key: str) -> str | None:
         ModelError: the file cannot be read, is damaged or no ONNX.
     """
     try:
-        for number, content in _fields(memoryview(file.read_bytes())):
-            entry = dict(_fields(content)) if number == METADATA_PROPS else {}
+        for number, content in fields(memoryview(file.read_bytes())):
+            entry = dict(fields(content)) if number == METADATA_PROPS else {}
             if bytes(entry.get(KEY, b"")) == key.encode():
                 return bytes(entry.get(VALUE, b"")).decode()
     except OSError as error:
@@ -33,7 +33,7 @@ def read_metadata(file: Path, key: str) -> str | None:
     return None
 
 
-def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
+def fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
     """Yield number and content of each field of a message, numbers as they are written.
 
     Raises:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from galago.errors import ModelError, require
-from galago.runtime.engine import check_float32, check_threads
+from galago.runtime.engine import check_float32, check_threads, reason_of, watch_forks
 
 ERRORS = ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NoSuchFile", "NotImplemented", "RuntimeException")
 ONLY_FATAL = 4  # log level; errors are raised, and need not be printed as well
@@ -44,6 +44,11 @@ class ONNXRuntimeEngine:
         except self._errors as error:
             raise ModelError(f"ONNX Runtime cannot read {file}: {_reason(error)}. Copy it again, or export it again.") from error
         self._input = self._session.get_inputs()[0].name
+        watch_forks(self)
+
+    def after_fork(self) -> list[object]:
+        """Keep the session alive: given up, it waits for threads that a child has not."""
+        return [self._session]
 
     def run(self, image: np.ndarray) -> np.ndarray:
         """Run the network on one photo: (1, H, W, 3) uint8 RGB in, (1, K, H / 8, W / 8) float32 logits out.
@@ -62,9 +67,9 @@ class ONNXRuntimeEngine:
 def _errors() -> tuple[type[Exception], ...]:
     """Return what ONNX Runtime raises for files and inputs that it cannot use; the classes have no common base."""
     state = require("onnxruntime.capi.onnxruntime_pybind11_state", "onnxruntime")
-    return tuple(getattr(state, name) for name in ERRORS)
+    return (UnicodeDecodeError, *(getattr(state, name) for name in ERRORS))  # its message may hold bytes of the file
 
 
 def _reason(error: Exception) -> str:
     """Return what ONNX Runtime says, in one line, without its error codes."""
-    return " ".join(str(error).split()).rpartition(" : ")[2].rstrip(".")
+    return reason_of(error).rpartition(" : ")[2]

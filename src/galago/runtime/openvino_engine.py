@@ -2,6 +2,7 @@
 
 import json
 import sys
+import threading
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -10,11 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from galago._core.printable import printable
 from galago.device import processor
 from galago.errors import ConfigError, ModelError, choose
 from galago.files import cache_folder, sha256
 from galago.runtime.compiled import keep, key_of, recall
-from galago.runtime.engine import check_threads
+from galago.runtime.engine import check_threads, reason_of, watch_forks
+from galago.runtime.onnx_graph import read_operators
+from galago.runtime.trial import can_try, try_conversion
 
 # On import, OpenVINO writes an id into the home folder and starts a thread that reports to its maker. A module that cannot be
 # imported makes it take the silent stand-in of its own (openvino/tools/ovc/utils.py, 2026.4).
@@ -26,6 +30,7 @@ from openvino import frontend  # noqa: E402
 PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 FAILURES = (
     RuntimeError,
+    UnicodeDecodeError,  # its message holds bytes of the file
     frontend.GeneralFailure,
     frontend.InitializationFailure,
     frontend.NotImplementedFailure,
@@ -34,8 +39,19 @@ FAILURES = (
 )
 
 
+WRITTEN = {  # operators of the .onnx files that galago writes, which OpenVINO converts
+    "Add", "ArgMax", "AveragePool", "Cast", "Clip", "Concat", "Constant", "Conv", "DepthToSpace", "DequantizeLinear", "Div",
+    "Erf", "Expand", "Gather", "Gelu", "HardSwish", "Identity", "MatMul", "Max", "Min", "Mul", "Pad", "Pow", "QuantizeLinear",
+    "ReduceSum", "Relu", "Reshape", "Resize", "Shape", "Slice", "Split", "Sqrt", "Squeeze", "Sub", "Tanh", "Transpose",
+    "Unsqueeze",
+}  # fmt: skip
+
+
 class OpenVINOEngine:
-    """Runs an OpenVINO IR or an ONNX file with OpenVINO on the CPU, in the precision asked for and no other."""
+    """Runs an OpenVINO IR or an ONNX file with OpenVINO on the CPU, in the precision asked for and no other.
+
+    Each thread that calls it has a request of its own, with its own memory for the output.
+    """
 
     name = "openvino"
     input_size: tuple[int, int] | None = None
@@ -61,7 +77,22 @@ class OpenVINOEngine:
         }
         if threads:
             settings["INFERENCE_NUM_THREADS"] = threads
-        self._file, self._request = file, compile_file(file, settings).create_infer_request()
+        self._file, self._compiled = file, compile_file(file, settings)
+        self._requests = threading.local()
+        watch_forks(self)
+
+    @property
+    def _request(self) -> openvino.InferRequest:
+        """The request of the thread that asks; two of them in one request would get each other's output."""
+        try:
+            return self._requests.own
+        except AttributeError:
+            self._requests.own = self._compiled.create_infer_request()
+            return self._requests.own
+
+    def after_fork(self) -> list[object]:
+        """Keep the network and this thread's request alive: given up, they wait for threads that a child has not."""
+        return [self._compiled, *vars(self._requests).values()]
 
     def run(self, image: np.ndarray) -> np.ndarray:
         """Run the network on one photo: (1, H, W, 3) uint8 RGB in, (1, K, H / 8, W / 8) float32 logits out.
@@ -70,11 +101,12 @@ class OpenVINOEngine:
             ModelError: the file takes other input, or there is too little memory.
         """
         try:
-            self._request.infer([image], share_inputs=True)
-        except RuntimeError as error:
+            request = self._request
+            request.infer([image], share_inputs=True)
+        except (RuntimeError, UnicodeDecodeError) as error:
             given = f"input of shape {image.shape}, dtype {image.dtype}"
             raise ModelError(f"OpenVINO cannot run {self._file} on {given}: {_reason(error)}.") from error
-        logits: np.ndarray = self._request.get_output_tensor(0).data
+        logits: np.ndarray = request.get_output_tensor(0).data
         return logits
 
 
@@ -84,13 +116,21 @@ def package() -> ModuleType:
     return this
 
 
-@cache
 def only_core() -> openvino.Core:
     """Return the one Core of the process, which is never given up.
 
     On its first model it gives the thread another stack for signal handlers, and it unmaps that stack when it goes, on whatever
     thread that happens (2026.4). The next signal to the first thread, Ctrl-C or a child's end, would then kill the process.
     """
+    with _ONE_AT_A_TIME:  # `cache` would let two threads make one each
+        return _core()
+
+
+_ONE_AT_A_TIME = threading.Lock()
+
+
+@cache
+def _core() -> openvino.Core:
     return openvino.Core()
 
 
@@ -109,11 +149,11 @@ def compile_file(file: Path, settings: dict[str, Any]) -> openvino.CompiledModel
     except OSError as error:
         raise ModelError(f"Cannot read {file}: {error.strerror or error}.") from error
     if (kept := recall(key)) is not None:
-        with suppress(RuntimeError):  # whatever it is, it can be compiled again
+        with suppress(RuntimeError, UnicodeDecodeError):  # whatever it is, it can be compiled again
             return core.import_model(kept, "CPU", settings)
     try:
         compiled = core.compile_model(read_model(file), "CPU", settings)
-    except RuntimeError as error:
+    except (RuntimeError, UnicodeDecodeError) as error:
         raise ModelError(f"OpenVINO cannot compile {file}: {_reason(error)}. Export it again.") from error
     if cache_folder():
         exported = compiled.export_model()
@@ -128,11 +168,45 @@ def read_model(file: Path) -> openvino.Model:
         ModelError: the file is missing, damaged or neither OpenVINO IR nor ONNX.
     """
     kind, name = ("ir", "OpenVINO IR") if file.suffix == ".xml" else ("onnx", "ONNX")
+    unusual = check_graph(file) if kind == "onnx" else ""
     try:
         reader = frontend.FrontEndManager().load_by_framework(kind)
         return reader.convert(reader.load(str(file)))
     except FAILURES as error:
+        if unusual:
+            raise ModelError(
+                f"OpenVINO cannot convert {file}: it holds {unusual}, which galago does not write. Export it with "
+                "`galago export`, or use --engine onnxruntime."
+            ) from error
         raise ModelError(f"{file} is no whole {name} file. Copy it again, or export it again with `galago export`.") from error
+
+
+def check_graph(file: Path) -> str:
+    """Refuse an .onnx file whose graph is broken, or on which OpenVINO would crash.
+
+    What galago wrote into a model folder, and is unchanged by its checksum, is converted at once; anything else is tried in a
+    process of its own first. What was compiled once comes from the cache, and is not tried again.
+
+    Returns:
+        the operators that galago does not write, if there are any.
+    Raises:
+        ModelError: it is so, or the file cannot be read.
+    """
+    unusual = ", ".join(printable(name) for name in read_operators(file).names if name not in WRITTEN)
+    if unusual and not can_try():
+        raise ModelError(f"{file} holds {unusual}, on which OpenVINO may crash. Use --engine onnxruntime.")
+    if (unusual or not is_listed(file)) and can_try():
+        try_conversion(file, unusual)
+    return unusual
+
+
+def is_listed(file: Path) -> bool:
+    """Tell whether the model.json beside a file has its checksum, so that it is what was exported."""
+    try:
+        listed = json.loads((file.parent / "model.json").read_bytes())["files"][file.name]
+        return bool(listed == sha256(file))
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return False
 
 
 def parts(file: Path) -> tuple[Path, ...]:
@@ -148,5 +222,7 @@ def available_precisions() -> tuple[str, ...]:
 
 def _reason(error: Exception) -> str:
     """Return what OpenVINO says at the end of its account."""
+    if isinstance(error, UnicodeDecodeError):
+        return reason_of(error)
     lines = str(error).strip().splitlines()
-    return lines[-1].rstrip(".") if lines else type(error).__name__
+    return printable(lines[-1]).rstrip(".") if lines else type(error).__name__

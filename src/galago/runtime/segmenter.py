@@ -1,6 +1,7 @@
 """Segmenter: photo in, Segmentation out."""
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from time import perf_counter
 
@@ -18,7 +19,7 @@ LONGEST_SIDE = 16384  # pixels of imgsz; more is a slip of the finger, and would
 
 
 class Segmenter:
-    """A model that is ready to label photos.
+    """A model that is ready to label photos; several threads may share it.
 
     Attributes:
         engine: what runs the network.
@@ -53,12 +54,14 @@ class Segmenter:
 
         Args:
             photo: (H, W, 3) uint8 RGB, or the path of a photo file.
-            smoother: averages the logits with those of the film's frames before, so that labels flicker less.
+            smoother: averages the logits with those of the film's frames before, so that labels flicker less; one per video,
+                whose frames come one after the other.
             confidence: keep what `confidence` and `margin` of the result are made from.
         Returns:
             labels at the photo's own size, whatever the network saw.
         Raises:
-            ConfigError: the model gives labels, and smoother or confidence need logits.
+            ConfigError: the model gives labels, and smoother or confidence need logits; or the smoother is at work on another
+                frame in another thread.
             ImageError: the photo cannot be read, or the array has another form.
             ModelError: the network gives values that are not finite, or of another number of classes than its description.
         """
@@ -66,6 +69,11 @@ class Segmenter:
             raise ImageError(f"Expected an (H, W, 3) uint8 RGB array or the path of a photo, got {type(photo).__name__}.")
         if smoother or confidence:
             self.check_logits("Smoothing and confidence")
+        with smoother.one_frame() if smoother else nullcontext():
+            return self._label(photo, smoother, confidence)
+
+    def _label(self, photo: np.ndarray | str | Path, smoother: Smoother | None, confidence: bool) -> Segmentation:
+        """Do what calling the segmenter does, once the arguments are checked."""
         start = perf_counter()
         path = None if isinstance(photo, np.ndarray) else Path(photo)
         image = photo if isinstance(photo, np.ndarray) else images.load(photo)
@@ -86,7 +94,7 @@ class Segmenter:
         names = ("read", "pre", "infer", "post")
         speed = {name: 1000 * (after - before) for name, before, after in zip(names, marks, marks[1:], strict=False)}
         spec = self.spec
-        kept = Logits(output.copy(), scale) if confidence else None  # the engine writes the next photo's into the same memory
+        kept = Logits(output.copy(), scale) if confidence else None  # the engine writes this thread's next photo's there
         return Segmentation(
             labels=labels, names=spec.classes, palette=spec.palette, image=image, path=path, speed=speed, logits=kept
         )
@@ -170,7 +178,7 @@ class Segmenter:
 def grow_labels(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Bring (h, w) labels to a photo's (height, width): each pixel takes the nearest one."""
     if labels.shape == size:
-        return labels.copy()  # the engine writes the next photo's into the same memory
+        return labels.copy()  # the engine writes this thread's next photo's into the same memory
     rows, columns = (
         ((np.arange(pixels) + 0.5) * seen / pixels).astype(int) for pixels, seen in zip(size, labels.shape, strict=True)
     )

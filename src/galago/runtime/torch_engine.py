@@ -1,5 +1,6 @@
 """torch, for comparison: the exported program as torch itself runs it."""
 
+import os
 import warnings
 import zipfile
 from pathlib import Path
@@ -7,11 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from galago.errors import ModelError, require
-from galago.runtime.engine import check_float32, check_threads
+from galago.runtime.engine import check_float32, check_threads, reason_of
+
+PROCESS = os.getpid()  # in which torch may have started threads; a forked child waits for them without end
 
 
 class TorchProgramEngine:
     """Runs a .pt2 file, a program of torch.export, with torch on the CPU in float32; of free size, from 64 pixels a side.
+
+    In a forked child torch computes on one thread, as those of the parent are not there.
 
     Such a file is a zip archive of graph and weights; unlike a pickled module it holds no code to execute.
     """
@@ -40,13 +45,18 @@ class TorchProgramEngine:
             raise ModelError(f"torch cannot read {file}: no whole archive. Copy it again, or export it again.")
         if threads:
             torch.set_num_threads(threads)
+        self._check_process()
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of torch's own calls
                 self._network = torch.export.load(str(file)).module()
         except (RuntimeError, ValueError, KeyError, OSError) as error:
-            raise ModelError(f"torch cannot read {file}: {_reason(error)}. Copy it again, or export it again.") from error
+            raise ModelError(f"torch cannot read {file}: {reason_of(error)}. Copy it again, or export it again.") from error
         self._file = file
+
+    def _check_process(self) -> None:
+        if os.getpid() != PROCESS and self._torch.get_num_threads() > 1:
+            self._torch.set_num_threads(1)
 
     def run(self, image: np.ndarray) -> np.ndarray:
         """Run the network on one photo: (1, H, W, 3) uint8 RGB in, (1, K, H / 8, W / 8) float32 logits out.
@@ -54,15 +64,11 @@ class TorchProgramEngine:
         Raises:
             ModelError: the file takes other input, or there is too little memory.
         """
+        self._check_process()
         try:
             with self._torch.inference_mode():
                 output: np.ndarray = self._network(self._torch.from_numpy(image)).numpy()
         except (RuntimeError, AssertionError) as error:
             given = f"input of shape {image.shape}, dtype {image.dtype}"
-            raise ModelError(f"torch cannot run {self._file} on {given}: {_reason(error)}.") from error
+            raise ModelError(f"torch cannot run {self._file} on {given}: {reason_of(error)}.") from error
         return output
-
-
-def _reason(error: Exception) -> str:
-    """Return what torch says, in one line."""
-    return " ".join(str(error).split()).rstrip(".")[:300]
