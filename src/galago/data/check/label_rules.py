@@ -123,7 +123,8 @@ def absent_classes(layout: Layout, facts: list[Facts], stats: Stats) -> Iterator
     """Find classes that occur in no photo of train, whether another split has them or not."""
     if "train" not in stats or not stats["train"].ids.any():
         return  # said elsewhere, once and not for every class
-    absent = [index for index, photos in enumerate(stats["train"].photos) if photos == 0]
+    in_sets = {index for found in layout.labels.sets for index in found.members}
+    absent = [index for index, photos in enumerate(stats["train"].photos) if photos == 0 and index not in in_sets]
     elsewhere = {
         layout.labels.names[index]: ", ".join(
             f"{plural(int(stats[split].photos[index]), 'photos')} of {split}" for split in where

@@ -1,12 +1,12 @@
 """The files of a data set as they lie there, complete or not: what the check looks at, where the openers would stop."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from galago.data import locate
 from galago.data.camvid import TRAIN_IDS, lines_of, read_line
-from galago.data.folder import PHOTO_SUFFIXES, files_in, mask_folder, read_description
+from galago.data.folder import PHOTO_SUFFIXES, Description, files_in, mask_folder, read_description
 from galago.data.pairs import SPLITS
 from galago.errors import DataError
 from galago.labels import CAMVID, LabelSet
@@ -50,6 +50,7 @@ class Layout:
         items: the files, by split.
         bad_lines: what is wrong with lines of lists.
         others: files among photos and masks that have another suffix than an image.
+        source_names: what ids in the masks are called, where the YAML says so.
     """
 
     labels: LabelSet
@@ -59,6 +60,7 @@ class Layout:
     items: dict[str, list[Item]]
     bad_lines: list[str] = field(default_factory=list)
     others: list[Path] = field(default_factory=list)
+    source_names: Mapping[int, str] = field(default_factory=dict)
 
 
 def read_layout(path: str | Path) -> Layout:
@@ -82,7 +84,21 @@ def _read_folder(description_file: Path) -> Layout:
         if photo_dir.is_dir():
             items[split] = _match(split, photo_dir, mask_dir)
             others += [file for folder in (photo_dir, mask_dir) for file in _others(folder)]
-    return Layout(description.labels, description.train_ids, description.mapped, places, items, others=others)
+    items = _selected(items, description)
+    return Layout(
+        description.labels, description.train_ids, description.mapped, places, items,
+        others=others, source_names=description.source_names,
+    )  # fmt: skip
+
+
+def _selected(items: dict[str, list[Item]], description: Description) -> dict[str, list[Item]]:
+    """Leave out what `only` does not list, and make val from what `holdout` takes out of train."""
+    selection, parts = description.selection, {}
+    for part in SPLITS:
+        split = selection.source(part, description)
+        if split in items:
+            parts[part] = [replace(item, split=part) for item in items[split] if selection.keeps(item.name, part, split)]
+    return parts
 
 
 def _others(folder: Path) -> list[Path]:
