@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from galago._core.printable import printable
@@ -74,7 +75,9 @@ def _by_id(mapping: Mapping[object, object], sources: Mapping[int, str], file: P
         source: object = key
         if isinstance(key, str):
             if key not in ids:
-                known = f"Known names: {_some(ids)}." if ids else "Say what the ids are called: source_names: [name of id 0, ...]."
+                known = (
+                    f"Known names: {_some(ids)}." if ids else "Say what the ids are called: source_names: [name of id 0, ...]."
+                )
                 raise DataError(f"{file}: label_mapping maps {key!r}, which is no name of an id in the masks. {known}")
             source = ids[key]
         if source in entries:
@@ -173,8 +176,7 @@ class Relabeled:
     def __getitem__(self, index: int) -> Sample:
         """Read sample `index`, 0 to len - 1, and give its pixels their new labels."""
         sample = self.dataset[index]
-        labels: np.ndarray = np.frombuffer(self.table, np.uint8)[sample.labels]
-        return replace(sample, labels=labels)
+        return replace(sample, labels=cv2.LUT(sample.labels, np.frombuffer(self.table, np.uint8)))
 
 
 def to_classes(dataset: Dataset, labels: LabelSet, what: str) -> Dataset:
@@ -223,11 +225,3 @@ def share_sets(datasets: Sequence[Dataset]) -> list[Dataset]:
 
 def _table(new: Sequence[int]) -> bytes:
     return bytes([*new, *([IGNORE_ID] * (256 - len(new)))])
-
-
-def membership(labels: LabelSet) -> np.ndarray:
-    """Tell which classes are in which set: (S, K) bool."""
-    table = np.zeros((len(labels.sets), len(labels)), bool)
-    for row, found in zip(table, labels.sets, strict=True):
-        row[list(found.members)] = True
-    return table

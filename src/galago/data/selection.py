@@ -40,7 +40,9 @@ class Selection:
             return split
         folder = description.root / description.folders["val"]
         if folder.is_dir():
-            raise DataError(f"{self.file}: holdout makes val from images of train, but there is {folder}, too. Remove one of both.")
+            raise DataError(
+                f"{self.file}: holdout makes val from images of train, but there is {folder}, too. Remove one of both."
+            )
         return "train"
 
     def keeps(self, name: str, part: str, split: str) -> bool:
@@ -71,7 +73,9 @@ class Selection:
         if split != "test":
             bases = [name.rsplit("/", 1)[-1] for name in names]
             if unused := [prefix for prefix in self.holdout if not any(base.startswith(prefix) for base in bases)]:
-                raise DataError(f"{self.file}: no image's name starts with {unused[0]!r}, as holdout says. Names: {min(bases)} ...")
+                raise DataError(
+                    f"{self.file}: no image's name starts with {unused[0]!r}, as holdout says. Names: {min(bases)} ..."
+                )
         kept = tuple(pair for pair in pairs if self.keeps(pair.name, part, split))
         if not kept:
             raise DataError(f"{self.file}: `only` and `holdout` leave no image for {part}.")

@@ -63,7 +63,9 @@ class Evaluation:
         ]
         if scores.sets:
             share = sum(scores.set_share)
-            figures.append((f"{share:.2%}", "of the pixels have a label of several classes; means are over classes and such labels"))
+            figures.append(
+                (f"{share:.2%}", "of the pixels have a label of several classes; means are over classes and such labels")
+            )
         if scores.excused:
             figures.append((f"{scores.excused:,}", "pixels not counted: a class was predicted that the masks cannot show there"))
         if self.boundary:

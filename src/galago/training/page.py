@@ -53,7 +53,7 @@ def draw_page(folder: Path, config: TrainConfig, rows: Sequence[Mapping[str, flo
         f'<p class="verdict">{escape(_state(config, rows))}</p>',
         *(f'<p class="note">{escape(remark)}</p>' for remark in remarks(config, rows)),
         "<h2>Curves</h2>", _curves(rows),
-        "<h2>Classes</h2>", _classes(folder),
+        "<h2>Classes</h2>", _classes(folder), _other_sets(folder),
         "<h2>Pictures</h2>", _panel(folder / "panel.jpg"),
         "<h2>What was trained</h2>", _description(config, description), _settings(config),
         "<h2>Files</h2>", _files(folder),
@@ -113,6 +113,24 @@ def _classes(folder: Path) -> str:
     rows.append(["<b>mean</b>", *(f"<b>{score['mean_iou']:.4f}</b>" for score in scores), ""])
     heads = [f"IoU, {name} (epoch {metadata['epoch']})" for name, metadata in found.items()]
     return f'<div class="numbers">{table(("class", *heads, "share of the pixels"), rows)}</div>'
+
+
+def _other_sets(folder: Path) -> str:
+    """Draw the IoU of each class and label on the further validation sets, by the best weights."""
+    metadata = read_metadata(folder / "best.safetensors") if (folder / "best.safetensors").exists() else {}
+    parts = []
+    for name, scores in json.loads(metadata.get("other_scores", "{}")).items():
+        entries = [*scores["classes"], *scores.get("sets", [])]
+        rows = [
+            [escape(entry["name"]), f"{entry['iou']:.4f}", f"{entry['share']:.2%}"]
+            for entry in entries
+            if entry["iou"] is not None
+        ]
+        rows.append(["<b>mean</b>", f"<b>{scores['mean_iou']:.4f}</b>", ""])
+        excused = f"<p>{scores['excused']:,} pixels of classes that the masks cannot show are not counted.</p>"
+        drawn = table(("class", f"IoU, best (epoch {metadata['epoch']})", "share of the pixels"), rows)
+        parts.append(f'<h3>{escape(name)}</h3><div class="numbers">{drawn}</div>' + (excused if scores.get("excused") else ""))
+    return "".join(parts)
 
 
 def _panel(path: Path) -> str:

@@ -109,7 +109,7 @@ def check(layout: Layout, data: str, on_item: Callable[[], None] = lambda: None)
             on_item()
     finally:
         pool.shutdown(cancel_futures=True)  # Ctrl-C waits for the files at hand, not for all
-    table, classes = IdTable(layout.train_ids, len(layout.labels)), len(layout.labels)
+    table, classes = IdTable.of(layout.labels, layout.train_ids), len(layout.labels)
     splits = {name: summarize((f for f in facts if f.item.split == name), table, classes) for name in layout.items}
     findings = [finding for rule in FILE_RULES for finding in rule(layout, facts)]
     findings += [finding for rule in LABEL_RULES for finding in rule(layout, facts, splits)]

@@ -63,7 +63,7 @@ def _classes(report: Report) -> str:
             bar = f'<span class="bar" style="width: {BAR_REM * share:.2f}rem"></span>'
             row += [f"{share:.3%}{bar}", f"{split.photos[index]:,}"]
         rows.append(row)
-    if labels.sets:
+    if any(len(found.classes) > 1 for found in labels.sets):
         row = ["labels that stand for several classes"]
         for split in report.splits.values():
             row += [f"{split.in_sets.sum() / max(1, split.pixels.sum() + split.in_sets.sum()):.3%}", ""]
@@ -91,7 +91,7 @@ def _offenders(report: Report) -> str:
     for finding in report.findings:
         for name in finding.found if finding.unit in ("photos", "masks") else ():
             kinds.setdefault(name, []).append(finding.kind)
-    ids = IdTable(report.layout.train_ids, len(report.layout.labels))
+    ids = IdTable.of(report.layout.labels, report.layout.train_ids)
 
     def lost(fact: Facts) -> float:
         """Return the share of pixels that count nowhere."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from galago.data.check.facts import Facts
-from galago.labels import IGNORE_ID
+from galago.labels import IGNORE_ID, LabelSet
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +49,16 @@ class IdTable:
         for source, target in train_ids.items():
             self._targets[source] = target
         self._labels = max(num_classes, *(1 + target for target in train_ids.values() if target != IGNORE_ID), 0)
+
+    @classmethod
+    def of(cls, labels: LabelSet, train_ids: Mapping[int, int]) -> "IdTable":
+        """Make the table of a data set; a label under which classes hide counts as the class that it names."""
+
+        def named(target: int) -> int:
+            found = labels.sets[target - len(labels)] if len(labels) <= target != IGNORE_ID else None
+            return found.classes[0] if found and len(found.classes) == 1 else target
+
+        return cls({source: named(target) for source, target in train_ids.items()}, len(labels))
 
     def classes(self, counts: np.ndarray) -> np.ndarray:
         """Sum (256,) counts of ids to (K,) counts of classes."""
