@@ -34,12 +34,25 @@ def load(path: str | Path) -> np.ndarray:
     Raises:
         ImageError: the file is missing, cut short or no photo.
     """
-    data = _read(Path(path))
+    return decode(_read(Path(path)), str(path))
+
+
+def decode(data: bytes, name: str) -> np.ndarray:
+    """Read a photo from the bytes of its file, as `load` does.
+
+    Args:
+        data: the whole file.
+        name: what messages call it.
+    Returns:
+        (H, W, 3) uint8 RGB.
+    Raises:
+        ImageError: it is cut short or no photo.
+    """
     if problem := _damage(data):
-        raise ImageError(f"{path} is {problem}. Copy it again from where it came.")
+        raise ImageError(f"{name} is {problem}. Copy it again from where it came.")
     pixels = _decode(data, cv2.IMREAD_COLOR_RGB)
     if pixels is None:
-        raise ImageError(f"{path} is no photo that can be read. Expected JPEG, PNG, WebP, TIFF or BMP.")
+        raise ImageError(f"{name} is no photo that can be read. Expected JPEG, PNG, WebP, TIFF or BMP.")
     return pixels
 
 
