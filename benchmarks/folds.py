@@ -79,10 +79,11 @@ def main() -> None:
     photos = open_dataset(arguments.data, "train")
     check_mix(arguments.mix, config.mix)
     specs = [*arguments.extra_data, *([f"{arguments.mix}:{config.mix}"] if arguments.mix else [])]
-    mixed_in = None
+    mixed_in: Dataset | None = None
     if specs:
-        photos, mixed_in, _ = mix(photos, open_extras(specs))
-        config = dataclasses.replace(config, mix=sum(part.share for part in mixed_in.parts))
+        extras = open_extras(specs)
+        photos, mixed_in, _ = mix(photos, extras)
+        config = dataclasses.replace(config, mix=sum(extra.share for extra in extras))
     if mixed_in and arguments.cache:
         mixed_in = Cached(mixed_in, arguments.cache)
     folds = {}

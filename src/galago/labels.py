@@ -62,7 +62,8 @@ class LabelSet:
         for found in self.sets:
             if not found.classes or not set(found.members) <= set(range(len(self.names))):
                 raise ConfigError(
-                    f"The set {found.name!r} should hold class ids, 0 to {len(self.names) - 1}, got {found.classes}, {found.hidden}."
+                    f"The set {found.name!r} should hold class ids, 0 to {len(self.names) - 1}, "
+                    f"got {found.classes} and {found.hidden}."
                 )
 
     def __len__(self) -> int:

@@ -1,5 +1,7 @@
+import json
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,12 +10,15 @@ from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
 
-from galago.data import Dataset  # noqa: E402
+from galago.data import Dataset, Sample  # noqa: E402
+from galago.errors import TrainingError  # noqa: E402
 from galago.labels import ClassSet, LabelSet, distinct_palette  # noqa: E402
+from galago.models.checkpoint import read_metadata  # noqa: E402
 from galago.training.balance import class_weights  # noqa: E402
 from galago.training.config import TrainConfig  # noqa: E402
 from galago.training.losses import cross_entropy, dice_loss, lovasz_loss, total_loss  # noqa: E402
 from galago.training.sets import SetTable, marginal_cross_entropy, plain_labels  # noqa: E402
+from galago.training.train import train  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -135,3 +140,31 @@ def test_frequencies_share_the_pixels_of_a_set_among_its_classes(drawn: Callable
     labels = LabelSet(("wall", "door"), distinct_palette(2), (ClassSet("any", (0, 1)),))
     weights = class_weights(replace(data, samples=(sample,), labels=labels), 1.0)
     assert weights.tolist() == pytest.approx([4 / 6, 4 / 2])
+
+
+def test_coarse_labels_teach_which_classes_are_ruled_out(drawn: Callable[..., Dataset], tmp_path: Path):
+    labels = LabelSet(("wall", "door", "window"), distinct_palette(3), (ClassSet("coarse", (0, 2)),))
+    fine = LabelSet(labels.names, labels.palette)
+
+    def coarse(sample: Sample) -> Sample:
+        return replace(sample, labels=np.where(sample.labels == 0, 3, sample.labels).astype(np.uint8))
+
+    data, val = drawn(4), drawn(2, first=9)
+    train_set = replace(data, samples=tuple(coarse(sample) for sample in data.samples), labels=labels)
+    val_set = replace(val, samples=tuple(coarse(sample) for sample in val.samples), labels=labels)
+    config = TrainConfig(
+        epochs=40, batch_size=4, crop_size=(64, 64), workers=0, ema_decay=0.5, warmup_epochs=1, validate_every=40, best_by="mean"
+    )
+    progress = train(config, train_set, val_set, tmp_path / "run", also_score={"fine": replace(val, labels=fine)})
+    row = progress.rows[-1]
+    assert row["mean_iou main"] > 0.8  # walls and windows are told from doors, though nothing tells which is which
+    assert row["mean_iou"] == pytest.approx((row["mean_iou main"] + row["mean_iou fine"]) / 2)
+    scores = json.loads(read_metadata(tmp_path / "run/best.safetensors")["scores"])
+    assert [entry["name"] for entry in scores["sets"]] == ["coarse"]
+    assert "<h3>fine</h3>" in (tmp_path / "run/report.html").read_text()
+
+
+def test_data_that_means_other_sets_is_not_mixed_in(drawn: Callable[..., Dataset], tmp_path: Path):
+    labels = LabelSet(drawn(1).labels.names, drawn(1).labels.palette, (ClassSet("any", (0,), (1,)),))
+    with pytest.raises(TrainingError, match="labels for other sets of classes"):
+        train(TrainConfig(mix=0.5), drawn(4), drawn(2), tmp_path / "run", mixed_in=replace(drawn(4), labels=labels))

@@ -50,8 +50,8 @@ def train(
     extra_data: Annotated[
         list[str] | None,
         typer.Option(
-            help="Another data set, of classes of the main one, and the share of the views that is drawn from it; again for more. "
-            "Without a share all sets count alike. Its YAML says what its labels mean, what it holds out, and its size.",
+            help="Another data set, of classes of the main one, and its share of the views; again for more. Without a share "
+            "all sets count alike. Its YAML says what its labels mean, what it holds out, and its size.",
             metavar="DATA[:SHARE]",
         ),
     ] = None,

@@ -74,9 +74,9 @@ def open_extras(specs: Sequence[str]) -> "list[Extra]":
     """
     from galago.data.mixture import Extra, balance
 
-    places, shares = zip(*(split_share(spec) for spec in specs), strict=True)
+    told = [split_share(spec) for spec in specs]
     extras: list[Extra] = []
-    for place, share in zip(places, balance(shares), strict=True):
+    for (place, _), share in zip(told, balance([share for _, share in told]), strict=True):
         train_set, val_set = open_splits(place) if place.startswith(SCENES_PREFIX) else open_train(place)
         extras.append(Extra(unused_name(place, [MAIN, *(extra.name for extra in extras)]), train_set, share, val_set))
     return extras

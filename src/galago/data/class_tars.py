@@ -136,7 +136,7 @@ def _index(tar: Path) -> list[tuple[str, int, int]]:
                     continue
                 if not 0 < member.size <= LARGEST or member.offset_data + member.size > size:
                     raise DataError(
-                        f"{printable(tar)} is damaged: {name} should have {member.size:,} bytes. Copy the file again from its source."
+                        f"{printable(tar)} is damaged: {name} should have {member.size:,} bytes. Copy the file again."
                     )
                 if member.name in seen:
                     raise DataError(f"{printable(tar)} holds {name} twice. Pack it again.")

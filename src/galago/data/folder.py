@@ -63,7 +63,7 @@ class Description:
     masks_dir: str
     mapped: bool
     source_names: dict[int, str] = field(default_factory=dict)
-    selection: Selection = Selection()
+    selection: Selection = field(default_factory=Selection)
     short_side: int | None = None
 
 

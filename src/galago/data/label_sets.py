@@ -46,24 +46,24 @@ def resolve_names(
     for source, name in sources.items():  # a name that is a class's, too, needs no line
         if source not in entries and name in names:
             entries[source] = names.index(name)
-    for source, target in entries.items():
+    for key, target in entries.items():
         classes = _classes(target, names, f"{file}: label_mapping", several=True)
         if classes is None:
-            resolved[source] = target
+            resolved[key] = target
             continue
         under = tuple(sorted({index for own in classes for index in hidden.get(own, ())} - set(classes)))
         if len(classes) + len(under) == 1:
-            resolved[source] = classes[0]
+            resolved[key] = classes[0]
             continue
         if len(classes) + len(under) == len(names):
             raise DataError(
-                f"{file}: a pixel of id {source} in the masks may be any class, which says nothing. "
+                f"{file}: a pixel of id {key} in the masks may be any class, which says nothing. "
                 "Write `ignore` in label_mapping, or fewer classes."
             )
-        key = classes, under
-        sets.setdefault(key, []).append(sources.get(source, f"id {source}") if isinstance(source, int) else str(source))
-        resolved[source] = len(names) + list(sets).index(key)
-    made = tuple(ClassSet(" + ".join(called), *key) for key, called in sets.items())
+        members = classes, under
+        sets.setdefault(members, []).append(sources.get(key, f"id {key}") if isinstance(key, int) else str(key))
+        resolved[key] = len(names) + list(sets).index(members)
+    made = tuple(ClassSet(" + ".join(called), *members) for members, called in sets.items())
     return raw | {"label_mapping": resolved}, made, sources
 
 
@@ -81,7 +81,8 @@ def _by_id(mapping: Mapping[object, object], sources: Mapping[int, str], file: P
                 raise DataError(f"{file}: label_mapping maps {key!r}, which is no name of an id in the masks. {known}")
             source = ids[key]
         if source in entries:
-            raise DataError(f"{file}: label_mapping maps id {source} twice, once by its name {sources.get(source)!r}.")  # type: ignore[call-overload]  # an id
+            called = next(name for index, name in sources.items() if index == source)
+            raise DataError(f"{file}: label_mapping maps id {source} twice, once by its name {called!r}.")
         entries[source] = target
     return entries
 
@@ -117,7 +118,7 @@ def _not_labeled(raw: object, names: tuple[str, ...], file: Path) -> dict[int, C
     classes = _classes(raw, names, what, several=True) if isinstance(raw, list) else None
     if classes is None:
         raise DataError(f"{what} should look like [car] or {{road: [car]}}, got {raw!r}.")
-    return {index: classes for index in range(len(names))}
+    return dict.fromkeys(range(len(names)), classes)
 
 
 def _classes(value: object, names: Sequence[str], what: str, *, several: bool = False) -> Classes | None:

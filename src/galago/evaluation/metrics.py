@@ -146,7 +146,7 @@ class Scores:
         return float(self._tally[0].sum() / self._tally[1].sum())
 
     def summary(self) -> dict[str, Any]:
-        """Return all scores as JSON knows them: numbers from 0 to 1, None for n/a; `sets` and `excused` only where there are sets."""
+        """Return all scores as JSON knows them: numbers from 0 to 1, None for n/a; `sets` where there are any."""
         columns = zip(self.names, self.iou, self.accuracy, self.dice, self.share, strict=True)
         return {
             "mean_iou": self.mean_iou,

@@ -110,6 +110,9 @@ def _classes(folder: Path) -> str:
         chip = f'<span class="chip" style="background:rgb({",".join(map(str, color))})"></span>'
         values = ["n/a" if entry["iou"] is None else f"{entry['iou']:.4f}" for entry in entries]
         rows.append([chip + escape(entries[0]["name"]), *values, f"{entries[0]['share']:.2%}"])
+    for entries in zip(*(score.get("sets", []) for score in scores), strict=True):  # labels that stand for several classes
+        values = ["n/a" if entry["iou"] is None else f"{entry['iou']:.4f}" for entry in entries]
+        rows.append([escape(f"{entries[0]['name']} = {' or '.join(entries[0]['classes'])}"), *values, f"{entries[0]['share']:.2%}"])
     rows.append(["<b>mean</b>", *(f"<b>{score['mean_iou']:.4f}</b>" for score in scores), ""])
     heads = [f"IoU, {name} (epoch {metadata['epoch']})" for name, metadata in found.items()]
     return f'<div class="numbers">{table(("class", *heads, "share of the pixels"), rows)}</div>'
@@ -127,7 +130,7 @@ def _other_sets(folder: Path) -> str:
             if entry["iou"] is not None
         ]
         rows.append(["<b>mean</b>", f"<b>{scores['mean_iou']:.4f}</b>", ""])
-        excused = f"<p>{scores['excused']:,} pixels of classes that the masks cannot show are not counted.</p>"
+        excused = f"<p>{scores.get('excused', 0):,} pixels of classes that the masks cannot show are not counted.</p>"
         drawn = table(("class", f"IoU, best (epoch {metadata['epoch']})", "share of the pixels"), rows)
         parts.append(f'<h3>{escape(name)}</h3><div class="numbers">{drawn}</div>' + (excused if scores.get("excused") else ""))
     return "".join(parts)

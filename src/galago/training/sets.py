@@ -51,10 +51,10 @@ def marginal_cross_entropy(
 ) -> Tensor:
     """Return minus the log of the summed probability of a set's classes, where a label is a set; 0 at other pixels.
 
-    logsumexp(all logits) - logsumexp(logits of the set). With hidden classes at full weight nothing is said between the classes
-    of a set; a smaller weight leans towards the named ones where the network is in doubt. For a set of one class this is the cross-entropy, for the set of all
-    classes it is 0, and so is its gradient. Smoothing leans towards all classes alike, as in the cross-entropy for one class and
-    less the more classes the set has, down to nothing.
+    logsumexp(all logits) - logsumexp(logits of the set). For a set of one class this is the cross-entropy, for the set of all
+    classes it is 0, and so is its gradient. Nothing is said between the classes of a set, unless hidden ones have less than full
+    weight: then the gradient leans towards the named ones where the network is in doubt. Smoothing leans towards all classes
+    alike, as in the cross-entropy for one class and less the more classes the set has, down to nothing.
 
     Args:
         logits: (N, K, H, W) float32.
