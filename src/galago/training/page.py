@@ -110,11 +110,10 @@ def _classes(folder: Path) -> str:
         chip = f'<span class="chip" style="background:rgb({",".join(map(str, color))})"></span>'
         values = ["n/a" if entry["iou"] is None else f"{entry['iou']:.4f}" for entry in entries]
         rows.append([chip + escape(entries[0]["name"]), *values, f"{entries[0]['share']:.2%}"])
-    for entries in zip(*(score.get("sets", []) for score in scores), strict=True):  # labels that stand for several classes
-        values = ["n/a" if entry["iou"] is None else f"{entry['iou']:.4f}" for entry in entries]
-        rows.append(
-            [escape(f"{entries[0]['name']} = {' or '.join(entries[0]['classes'])}"), *values, f"{entries[0]['share']:.2%}"]
-        )
+    for labels in zip(*(score.get("sets", []) for score in scores), strict=True):  # those that stand for several classes
+        values = ["n/a" if label["iou"] is None else f"{label['iou']:.4f}" for label in labels]
+        name = f"{labels[0]['name']} = {' or '.join(labels[0]['classes'])}"
+        rows.append([escape(name), *values, f"{labels[0]['share']:.2%}"])
     rows.append(["<b>mean</b>", *(f"<b>{score['mean_iou']:.4f}</b>" for score in scores), ""])
     heads = [f"IoU, {name} (epoch {metadata['epoch']})" for name, metadata in found.items()]
     return f'<div class="numbers">{table(("class", *heads, "share of the pixels"), rows)}</div>'
