@@ -14,9 +14,10 @@ from typing import Any
 import torch
 from measure import RESULTS, save_result
 
-from galago.cli.train import open_mixed_in
+from galago.cli.train_data import check_mix, open_extras
 from galago.data import Dataset, open_dataset, select
 from galago.data.cache import Cached
+from galago.data.mixture import mix
 from galago.training.config import TrainConfig
 from galago.training.memory import keep_freed_memory
 from galago.training.recipes import RECIPES
@@ -64,6 +65,7 @@ def main() -> None:
     parser.add_argument(
         "--teacher", help="name of a run in --out that has these drives: its networks teach, each on its own photos"
     )
+    parser.add_argument("--extra-data", nargs="*", default=[], help="data sets to learn from as well, as street.yaml:0.3")
     parser.add_argument("--mix", help="data set to mix in, as scenes:3000, with a `mix` of more than 0")
     parser.add_argument("--cache", type=Path, help="folder that keeps decoded or drawn samples of what is mixed in")
     parser.add_argument("--drives", nargs="*", default=DRIVES)
@@ -75,7 +77,13 @@ def main() -> None:
     config = dataclasses.replace(RECIPES[arguments.recipe](), **parse_settings(arguments.set))
     config = dataclasses.replace(config, validate_every=config.epochs)
     photos = open_dataset(arguments.data, "train")
-    mixed_in = open_mixed_in(arguments.mix, config)
+    check_mix(arguments.mix, config.mix)
+    specs = [*arguments.extra_data, *([f"{arguments.mix}:{config.mix}"] if arguments.mix else [])]
+    mixed_in: Dataset | None = None
+    if specs:
+        extras = open_extras(specs)
+        photos, mixed_in, _ = mix(photos, extras)
+        config = dataclasses.replace(config, mix=sum(extra.share for extra in extras))
     if mixed_in and arguments.cache:
         mixed_in = Cached(mixed_in, arguments.cache)
     folds = {}

@@ -13,7 +13,8 @@ from galago._core.image_header import read_header as read_header_of
 from galago._core.printable import printable
 from galago.errors import DataError, ImageError
 from galago.files import write_beside, write_whole
-from galago.image_decoder import JPEG_START, UnreadableImageError, check_header, decode, describe_damage, imdecode
+from galago.image_decoder import JPEG_START, UnreadableImageError, check_header, describe_damage, imdecode
+from galago.image_decoder import decode as decode_image
 from galago.labels import Color
 from galago.png import SIGNATURE as PNG_SIGNATURE
 from galago.png import IndexedPNG, indexed_as_gray
@@ -47,11 +48,28 @@ def load_with_header(path: str | Path) -> tuple[np.ndarray, ImageHeader]:
     Raises:
         ImageError: as `load`.
     """
-    data = _read(Path(path))
+    return _decode_named(_read(Path(path)), str(path))
+
+
+def decode(data: bytes, name: str) -> np.ndarray:
+    """Read a photo from the bytes of its file, as `load` does.
+
+    Args:
+        data: the whole file.
+        name: what messages call it.
+    Returns:
+        (H, W, 3) uint8 RGB.
+    Raises:
+        ImageError: as `load`.
+    """
+    return _decode_named(data, name)[0]
+
+
+def _decode_named(data: bytes, name: str) -> tuple[np.ndarray, ImageHeader]:
     try:
-        return decode(data)
+        return decode_image(data)
     except UnreadableImageError as error:
-        raise ImageError(f"{path} {error}") from error
+        raise ImageError(f"{name} {error}") from error
 
 
 def read_header(path: str | Path) -> ImageHeader:

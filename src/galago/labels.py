@@ -10,16 +10,38 @@ IGNORE_ID = 255  # a pixel of this label counts neither in a loss nor in a metri
 
 
 @dataclass(frozen=True)
+class ClassSet:
+    """What a pixel may be whose label names more than one class.
+
+    Attributes:
+        name: what the masks call it.
+        classes: ids of the classes that the label stands for, ascending, at least one.
+        hidden: ids of further classes that the masks have no label for and that may lie under this one, ascending.
+    """
+
+    name: str
+    classes: tuple[int, ...]
+    hidden: tuple[int, ...] = ()
+
+    @property
+    def members(self) -> tuple[int, ...]:
+        """Ids of all classes that a pixel may be, ascending."""
+        return tuple(sorted({*self.classes, *self.hidden}))
+
+
+@dataclass(frozen=True)
 class LabelSet:
     """The classes of a data set or a model, by id.
 
     Attributes:
         names: one per class; the position is the id, 0 to 254.
         palette: one RGB color per class, each channel 0 to 255.
+        sets: what the labels K, K + 1 ... below 255 of a data set stand for; a model predicts classes only.
     """
 
     names: tuple[str, ...]
     palette: tuple[Color, ...]
+    sets: tuple[ClassSet, ...] = ()
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.names) <= IGNORE_ID:
@@ -33,8 +55,42 @@ class LabelSet:
             if len(color) != 3 or not all(0 <= channel <= 255 for channel in color):
                 raise ConfigError(f"Expected colors as (red, green, blue), each 0 to 255, got {color}.")
 
+        if len(self.names) + len(self.sets) > IGNORE_ID:
+            raise ConfigError(
+                f"Classes and sets of classes share the ids 0 to {IGNORE_ID - 1}, got {len(self.names)} and {len(self.sets)}."
+            )
+        for found in self.sets:
+            if not found.classes or not set(found.members) <= set(range(len(self.names))):
+                raise ConfigError(
+                    f"The set {found.name!r} should hold class ids, 0 to {len(self.names) - 1}, "
+                    f"got {found.classes} and {found.hidden}."
+                )
+
     def __len__(self) -> int:
         return len(self.names)
+
+    @property
+    def colors(self) -> tuple[Color, ...]:
+        """One color per class and one per set of classes, the mean of its classes' colors."""
+
+        def mean(found: ClassSet) -> Color:
+            red, green, blue = (
+                sum(self.palette[index][channel] for index in found.classes) // len(found.classes) for channel in range(3)
+            )
+            return red, green, blue
+
+        return (*self.palette, *(mean(found) for found in self.sets))
+
+    def describe(self, label: int) -> str:
+        """Return in words what a label stands for: `car`, `car or bicyclist`, `road (may hide car)`, `ignore`."""
+        if label >= len(self.names) + len(self.sets):
+            return "ignore"
+        if label < len(self.names):
+            return self.names[label]
+        found = self.sets[label - len(self.names)]
+        text = " or ".join(self.names[index] for index in found.classes)
+        hidden = ", ".join(self.names[index] for index in found.hidden)
+        return f"{text} (may hide {hidden})" if hidden else text
 
 
 def distinct_palette(num_classes: int) -> tuple[Color, ...]:

@@ -16,7 +16,7 @@ pytest.importorskip("torch")
 
 from galago.cli.main import app
 from galago.cli.train import adapt
-from galago.data import Sample
+from galago.data import Sample, open_dataset
 from galago.data.pairs import PhotoMaskPairs
 from galago.errors import CheckpointError, ConfigError, DataError, TrainingError
 from galago.models.checkpoint import read_tensors
@@ -147,6 +147,47 @@ def test_settings_and_photos_can_be_mixed_in(data: Path, tmp_path: Path):
     assert (config["mix"], config["paste"]) == (0.5, 0.5)
 
 
+def write_coarse(root: Path) -> Path:
+    """Describe the drawn data set again, as one whose masks know coarse labels."""
+    file = root / "coarse.yaml"
+    names = open_dataset(root, "train").labels.names
+    file.write_text(
+        f"names: [{', '.join(names)}]\nsource_names: [first, any]\nholdout: [drive1]\nval: images/none\n"
+        f"label_mapping: {{first: {names[0]}, any: ignore}}\nnot_labeled: {{}}\nshort_side: 64\n"
+    )
+    return file
+
+
+def test_extra_data_is_learned_from_and_scored_by_name(data: Path, tmp_path: Path):
+    flags = ("--extra-data", f"{write_coarse(data)}:0.4", "--extra-data", str(data), "--set", "best_by=mean")
+    done = train(data, "--epochs", "1", "--out", str(tmp_path / "run"), *flags)
+    assert done.exit_code == 0, done.output
+    assert "coarse (2 photos, 40% of the views, 2 for validation)" in done.stderr
+    assert "(4 photos, 30% of the views, " in done.stderr
+    assert "The best weights are those of the best mean IoU on the mean over all sets" in done.stderr
+    header, row = (line.split(",") for line in (tmp_path / "run/metrics.csv").read_text().splitlines())
+    measured = dict(zip(header, row, strict=True))
+    sets = [float(value) for name, value in measured.items() if name.startswith("mean_iou ")]
+    assert len(sets) == 3
+    assert float(measured["mean_iou"]) == pytest.approx(sum(sets) / 3)
+    assert json.loads((tmp_path / "run/run.json").read_text())["config"]["mix"] == pytest.approx(0.7)
+    assert "<h3>coarse</h3>" in (tmp_path / "run/report.html").read_text()
+
+
+@pytest.mark.parametrize("spec", ["street:1.5", "street:0", ":0.3"])
+def test_a_share_lies_between_0_and_1(data: Path, spec: str):
+    done = train(data, "--extra-data", spec)
+    assert isinstance(done.exception, ConfigError)
+    assert "Expected a share of the views between 0 and 1" in str(done.exception)
+
+
+def test_names_are_held_out_by_several_beginnings(data: Path, tmp_path: Path):
+    done = train(data, "--epochs", "1", "--out", str(tmp_path / "run"), "--holdout", "drive1_1", "--holdout", "drive1_3")
+    assert done.exit_code == 0, done.output
+    run = json.loads((tmp_path / "run/run.json").read_text())
+    assert (run["train_photos"], run["val_photos"]) == (2, 2)
+
+
 def test_a_second_run_does_not_overwrite_the_first(data: Path, tmp_path: Path):
     assert train(data, "--epochs", "1", "--out", str(tmp_path / "run")).exit_code == 0
     done = train(data, "--epochs", "1", "--out", str(tmp_path / "run"))
@@ -192,7 +233,7 @@ def test_a_flag_that_is_no_number_of_its_kind_is_misuse(data: Path, flags: tuple
     [
         ("scenes:", (), "Expected a number of scenes, as scenes:2000, got 'scenes:'."),
         ("scenes:0", (), "Expected a number of scenes, as scenes:2000, got 'scenes:0'."),
-        ("scenes:9", ("--leave-out", "a"), "Drawn scenes have no names to leave out, got --leave-out a."),
+        ("scenes:9", ("--holdout", "a"), "Drawn scenes have no names to leave out, got --holdout a."),
     ],
 )
 def test_scenes_need_a_count_and_nothing_left_out(name: str, flags: tuple[str, ...], message: str):

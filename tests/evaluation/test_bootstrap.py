@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from galago.evaluation.bootstrap import mean_iou_interval, tally
+from galago.evaluation.bootstrap import mean_iou_interval
+from galago.evaluation.label_counts import tally
 from galago.evaluation.metrics import Scores
 
 

@@ -1,5 +1,6 @@
 import json
 import shutil
+import tarfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ torch = pytest.importorskip("torch")
 
 from galago import image as images  # noqa: E402
 from galago.cli.main import app  # noqa: E402
-from galago.data.classes import ClassFolders, middle_part, open_class_folders  # noqa: E402
+from galago.data.classes import ClassFolders, middle_part, open_class_folders, open_classes  # noqa: E402
 from galago.errors import ConfigError, DataError, TrainingError  # noqa: E402
 from galago.models.checkpoint import load_classifier, read_tensors  # noqa: E402
 from galago.training.classify import accuracy, mix_batch, random_part, train_classifier  # noqa: E402
@@ -65,6 +66,21 @@ def test_classes_are_the_folders_in_alphabetical_order(splits: tuple[ClassFolder
     photo, class_id = train_set[11]
     assert (photo.shape, class_id) == ((70, 90, 3), 1)
     assert photo[..., 0].mean() > photo[..., 2].mean()
+
+
+def test_tar_files_train_the_same_network_as_folders(root: Path, splits: tuple[ClassFolders, ClassFolders], tmp_path: Path):
+    packed = tmp_path / "packed"
+    (packed / "train").mkdir(parents=True)
+    for name in ("red", "blue"):
+        with tarfile.open(packed / f"train/{name}.tar", "w") as file:
+            file.add(root / "train" / name, arcname=name)
+    with tarfile.open(packed / "val.tar", "w") as file:
+        file.add(root / "val", arcname=".")
+    config = replace(SMALL, epochs=1, validate_every=1)
+    train_classifier(config, *splits, tmp_path / "folders")
+    train_classifier(config, open_classes(packed, "train"), open_classes(packed, "val"), tmp_path / "tars")
+    one, two = (read_tensors(tmp_path / name / "last.safetensors")[0] for name in ("folders", "tars"))
+    assert all(torch.equal(one[name], two[name]) for name in one)
 
 
 def test_a_folder_without_classes_says_how_it_should_look(tmp_path: Path):

@@ -118,11 +118,17 @@ def show(report: "Report", *, to_stderr: bool) -> None:
     for index, name in enumerate(report.layout.labels.names):
         cells = [(f"{split.shares[index]:.3%}", f"{split.photos[index]:,}") for split in report.splits.values()]
         table.add_row(name, *(cell for pair in cells for cell in pair))
+    if any(len(found.classes) > 1 for found in report.layout.labels.sets):
+        cells = [
+            (f"{split.in_sets.sum() / max(1, split.pixels.sum() + split.in_sets.sum()):.3%}", "")
+            for split in report.splits.values()
+        ]
+        table.add_row("several classes", *(cell for pair in cells for cell in pair))
     console.print(table)
     if report.mapping:
         mapping = Table("id in the masks", "becomes", "pixels", title="label_mapping", title_justify="left")
-        for source, target, pixels in report.mapping:
-            mapping.add_row(str(source), target, f"{pixels:,}")
+        for source, target, pixels in report.shown_mapping:
+            mapping.add_row(Text(source), Text(target), f"{pixels:,}")
         console.print(mapping)
     for finding in report.findings:
         style = "red" if finding.severity == "error" else "yellow"

@@ -159,6 +159,11 @@ def show(result: "Evaluation", title: str, *, to_stderr: bool) -> None:
         table.add_column(heading, justify="right")
     for name, *values, share in zip(scores.names, *columns.values(), scores.share, strict=True):
         table.add_row(name, *("n/a" if value is None else f"{value:.4f}" for value in values), f"{share:.2%}")
+    for found, iou, accuracy, share in zip(scores.sets, scores.set_iou, scores.set_accuracy, scores.set_share, strict=True):
+        cells = {"IoU": iou, "accuracy": accuracy}
+        shown = ("" if name not in cells else "n/a" if cells[name] is None else f"{cells[name]:.4f}" for name in columns)
+        classes = " or ".join(scores.names[index] for index in found.classes)
+        table.add_row(f"{found.name} = {classes}", *shown, f"{share:.2%}")
     figures = Table.grid(padding=(0, 2))
     for value, meaning in result.figures():
         figures.add_row(value, meaning)

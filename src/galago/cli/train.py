@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 C = TypeVar("C", bound="Config")
 
-SCENES_PREFIX = "scenes:"
-VALIDATION_SCENES = 100
 CACHE = "cache"
 SCORES = {"mean_iou": "mean IoU", "top1": "top-1 accuracy"}
 
@@ -40,14 +38,24 @@ def train(
     workers: Annotated[int | None, typer.Option(help="Processes that read and augment photos.")] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads of the network; all cores without it.", min=1)] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.", min=0)] = None,
-    leave_out: Annotated[
-        str | None,
-        typer.Option(help="Train without the photos whose names start so, and validate on them instead.", metavar="PREFIX"),
+    holdout: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--holdout",
+            "--leave-out",
+            metavar="PREFIX",
+            help="Train without the photos whose names start so, and validate on them instead; again for more.",
+        ),
     ] = None,
-    mix: Annotated[
-        str | None,
-        typer.Option(help="Data set with the same classes, from whose `train` a share of the views is drawn: --set mix=0.3."),
+    extra_data: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Another data set, of classes of the main one, and its share of the views; again for more. Without a share "
+            "all sets count alike. Its YAML says what its labels mean, what it holds out, and its size.",
+            metavar="DATA[:SHARE]",
+        ),
     ] = None,
+    mix: Annotated[str | None, typer.Option(hidden=True)] = None,
     teacher: Annotated[
         Path | None, typer.Option(help="Checkpoint of a larger network trained on the same classes, to learn from as well.")
     ] = None,
@@ -65,6 +73,7 @@ def train(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
 ) -> None:
     """Train a network on labeled photos; keep the best and the last weights, measurements and pictures."""
+    from dataclasses import replace
     from shutil import rmtree
     from warnings import filterwarnings
 
@@ -73,6 +82,8 @@ def train(
     torch = require("torch", "train")
     require("accelerate", "train")
     from galago.cli.train_classes import refuse, train_classes
+    from galago.cli.train_data import check_mix, describe, open_extras, open_splits
+    from galago.data.mixture import mix as mix_data
     from galago.models.variants import BACKBONES
     from galago.training.classify_config import ClassifyConfig
     from galago.training.memory import keep_freed_memory
@@ -87,7 +98,10 @@ def train(
         torch.set_num_threads(threads)
     choose(BACKBONES, model, "network")
     if recipe in CLASSIFY_RECIPES:
-        refuse({"imgsz": imgsz, "weights": weights, "leave_out": leave_out, "mix": mix, "teacher": teacher, "cache": cache})
+        refuse(
+            {"imgsz": imgsz, "weights": weights, "holdout": holdout, "extra_data": extra_data, "mix": mix, "teacher": teacher}
+            | {"cache": cache}
+        )
         given = {"variant": model, "epochs": epochs, "batch_size": batch, "workers": workers, "seed": seed}
         classes = adapt(CLASSIFY_RECIPES[recipe](), given | parse_settings(settings or [], ClassifyConfig))
         return train_classes(classes, data, out, resume=resume, json=json)
@@ -101,19 +115,30 @@ def train(
     )  # fmt: skip
     first = is_first_process()
     weights = find_weights(weights, model)
-    train_set, val_set = open_splits(data, leave_out)
-    mixed_in = open_mixed_in(mix, config)
+    train_set, val_set = open_splits(data, holdout or [])
+    check_mix(mix, config.mix)
+    extras = open_extras([*(extra_data or []), *([f"{mix}:{config.mix}"] if mix else [])])
+    also_score: dict[str, Dataset] = {}
+    mixed_in: Dataset | None = None
+    if extras:
+        train_set, mixed_in, also_score = mix_data(train_set, extras)
+        config = replace(config, mix=sum(extra.share for extra in extras))
     if cache:
         train_set, mixed_in = keep_decoded(train_set, mixed_in, out / CACHE, anew=not resume)
     counts = f"{len(train_set)} photos, {len(val_set)} for validation, {len(train_set.labels)} classes"
+    counts += describe(extras)
     if first:
         typer.echo(f"Training {model} for {config.epochs} epoch{'s' if config.epochs > 1 else ''} on {data}: {counts}", err=True)
-    words = data if leave_out is None else f"{data}, names that start with {leave_out} left out for validation"
+        if also_score:
+            by = "the mean over all sets" if config.best_by == "mean" else f"the photos of {data}"
+            typer.echo(f"The best weights are those of the best mean IoU on {by} (--set best_by=main or mean).", err=True)
+    words = f"{data}, names that start with {', '.join(holdout)} left out for validation" if holdout else data
+    words += describe(extras)
     try:
         with progress_bar(config, shown=first) as report:
             progress = run(
                 config, train_set, val_set, out,
-                mixed_in=mixed_in, teacher=teacher, start=(weights, resume), data=words, report=report,
+                mixed_in=mixed_in, teacher=teacher, start=(weights, resume), also_score=also_score, data=words, report=report,
             )  # fmt: skip
     except KeyboardInterrupt:
         raise InterruptError(how_to_go_on(out)) from None
@@ -194,46 +219,6 @@ def find_weights(weights: Path | None, variant: str) -> Path | None:
     return found or obtain(published)
 
 
-def open_splits(data: str, leave_out: str | None) -> tuple["Dataset", "Dataset"]:
-    """Open what to train on and what to validate on.
-
-    Raises:
-        ConfigError, DataError: the data set cannot be opened, or `scenes:` is not followed by a count or comes with --leave-out.
-    """
-    from galago.data import open_dataset, select
-    from galago.data.scenes import Scenes
-    from galago.errors import ConfigError
-
-    if data.startswith(SCENES_PREFIX):
-        count = data.removeprefix(SCENES_PREFIX)
-        if not count.isdecimal() or int(count) == 0:
-            raise ConfigError(f"Expected a number of scenes, as scenes:2000, got {data!r}.")
-        if leave_out is not None:
-            raise ConfigError(f"Drawn scenes have no names to leave out, got --leave-out {leave_out}.")
-        return Scenes(int(count), first_seed=VALIDATION_SCENES), Scenes(VALIDATION_SCENES)
-    train_set = open_dataset(data, "train")
-    if leave_out is None:
-        return train_set, open_dataset(data, "val")
-    return (
-        select(train_set, lambda name: not name.split("/")[-1].startswith(leave_out)),
-        select(train_set, lambda name: name.split("/")[-1].startswith(leave_out)),
-    )
-
-
-def open_mixed_in(mix: str | None, config: "TrainConfig") -> "Dataset | None":
-    """Open what is mixed in.
-
-    Raises:
-        ConfigError, DataError: it cannot be opened, or only one of the data set and its share is given.
-    """
-    from galago.data import open_dataset
-    from galago.errors import ConfigError
-
-    if (mix is None) != (config.mix == 0):
-        raise ConfigError("--mix DATA and --set mix=SHARE belong together, for example --mix scenes/ --set mix=0.3.")
-    return None if mix is None else open_splits(mix, None)[0] if mix.startswith(SCENES_PREFIX) else open_dataset(mix, "train")
-
-
 def how_to_go_on(out: Path) -> str:
     """Say what becomes of a run that was stopped by Ctrl-C."""
     import shlex
@@ -271,7 +256,8 @@ def progress_bar(config: "Config", *, shown: bool) -> Iterator[Callable[[dict[st
                 return
             if score := next((name for name in SCORES if name in row), None):
                 line = f"epoch {row['epoch']:.0f}/{config.epochs}: loss {row['loss']:.3f}, {SCORES[score]} {row[score]:.4f}"
-                bar.console.print(line, highlight=False)
+                sets = [f"{name.split(' ', 1)[1]} {value:.4f}" for name, value in row.items() if name.startswith("mean_iou ")]
+                bar.console.print(line + (f" ({', '.join(sets)})" if sets else ""), highlight=False, markup=False)
                 return
             figures = f"loss {row['loss']:.3f}  rate {row['rate']:.1e}  {row['images_per_s']:.1f} photos/s"
             what = f"epoch {row['epoch']:.0f}/{config.epochs}"

@@ -14,13 +14,13 @@ def train_classes(config: "ClassifyConfig", data: str, out: Path, *, resume: boo
     import typer
 
     from galago.cli.train import how_to_go_on, progress_bar
-    from galago.data.classes import open_class_folders
+    from galago.data.classes import open_classes
     from galago.errors import InterruptError
     from galago.training.classify import train_classifier
     from galago.training.processes import is_first_process
 
     root, first = Path(data), is_first_process()
-    train_set, val_set = (open_class_folders(root, split) for split in ("train", "val"))
+    train_set, val_set = (open_classes(root, split) for split in ("train", "val"))
     config = replace(config, batch_size=min(config.batch_size, len(train_set)))
     if first:
         counts = f"{len(train_set)} photos, {len(val_set)} for validation, {len(train_set.names)} classes"

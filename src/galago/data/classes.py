@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from galago import image
+from galago.data.class_tars import ClassTars, find_class_tars, open_class_tars
 from galago.data.listing import PHOTO_SUFFIXES, files_in
 from galago.errors import DataError
 
@@ -39,6 +40,20 @@ class ClassFolders:
         return image.load(self.photos[index]), self.class_ids[index]
 
 
+def open_classes(root: Path, split: str) -> ClassFolders | ClassTars:
+    """Open one split of class folders, as `open_class_folders`, or of tar files, as `open_class_tars`.
+
+    Raises:
+        DataError: as these; or a split has folders and tar files.
+    """
+    tars = find_class_tars(root, split)
+    if not tars:
+        return open_class_folders(root, split)
+    if (root / split).is_dir() and any(path.is_dir() and not path.name.startswith(".") for path in (root / split).iterdir()):
+        raise DataError(f"{root / split} is there beside {tars[0].name}: folders and tar files. Keep one of both.")
+    return open_class_tars(root, split)
+
+
 def open_class_folders(root: Path, split: str) -> ClassFolders:
     """Open one split, `ROOT/SPLIT/CLASS/photo.jpg`; classes are the folders' names in alphabetical order.
 
@@ -47,7 +62,10 @@ def open_class_folders(root: Path, split: str) -> ClassFolders:
     """
     folder = root / split
     if not folder.is_dir():
-        raise DataError(f"There is no {folder}. Put photos into {root}/train/CLASS and {root}/val/CLASS, one folder per class.")
+        raise DataError(
+            f"There is no {folder}. Put photos into {root}/train/CLASS and {root}/val/CLASS, one folder per class, or into "
+            f"{root}/train/CLASS.tar."
+        )
     classes = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     if len(classes) < 2:
         raise DataError(f"{folder} should hold one folder of photos for each of at least 2 classes, found {len(classes)}.")

@@ -1,11 +1,13 @@
 """A data set of `images/{split}` and `masks/{split}` folders, described by a YAML file."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from galago._core.shown import shown
 from galago._core.strict_yaml import read_yaml
+from galago.data.fit import Fitted
+from galago.data.label_sets import resolve_names
 from galago.data.listing import (
     MASK_SUFFIX,
     PHOTO_SUFFIXES,
@@ -18,6 +20,8 @@ from galago.data.listing import (
     stem_of,
 )
 from galago.data.pairs import SPLITS, Pair, PhotoMaskPairs, check_pairs, check_split
+from galago.data.sample import Dataset
+from galago.data.selection import Selection, read_selection, read_short_side
 from galago.errors import ConfigError, DataError
 from galago.labels import IGNORE_ID, Color, LabelSet, distinct_palette
 
@@ -28,7 +32,12 @@ names:                   # one per class; ids in the masks are 0, 1, 2 ...
   1: car
 ignore_id: 255           # pixels of this id count nowhere
 # palette: [[128, 64, 128], [64, 0, 128]]   # optional, one color per class
-# label_mapping: {7: 0, 26: 1, 0: ignore}   # optional, id in the masks -> class id
+# label_mapping: {7: 0, 26: car, 30: [road, car], 0: ignore}   # optional, id in the masks -> class, or a set of classes
+# source_names: [asphalt, wheels]           # optional, what the ids in the masks are called: label_mapping may use these names
+# not_labeled: [car]                        # optional, classes that the masks cannot show, or {road: [car]}
+# holdout: [drive7_]                        # optional, images of train whose names start so are val
+# only: list.txt                            # optional, names of the images to use, one a line
+# short_side: 360                           # optional, pixels to which the short side of every image is brought
 # train: images/train    # optional, with val and test: where the photos of a split are
 # masks_dir: masks       # optional: stands in place of `images` in the path of the masks
 """
@@ -36,6 +45,7 @@ PHOTO_DIR = "images"
 # `nc` (class count, checked) and `download` (never run) occur in files written for other tools.
 KEYS = frozenset({"path", "names", "palette", "ignore_id", "label_mapping", "masks_dir", "nc", "download", *SPLITS})
 EXAMPLE_NAME = "road"
+KEYS |= {"source_names", "not_labeled", "holdout", "only", "short_side"}
 IGNORE_WORDS = ("ignore", "ignore_label")
 
 
@@ -49,7 +59,10 @@ class Description:
         train_ids: from an id in the masks to a class id or 255 = ignore.
         folders: folder of photos, by split, relative to the root.
         masks_dir: stands in place of `images` in the path of the masks.
-        mapped: whether there is a `label_mapping`.
+        mapped: whether the ids in the masks are other ids than those of the classes.
+        source_names: what ids in the masks are called, where the file says so.
+        selection: which images belong to a split.
+        short_side: pixels to which the short side of every image is brought, or None.
     """
 
     root: Path
@@ -58,9 +71,12 @@ class Description:
     folders: dict[str, str]
     masks_dir: str
     mapped: bool
+    source_names: dict[int, str] = field(default_factory=dict)
+    selection: Selection = field(default_factory=Selection)
+    short_side: int | None = None
 
 
-def open_folder(description_file: Path, split: str) -> PhotoMaskPairs:
+def open_folder(description_file: Path, split: str) -> Dataset:
     """Open one split; `images/train/a/b.jpg` belongs to `masks/train/a/b.png` and is called `a/b`.
 
     Args:
@@ -72,6 +88,7 @@ def open_folder(description_file: Path, split: str) -> PhotoMaskPairs:
     """
     check_split(split)
     description = read_description(description_file)
+    part, split = split, description.selection.source(split, description)
     photo_dir = description.root / description.folders[split]
     mask_dir = description.root / mask_folder(description.folders[split], description.masks_dir, description_file)
     if not photo_dir.is_dir():
@@ -86,7 +103,9 @@ def open_folder(description_file: Path, split: str) -> PhotoMaskPairs:
         raise DataError(f"{photo_dir} holds no photos that galago reads. {describe_others(others)}")
     checked = check_pairs(pairs, str(photo_dir))
     _check_lone_masks(checked, masks, photo_dir)
-    return PhotoMaskPairs(description.labels, checked, description.train_ids)
+    kept = description.selection.select(checked, part, split)
+    pairs_set = PhotoMaskPairs(description.labels, kept, description.train_ids)
+    return Fitted(pairs_set, description.short_side) if description.short_side else pairs_set
 
 
 def read_description(file: Path) -> Description:
@@ -109,16 +128,21 @@ def read_description(file: Path) -> Description:
     if raw.get("nc", len(names)) != len(names):
         raise DataError(f"{file}: nc is {shown(raw['nc'])}, but there are {len(names)} names.")
     try:
-        labels = LabelSet(names, _palette(raw.get("palette"), len(names), file))
+        palette = _palette(raw.get("palette"), len(names), file)
+        raw, sets, source_names = resolve_names(raw, names, file)
+        labels = LabelSet(names, palette, sets)
     except ConfigError as error:
         raise DataError(f"{file}: {error}") from error
     return Description(
         root=file.parent / _text(raw, "path", ".", file),
         labels=labels,
-        train_ids=_train_ids(raw, len(names), file),
+        train_ids=_train_ids(raw, len(names) + len(sets), file),
         folders={split: _text(raw, split, f"{PHOTO_DIR}/{split}", file) for split in SPLITS},
         masks_dir=_text(raw, "masks_dir", "masks", file),
         mapped=raw.get("label_mapping") is not None,
+        source_names=source_names,
+        selection=read_selection(raw, file),
+        short_side=read_short_side(raw, file),
     )
 
 

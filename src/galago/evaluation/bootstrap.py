@@ -6,11 +6,6 @@ RESAMPLES = 1000
 LEVEL = 0.95  # share of the resamples inside the interval
 
 
-def tally(counts: np.ndarray) -> np.ndarray:
-    """Keep of one photo's (K, K) confusion matrix what IoU is made from: (3, K) pixels found, true and claimed."""
-    return np.stack([np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)])
-
-
 def mean_iou_interval(tallies: np.ndarray, *, seed: int = 0) -> tuple[float, float]:
     """Draw as many photos as there are, with replacement, again and again, and score each draw as a data set.
 
@@ -18,7 +13,7 @@ def mean_iou_interval(tallies: np.ndarray, *, seed: int = 0) -> tuple[float, flo
     count as independent; those of one drive are not, and the truth is wider then.
 
     Args:
-        tallies: (N, 3, K) pixels, one `tally` per photo; at least one photo with a labeled pixel.
+        tallies: (N, 3, K) pixels, one `label_counts.tally` per photo; at least one photo with a labeled pixel.
         seed: of the draws; the same one gives the same interval.
     Returns:
         lower and upper end.

@@ -7,10 +7,11 @@ import numpy as np
 
 from galago.data import Dataset, Sample
 from galago.errors import ConfigError, DataError
-from galago.evaluation.bootstrap import mean_iou_interval, tally
+from galago.evaluation.bootstrap import mean_iou_interval
 from galago.evaluation.boundary import BoundaryScores, boundary_counts
 from galago.evaluation.calibration import BINS, Calibration, calibration_counts
-from galago.evaluation.metrics import Scores, confusion
+from galago.evaluation.label_counts import by_label, label_counts, right_classes, settle, tally
+from galago.evaluation.metrics import Scores
 from galago.evaluation.results import Evaluation
 from galago.evaluation.worst import Worst
 
@@ -43,12 +44,12 @@ def evaluate(
     Raises:
         DataError: a prediction has another size than its photo or an id without a class, or nothing in the set is labeled.
     """
-    total = np.zeros((len(dataset.labels), len(dataset.labels)), np.int64)
+    total = np.zeros((len(dataset.labels) + len(dataset.labels.sets), len(dataset.labels)), np.int64)
     for sample, guess, counts in judge(lambda image: Guess(predict(image)), dataset):
         total += counts
         if on_sample:
             on_sample(sample, guess.labels)
-    return Scores(dataset.labels.names, total)
+    return Scores.of(dataset.labels, total)
 
 
 def examine(
@@ -72,24 +73,26 @@ def examine(
         DataError: as `evaluate`.
     """
     labels, num_classes = dataset.labels, len(dataset.labels)
-    total = np.zeros((num_classes, num_classes), np.int64)
+    total = np.zeros((num_classes + len(labels.sets), num_classes), np.int64)
     near, sure = np.zeros((3, num_classes), np.int64), np.zeros((3, BINS))
     tallies, worst = [], Worst()
     for sample, guess, counts in judge(predict, dataset):
         total += counts
-        tallies.append(tally(counts))
-        worst.add(sample, guess.labels, counts)
+        rows, sets, _ = by_label(labels, counts)
+        tallies.append(tally(rows, right_classes(num_classes, sets)))
+        worst.add(sample, guess.labels, tallies[-1])
         if boundary:
-            near += boundary_counts(sample.labels, guess.labels, num_classes)
+            near += boundary_counts(settle(sample.labels, guess.labels, labels, sets=False), guess.labels, num_classes)
         if calibration:
             if guess.confidence is None:
                 raise ConfigError("Calibration compares confidence and accuracy, but the guess has no confidence.")
-            sure += calibration_counts(sample.labels, guess.labels, guess.confidence, num_classes)
+            truth = settle(sample.labels, guess.labels, labels)
+            sure += calibration_counts(truth, guess.labels, guess.confidence, num_classes)
         if on_sample:
             on_sample()
     return Evaluation(
         labels=labels,
-        scores=Scores(labels.names, total),
+        scores=Scores.of(labels, total),
         interval=mean_iou_interval(np.stack(tallies)),
         boundary=BoundaryScores(labels.names, near) if boundary else None,
         calibration=Calibration(sure) if calibration else None,
@@ -98,7 +101,7 @@ def examine(
 
 
 def judge(predict: Callable[[np.ndarray], Guess], dataset: Dataset) -> Iterator[tuple[Sample, Guess, np.ndarray]]:
-    """Go through a data set: each sample, what is said of it, and its (K, K) int64 confusion matrix.
+    """Go through a data set: each sample, what is said of it, and its (K + S, K) int64 counts of labels by predicted class.
 
     Raises:
         DataError: a prediction has another size than its photo or an id without a class.
@@ -107,7 +110,7 @@ def judge(predict: Callable[[np.ndarray], Guess], dataset: Dataset) -> Iterator[
         sample = dataset[index]
         guess = predict(sample.image)
         try:
-            counts = confusion(sample.labels, guess.labels, len(dataset.labels))
+            counts = label_counts(sample.labels, guess.labels, dataset.labels)
         except DataError as error:
             raise DataError(f"{sample.name}: {error}") from error
         yield sample, guess, counts

@@ -2,11 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from galago.errors import ConfigError, DataError
+from galago.evaluation.label_counts import by_label, right_classes, tally
+from galago.labels import ClassSet, LabelSet
 
 
 def confusion(truth: np.ndarray, guess: np.ndarray, num_classes: int) -> np.ndarray:
@@ -37,25 +40,66 @@ class Scores:
     TP, FP and FN are the pixels of a class that are found, claimed wrongly and missed, summed over the whole data set. The
     score of a class is None where the class has no pixel in the ground truth. Unlabeled pixels count nowhere.
 
+    A label that stands for several classes is a row of its own beside the classes. A prediction among its classes is right: a TP
+    of the row, and nothing else. Any other is a FN of the row, a FP of the predicted class, and a FP of every other set that
+    holds that class. Means are over classes and sets that occur. A set without a pixel in the ground truth is left out.
+
     Attributes:
         names: one per class, K.
-        confusion: (K, K) int64 pixels: rows are true classes, columns predicted ones; at least one pixel.
+        confusion: (K, K) int64 pixels of one class: rows are true classes, columns predicted ones.
+        sets: what labels stand for that name several classes, S.
+        set_confusion: (S, K) int64 pixels of these; at least one pixel in both together.
+        excused: pixels that are not counted, because a class was predicted that the masks cannot show there.
     """
 
     names: tuple[str, ...]
     confusion: np.ndarray
+    sets: tuple[ClassSet, ...] = ()
+    set_confusion: np.ndarray | None = None
+    excused: int = 0
 
     def __post_init__(self) -> None:
         shape, num_classes = self.confusion.shape, len(self.names)
         if shape != (num_classes, num_classes):
             raise ConfigError(f"Expected a {num_classes} x {num_classes} confusion matrix for as many names, got shape {shape}.")
-        if not self.confusion.any():
+        rows = (len(self.sets), num_classes)
+        if self.set_confusion is not None and self.set_confusion.shape != rows:
+            raise ConfigError(f"Expected a matrix of shape {rows} for the sets, got shape {self.set_confusion.shape}.")
+        if not self._rows[0].any():
             raise DataError("There is nothing to score: no pixel of the data set carries a class. Check ids and label_mapping.")
+
+    @classmethod
+    def of(cls, labels: LabelSet, counts: np.ndarray) -> "Scores":
+        """Score counted labels.
+
+        Args:
+            labels: classes and sets.
+            counts: (K + S, K) int64 pixels by true label and predicted class, from `label_counts`.
+        """
+        rows, sets, excused = by_label(labels, counts)
+        classes = len(labels)
+        return cls(labels.names, rows[:classes], sets, rows[classes:] if sets else None, excused)
 
     @property
     def iou(self) -> tuple[float | None, ...]:
         """Intersection over union of each class: TP / (TP + FP + FN)."""
-        return _present(self._truth, self._found / np.maximum(self._truth + self._claimed - self._found, 1))
+        return self._all_iou[: len(self.names)]
+
+    @property
+    def set_iou(self) -> tuple[float | None, ...]:
+        """Intersection over union of each set of classes."""
+        return self._all_iou[len(self.names) :]
+
+    @property
+    def set_accuracy(self) -> tuple[float | None, ...]:
+        """Share of the pixels of each set for which one of its classes is predicted."""
+        found, truth, _ = self._tally[:, len(self.names) :]
+        return _present(truth, found / np.maximum(truth, 1))
+
+    @property
+    def set_share(self) -> tuple[float, ...]:
+        """Share of each set in the labeled pixels of the ground truth."""
+        return tuple((self._tally[1, len(self.names) :] / self._tally[1].sum()).tolist())
 
     @property
     def dice(self) -> tuple[float | None, ...]:
@@ -69,13 +113,13 @@ class Scores:
 
     @property
     def share(self) -> tuple[float, ...]:
-        """Share of each class in the labeled pixels of the ground truth; they sum to 1."""
-        return tuple((self._truth / self._truth.sum()).tolist())
+        """Share of each class in the labeled pixels of the ground truth; with those of the sets they sum to 1."""
+        return tuple((self._truth / self._tally[1].sum()).tolist())
 
     @property
     def mean_iou(self) -> float:
-        """Mean of `iou` over the classes that occur in the ground truth."""
-        return _mean(self.iou)
+        """Mean of `iou` and `set_iou` over the classes and sets that occur in the ground truth."""
+        return _mean(self._all_iou)
 
     @property
     def mean_iou_all_classes(self) -> float:
@@ -84,25 +128,25 @@ class Scores:
         A class that is predicted but absent from the ground truth counts as 0; one that occurs in neither is left out.
         """
         occurs = (self._truth + self._claimed) > 0
-        return sum(value or 0.0 for value in self.iou) / int(occurs.sum())
+        return sum(value or 0.0 for value in self._all_iou) / (int(occurs.sum()) + len(self.sets))
 
     @property
     def mean_accuracy(self) -> float:
-        """Mean of `accuracy` over the classes that occur in the ground truth."""
-        return _mean(self.accuracy)
+        """Mean of `accuracy` over the classes and sets that occur in the ground truth."""
+        return _mean((*self.accuracy, *self.set_accuracy))
 
     @property
     def mean_dice(self) -> float:
-        """Mean of `dice` over the classes that occur in the ground truth."""
+        """Mean of `dice` over the classes that occur in the ground truth; 0 where only sets occur."""
         return _mean(self.dice)
 
     @property
     def pixel_accuracy(self) -> float:
         """Share of all labeled pixels whose class is found."""
-        return float(self._found.sum() / self._truth.sum())
+        return float(self._tally[0].sum() / self._tally[1].sum())
 
     def summary(self) -> dict[str, Any]:
-        """Return all scores as JSON knows them: numbers from 0 to 1, None for n/a."""
+        """Return all scores as JSON knows them: numbers from 0 to 1, None for n/a; `sets` where there are any."""
         columns = zip(self.names, self.iou, self.accuracy, self.dice, self.share, strict=True)
         return {
             "mean_iou": self.mean_iou,
@@ -115,21 +159,52 @@ class Scores:
                 for name, iou, accuracy, dice, share in columns
             ],
             "confusion": self.confusion.tolist(),
-        }
+        } | self._set_summary()
+
+    def _set_summary(self) -> dict[str, Any]:
+        if not self.sets and not self.excused:
+            return {}
+        columns = zip(self.sets, self.set_iou, self.set_accuracy, self.set_share, strict=True)
+        return {
+            "sets": [
+                {
+                    "name": found.name, "classes": [self.names[index] for index in found.classes],
+                    "iou": iou, "accuracy": accuracy, "share": share,
+                }
+                for found, iou, accuracy, share in columns
+            ],
+            "excused": self.excused,
+        }  # fmt: skip
+
+    @property
+    def _rows(self) -> tuple[np.ndarray, np.ndarray]:
+        """Pixels of each row, and which classes are right there: (K + S, K) int64 and bool."""
+        extra = np.zeros((0, len(self.names)), np.int64) if self.set_confusion is None else self.set_confusion
+        return np.concatenate([self.confusion, extra]), right_classes(len(self.names), self.sets)
+
+    @cached_property
+    def _tally(self) -> np.ndarray:
+        return tally(*self._rows)  # (3, K + S): TP, TP + FN, TP + FP
+
+    @property
+    def _all_iou(self) -> tuple[float | None, ...]:
+        found, truth, claimed = self._tally
+        return _present(truth, found / np.maximum(truth + claimed - found, 1))
 
     @property
     def _found(self) -> np.ndarray:
-        return np.diag(self.confusion)  # TP
+        found: np.ndarray = self._tally[0, : len(self.names)]
+        return found
 
     @property
     def _truth(self) -> np.ndarray:
-        pixels: np.ndarray = self.confusion.sum(axis=1)  # TP + FN
-        return pixels
+        truth: np.ndarray = self._tally[1, : len(self.names)]
+        return truth
 
     @property
     def _claimed(self) -> np.ndarray:
-        pixels: np.ndarray = self.confusion.sum(axis=0)  # TP + FP
-        return pixels
+        claimed: np.ndarray = self._tally[2, : len(self.names)]
+        return claimed
 
 
 def _present(truth: np.ndarray, values: np.ndarray) -> tuple[float | None, ...]:
@@ -140,4 +215,4 @@ def _present(truth: np.ndarray, values: np.ndarray) -> tuple[float | None, ...]:
 def _mean(values: Iterable[float | None]) -> float:
     """Average what is not None."""
     present = [value for value in values if value is not None]
-    return sum(present) / len(present)
+    return sum(present) / len(present) if present else 0.0

@@ -8,9 +8,10 @@ import cv2
 import numpy as np
 
 from galago.evaluation.boundary import BAND_SHARE
+from galago.evaluation.label_counts import settle
 from galago.evaluation.worst import Mistaken
 from galago.html import document, picture
-from galago.labels import Color
+from galago.labels import LabelSet
 
 if TYPE_CHECKING:
     from galago.evaluation.calibration import Calibration
@@ -40,13 +41,14 @@ def draw_page(evaluation: "Evaluation", *, title: str, setup: Mapping[str, Any],
         f"<p>{'; '.join(f'{escape(name)}: {escape(str(value))}' for name, value in shown)}</p>" if shown else "",
         _figures(evaluation.figures()),
         _classes(evaluation),
+        _sets(evaluation),
         _confusions(evaluation),
         f"<h2>Confusion matrix</h2>{picture(confusion_png, 'png', 'confusion matrix')}",
     ]
     if evaluation.calibration:
         parts.append(_calibration(evaluation.calibration))
     if evaluation.worst:
-        parts.append(_worst(evaluation.worst, evaluation.labels.palette))
+        parts.append(_worst(evaluation.worst, evaluation.labels))
     return document(title, parts, STYLE)
 
 
@@ -101,6 +103,25 @@ def _classes(evaluation: "Evaluation") -> str:
     return f"<h2>Classes</h2><table><tr>{head}</tr>{''.join(rows)}</table>{about}"
 
 
+def _sets(evaluation: "Evaluation") -> str:
+    """Draw the scores of labels that stand for several classes, where there are any."""
+    scores = evaluation.scores
+    if not scores.sets:
+        return ""
+    rows = []
+    for found, iou, accuracy, share in zip(scores.sets, scores.set_iou, scores.set_accuracy, scores.set_share, strict=True):
+        values = "".join(f"<td>{'n/a' if value is None else format(value, '.4f')}</td>" for value in (iou, accuracy))
+        classes = " or ".join(scores.names[index] for index in found.classes)
+        bar = f'<div style="width:{100 * (iou or 0):.1f}%"></div>'
+        rows.append(
+            f'<tr><td>{escape(found.name)}</td><td class="words">{escape(classes)}</td><td class="bar">{bar}</td>'
+            f"{values}<td>{share:.2%}</td></tr>"
+        )
+    head = "".join(f"<th>{text}</th>" for text in ("label", "stands for", "", "IoU", "accuracy", "pixels"))
+    about = "A prediction among the classes of a label is right; means are over classes and labels."
+    return f"<h2>Labels that stand for several classes</h2><p>{about}</p><table><tr>{head}</tr>{''.join(rows)}</table>"
+
+
 def _confusions(evaluation: "Evaluation") -> str:
     lines = largest_confusions(evaluation.scores.confusion, evaluation.scores.names)
     items = "".join(f"<li>{escape(line)}</li>" for line in lines) or "<li>None above 1 % of a class.</li>"
@@ -118,9 +139,9 @@ def _calibration(calibration: "Calibration") -> str:
     return f"<h2>Calibration</h2><table>{head}{''.join(rows)}</table>{about}"
 
 
-def _worst(photos: Sequence[Mistaken], palette: Sequence[Color]) -> str:
+def _worst(photos: Sequence[Mistaken], labels: LabelSet) -> str:
     colors = np.zeros((256, 3), np.uint8)
-    colors[: len(palette)] = palette
+    colors[: len(labels.colors)] = labels.colors
     parts = [
         "<h2>Worst photos</h2><p>By the mean IoU of the photo. Unlabeled pixels: black in the truth, white among errors.</p>"
     ]
@@ -129,7 +150,7 @@ def _worst(photos: Sequence[Mistaken], palette: Sequence[Color]) -> str:
             (_jpeg(photo.image), "jpeg", "photo"),
             (_png(colors[photo.truth]), "png", "truth"),
             (_png(colors[photo.guess]), "png", "prediction"),
-            (_png(error_map(photo.truth, photo.guess, len(palette))), "png", "errors"),
+            (_png(error_map(settle(photo.truth, photo.guess, labels), photo.guess, len(labels))), "png", "errors"),
         )
         figures = "".join(
             f"<figure>{picture(data, kind, caption)}<figcaption>{caption}</figcaption></figure>" for data, kind, caption in shown

@@ -61,6 +61,13 @@ class Evaluation:
             (f"{scores.pixel_accuracy:.4f}", "pixel accuracy"),
             (f"{scores.mean_accuracy:.4f}", "mean accuracy over the classes that occur in the ground truth"),
         ]
+        if scores.sets:
+            share = sum(scores.set_share)
+            figures.append(
+                (f"{share:.2%}", "of the pixels have a label of several classes; means are over classes and such labels")
+            )
+        if scores.excused:
+            figures.append((f"{scores.excused:,}", "pixels not counted: a class was predicted that the masks cannot show there"))
         if self.boundary:
             figures.append((f"{self.boundary.mean_iou:.4f}", "mean boundary IoU of the classes that occur in the ground truth"))
         if self.calibration:

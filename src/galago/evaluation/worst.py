@@ -42,15 +42,15 @@ class Worst:
         self.photos: list[Mistaken] = []
         self._kept = kept
 
-    def add(self, sample: Sample, guess: np.ndarray, counts: np.ndarray) -> None:
+    def add(self, sample: Sample, guess: np.ndarray, tallied: np.ndarray) -> None:
         """Look at one photo.
 
         Args:
             sample: photo and truth.
             guess: (H, W) uint8 predicted labels.
-            counts: (K, K) its confusion matrix; a photo without a labeled pixel is passed over.
+            tallied: (3, K + S) pixels found, true and claimed; a photo without a labeled pixel is passed over.
         """
-        found, truth, claimed = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
+        found, truth, claimed = tallied
         occurs = truth > 0
         if not occurs.any():
             return

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
+from galago.data.class_tars import ClassTars
 from galago.data.classes import ClassFolders, middle_part
 from galago.errors import TrainingError
 from galago.models.checkpoint import CLASSIFIER, save_checkpoint
@@ -41,7 +42,7 @@ from galago.training.workers import explain_lost_workers
 class ClassViews(TorchDataset[tuple[Tensor, int]]):
     """Random views of classified photos; the view (epoch, index) is always the same."""
 
-    def __init__(self, photos: ClassFolders, config: ClassifyConfig) -> None:
+    def __init__(self, photos: ClassFolders | ClassTars, config: ClassifyConfig) -> None:
         self.photos, self.config = photos, config
 
     def __getitem__(self, view: View) -> tuple[Tensor, int]:
@@ -94,8 +95,8 @@ def mix_batch(images: Tensor, targets: Tensor, config: ClassifyConfig, rng: np.r
 @explain_lost_workers()
 def train_classifier(
     config: ClassifyConfig,
-    train_set: ClassFolders,
-    val_set: ClassFolders,
+    train_set: ClassFolders | ClassTars,
+    val_set: ClassFolders | ClassTars,
     out: Path,
     *,
     resume: bool = False,
@@ -229,7 +230,9 @@ def run_epoch(
 
 
 @torch.inference_mode()
-def accuracy(network: nn.Module, photos: ClassFolders, config: ClassifyConfig, device: torch.device) -> tuple[float, float]:
+def accuracy(
+    network: nn.Module, photos: ClassFolders | ClassTars, config: ClassifyConfig, device: torch.device
+) -> tuple[float, float]:
     """Return the share of photos whose class is the most likely one, and among the five most likely ones."""
     network.eval()
     first = among = 0

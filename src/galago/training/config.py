@@ -6,6 +6,7 @@ from galago.errors import ConfigError
 from galago.spec import IMAGENET_MEAN, IMAGENET_STD, SIZE_MULTIPLE
 
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+CHOOSERS = ("main", "mean")
 POSITIVE = (
     "epochs",
     "batch_size",
@@ -68,6 +69,8 @@ class TrainConfig:
         hardest: share of each photo's pixels that the cross-entropy looks at, those with the largest loss.
         class_balance: exponent of the weights of classes, (median frequency / frequency) ** class_balance; 0 weighs none.
         label_smoothing: probability that the target gives to all classes alike.
+        hidden_weight: what the probability of a class counts that may hide under a label (`not_labeled` of a data set): 1 does
+            not punish it at all, less leans towards the class that the label names.
         dice_weight: weight of the soft Dice loss beside cross-entropy.
         lovasz_weight: weight of the Lovasz-softmax loss beside cross-entropy.
         loss_stride: the loss looks at every `loss_stride`-th pixel of every `loss_stride`-th row, shifted at random each step.
@@ -84,6 +87,8 @@ class TrainConfig:
         seed: of everything random.
         validate_every: epochs between evaluations.
         patience: validations without a better mean IoU after which the run ends early; 0 = never.
+        best_by: what chooses the best weights where several data sets are scored: `main`, the mean IoU on the validation images
+            of the main one, or `mean`, the mean over all sets.
         save_every: epochs between saved states, from which a run that was cut off goes on.
         tensorboard: whether curves and pictures are written for TensorBoard, too.
     """
@@ -118,6 +123,7 @@ class TrainConfig:
     hardest: float = 1.0
     class_balance: float = 0.0
     label_smoothing: float = 0.0
+    hidden_weight: float = 1.0
     dice_weight: float = 0.5
     lovasz_weight: float = 0.0
     loss_stride: int = 2
@@ -134,6 +140,7 @@ class TrainConfig:
     seed: int = 0
     validate_every: int = 5
     patience: int = 0
+    best_by: str = "main"
     save_every: int = 1
     tensorboard: bool = False
 
@@ -154,7 +161,7 @@ class TrainConfig:
         for name in SHARES:
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name} needs to lie in [0, 1), got {getattr(self, name)}.")
-        for name in ("hardest", "layer_decay"):
+        for name in ("hardest", "layer_decay", "hidden_weight"):
             if not 0 < getattr(self, name) <= 1:
                 raise ConfigError(f"{name} needs to lie in (0, 1], got {getattr(self, name)}.")
         if self.batch_size % self.accumulate:
@@ -168,5 +175,7 @@ class TrainConfig:
             raise ConfigError("One crop of 32 x 32 gives BatchNorm a single value per channel. Use a larger batch or crop.")
         if not all(value > 0 for value in self.std):
             raise ConfigError(f"std needs three positive numbers, got {self.std}.")
+        if self.best_by not in CHOOSERS:
+            raise ConfigError(f"Unknown best_by {self.best_by!r}. Choose one of: {', '.join(CHOOSERS)}.")
         if self.precision not in PRECISIONS:
             raise ConfigError(f"Unknown precision {self.precision!r}. Choose one of: {', '.join(PRECISIONS)}.")

@@ -9,6 +9,7 @@ from galago.labels import IGNORE_ID
 from galago.training.config import TrainConfig
 from galago.training.distill import feature_distance, logit_distance
 from galago.training.processes import sum_over_processes
+from galago.training.sets import SetTable, marginal_cross_entropy, plain_labels
 
 
 def sample_pixels(logits: Tensor, labels: Tensor, stride: int, shift: tuple[int, int]) -> tuple[Tensor, Tensor]:
@@ -37,7 +38,13 @@ def _interpolation(source: int, target: int, like: Tensor) -> Tensor:
 
 
 def cross_entropy(
-    logits: Tensor, labels: Tensor, *, weights: Tensor | None = None, hardest: float = 1.0, smoothing: float = 0.0
+    logits: Tensor,
+    labels: Tensor,
+    *,
+    weights: Tensor | None = None,
+    hardest: float = 1.0,
+    smoothing: float = 0.0,
+    sets: SetTable | None = None,
 ) -> Tensor:
     """Return the mean cross-entropy over the labeled pixels of all processes, 0 where there are none.
 
@@ -47,10 +54,15 @@ def cross_entropy(
         weights: (K,) float32, of the classes; all alike without it.
         hardest: share of each photo's labeled pixels that count, those with the largest loss (OHEM, arXiv:1604.03540, by photo).
         smoothing: probability that the target gives to all classes alike.
+        sets: what labels from K on stand for; the loss there is `sets.marginal_cross_entropy`.
     """
+    plain = labels if sets is None else plain_labels(labels, logits.shape[1])
     losses = F.cross_entropy(
-        logits, labels, weight=weights, ignore_index=IGNORE_ID, reduction="none", label_smoothing=smoothing
+        logits, plain, weight=weights, ignore_index=IGNORE_ID, reduction="none", label_smoothing=smoothing
     ).flatten(1)
+    if sets is not None:
+        weights = None if weights is None else sets.weights(weights)
+        losses = losses + marginal_cross_entropy(logits, labels, sets, weights=weights, smoothing=smoothing).flatten(1)
     counted = (labels != IGNORE_ID).flatten(1)
     if hardest < 1:
         counted = counted & hardest_pixels(losses.detach(), counted, hardest)
@@ -122,8 +134,17 @@ def teaching_loss(own: tuple[Tensor, list[Tensor]], answer: tuple[Tensor, list[T
     return loss + config.distill_features * feature_distance(own[1], answer[1]) if config.distill_features else loss
 
 
-def total_loss(outputs: list[Tensor], labels: Tensor, config: TrainConfig, step: int, weights: Tensor | None = None) -> Tensor:
+def total_loss(
+    outputs: list[Tensor],
+    labels: Tensor,
+    config: TrainConfig,
+    step: int,
+    weights: Tensor | None = None,
+    sets: SetTable | None = None,
+) -> Tensor:
     """Return cross-entropy over sampled pixels, plus Dice, plus the auxiliary heads' cross-entropy.
+
+    Dice and Lovasz look at pixels of a single class only.
 
     Args:
         outputs: logits of the network, then of the auxiliary heads, (N, K, h, w) each.
@@ -131,16 +152,20 @@ def total_loss(outputs: list[Tensor], labels: Tensor, config: TrainConfig, step:
         config: weights of the parts.
         step: chooses the pixels.
         weights: (K,) of the classes in the cross-entropy, or None.
+        sets: what labels from K on stand for, or None where there are none.
     """
     rng = np.random.default_rng((config.seed, step))
     stride = config.loss_stride
     logits, truth = sample_pixels(outputs[0], labels, stride, tuple(rng.integers(0, stride, 2)))
-    loss = cross_entropy(logits, truth, weights=weights, hardest=config.hardest, smoothing=config.label_smoothing)
+    loss = cross_entropy(logits, truth, weights=weights, hardest=config.hardest, smoothing=config.label_smoothing, sets=sets)
+    if sets is not None:
+        truth = plain_labels(truth, logits.shape[1])
     if config.dice_weight:
         loss = loss + config.dice_weight * dice_loss(logits, truth)
     if config.lovasz_weight:
         loss = loss + config.lovasz_weight * lovasz_loss(logits, truth)
     for extra in outputs[1:]:  # coarse maps: an eighth of the pixels per axis tells them as much
         shift = tuple(rng.integers(0, 4 * stride, 2))
-        loss = loss + config.auxiliary_weight * cross_entropy(*sample_pixels(extra, labels, 4 * stride, shift), weights=weights)
+        coarse, seen = sample_pixels(extra, labels, 4 * stride, shift)
+        loss = loss + config.auxiliary_weight * cross_entropy(coarse, seen, weights=weights, sets=sets)
     return loss

@@ -53,7 +53,7 @@ def draw_page(folder: Path, config: TrainConfig, rows: Sequence[Mapping[str, flo
         f'<p class="verdict">{escape(_state(config, rows))}</p>',
         *(f'<p class="note">{escape(remark)}</p>' for remark in remarks(config, rows)),
         "<h2>Curves</h2>", _curves(rows),
-        "<h2>Classes</h2>", _classes(folder),
+        "<h2>Classes</h2>", _classes(folder), _other_sets(folder),
         "<h2>Pictures</h2>", _panel(folder / "panel.jpg"),
         "<h2>What was trained</h2>", _description(config, description), _settings(config),
         "<h2>Files</h2>", _files(folder),
@@ -110,9 +110,31 @@ def _classes(folder: Path) -> str:
         chip = f'<span class="chip" style="background:rgb({",".join(map(str, color))})"></span>'
         values = ["n/a" if entry["iou"] is None else f"{entry['iou']:.4f}" for entry in entries]
         rows.append([chip + escape(entries[0]["name"]), *values, f"{entries[0]['share']:.2%}"])
+    for labels in zip(*(score.get("sets", []) for score in scores), strict=True):  # those that stand for several classes
+        values = ["n/a" if label["iou"] is None else f"{label['iou']:.4f}" for label in labels]
+        name = f"{labels[0]['name']} = {' or '.join(labels[0]['classes'])}"
+        rows.append([escape(name), *values, f"{labels[0]['share']:.2%}"])
     rows.append(["<b>mean</b>", *(f"<b>{score['mean_iou']:.4f}</b>" for score in scores), ""])
     heads = [f"IoU, {name} (epoch {metadata['epoch']})" for name, metadata in found.items()]
     return f'<div class="numbers">{table(("class", *heads, "share of the pixels"), rows)}</div>'
+
+
+def _other_sets(folder: Path) -> str:
+    """Draw the IoU of each class and label on the further validation sets, by the best weights."""
+    metadata = read_metadata(folder / "best.safetensors") if (folder / "best.safetensors").exists() else {}
+    parts = []
+    for name, scores in json.loads(metadata.get("other_scores", "{}")).items():
+        entries = [*scores["classes"], *scores.get("sets", [])]
+        rows = [
+            [escape(entry["name"]), f"{entry['iou']:.4f}", f"{entry['share']:.2%}"]
+            for entry in entries
+            if entry["iou"] is not None
+        ]
+        rows.append(["<b>mean</b>", f"<b>{scores['mean_iou']:.4f}</b>", ""])
+        excused = f"<p>{scores.get('excused', 0):,} pixels of classes that the masks cannot show are not counted.</p>"
+        drawn = table(("class", f"IoU, best (epoch {metadata['epoch']})", "share of the pixels"), rows)
+        parts.append(f'<h3>{escape(name)}</h3><div class="numbers">{drawn}</div>' + (excused if scores.get("excused") else ""))
+    return "".join(parts)
 
 
 def _panel(path: Path) -> str:

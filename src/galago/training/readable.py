@@ -21,10 +21,10 @@ def check_readable(dataset: Dataset, *, threads: int, report: Callable[[dict[str
     Raises:
         DataError, ImageError: a sample cannot be read, or no pixel has a class.
     """
-    chosen, num_classes = spread(dataset, MOST), len(dataset.labels)
+    chosen, num_labels = spread(dataset, MOST), len(dataset.labels) + len(dataset.labels.sets)
 
     def is_labeled(index: int) -> bool:
-        return bool((chosen[index].labels < num_classes).any())
+        return bool((chosen[index].labels < num_labels).any())
 
     began, labeled = time.monotonic(), False
     with ThreadPoolExecutor(threads) as pool:

@@ -23,7 +23,7 @@ def camvid() -> TrainConfig:
     """Return the recipe for about 370 street photos of 360 x 480.
 
     The bundled `b0-camvid` was made in three stages, the last of which is this recipe for 110 epochs with 30% drawn scenes,
-    `--mix scenes:3000 --set mix=0.3`, still without weights of classes; docs/log.md has the settings of all three.
+    `--extra-data scenes:3000:0.3`, still without weights of classes; docs/log.md has the settings of all three.
     """
     return TrainConfig(epochs=130, min_scale=0.6, rare_crop=0.3, class_balance=0.25)
 

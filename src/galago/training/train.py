@@ -3,10 +3,11 @@
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -40,6 +41,7 @@ from galago.training.processes import ask_first_process, join, sync_norms
 from galago.training.quick_layers import quicken
 from galago.training.readable import check_readable
 from galago.training.run import Progress
+from galago.training.sets import SetTable
 from galago.training.validate import make_predict, normalize
 from galago.training.workers import explain_lost_workers
 
@@ -56,6 +58,7 @@ def train(
     mixed_in: Dataset | None = None,
     teacher: Path | None = None,
     start: tuple[Path | None, bool] = (None, False),
+    also_score: Mapping[str, Dataset] | None = None,
     data: str = "not described",
     report: Report = lambda row: None,
 ) -> Progress:
@@ -68,6 +71,7 @@ def train(
         mixed_in: what a share of `config.mix` of the views is drawn from; the same classes.
         teacher: checkpoint of a network of the same classes, from whose answers this one learns, too.
         start: a checkpoint to begin from, or None for random weights; and whether to go on from out/state instead.
+        also_score: further validation sets by name, of the same classes; `config.best_by` says whether they decide, too.
         data: what the photos are, in words, for run.json and the model's card.
         report: called after each step with `epoch`, `step`, `steps`, `loss`, `rate`, `images_per_s` and `waited`, after each
             validation with `epoch`, `loss` and `mean_iou`, and as `readable.check_readable` does where that takes long.
@@ -83,7 +87,13 @@ def train(
     if mixed_in and mixed_in.labels.names != train_set.labels.names:
         raise TrainingError(f"What is mixed in has different classes: {mixed_in.labels.names}, not {train_set.labels.names}.")
     check_learnable(train_set.labels)
+    if mixed_in and mixed_in.labels.sets != train_set.labels.sets:
+        raise TrainingError(
+            "What is mixed in has labels for other sets of classes. Bring them together: galago.data.mixture.mix."
+        )
+    also = dict(also_score or {})
     if config.short_side:
+        also = {name: Fitted(dataset, config.short_side) for name, dataset in also.items()}
         train_set, val_set = Fitted(train_set, config.short_side), Fitted(val_set, config.short_side)
         mixed_in = mixed_in and Fitted(mixed_in, config.short_side)
     weights, resume = start
@@ -95,7 +105,8 @@ def train(
     parts = set_up(config, train_set, out=out, mixed_in=mixed_in, teacher_file=teacher, weights=weights)
     main, progress = parts.accelerator.is_main_process, parts.progress
     if main:
-        check_readable(val_set, threads=max(1, config.workers), report=report)
+        for dataset in (val_set, *also.values()):
+            check_readable(dataset, threads=max(1, config.workers), report=report)
     if resume:
         parts.accelerator.load_state(str(state))
     elif main:
@@ -104,7 +115,7 @@ def train(
     parts.accelerator.wait_for_everyone()
     parts.shuffle.epoch = progress.epoch
     stream = batches(parts.loader)
-    keep = Keeper(config, val_set, parts) if main else None
+    keep = Keeper(config, val_set, parts, also) if main else None
     for _ in () if is_out_of_patience(config, progress.rows) else range(progress.epoch, config.epochs):
         row = run_epoch(config, parts, stream, report if main else lambda row: None)
         progress.epoch += 1
@@ -114,7 +125,7 @@ def train(
         if keep:
             keep(progress, validates=validates)
             if validates:
-                report({name: row[name] for name in ("epoch", "loss", "mean_iou")})
+                report({name: row[name] for name in row if name in ("epoch", "loss") or name.startswith("mean_iou")})
         if validates and config.patience:
             last |= ask_first_process(is_out_of_patience(config, progress.rows))
         if last or progress.epoch % config.save_every == 0:
@@ -138,6 +149,7 @@ class Parts:
         loader: batches of this process.
         shuffle: their order; its `epoch` has to be set before the loader is read.
         class_weights: (K,) of the cross-entropy, or None.
+        sets: what labels stand for that name several classes, or None where there are none.
         teacher: from whom the network learns, or None.
         progress: epochs, best score, rows of metrics.csv.
         out: folder of the run.
@@ -150,6 +162,7 @@ class Parts:
     loader: DataLoader[tuple[Tensor, Tensor]]
     shuffle: Shuffle
     class_weights: Tensor | None
+    sets: SetTable | None
     teacher: Teacher | None
     progress: Progress
     out: Path
@@ -190,7 +203,8 @@ def set_up(
         learner.compile()
     learner, optimizer = accelerator.prepare(learner, make_optimizer(learner, config))
     accelerator.register_for_checkpointing(average, progress)
-    return Parts(accelerator, learner, optimizer, average, loader, shuffle, balance, teacher, progress, out)
+    sets = SetTable.of(train_set.labels, accelerator.device, config.hidden_weight)
+    return Parts(accelerator, learner, optimizer, average, loader, shuffle, balance, sets, teacher, progress, out)
 
 
 def run_epoch(config: TrainConfig, parts: Parts, stream: Iterator[tuple[Tensor, Tensor]], report: Report) -> dict[str, float]:
@@ -246,7 +260,7 @@ def compute_gradients(config: TrainConfig, parts: Parts, images: Tensor, labels:
         with nullcontext() if last else accelerator.no_sync(parts.learner):  # processes exchange gradients once a batch
             pixels = normalize(photos, config.mean, config.std).contiguous(memory_format=torch.channels_last)
             outputs, features = parts.learner(pixels)
-            loss = total_loss(outputs, truth, config, step, parts.class_weights)
+            loss = total_loss(outputs, truth, config, step, parts.class_weights, parts.sets)
             if parts.teacher:
                 with accelerator.autocast():
                     answer = parts.teacher(photos)
@@ -260,7 +274,8 @@ def compute_gradients(config: TrainConfig, parts: Parts, images: Tensor, labels:
 class Keeper:
     """Writes down each epoch; where it validates, evaluates the moving average and keeps the last and the best of it."""
 
-    def __init__(self, config: TrainConfig, val_set: Dataset, parts: Parts) -> None:
+    def __init__(self, config: TrainConfig, val_set: Dataset, parts: Parts, also: Mapping[str, Dataset]) -> None:
+        self.also = also
         self.config, self.val_set, self.out, self.average = config, val_set, parts.out, parts.average
         self.board = Board(self.out / "tensorboard", parts.progress) if config.tensorboard else None
         self.predict = make_predict(self.average, config.mean, config.std, parts.accelerator.device)
@@ -287,17 +302,40 @@ class Keeper:
         """Evaluate, add the scores to the newest row of progress, write the checkpoints, and return the scores."""
         self.average.eval()
         scores = evaluate(self.predict, self.val_set)
-        mean_iou = scores.mean_iou
-        progress.rows[-1] |= {"mean_iou": mean_iou, "pixel_accuracy": scores.pixel_accuracy}
-        summary = scores.summary()
-        del summary["confusion"]
-        metadata = self.metadata | {"epoch": str(progress.epoch), "scores": json.dumps(summary)}
+        others = {name: evaluate(self.predict, dataset) for name, dataset in self.also.items()}
+        mean_iou = choosing_score(self.config, scores, others)
+        progress.rows[-1] |= {"mean_iou": mean_iou, "pixel_accuracy": scores.pixel_accuracy} | named_scores(scores, others)
+        metadata = self.metadata | {"epoch": str(progress.epoch), "scores": json.dumps(without_confusion(scores))}
+        if others:
+            by_set = {name: without_confusion(found) for name, found in others.items()}
+            metadata |= {"other_scores": json.dumps(by_set)}
         save_checkpoint(self.out / "last.safetensors", self.average.module, metadata)
         if mean_iou > progress.best:
             progress.best = mean_iou
             save_checkpoint(self.out / "best.safetensors", self.average.module, metadata)
         write_panel(self.out / "panel.jpg", self.predict, self.val_set)
         return scores
+
+
+def choosing_score(config: TrainConfig, scores: Scores, others: Mapping[str, Scores]) -> float:
+    """Return the mean IoU that chooses the best weights: the main validation set's, or the mean over all sets."""
+    if config.best_by == "main":
+        return scores.mean_iou
+    return sum(found.mean_iou for found in (scores, *others.values())) / (1 + len(others))
+
+
+def named_scores(scores: Scores, others: Mapping[str, Scores]) -> dict[str, float]:
+    """Return columns of metrics.csv with the mean IoU of each set; none where there is one set only."""
+    if not others:
+        return {}
+    return {"mean_iou main": scores.mean_iou} | {f"mean_iou {name}": found.mean_iou for name, found in others.items()}
+
+
+def without_confusion(scores: Scores) -> dict[str, Any]:
+    """Return all scores as JSON knows them, without the confusion matrix."""
+    summary = scores.summary()
+    del summary["confusion"]
+    return summary
 
 
 def mixed_precision(precision: str, device: torch.device) -> str:

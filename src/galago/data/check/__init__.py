@@ -14,7 +14,6 @@ from galago.data.check.finding import ERROR, WARNING, Finding, size_text
 from galago.data.check.label_rules import LABEL_RULES
 from galago.data.check.layout import Layout, read_layout
 from galago.data.check.statistics import IdTable, Split, summarize
-from galago.labels import IGNORE_ID
 
 __all__ = ["Facts", "Finding", "Layout", "Report", "Split", "check", "read_layout"]
 
@@ -54,11 +53,17 @@ class Report:
         """The rows of the label_mapping: id in the masks, what becomes of it, its pixels; none without a label_mapping."""
         if not self.layout.mapped:
             return []
-        names, pixels = self.layout.labels.names, sum((split.ids for split in self.splits.values()), np.zeros(256, np.int64))
+        pixels = sum((split.ids for split in self.splits.values()), np.zeros(256, np.int64))
         return [
-            (source, "ignore" if target == IGNORE_ID else names[target], int(pixels[source]))
+            (source, self.layout.labels.describe(target), int(pixels[source]))
             for source, target in sorted(self.layout.train_ids.items())
         ]
+
+    @property
+    def shown_mapping(self) -> list[tuple[str, str, int]]:
+        """The rows of `mapping` with the names of the ids in the masks, where they have any."""
+        names = self.layout.source_names
+        return [(f"{source} {names.get(source, '')}".strip(), target, pixels) for source, target, pixels in self.mapping]
 
     def summary(self, *, whole: bool = False) -> dict[str, Any]:
         """Return what JSON holds of it, with examples of each finding or with the whole of it."""
@@ -69,6 +74,7 @@ class Report:
             "warnings": len(self.warnings),
             "classes": list(self.layout.labels.names),
             "label_mapping": [{"id": source, "becomes": target, "pixels": pixels} for source, target, pixels in self.mapping],
+            "source_names": {str(source): name for source, name in self.layout.source_names.items()},
             "splits": {name: self._split(split) for name, split in self.splits.items()},
             "findings": [finding.facts(whole=whole) for finding in self.findings],
         }
@@ -79,6 +85,7 @@ class Report:
             "photos": split.files,
             "ignored_pixels": split.ignored,
             "unknown_pixels": split.unknown,
+            "set_pixels": int(split.in_sets.sum()),
             "sizes": {size_text(size): count for size, count in split.sizes.most_common()},
             "classes": [
                 {"name": name, "pixels": pixels, "share": share, "photos": photos} for name, pixels, share, photos in rows
@@ -102,7 +109,7 @@ def check(layout: Layout, data: str, on_item: Callable[[], None] = lambda: None)
             on_item()
     finally:
         pool.shutdown(cancel_futures=True)  # Ctrl-C waits for the files at hand, not for all
-    table, classes = IdTable(layout.train_ids, len(layout.labels)), len(layout.labels)
+    table, classes = IdTable.of(layout.labels, layout.train_ids), len(layout.labels)
     splits = {name: summarize((f for f in facts if f.item.split == name), table, classes) for name in layout.items}
     findings = [finding for rule in FILE_RULES for finding in rule(layout, facts)]
     findings += [finding for rule in LABEL_RULES for finding in rule(layout, facts, splits)]

@@ -47,7 +47,7 @@ def binary_masks(layout: Layout, facts: list[Facts], stats: Stats) -> Iterator[F
 
 def unknown_ids(layout: Layout, facts: list[Facts], stats: Stats) -> Iterator[Finding]:
     """Find ids that mean nothing, and suggest what they may mean."""
-    table, total = IdTable(layout.train_ids, len(layout.labels)), Counter[int]()
+    table, total = IdTable.of(layout.labels, layout.train_ids), Counter[int]()
     found = {}
     for fact in facts:
         if fact.counts is not None and (unknown := table.unknown(fact.counts)):
@@ -132,7 +132,7 @@ def suggest_mappings(layout: Layout, seen: np.ndarray) -> list[tuple[str, dict[i
     classes, ids = len(layout.labels), [int(index) for index in np.flatnonzero(seen) if index != IGNORE_ID]
     kept: dict[int, int | str] = {index: index for index in range(classes)}
     if layout.mapped:
-        kept = {source: "ignore" if target == IGNORE_ID else target for source, target in layout.train_ids.items()}
+        kept = {source: _as_written(layout, target) for source, target in layout.train_ids.items()}
     strange = [index for index in ids if index not in kept]
     rest = f"If {', '.join(map(str, strange))} should count nowhere", _sorted(_ignored(strange) | kept)
     if layout.mapped:
@@ -148,6 +148,13 @@ def suggest_mappings(layout: Layout, seen: np.ndarray) -> list[tuple[str, dict[i
         shifted: dict[int, int | str] = {source: target for target, source in enumerate(ids[1:])}
         return [("If 0 means unlabeled and the ids follow the order of names", {0: "ignore"} | shifted), rest]
     return [rest]
+
+
+def _as_written(layout: Layout, target: int) -> int | str:
+    """Return a label as a label_mapping has it."""
+    if target == IGNORE_ID or target < len(layout.labels):
+        return "ignore" if target == IGNORE_ID else target
+    return str(list(layout.labels.sets[target - len(layout.labels)].classes))
 
 
 def _ignored(ids: list[int]) -> dict[int, int | str]:
@@ -166,7 +173,8 @@ def absent_classes(layout: Layout, facts: list[Facts], stats: Stats) -> Iterator
     """Find classes that occur in no photo of train, whether another split has them or not."""
     if "train" not in stats or not stats["train"].ids.any():
         return  # said elsewhere, once and not for every class
-    absent = [index for index, photos in enumerate(stats["train"].photos) if photos == 0]
+    in_sets = {index for found in layout.labels.sets if len(found.members) > 1 for index in found.members}
+    absent = [index for index, photos in enumerate(stats["train"].photos) if photos == 0 and index not in in_sets]
     elsewhere = {
         layout.labels.names[index]: ", ".join(
             f"{plural(int(stats[split].photos[index]), 'photos')} of {split}" for split in where
@@ -217,7 +225,7 @@ def rare_classes(layout: Layout, facts: list[Facts], stats: Stats) -> Iterator[F
 
 def unlabeled_photos(layout: Layout, facts: list[Facts], stats: Stats) -> Iterator[Finding]:
     """Find photos all of whose pixels are ignored."""
-    table, found = IdTable(layout.train_ids, len(layout.labels)), {}
+    table, found = IdTable.of(layout.labels, layout.train_ids), {}
     labeled: dict[str, bool] = {}
     for fact in facts:
         if fact.counts is None:

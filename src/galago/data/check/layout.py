@@ -1,12 +1,12 @@
 """The files of a data set as they lie there, complete or not: what the check looks at, where the openers would stop."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from galago.data import locate
 from galago.data.camvid import TRAIN_IDS, lines_of, read_line
-from galago.data.folder import mask_folder, read_description
+from galago.data.folder import Description, mask_folder, read_description
 from galago.data.listing import MASK_SUFFIX, PHOTO_SUFFIXES, by_stem, files_in, other_files, stem_of
 from galago.data.pairs import SPLITS
 from galago.errors import DataError
@@ -50,6 +50,7 @@ class Layout:
         bad_lines: what is wrong with lines of lists.
         others: files among photos and masks that have another suffix than an image.
         rivals: masks that share a name with the mask of a photo, each with that mask.
+        source_names: what ids in the masks are called, where the YAML says so.
     """
 
     labels: LabelSet
@@ -60,6 +61,7 @@ class Layout:
     bad_lines: list[str] = field(default_factory=list)
     others: list[Path] = field(default_factory=list)
     rivals: dict[Path, Path] = field(default_factory=dict)
+    source_names: Mapping[int, str] = field(default_factory=dict)
 
 
 def read_layout(path: str | Path) -> Layout:
@@ -87,8 +89,21 @@ def _read_folder(description_file: Path) -> Layout:
             rivals |= {rival: files[0] for files in masks.values() for rival in files[1:]}
             items[split] = _match(split, photo_dir, mask_dir, {name: files[0] for name, files in masks.items()})
             others += [file for folder in (photo_dir, mask_dir) for file in other_files(folder)]
-    labels, train_ids = description.labels, description.train_ids
-    return Layout(labels, train_ids, description.mapped, places, items, others=others, rivals=rivals)
+    items = _selected(items, description)
+    return Layout(
+        description.labels, description.train_ids, description.mapped, places, items,
+        others=others, rivals=rivals, source_names=description.source_names,
+    )  # fmt: skip
+
+
+def _selected(items: dict[str, list[Item]], description: Description) -> dict[str, list[Item]]:
+    """Leave out what `only` does not list, and make val from what `holdout` takes out of train."""
+    selection, parts = description.selection, {}
+    for part in SPLITS:
+        split = selection.source(part, description)
+        if split in items:
+            parts[part] = [replace(item, split=part) for item in items[split] if selection.keeps(item.name, part, split)]
+    return parts
 
 
 def _likeliest(masks: list[Path]) -> list[Path]:

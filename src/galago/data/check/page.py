@@ -33,7 +33,7 @@ def draw_page(report: Report) -> str:
     parts += [_finding(finding) for finding in report.findings]
     parts += ["<h2>Classes</h2>", _classes(report)]
     if report.mapping:
-        rows = [[str(source), escape(target), f"{pixels:,}"] for source, target, pixels in report.mapping]
+        rows = [[escape(source), escape(target), f"{pixels:,}"] for source, target, pixels in report.shown_mapping]
         parts += ["<h2>label_mapping</h2>", table(["id in the masks", "becomes", "pixels"], rows)]
     parts += ["<h2>Sizes</h2>", _sizes(report.splits), "<h2>Worst offenders</h2>", _offenders(report)]
     parts += ["<h2>Samples</h2><p>Ignored pixels are dark.</p>", '<div class="pictures">', *_pictures(report), "</div>"]
@@ -63,6 +63,11 @@ def _classes(report: Report) -> str:
             bar = f'<span class="bar" style="width: {BAR_REM * share:.2f}rem"></span>'
             row += [f"{share:.3%}{bar}", f"{split.photos[index]:,}"]
         rows.append(row)
+    if any(len(found.classes) > 1 for found in labels.sets):
+        row = ["labels that stand for several classes"]
+        for split in report.splits.values():
+            row += [f"{split.in_sets.sum() / max(1, split.pixels.sum() + split.in_sets.sum()):.3%}", ""]
+        rows.append(row)
     for what, count in (("ignored", "ignored"), ("ids without a meaning", "unknown")):
         row = [what]
         for split in report.splits.values():
@@ -86,13 +91,14 @@ def _offenders(report: Report) -> str:
     for finding in report.findings:
         for name in finding.found if finding.unit in ("photos", "masks") else ():
             kinds.setdefault(name, []).append(finding.kind)
-    ids = IdTable(report.layout.train_ids, len(report.layout.labels))
+    ids = IdTable.of(report.layout.labels, report.layout.train_ids)
 
     def lost(fact: Facts) -> float:
         """Return the share of pixels that count nowhere."""
         if fact.counts is None:
             return 0.0
-        return 1 - int(ids.classes(fact.counts).sum()) / int(fact.counts.sum())
+        labeled = int(ids.classes(fact.counts).sum() + ids.in_sets(fact.counts).sum())
+        return 1 - labeled / int(fact.counts.sum())
 
     entries = [(len(kinds.get(fact.item.shown, [])), lost(fact), fact.item.shown) for fact in report.facts]
     worst = sorted((entry for entry in entries if entry[0] or entry[1]), key=lambda entry: (-entry[0], -entry[1]))[:OFFENDERS]
@@ -120,7 +126,7 @@ def _picture(fact: Facts, targets: np.ndarray, report: Report) -> str:
         size = (PICTURE_WIDTH, max(1, round(photo.shape[0] * scale)))
         photo = cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
         labels = cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST)
-    blended = images.overlay(photo, labels, report.layout.labels.palette)
+    blended = images.overlay(photo, labels, report.layout.labels.colors)
     _, jpeg = cv2.imencode(".jpg", np.ascontiguousarray(blended[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, PICTURE_QUALITY])
     words = fact.item.shown
     return f"<figure>{picture(jpeg.tobytes(), 'jpeg', words)}<figcaption>{escape(words)}</figcaption></figure>"
