@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from galago._core.write_errors import cannot_write
 from galago.errors import DataError, ImageError
 from galago.files import write_beside, write_whole
 from galago.labels import Color
@@ -179,7 +180,7 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def _cannot_write(path: Path, error: OSError) -> ImageError:
-    return ImageError(f"Cannot write {path}: {error.strerror or error}. Free space or choose another folder.")
+    return ImageError(cannot_write(path, error))
 
 
 def check(image: np.ndarray) -> None:

@@ -90,7 +90,8 @@ def test_a_wrong_setting_ends_with_2(end_with: Callable[..., object]):
 
 def test_a_full_disk_is_one_line_that_names_the_file(end_with: Callable[..., object], capsys: pytest.CaptureFixture[str]):
     assert end_with(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "runs/val/metrics.json")) == 1
-    assert capsys.readouterr().err == f"error: runs/val/metrics.json: {os.strerror(errno.ENOSPC)}\n"
+    reason = f"{os.strerror(errno.ENOSPC)}. Free space or choose another folder."
+    assert capsys.readouterr().err == f"error: runs/val/metrics.json: {reason}\n"
 
 
 def test_an_interrupt_ends_with_130(end_with: Callable[..., object], capsys: pytest.CaptureFixture[str]):

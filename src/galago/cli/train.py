@@ -72,6 +72,7 @@ def train(
 
     torch = require("torch", "train")
     require("accelerate", "train")
+    from galago.cli._console import say
     from galago.cli.train_classes import refuse, train_classes
     from galago.models.variants import BACKBONES
     from galago.training.classify_config import ClassifyConfig
@@ -107,7 +108,7 @@ def train(
         train_set, mixed_in = keep_decoded(train_set, mixed_in, out / CACHE, anew=not resume)
     counts = f"{len(train_set)} photos, {len(val_set)} for validation, {len(train_set.labels)} classes"
     if first:
-        typer.echo(f"Training {model} for {config.epochs} epoch{'s' if config.epochs > 1 else ''} on {data}: {counts}", err=True)
+        say(f"Training {model} for {config.epochs} epoch{'s' if config.epochs > 1 else ''} on {data}: {counts}", err=True)
     words = data if leave_out is None else f"{data}, names that start with {leave_out} left out for validation"
     try:
         with progress_bar(config, shown=first) as report:
@@ -146,18 +147,17 @@ def keep_decoded(
 
 def conclude(config: "TrainConfig", progress: "Progress", out: Path, photos: int, *, json: bool) -> None:
     """Say how good the network is on so many validation photos, what lies where, what held the run up, and what comes next."""
+    from galago.cli._console import print_json, say
     from galago.training.summary import remarks
 
-    typer.echo(f"Best mean IoU {progress.best:.4f} on {photos} validation photos.", err=json)
+    say(f"Best mean IoU {progress.best:.4f} on {photos} validation photos.", err=json)
     saved = ("best.safetensors", "metrics.csv", "panel.jpg", "report.html")
-    typer.echo("Saved: " + ", ".join(str(out / name) for name in saved), err=json)
+    say("Saved: " + ", ".join(str(out / name) for name in saved), err=json)
     for remark in remarks(config, progress.rows):
-        typer.echo(remark, err=json)
-    typer.echo(f"Next: galago export --model {out / 'best.safetensors'} --out {out / 'model'}", err=json)
+        say(remark, err=json)
+    say(f"Next: galago export --model {out / 'best.safetensors'} --out {out / 'model'}", err=json)
     if json:
-        from json import dumps
-
-        typer.echo(dumps({"out": str(out), "epochs": progress.epoch, "best_mean_iou": progress.best}))
+        print_json({"out": str(out), "epochs": progress.epoch, "best_mean_iou": progress.best})
 
 
 def adapt(recipe: "C", flags: dict[str, object]) -> "C":
@@ -253,29 +253,20 @@ def how_to_go_on(out: Path) -> str:
 @contextmanager
 def progress_bar(config: "Config", *, shown: bool) -> Iterator[Callable[[dict[str, float]], None]]:
     """Show epoch, loss, learning rate, photos per second and time left; one line per validation stays."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from galago.cli._progress import TrainingBars
 
-    columns = (
-        TextColumn("{task.fields[what]}"), BarColumn(), TextColumn("{task.fields[figures]}"),
-        TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
-    )  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True), disable=not shown) as bar:
-        look = bar.add_task("looking", visible=False, what="reading the validation photos", figures="")
-        task = bar.add_task("training", total=None, what=f"epoch 1/{config.epochs}", figures="")
+    with TrainingBars(config.epochs, shown=shown) as bars:
 
         def report(row: dict[str, float]) -> None:
             if "checked" in row:
-                checked, photos = row["checked"], row["photos"]
-                bar.update(look, total=photos, completed=checked, visible=checked < photos)
+                bars.look(row["checked"], row["photos"])
                 return
             if score := next((name for name in SCORES if name in row), None):
-                line = f"epoch {row['epoch']:.0f}/{config.epochs}: loss {row['loss']:.3f}, {SCORES[score]} {row[score]:.4f}"
-                bar.console.print(line, highlight=False)
+                bars.say(f"epoch {row['epoch']:.0f}/{config.epochs}: loss {row['loss']:.3f}, {SCORES[score]} {row[score]:.4f}")
                 return
             figures = f"loss {row['loss']:.3f}  rate {row['rate']:.1e}  {row['images_per_s']:.1f} photos/s"
             what = f"epoch {row['epoch']:.0f}/{config.epochs}"
             done = (row["epoch"] - 1) * row["steps"] + row["step"]
-            bar.update(task, total=config.epochs * row["steps"], completed=done, what=what, figures=figures)
+            bars.step(what, figures, done=done, total=config.epochs * row["steps"])
 
         yield report
