@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from galago._core.printable import drawable
 from galago._core.write_errors import cannot_write
 from galago.errors import DataError, ImageError
 from galago.files import write_beside, write_whole
@@ -292,7 +293,7 @@ def draw_legend(image: np.ndarray, shares: Mapping[str, float], colors: Mapping[
     shown = sorted(((share, name) for name, share in shares.items() if share >= 0.001), reverse=True)
     scale = max(0.35, image.shape[1] / 1600)
     line, chip = round(34 * scale) + 4, round(20 * scale) + 2
-    texts = [f"{name} {share:.1%}" for share, name in shown]
+    texts = [f"{drawable(name)} {share:.1%}" for share, name in shown]  # OpenCV dies of surrogates
     font, thickness = cv2.FONT_HERSHEY_SIMPLEX, max(1, round(1.5 * scale))
     widest = max((cv2.getTextSize(text, font, scale, thickness)[0][0] for text in texts), default=0)
     column = widest + 3 * chip

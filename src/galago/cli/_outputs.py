@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from galago._core.paths import is_utf8
 from galago.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -183,6 +184,16 @@ def check_apart(claims: Sequence[Claim]) -> None:
             if other := taken.get(file):
                 raise ConfigError(f"{other.shown} and {claim.shown} would both become {file}. Rename one of them.")
             taken[file] = claim
+
+
+def check_utf8(out: Path) -> None:
+    """Refuse an output folder whose name is no UTF-8, before any work is done.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    if not is_utf8(out):
+        raise ConfigError(f"The name of {out} is no UTF-8, which safetensors and others cannot open. Choose another --out.")
 
 
 def explain(folder: Path, names: list[str], sources: dict[str, str]) -> str:

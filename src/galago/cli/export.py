@@ -43,6 +43,7 @@ def export(
 ) -> None:
     """Write a model folder: files for engines, their description, a card, and a golden photo with which any host tests itself."""
     from galago.cli._console import print_json, say
+    from galago.cli._outputs import check_utf8
     from galago.cli._progress import spinner
     from galago.cli.sizes import read_size
     from galago.errors import require
@@ -63,6 +64,8 @@ def export(
 
     size = read_size(imgsz) if imgsz else None
     check_replaceable(out)
+    if not set(formats) <= {"onnx", "openvino"}:
+        check_utf8(out)
     licenses = {"code": "Apache-2.0 (galago)", "weights": "not stated", "data": "not stated"}
     licenses |= published.licenses if published else {}
     wanted = Wanted(

@@ -73,6 +73,7 @@ def train(
     torch = require("torch", "train")
     require("accelerate", "train")
     from galago.cli._console import say
+    from galago.cli._outputs import check_utf8
     from galago.cli.train_classes import refuse, train_classes
     from galago.models.variants import BACKBONES
     from galago.training.classify_config import ClassifyConfig
@@ -86,6 +87,7 @@ def train(
     filterwarnings("ignore", message="Grad strides do not match")  # of several processes, about depthwise convolutions
     if threads:
         torch.set_num_threads(threads)
+    check_utf8(out)
     choose(BACKBONES, model, "network")
     if recipe in CLASSIFY_RECIPES:
         refuse({"imgsz": imgsz, "weights": weights, "leave_out": leave_out, "mix": mix, "teacher": teacher, "cache": cache})
