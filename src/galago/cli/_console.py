@@ -112,7 +112,9 @@ class Table:
             table = RichTable(title=title, title_justify="left")
         cut: Literal["ellipsis", "crop"] = "ellipsis" if console.encoding.startswith("utf") else "crop"
         for heading, right, whole in self._columns:
-            table.add_column(shown(heading), justify="right" if right else "left", no_wrap=whole, overflow=cut)
+            table.add_column(
+                shown(heading), justify="right" if right else "left", no_wrap=whole, overflow=cut if whole else "fold"
+            )
         for cells, style in self._rows:
             table.add_row(*map(shown, cells), style=style or None)
         console.print(table)

@@ -62,7 +62,9 @@ class Outputs:
             OSError: the folder or index.json in it cannot be used.
         """
         check_apart(claims)
-        there = {path.name for path in self.folder.iterdir()} if self.folder.is_dir() else set()
+        there: set[str] = set()
+        if self.folder.is_dir():
+            there = {path.name for path in self.folder.iterdir() if not path.is_dir()}
         foreign: list[str] = []
         for claim in claims:
             names = [file.name for file in claim.files if file.name in there]

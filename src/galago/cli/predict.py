@@ -120,7 +120,7 @@ def choose_store(file: "VideoFile | None", out: Path, *, labels: bool, alpha: fl
                 result.save_confidence(out, name)
         except ImageError:  # all files of a photo or none
             for file in photo_files(out, name, confidence=confidence):
-                if file.is_file():
+                with suppress(OSError):  # as the name that is too long, or a folder in the way
                     file.unlink()
             raise
 
