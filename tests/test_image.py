@@ -266,6 +266,12 @@ def test_a_legend_fits_under_any_photo(size: tuple[int, int]):
     assert (drawn[: size[0]] == 9).all()
 
 
+@pytest.mark.parametrize("name", ["\udce9", "\x1b[31m", "\0", "n" * 10_000])
+def test_a_strange_class_name_in_a_legend_does_not_end_the_process(name: str):
+    drawn = images.draw_legend(np.full((40, 300, 3), 9, np.uint8), {name: 1.0}, {name: RED})
+    assert (drawn == RED).all(axis=2).any()
+
+
 def test_a_legend_leaves_out_what_is_too_small_to_see():
     photo = np.zeros((8, 400, 3), np.uint8)
     colors = {"road": RED, "car": GREEN}
