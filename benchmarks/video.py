@@ -24,10 +24,10 @@ from rich.progress import Progress
 
 from galago import Segmentation, Segmenter, load
 from galago.cli.predict import Job, Labeled, choose_store
-from galago.cli.tiles import plan
+from galago.cli.tiles import LargePhoto, plan
 from galago.data.scenes import draw_scene
 from galago.runtime.video import VideoFile
-from galago.sources import Video, read_frames
+from galago.sources import ReadFrame, Video, read_frames
 
 SIZE = (720, 1280)  # (height, width) in pixels
 RATE = 30.0  # frames per second
@@ -100,8 +100,8 @@ def whole(clip: Path, limit: int | None, job: Job, folder: Path) -> tuple[float,
     with VideoFile(folder / "whole.mp4", SIZE, rate=RATE) as file:
         write = choose_store(file, folder, labels=False, alpha=0.5)
 
-        def store(name: str, result: Segmentation) -> None:
-            write(name, result)
+        def store(frame: ReadFrame | LargePhoto, result: Segmentation) -> None:
+            write(frame, result)
             if file.count == FIRST_LOOK:
                 memory["resident_mb_after_200"] = round(resident_mb(), 1)
 

@@ -111,8 +111,8 @@ def test_a_png_with_a_wrong_checksum_is_damaged(tmp_path: Path, capfd: pytest.Ca
 
 @pytest.mark.parametrize(
     "data",
-    [b"hello", b"\x89PNG\r\n\x1a\n" + chunk(b"IEND", b""), png(100_000, 100_000, 8, 2, bytes(9))],
-    ids=["text", "no header", "larger than any memory"],
+    [b"hello", b"\x89PNG\r\n\x1a\n" + chunk(b"IEND", b"")],
+    ids=["text", "no header"],
 )
 def test_what_is_no_photo_is_refused(tmp_path: Path, data: bytes):
     path = write(tmp_path / "a.png", data)

@@ -23,11 +23,12 @@ TABLE = {
     "spec": ("errors labels typed_json", ""),
     "typed_json": ("", ""),
     "png": ("errors labels", "numpy"),
-    "image": ("errors files labels png spec", "numpy cv2"),
+    "image_decoder": ("png", "numpy cv2"),
+    "image": ("errors files image_decoder labels png spec", "numpy cv2"),
     "sources": ("errors image spec", "numpy cv2"),
     "weights": ("errors files spec", "huggingface_hub"),
     "runtime": (
-        "typed_json device errors files labels png spec image weights",
+        "typed_json device errors files labels png spec image image_decoder weights",
         "numpy cv2",
     ),  # and one package per file of OWNERS
     "data": ("errors files html labels image", "numpy cv2 yaml"),

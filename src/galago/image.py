@@ -1,6 +1,6 @@
 """Photos and label maps: read, write, pad, resize, color."""
 
-import re
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,50 +8,92 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from galago._core.image_header import ImageHeader
+from galago._core.image_header import read_header as read_header_of
 from galago._core.printable import drawable
 from galago._core.write_errors import cannot_write
 from galago.errors import DataError, ImageError
 from galago.files import write_beside, write_whole
+from galago.image_decoder import JPEG_START, UnreadableImageError, check_header, decode, describe_damage, imdecode
 from galago.labels import Color
 from galago.png import SIGNATURE as PNG_SIGNATURE
-from galago.png import IndexedPNG, indexed_as_gray, read_chunks
+from galago.png import IndexedPNG, indexed_as_gray
 from galago.spec import SIZE_MULTIPLE
 
-JPEG_START = b"\xff\xd8"
-JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")  # those that a length follows, and the end
-JPEG_END = b"\xff\xd9"
 JPEG_QUALITY = 92
 JPEG_SUFFIXES = (".jpg", ".jpeg")
 NARROWEST = 16  # long side over short side, up to which the short side is as told; the photos of ADE20K stay below 4
+SENSOR_BITS = 14  # the most that cameras put into a file of 16 bits without scaling them up
 
 
 def load(path: str | Path) -> np.ndarray:
     """Read a photo.
 
     Gray, 16-bit and transparent photos are brought to the same form (transparency dropped), and the camera's orientation is
-    applied.
+    applied. Of a TIFF of many bands come the first three, as stored; of 16 bits the upper 8.
 
     Returns:
         (H, W, 3) uint8 RGB.
     Raises:
-        ImageError: the file is missing, cut short or no photo.
+        ImageError: the file is missing, cut short or no photo, or has more than 2^28 pixels.
+    """
+    return load_with_header(path)[0]
+
+
+def load_with_header(path: str | Path) -> tuple[np.ndarray, ImageHeader]:
+    """Read a photo as `load` does, and what its header tells: the orientation that was applied, the depth as stored.
+
+    Returns:
+        (H, W, 3) uint8 RGB, and the header.
+    Raises:
+        ImageError: as `load`.
     """
     data = _read(Path(path))
-    if problem := _damage(data):
-        raise ImageError(f"{path} is {problem}. Copy it again from where it came.")
-    pixels = _decode(data, cv2.IMREAD_COLOR_RGB)
-    if pixels is None:
-        raise ImageError(f"{path} is no photo that can be read. Expected JPEG, PNG, WebP, TIFF or BMP.")
-    return pixels
+    try:
+        return decode(data)
+    except UnreadableImageError as error:
+        raise ImageError(f"{path} {error}") from error
+
+
+def read_header(path: str | Path) -> ImageHeader:
+    """Read what the header of an image file tells, without decoding it.
+
+    Raises:
+        ImageError: the file cannot be read.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            return read_header_of(file)
+    except OSError as error:
+        raise ImageError(f"Cannot read {path}: {error.strerror or error}.") from error
+
+
+def describe_depth(depth: int, brightest: int) -> str | None:
+    """Say that a file of 16 bits uses only some of them, so that its image is nearly black; None where it does not.
+
+    Cameras and converters put 10, 12 or 14 bits into a file of 16 without scaling them up.
+
+    Args:
+        depth: bits per sample of the file.
+        brightest: largest value of the image as `load` gives it, 0 to 255.
+    """
+    used = brightest.bit_length() + 8
+    if depth != 16 or used > SENSOR_BITS:
+        return None
+    usual = next(bits for bits in (8, 10, 12, SENSOR_BITS) if used <= bits)
+    return (
+        f"holds {usual} bits or less in a file of 16: its brightest value is {brightest} of 255, nearly black. Scale it up, "
+        f"for example by: magick IN -evaluate multiply {1 << (16 - usual)} OUT.png"
+    )
 
 
 def load_labels(path: str | Path) -> np.ndarray:
     """Read a mask: one class id per pixel.
 
     Returns:
-        (H, W) uint8 ids, as stored: those of the palette in an indexed PNG, the gray values elsewhere.
+        (H, W) uint8 ids, as stored: those of the palette in an indexed PNG, the gray values elsewhere; never turned.
     Raises:
-        DataError: the file is missing, damaged, colored, of more than 8 bits, or compressed with loss.
+        DataError: the file is missing, damaged, colored, of more than 8 bits or 2^28 pixels, or compressed with loss.
     """
     try:
         data = _read(Path(path))
@@ -59,10 +101,16 @@ def load_labels(path: str | Path) -> np.ndarray:
         raise DataError(str(error)) from error
     if data.startswith(JPEG_START):
         raise DataError(f"{path} is a JPEG, which changes class ids. Expected a PNG mask; draw or export the masks again as PNG.")
-    problem, levels = _damage(data), 255
+    header = read_header_of(io.BytesIO(data))
+    problem, levels = describe_damage(data, header), 255
+    if header.readable and not problem:
+        try:
+            check_header(header)
+        except UnreadableImageError as error:
+            raise DataError(f"{path} {error}") from error
     if data.startswith(PNG_SIGNATURE) and not problem:
         data, levels = indexed_as_gray(data)
-    ids = None if problem else _decode(data, cv2.IMREAD_UNCHANGED)
+    ids = imdecode(data, cv2.IMREAD_UNCHANGED) if header.readable and header.size and not problem else None
     if ids is None:
         raise DataError(f"{path} is {problem or 'no image'}. Expected a single-channel PNG mask; copy or export it again.")
     if ids.ndim != 2 or ids.dtype != np.uint8:
@@ -80,36 +128,6 @@ def _read(path: Path) -> bytes:
     if not data:
         raise ImageError(f"{path} is empty (0 bytes). Copy it again from where it came.")
     return data
-
-
-def _decode(data: bytes, how: int) -> np.ndarray | None:
-    try:
-        return cv2.imdecode(np.frombuffer(data, np.uint8), how)
-    except cv2.error:  # more pixels than OpenCV, or the memory, holds
-        return None
-
-
-def _damage(data: bytes) -> str | None:
-    """Say how a file is incomplete; OpenCV would show half a photo without a word."""
-    if data.startswith(PNG_SIGNATURE):
-        try:
-            kinds = [kind for kind, _ in read_chunks(data)]
-        except ValueError as error:
-            return f"a PNG that is {error}"
-        return None if kinds[0] == b"IHDR" else "a PNG that is damaged"
-    if data.startswith(JPEG_START) and not _has_jpeg_end(data):
-        return "a JPEG that is cut short"
-    return None
-
-
-def _has_jpeg_end(data: bytes) -> bool:
-    """Go from marker to marker: what lies in a thumbnail, or behind the end as the film of a moving photo, does not count."""
-    position = len(JPEG_START)
-    while marker := JPEG_MARKER.search(data, position):
-        if marker[0] == JPEG_END:
-            return True
-        position = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2])
-    return False
 
 
 def save(path: str | Path, image: np.ndarray) -> None:

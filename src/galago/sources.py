@@ -4,10 +4,11 @@ import codecs
 import glob
 import os
 import re
+import statistics
 import sys
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path, PurePosixPath
 from time import perf_counter
 from urllib.parse import urlsplit
@@ -16,6 +17,10 @@ import cv2
 import numpy as np
 
 from galago import image as images
+from galago._core.glob_once import glob_once
+from galago._core.plain_path import is_text, plain_path
+from galago._core.printable import printable
+from galago._core.video_container import Container, read_container
 from galago.errors import ImageError, SourceError
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
@@ -23,8 +28,13 @@ VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm")
 STREAM_SCHEMES = ("http", "https", "rtmp", "rtsp", "tcp", "udp")
 LIST_SUFFIX = ".txt"
 USUAL_RATE, HIGHEST_RATE = 25.0, 240.0  # frames per second; some cameras and browsers tell 0 or 1000
+RATE_FRAMES = 25  # whose times tell the rate where the file tells none
 PATIENCE_MS = 10_000  # for a stream that does not answer
-WHOLE = 0.9  # of the frames that a video announces; the number is an estimate in some formats
+WHOLE = 0.9  # of the frames that a video's container counts; some players' files hold a few that are never shown
+OTHER_PICTURES = (
+    ".heic", ".heif", ".avif", ".gif", ".jxl", ".jp2", ".j2k", ".jfif", ".jpe", ".svg", ".psd", ".exr", ".hdr", ".ppm", ".pgm",
+    ".tga", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -47,9 +57,10 @@ class Video:
         source: its path, index or URL.
         name: for the files that are written about it.
         path: where it lies, None for a camera or a stream.
-        length: frames that it announces, None where nobody knows.
-        rate: frames per second.
+        length: frames that it announces, an estimate in most formats; None where nobody knows.
+        rate: frames per second that it announces; those of a file may come at any times.
         size: (height, width) of the first frame.
+        time_s: seconds from the first frame to the one that was given last; None of a camera and a stream.
     """
 
     def __init__(self, source: str) -> None:
@@ -61,6 +72,7 @@ class Video:
             SourceError: the camera or the stream gives nothing.
             ImageError: the file is no video, or a damaged one.
         """
+        self.time_s: float | None = None
         self.path = None if is_camera(source) or is_stream(source) else Path(source)
         self.name = video_name(source)
         self.source, self._capture = source, open_capture(source)
@@ -75,8 +87,11 @@ class Video:
             raise SourceError(f"{'Camera ' if is_camera(source) else ''}{source} gives no frames. {advice(source)}")
         height, width = self._first.shape[:2]
         self.size = (height, width)
+        self._start_ms = self._capture.get(cv2.CAP_PROP_POS_MSEC)
         rate, length = self._capture.get(cv2.CAP_PROP_FPS), int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        self.rate = rate if 1 <= rate <= HIGHEST_RATE else USUAL_RATE
+        if not 1 <= rate <= HIGHEST_RATE:
+            rate = _measure_rate(source) if self.path else USUAL_RATE
+        self.rate = rate
         self.length = length if length > 0 and not is_camera(source) else None
 
     @property
@@ -88,22 +103,56 @@ class Video:
         """Yield (H, W, 3) uint8 RGB frames, as they are decoded.
 
         Raises:
-            ImageError: a file ends long before the number of frames that it announces.
+            ImageError: a file is cut short, or gives far fewer frames than its container counts.
         """
         count, frame = 0, self._first
         self._first = None
         try:
             while frame is not None:
+                self._tell_time()
                 yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
                 count += 1
                 _, frame = self._capture.read()
         finally:
             self._capture.release()
-        if self.path and self.length and count < WHOLE * self.length:
-            raise ImageError(
-                f"{self.source} is damaged: it breaks off after {count} of {self.length} frames. "
-                "Copy it again from where it came."
-            )
+        if self.path:
+            self._check_end(self.path, count)
+
+    def _tell_time(self) -> None:
+        """Note the time of the frame that was decoded last; one that is no later than the frame before comes a frame later."""
+        if self.path is None:
+            return
+        time_s = (self._capture.get(cv2.CAP_PROP_POS_MSEC) - self._start_ms) / 1000
+        if self.time_s is None:
+            self.time_s = 0.0
+        else:
+            self.time_s = time_s if time_s > self.time_s else self.time_s + 1 / self.rate
+
+    def _check_end(self, path: Path, count: int) -> None:
+        try:
+            with path.open("rb") as file:
+                container = read_container(file)
+        except OSError:
+            container = Container()
+        frames = container.frames
+        if not container.cut and (frames is None or count >= WHOLE * frames):
+            return
+        if path.suffix.lower() == ".avi" and self.length:
+            frames = self.length
+        of_all = f"{count} of {frames}" if frames and frames > count else str(count)
+        raise ImageError(f"{self.source} is damaged: it breaks off after {of_all} frames. Copy it again from where it came.")
+
+
+def _measure_rate(source: str) -> float:
+    """Return the frames per second of a video file by the times of its first ones."""
+    capture = open_capture(source)
+    times: list[float] = []
+    while len(times) < RATE_FRAMES and capture.grab():
+        times.append(capture.get(cv2.CAP_PROP_POS_MSEC))
+    capture.release()
+    steps = [later - sooner for sooner, later in pairwise(times) if later > sooner]
+    rate = 1000 / statistics.median(steps) if steps else USUAL_RATE
+    return rate if 1 <= rate <= HIGHEST_RATE else USUAL_RATE
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -115,12 +164,16 @@ class ReadFrame:
         origin: the path, index or URL that it came from.
         image: (H, W, 3) uint8 RGB, or the error.
         read_ms: milliseconds that reading took.
+        time_s: of a video file, seconds from its first frame to this one.
+        note: what is odd about an image that could be read.
     """
 
     name: str
     origin: str
     image: np.ndarray | ImageError
     read_ms: float
+    time_s: float | None = None
+    note: str | None = None
 
 
 def read_frames(source: list[Frame] | Video, *, limit: int | None = None) -> Generator[ReadFrame]:
@@ -137,11 +190,15 @@ def _read_photos(frames: list[Frame]) -> Generator[ReadFrame]:
     for frame in frames:
         start = perf_counter()
         image: np.ndarray | ImageError
+        note = None
         try:
-            image = images.load(frame.path)
+            image, header = images.load_with_header(frame.path)
         except ImageError as error:  # the rest of a folder is still wanted
             image = error
-        yield ReadFrame(name=frame.name, origin=str(frame.path), image=image, read_ms=1000 * (perf_counter() - start))
+        else:
+            note = images.describe_depth(header.depth, int(image.max())) if header.depth == 16 else None
+        read_ms = 1000 * (perf_counter() - start)
+        yield ReadFrame(name=frame.name, origin=str(frame.path), image=image, read_ms=read_ms, note=note)
 
 
 def _read_video(video: Video, limit: int | None) -> Generator[ReadFrame]:
@@ -149,7 +206,9 @@ def _read_video(video: Video, limit: int | None) -> Generator[ReadFrame]:
     try:
         for number, image in enumerate(frames):
             read_ms = 1000 * (perf_counter() - start)
-            yield ReadFrame(name=f"{video.name}_{number:06d}", origin=video.source, image=image, read_ms=read_ms)
+            yield ReadFrame(
+                name=f"{video.name}_{number:06d}", origin=video.source, image=image, read_ms=read_ms, time_s=video.time_s
+            )
             start = perf_counter()
     except ImageError as error:  # what came before is still wanted
         yield ReadFrame(name=f"{video.name}_{number + 1:06d}", origin=video.source, image=error, read_ms=0.0)
@@ -161,7 +220,8 @@ def open_source(source: str) -> list[Frame] | Video:
     Args:
         source: a photo; a folder (its photos, not those of folders inside); a glob, `**` for any depth; a .txt file with one path
             a line, relative to that file; `-` for paths on standard input; a video file; the index of a camera, `0` the first;
-            or the URL of a stream.
+            or the URL of a stream. Hidden files are left out of folders and globs, and so are files of other suffixes, which
+            `left_out` counts. Globs follow links to folders, and give each photo once.
     Raises:
         SourceError: nothing is there, no photo is among it, or the camera or the stream gives nothing.
         ImageError: the video is damaged.
@@ -172,27 +232,89 @@ def open_source(source: str) -> list[Frame] | Video:
     if not paths:
         if source == "-" or source.lower().endswith(LIST_SUFFIX):
             raise SourceError(f"{'Standard input' if source == '-' else source} names no photo. Expected one path a line.")
-        raise SourceError(f"No photo in {source}. Expected files that end in {', '.join(PHOTO_SUFFIXES)}.")
+        more = describe_left_out(left_out(source)) or ""
+        raise SourceError(f"No photo in {source}. Expected files that end in {', '.join(PHOTO_SUFFIXES)}. {more}".rstrip())
     return list(_with_unique_names(paths))
 
 
 def _find(source: str) -> list[Path]:
     path = Path(source)
     if source == "-":
-        lines = os.fsdecode(sys.stdin.buffer.read()).splitlines()  # a path need not be text
-        return [Path(line.strip()) for line in lines if line.strip()]
-    if path.is_dir():
-        return sorted(file for file in path.iterdir() if file.suffix.lower() in PHOTO_SUFFIXES and file.is_file())
+        return list(map(Path, _lines(sys.stdin.buffer.read(), "Standard input")))
     if path.is_file() and path.suffix.lower() == LIST_SUFFIX:
-        lines = os.fsdecode(path.read_bytes().removeprefix(codecs.BOM_UTF8)).splitlines()
-        return [path.parent / line.strip() for line in lines if line.strip()]
+        return [path.parent / line for line in _lines(path.read_bytes(), source)]
     if path.is_file():
         return [path]
-    if glob.has_magic(source):
-        found = (Path(name) for name in glob.glob(source, recursive=True))  # noqa: PTH207  # Path.glob takes no absolute pattern
-        return sorted(file for file in found if file.suffix.lower() in PHOTO_SUFFIXES and file.is_file())
+    if path.is_dir() or glob.has_magic(source):
+        return [file for file in _files(source) if file.suffix.lower() in PHOTO_SUFFIXES]
     kinds = "a photo, a folder, a glob in quotes, a .txt list, - for paths on standard input, a video, a camera's index, or a URL"
     raise SourceError(f"There is nothing at {source}. Give {kinds}.")
+
+
+def _files(source: str) -> list[Path]:
+    """List the files in a folder, or those that a glob finds, hidden ones left out: macOS, for one, adds `._a.jpg` to `a.jpg`.
+
+    A link that leads nowhere is listed as well, so that reading it fails; folders and devices are not.
+    """
+    folder = Path(source)
+    try:
+        found = sorted(folder.iterdir()) if folder.is_dir() else glob_once(source)
+    except OSError as error:
+        raise SourceError(f"Cannot read {source}: {error.strerror or error}. Choose a folder that you may read.") from error
+    hidden = "" if not folder.is_dir() and PurePosixPath(source).name.startswith(".") else "."
+    return [
+        file
+        for file in found
+        if not (hidden and file.name.startswith(hidden)) and (file.is_file() or (file.is_symlink() and not file.exists()))
+    ]
+
+
+def _lines(data: bytes, name: str) -> list[str]:
+    """Split a list into paths, which need not be text.
+
+    Raises:
+        SourceError: the list is UTF-16.
+    """
+    if b"\0" in data:
+        raise SourceError(
+            f"{name} is UTF-16 or no list of paths. Expected one path a line; save it again with the encoding UTF-8."
+        )
+    lines = data.removeprefix(codecs.BOM_UTF8).replace(b"\r", b"\n").split(b"\n")
+    return [os.fsdecode(line.strip()) for line in lines if line.strip()]
+
+
+def left_out(source: str) -> dict[str, int]:
+    """Count the pictures and videos in a folder, or found by a glob, that `open_source` leaves out, by suffix in lower case.
+
+    Args:
+        source: as for `open_source`; whatever is no folder and no glob leaves out nothing.
+    Raises:
+        SourceError: the folder may not be read.
+    """
+    counts: dict[str, int] = {}
+    if source == "-" or is_stream(source) or Path(source).is_file():
+        return counts
+    if Path(source).is_dir() or glob.has_magic(source):
+        for file in _files(source):
+            suffix = file.suffix.lower()
+            if suffix in OTHER_PICTURES or suffix in VIDEO_SUFFIXES:
+                counts[suffix] = counts.get(suffix, 0) + 1
+    return counts
+
+
+def describe_left_out(counts: dict[str, int]) -> str | None:
+    """Say in one or two sentences what `left_out` counted, and what to do about it; None where there is nothing."""
+    sentences = []
+    for suffixes, what, advice in (
+        (OTHER_PICTURES, "pictures of kinds that are not read", "Convert them first, for example by: magick mogrify -format jpg"),
+        (VIDEO_SUFFIXES, "videos", "Give each one as --source"),
+    ):
+        found = {suffix: count for suffix, count in sorted(counts.items()) if suffix in suffixes}
+        if found:
+            kinds = ", ".join(f"{count} {suffix}" for suffix, count in found.items())
+            more = f" *{next(iter(found))}" if what != "videos" else ""
+            sentences.append(f"Left out {sum(found.values())} {what} ({kinds}). {advice}{more}.")
+    return " ".join(sentences) or None
 
 
 def is_camera(source: str) -> bool:
@@ -225,9 +347,15 @@ def open_capture(source: str) -> cv2.VideoCapture:
     if is_camera(source):
         return cv2.VideoCapture(int(source))
     if is_stream(source):
+        if not is_text(source):  # over which OpenCV would end the program
+            raise SourceError(f"{printable(source)} is no UTF-8. {advice(source)}")
         patience = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, PATIENCE_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, PATIENCE_MS]
         return cv2.VideoCapture(source, cv2.CAP_FFMPEG, patience)
-    return cv2.VideoCapture(str(Path(source).absolute()))  # a relative path with a colon would be taken for a URL
+    try:
+        with plain_path(Path(source)) as path:  # absolute: a relative path with a colon would be taken for a URL
+            return cv2.VideoCapture(path)
+    except OSError as error:
+        raise ImageError(f"Cannot open {printable(source)}: its name is no UTF-8. Rename it.") from error
 
 
 def advice(source: str) -> str:

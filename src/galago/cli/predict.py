@@ -87,6 +87,7 @@ def predict(
             outputs.add(film.path or film.name, [file.path, *(frame_files(out, film.name) if save_labels else ())])
         outputs.save()
     report(job, file, out, err=json)
+    report_oddities(job, sources.describe_left_out(sources.left_out(source)), file)
     if json:
         counts = {"model": segmenter.spec.name, "out": str(out), job.kind: job.tally.count, "failed": job.failed}
         if not film:
@@ -95,7 +96,7 @@ def predict(
     raise_failures(job)
 
 
-Store = Callable[[str, "Segmentation"], None]  # takes the name for its files, too
+Store = Callable[["ReadFrame | LargePhoto", "Segmentation"], None]  # the frame tells the name for its files, and its time
 Labeled: TypeAlias = "tuple[ReadFrame | LargePhoto, Segmentation | TiledSegmentation]"
 
 
@@ -113,22 +114,22 @@ def choose_store(file: "VideoFile | None", out: Path, *, labels: bool, alpha: fl
     from galago.cli._outputs import photo_files
     from galago.errors import ImageError
 
-    def store_photo(name: str, result: "Segmentation") -> None:
+    def store_photo(frame: "ReadFrame | LargePhoto", result: "Segmentation") -> None:
         try:
-            result.save(out, name, alpha=alpha)
+            result.save(out, frame.name, alpha=alpha)
             if confidence:
-                result.save_confidence(out, name)
+                result.save_confidence(out, frame.name)
         except ImageError:  # all files of a photo or none
-            for file in photo_files(out, name, confidence=confidence):
+            for file in photo_files(out, frame.name, confidence=confidence):
                 with suppress(OSError):  # as the name that is too long, or a folder in the way
                     file.unlink()
             raise
 
-    def store_frame(name: str, result: "Segmentation") -> None:
+    def store_frame(frame: "ReadFrame | LargePhoto", result: "Segmentation") -> None:
         assert file is not None
-        file.write(result.overlay(alpha, legend=False))
+        file.write(result.overlay(alpha, legend=False), time_s=frame.time_s)
         if labels:
-            images.save_labels(out / f"{name}.png", result.labels, result.palette)
+            images.save_labels(out / f"{frame.name}.png", result.labels, result.palette)
 
     return store_frame if file else store_photo
 
@@ -157,6 +158,7 @@ class Job:
         failed: what could not be read, labeled or saved, and why.
         saved: the photo that each label map came from, by the label map's name.
         renamed: the label maps of photos whose own name was taken, and these photos.
+        notes: what is odd about images that were labeled.
         seconds: from the first frame read to the last one written.
     """
 
@@ -172,6 +174,7 @@ class Job:
     failed: dict[str, str] = field(default_factory=dict)
     saved: dict[str, str] = field(default_factory=dict)
     renamed: dict[str, str] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
 
     def run(self, opened: "list[Frame] | Video", *, limit: int | None) -> None:
@@ -244,25 +247,27 @@ class Job:
         from galago.runtime.tile_files import TiledSegmentation
 
         frame, result = labeled
+        if note := frame.note or (result.note if isinstance(result, TiledSegmentation) else None):
+            self.notes[frame.origin] = note
         if isinstance(result, TiledSegmentation):  # which was saved while it was labeled
             self.tally.add(result.areas(), result.speed)
-            self.note(frame)
+            self.keep_source(frame)
             return
         speed = {**result.speed, "read": frame.read_ms}
         if self.store:
             start = perf_counter()
             try:
-                self.store(frame.name, result)
+                self.store(frame, result)
             except ImageError as error:
                 if self.kind == "frames" or stops_all(error):
                     raise
                 self.failed[frame.origin] = str(error)
                 return
-            self.note(frame)
+            self.keep_source(frame)
             speed["save"] = 1000 * (perf_counter() - start)
         self.tally.add(result.areas(), speed)
 
-    def note(self, frame: "ReadFrame | LargePhoto") -> None:
+    def keep_source(self, frame: "ReadFrame | LargePhoto") -> None:
         """Keep which photo the files came from."""
         from galago.cli._outputs import photo_files
 
@@ -358,6 +363,20 @@ def report(job: Job, file: "VideoFile | None", out: Path, *, err: bool) -> None:
         say(f"Saved: {count} label maps (.png) and overlays (_overlay.jpg){sure} in {out}", err=err)
     for line in job.outputs.remarks(kind, job.renamed) if job.outputs else ():
         say(line, err=err)
+
+
+def report_oddities(job: Job, left_out: str | None, file: "VideoFile | None") -> None:
+    """Say what was left out of a folder or a video, and what is odd about images that were labeled."""
+    from galago.cli._console import say
+
+    lines = [left_out] if left_out else []
+    lines += [f"{origin} {note}" for origin, note in list(job.notes.items())[:1]]
+    if len(job.notes) > 1:
+        lines.append(f"The same holds for {len(job.notes) - 1} more of {job.tally.count} photos.")
+    if file and file.left_out_s:
+        lines.append(f"Pauses of more than 10 minutes were shortened, by {file.left_out_s:.0f} seconds in all.")
+    for line in lines:
+        say(f"Note: {line}", err=True)
 
 
 def raise_failures(job: Job) -> None:

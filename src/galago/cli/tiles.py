@@ -29,12 +29,16 @@ class LargePhoto:
         origin: its path.
         photo: its pixels, (H, W, 3) uint8 RGB, or the path again where they are too many to wait in memory.
         read_ms: milliseconds that reading took.
+        time_s: None; it is no frame of a video.
+        note: what is odd about a photo that was read already.
     """
 
     name: str
     origin: str
     photo: "np.ndarray | Path"
     read_ms: float
+    time_s: float | None = None
+    note: str | None = None
 
 
 @dataclass(eq=False, kw_only=True)
@@ -75,7 +79,7 @@ class TileJob:
                     continue
                 # A large one is decoded again when its turn comes: several that wait would fill the memory.
                 photo = frame.path if read.image.size > 3 * LARGEST_WHOLE else read.image
-                yield LargePhoto(name=read.name, origin=read.origin, photo=photo, read_ms=read.read_ms)
+                yield LargePhoto(name=read.name, origin=read.origin, photo=photo, read_ms=read.read_ms, note=read.note)
 
     def wants(self, size: tuple[int, ...]) -> bool:
         """Tell whether a photo of (height, width) goes through tiles."""

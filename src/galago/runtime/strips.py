@@ -7,11 +7,14 @@ from typing import Any, Protocol
 import numpy as np
 
 from galago import image as images
+from galago._core import tiff
+from galago._core.image_header import ImageHeader
 from galago.errors import ImageError, MissingDependencyError, require
+from galago.image_decoder import UnreadableImageError, check_header
 
-TURNED_BY_LOAD = ("jpegload", "pngload", "tiffload")  # libvips' readers of the formats that OpenCV turns
-FORMS = ("b-w", "grey16", "rgb", "rgb16", "srgb")  # libvips would turn others into RGB in its own way
+LOADERS = {"JPEG": "jpegload", "PNG": "pngload", "TIFF": "tiffload", "WebP": "webpload"}  # libvips has more, untested here
 DEPTHS = {"uchar": 0, "ushort": 8}  # bits to drop
+FORMS = ("b-w", "grey16", "rgb", "rgb16", "srgb", "multiband")  # libvips would turn others into RGB in its own way
 
 
 class Strips(Protocol):
@@ -30,12 +33,15 @@ class Strips(Protocol):
             ImageError: the file is damaged there.
         """
 
+    def describe_depth(self) -> str | None:
+        """Say what `galago.image.describe_depth` says of the rows that were read."""
+
 
 class ArrayStrips:
     """An (H, W, 3) uint8 RGB photo in memory."""
 
-    def __init__(self, image: np.ndarray) -> None:
-        """Take a photo.
+    def __init__(self, image: np.ndarray, *, depth: int = 8) -> None:
+        """Take a photo, and the bits per sample of the file that it comes from.
 
         Raises:
             ImageError: the array has another form.
@@ -43,21 +49,30 @@ class ArrayStrips:
         images.check(image)
         height, width = image.shape[:2]
         self.size = (height, width)
-        self._image, self._top = image, 0
+        self._image, self._top, self._depth = image, 0, depth
 
     def read(self, count: int) -> np.ndarray:
         """Return the next rows."""
         self._top += count
         return self._image[self._top - count : self._top]
 
+    def describe_depth(self) -> str | None:
+        """Say that the file's 16 bits are not used, or nothing."""
+        return images.describe_depth(self._depth, int(self._image.max())) if self._depth == 16 else None
+
 
 class FileStrips:
     """A JPEG, PNG, TIFF, BigTIFF or WebP file, of which libvips decodes no more than is read.
 
-    The pixels are those of `galago.image.load`, but that a TIFF's colors come as stored where they are half transparent.
+    The pixels are those of `galago.image.load`; what would come differently is refused here, and decoded whole.
 
-    A photo that the camera turned is decoded into a temporary file first, if it is large. Of a progressive JPEG and an
-    interlaced PNG all has to be decoded at once, which takes memory.
+    A photo that the camera turned is decoded into a temporary file first, if it is large. A progressive JPEG, an interlaced
+    PNG and a TIFF with premultiplied alpha have to be decoded at once, which takes memory, and has the bound of `load`.
+
+    Attributes:
+        size: (height, width) in pixels.
+        depth: bits per sample of the file.
+        brightest: of a file of 16 bits, the largest value read so far, 0 to 255.
     """
 
     def __init__(self, path: Path) -> None:
@@ -68,8 +83,21 @@ class FileStrips:
             MissingDependencyError: pyvips is not installed.
         """
         self._path, self._vips = path, load_vips()
+        header = images.read_header(path)
         try:
-            image = open_turned(self._vips, path)
+            check_header(header, whole=header.progressive or is_premultiplied(header))
+        except UnreadableImageError as error:
+            raise ImageError(f"{path} {error}") from error
+        if header.kind not in LOADERS or (header.tags and not tiff.is_plain(header.tags)):
+            raise ImageError(f"{path} cannot be read in strips. Expected 8 or 16 bits of gray or RGB as JPEG, PNG, WebP or TIFF.")
+        self.depth, self.brightest, self._top = header.depth, 0, 0
+        self._whole: np.ndarray | None = None
+        if is_premultiplied(header):  # libvips would divide the colors by alpha, or by what is called so
+            self._whole = images.load(path)
+            self.size = (self._whole.shape[0], self._whole.shape[1])
+            return
+        try:
+            image = self._open(header)
         except self._vips.Error as error:
             raise ImageError(f"{path} is no photo that can be read. Expected JPEG, PNG, WebP or TIFF.") from error
         if image.interpretation not in FORMS or image.format not in DEPTHS:
@@ -77,7 +105,17 @@ class FileStrips:
         self._bands, self._drop = image.bands, DEPTHS[image.format]
         self._depth = np.uint16 if self._drop else np.uint8
         self.size = (image.height, image.width)
-        self._region, self._top = self._vips.Region.new(image), 0
+        self._region = self._vips.Region.new(image)
+
+    def _open(self, header: ImageHeader) -> Any:
+        """Open the file, turned upright; decodes nothing, unless it has to be turned."""
+        source = open_source(self._vips, self._path)
+        load = f"{LOADERS[header.kind]}_source"
+        if header.orientation == 1:
+            return self._vips.Operation.call(load, source, access="sequential", fail_on="error")
+        image = self._vips.Operation.call(load, source, fail_on="error").copy()
+        image.set_type(self._vips.GValue.gint_type, "orientation", header.orientation)
+        return image.autorot()
 
     def read(self, count: int) -> np.ndarray:
         """Return the next rows.
@@ -85,14 +123,24 @@ class FileStrips:
         Raises:
             ImageError: the file is cut short or damaged there.
         """
+        first, self._top = self._top, self._top + count
+        rows = self._whole[first : self._top] if self._whole is not None else self._decode(first, count)
+        if self.depth == 16:
+            self.brightest = max(self.brightest, int(rows.max(initial=0)))
+        return rows
+
+    def describe_depth(self) -> str | None:
+        """Say that the file's 16 bits are not used by the rows that were read, or nothing."""
+        return images.describe_depth(self.depth, self.brightest)
+
+    def _decode(self, top: int, count: int) -> np.ndarray:
         try:
-            data = self._region.fetch(0, self._top, self.size[1], count)
+            data = self._region.fetch(0, top, self.size[1], count)
         except self._vips.Error as error:
             raise ImageError(
-                f"{self._path} is cut short or damaged: it breaks off after about {self._top} of {self.size[0]} rows. "
+                f"{self._path} is cut short or damaged: it breaks off after about {top} of {self.size[0]} rows. "
                 "Copy it again from where it came."
             ) from error
-        self._top += count
         rows: np.ndarray = np.frombuffer(data, self._depth).reshape(count, self.size[1], self._bands)
         rows = rows[..., :3] if self._bands >= 3 else rows[..., [0, 0, 0]]
         return (rows >> self._drop).astype(np.uint8) if self._drop else rows
@@ -114,14 +162,22 @@ def load_vips() -> Any:
     return vips
 
 
-def open_turned(vips: Any, path: Path) -> Any:
-    """Open a file for reading from the top, turned as the camera says; reads no more than the header of most files."""
-    settings = {"fail_on": "error", "revalidate": True}  # the file may have changed since libvips saw it last
-    image = vips.Image.new_from_file(str(path), access="sequential", **settings)
-    turned = image.get_typeof("orientation") != 0 and image.get("orientation") > 1
-    if turned and image.get("vips-loader").startswith(TURNED_BY_LOAD):
-        return vips.Image.new_from_file(str(path), **settings).autorot()
-    return image
+def is_premultiplied(header: ImageHeader) -> bool:
+    """Tell whether an image's colors are multiplied by its alpha, as a TIFF may say."""
+    return header.tags is not None and tiff.is_premultiplied(header.tags)
+
+
+def open_source(vips: Any, path: Path) -> Any:
+    """Open a file for libvips by its descriptor, so that its name need not be text.
+
+    Raises:
+        ImageError: the file is missing.
+    """
+    try:
+        with path.open("rb") as file:
+            return vips.Source.new_from_descriptor(file.fileno())  # which copies the descriptor
+    except OSError as error:
+        raise ImageError(f"Cannot read {path}: {error.strerror or error}.") from error
 
 
 def can_read_strips() -> bool:
@@ -156,4 +212,5 @@ def open_strips(photo: np.ndarray | str | Path) -> Strips:
             return FileStrips(Path(photo))
         except ImageError:  # OpenCV reads more kinds, and says better what is wrong
             pass
-    return ArrayStrips(images.load(photo))
+    image, header = images.load_with_header(photo)
+    return ArrayStrips(image, depth=header.depth)

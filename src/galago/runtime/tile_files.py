@@ -31,6 +31,7 @@ class TiledSegmentation:
         picture: (h, w, 3) uint8 RGB, the photo under the colors of its labels, scaled down to 4096 pixels along its long side.
         speed: milliseconds spent on `read`, `pre`, `infer`, `post` and `save`.
         whole: whether the photo was decoded as a whole, because it could not be read strip by strip.
+        note: what is odd about the photo.
     """
 
     counts: np.ndarray
@@ -40,6 +41,7 @@ class TiledSegmentation:
     picture: np.ndarray
     speed: dict[str, float]
     whole: bool
+    note: str | None = None
 
     def areas(self) -> dict[str, float]:
         """Return the share of each class that occurs, 0 to 1, the largest first."""
@@ -62,6 +64,10 @@ class PreviewedStrips:
         rows = self._strips.read(count)
         self._preview.add_photo(rows)
         return rows
+
+    def describe_depth(self) -> str | None:
+        """Say that the file's 16 bits are not used, or nothing."""
+        return self._strips.describe_depth()
 
 
 def save_in_tiles(
@@ -111,7 +117,7 @@ def save_in_tiles(
         start = perf_counter()
     result = TiledSegmentation(
         counts=counts, names=spec.classes, palette=spec.palette, grid=labels.grid, picture=preview.picture(spec.palette, alpha),
-        speed=labels.speed, whole=isinstance(strips, ArrayStrips),
+        speed=labels.speed, whole=isinstance(strips, ArrayStrips), note=strips.describe_depth(),
     )  # fmt: skip
     result.speed["read"] += opened_ms
     if files:

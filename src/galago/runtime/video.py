@@ -6,22 +6,27 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from galago._core.plain_path import plain_path
 from galago.errors import ConfigError, ImageError
 
 CODEC = "mp4v"  # MPEG-4 part 2: the one that every OpenCV writes
 WINDOW = "galago (q ends)"
 END_KEYS = (ord("q"), 27)  # 27 is Esc
+LONGEST_PAUSE_S = 600.0  # between two frames; times that are wrong would fill the disk
 
 
 class VideoFile:
-    """Writes an .mp4 beside its place and renames it when it is complete.
+    """Writes an .mp4 of constant rate beside its place and renames it when it is complete.
 
-    As a context manager it is closed at the end, and discarded after an error.
+    Where frames come with their times, one is repeated until the next is due, so that the file lasts as long as they did. As a
+    context manager it is closed at the end, and discarded after an error.
 
     Attributes:
         path: where it will lie.
         size: (height, width) in pixels. The codec takes even sides, so an odd one loses its last row or column.
-        count: frames so far.
+        rate: frames per second.
+        count: frames so far, repeated ones among them.
+        left_out_s: seconds that pauses of more than 10 minutes were shortened by.
     """
 
     def __init__(self, path: Path, size: tuple[int, int], *, rate: float) -> None:
@@ -36,29 +41,58 @@ class VideoFile:
         """
         self.path = path
         self.size = (size[0] // 2 * 2, size[1] // 2 * 2)
-        self.count = 0
+        self.count, self.left_out_s = 0, 0.0
+        self._last: np.ndarray | None = None
+        self._time_s = self._gap_s = 0.0  # of the last frame, and between the last two
         self._beside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._beside.touch()
         except OSError as error:
             raise ImageError(f"Cannot write {path}: {error.strerror or error}. Choose another folder.") from error
-        code = cv2.VideoWriter.fourcc(*CODEC)
         for tried in (rate, round(rate)):  # the codec's clock does not know every rate, 119.88 for one
-            self._writer = cv2.VideoWriter(str(self._beside), code, tried, self.size[::-1])
+            self.rate, self._writer = tried, self._open(tried)
             if self._writer.isOpened():
                 return
         self._beside.unlink(missing_ok=True)
         form = f"{size[0]} x {size[1]} pixels at {rate:g} frames per second"
         raise ImageError(f"Cannot write {path}: this OpenCV starts no {CODEC} video of {form}. Use --save-labels for files.")
 
-    def write(self, image: np.ndarray) -> None:
-        """Add an (H, W, 3) uint8 RGB image; one of another size, as a stream may send, is resized."""
+    def _open(self, rate: float) -> cv2.VideoWriter:
+        try:
+            with plain_path(self._beside) as path:
+                return cv2.VideoWriter(path, cv2.VideoWriter.fourcc(*CODEC), rate, self.size[::-1])
+        except OSError as error:
+            self._beside.unlink(missing_ok=True)
+            raise ImageError(f"Cannot write {self.path}: its name is no UTF-8. Choose another --out.") from error
+
+    def write(self, image: np.ndarray, *, time_s: float | None = None) -> None:
+        """Add an image.
+
+        Args:
+            image: (H, W, 3) uint8 RGB; one of another size, as a stream may send, is resized.
+            time_s: seconds from the first image to this one; None for the next frame.
+        """
         height, width = self.size
         if image.shape[0] // 2 * 2 != height or image.shape[1] // 2 * 2 != width:
             image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-        self._writer.write(cv2.cvtColor(image[:height, :width], cv2.COLOR_RGB2BGR))
+        if time_s is not None:
+            self._gap_s, self._time_s = time_s - self._time_s, time_s
+            self._repeat_until(time_s)
+        self._last = cv2.cvtColor(image[:height, :width], cv2.COLOR_RGB2BGR)
+        self._writer.write(self._last)
         self.count += 1
+
+    def _repeat_until(self, time_s: float) -> None:
+        """Repeat the last frame until another one is due; none is ever left out."""
+        missing = round((time_s - self.left_out_s) * self.rate) - self.count
+        longest = round(LONGEST_PAUSE_S * self.rate)
+        if missing > longest:
+            self.left_out_s += (missing - longest) / self.rate
+        if self._last is not None:
+            for _ in range(min(missing, longest)):
+                self._writer.write(self._last)
+                self.count += 1
 
     def close(self) -> None:
         """End the file and put it in its place.
@@ -66,6 +100,8 @@ class VideoFile:
         Raises:
             ImageError: not every frame arrived in the file, as when the disk is full; OpenCV says nothing while it writes.
         """
+        if self._gap_s > 0:  # the last frame lasts as long as the one before
+            self._repeat_until(self._time_s + self._gap_s)
         self._writer.release()
         written = count_frames(self._beside)
         if written != self.count:
@@ -90,7 +126,8 @@ class VideoFile:
 
 def count_frames(path: Path) -> int:
     """Return how many frames a video file says it has, 0 where it is not whole."""
-    capture = cv2.VideoCapture(str(path))
+    with plain_path(path) as plain:
+        capture = cv2.VideoCapture(plain)
     count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
     capture.release()
     return count
