@@ -214,7 +214,7 @@ def test_an_image_of_another_form_is_an_error_that_shows_it(tmp_path: Path, imag
 
 def test_a_file_in_place_of_the_folder_is_one_clear_error(tmp_path: Path):
     write(tmp_path / "out", b"mine")
-    with pytest.raises(ImageError, match=r"Cannot write .*a\.png: .*out is a file, not a folder.*choose another folder"):
+    with pytest.raises(ImageError, match=r"Cannot write .*a\.png: .*out is a file, not a folder. Choose another folder"):
         images.save_labels(tmp_path / "out/a.png", np.zeros((1, 1), np.uint8), (RED,))
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 

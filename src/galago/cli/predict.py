@@ -87,11 +87,12 @@ def predict(
             outputs.add(film.path or film.name, [file.path, *(frame_files(out, film.name) if save_labels else ())])
         outputs.save()
     report(job, file, out, err=json)
-    report_oddities(job, sources.describe_left_out(sources.left_out(source)), file)
+    left_out = sources.left_out(source)
+    report_oddities(job, sources.describe_left_out(left_out), file)
     if json:
         counts = {"model": segmenter.spec.name, "out": str(out), job.kind: job.tally.count, "failed": job.failed}
         if not film:
-            counts |= {"tiles": tiles.told, "sources": job.saved}
+            counts |= {"tiles": tiles.told, "sources": job.saved, "left_out": left_out}
         print_json(counts | summarize(job))
     raise_failures(job)
 
