@@ -20,9 +20,9 @@ from typing import Any
 import cv2
 import numpy as np
 from measure import save_result
-from rich.progress import Progress
 
 from galago import Segmentation, Segmenter, load
+from galago.cli._progress import PhotoBars
 from galago.cli.predict import Job, Labeled, choose_store
 from galago.cli.tiles import LargePhoto, plan
 from galago.data.scenes import draw_scene
@@ -57,11 +57,11 @@ def each_alone(clip: Path, job: Job, folder: Path) -> dict[str, float]:
     """Return the frames per second of reading, labeling and writing, one after the other."""
     frames = list(read_frames(Video(str(clip)), limit=ALONE))
     labeled: list[Labeled] = []
-    bar = Progress(disable=True)
+    bars = PhotoBars(1)  # shows nothing
     for frame in frames[:3]:
-        job.label(frame, bar)  # warm up
+        job.label(frame, bars)  # warm up
     rates = {"read": rate_of(islice(read_frames(Video(str(clip))), ALONE))}
-    found = (job.label(frame, bar) for frame in frames)
+    found = (job.label(frame, bars) for frame in frames)
     rates["label"] = rate_of(map(labeled.append, filter(None, found)))
     with VideoFile(folder / "alone.mp4", SIZE, rate=RATE) as file:
         job.store = choose_store(file, folder, labels=False, alpha=0.5)

@@ -1,6 +1,6 @@
 import base64
 
-from galago.html import document, picture, table
+from galago.html import document, escape, picture, table
 
 
 def test_a_page_holds_its_title_and_style_and_escapes_the_title():
@@ -19,3 +19,10 @@ def test_a_picture_lies_in_the_page():
 def test_a_table_without_heads_has_no_line_for_them():
     assert table((), [("a", "1")]) == "<table><tr><td>a</td><td>1</td></tr></table>"
     assert table(("x",), [("1",)]) == "<table><tr><th>x</th></tr><tr><td>1</td></tr></table>"
+
+
+def test_foreign_text_in_a_page_is_shown_as_it_is():
+    assert escape("<b>\x1b[31m&\udce9\u202e\n") == r"&lt;b&gt;\x1b[31m&amp;\xe9\u202e\x0a"
+    page = document("caf\udce9", [escape("a\udcff"), "\udce9 by mistake"])
+    assert r"<h1>caf\xe9</h1>a\xff" in page
+    page.encode()  # nothing is left that UTF-8 lacks

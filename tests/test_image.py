@@ -214,7 +214,7 @@ def test_an_image_of_another_form_is_an_error_that_shows_it(tmp_path: Path, imag
 
 def test_a_file_in_place_of_the_folder_is_one_clear_error(tmp_path: Path):
     write(tmp_path / "out", b"mine")
-    with pytest.raises(ImageError, match=r"Cannot write .*a\.png: .*out is a file, not a folder.*choose another folder"):
+    with pytest.raises(ImageError, match=r"Cannot write .*a\.png: .*out is a file, not a folder. Choose another folder"):
         images.save_labels(tmp_path / "out/a.png", np.zeros((1, 1), np.uint8), (RED,))
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
@@ -264,6 +264,12 @@ def test_a_legend_fits_under_any_photo(size: tuple[int, int]):
     assert drawn.shape[0] > size[0]
     assert drawn.shape[1:] == (size[1], 3)
     assert (drawn[: size[0]] == 9).all()
+
+
+@pytest.mark.parametrize("name", ["\udce9", "\x1b[31m", "\0", "n" * 10_000])
+def test_a_strange_class_name_in_a_legend_does_not_end_the_process(name: str):
+    drawn = images.draw_legend(np.full((40, 300, 3), 9, np.uint8), {name: 1.0}, {name: RED})
+    assert (drawn == RED).all(axis=2).any()
 
 
 def test_a_legend_leaves_out_what_is_too_small_to_see():

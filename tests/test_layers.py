@@ -64,7 +64,7 @@ OWNERS = {  # an engine, and what reads large photos, are imported by their own 
     "runtime/torch_engine.py": "torch",
 }
 CROSSINGS = {"runtime/published.py": {"export"}}  # into the half that needs torch, where a published model is asked for by name
-LIGHT = {"typer", "rich", "galago.cli", "galago.errors"}  # what a command may import outside its functions
+LIGHT = {"typer", "rich", "galago.cli", "galago.errors", "galago._core"}  # what a command may import outside its functions
 
 
 @dataclass(frozen=True)

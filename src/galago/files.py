@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from galago._core.write_errors import naming
+
 CACHE_VARIABLE = "GALAGO_CACHE"  # another folder; empty for none
 
 
@@ -22,7 +24,7 @@ def write_whole(path: Path, content: bytes) -> None:
     Raises:
         OSError: the folder or the file cannot be written; nothing is left behind.
     """
-    with write_beside(path) as file:
+    with naming(path), write_beside(path) as file:
         file.write(content)
 
 

@@ -1,8 +1,10 @@
 """What the HTML pages of all reports share: one file each, styles and pictures inside."""
 
 import base64
+import html
 from collections.abc import Iterable, Sequence
-from html import escape
+
+from galago._core.printable import printable
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color: #1b1f24 }
@@ -17,6 +19,11 @@ figure { margin: 0 } img { max-width: 100% } .pictures img { width: 100% } figca
 """
 
 
+def escape(text: object) -> str:
+    """Return text as HTML: no markup, no control characters; the one way for text into a page."""
+    return html.escape(printable(text))
+
+
 def document(title: str, parts: Iterable[str], style: str = "") -> str:
     """Return a whole page.
 
@@ -26,7 +33,8 @@ def document(title: str, parts: Iterable[str], style: str = "") -> str:
         style: rules beside the common ones.
     """
     head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title><style>{STYLE}{style}</style>'
-    return f"{head}<h1>{escape(title)}</h1>{''.join(parts)}</html>\n"
+    page = f"{head}<h1>{escape(title)}</h1>{''.join(parts)}</html>\n"
+    return page.encode("utf-8", "backslashreplace").decode()
 
 
 def picture(data: bytes, kind: str, alt: str) -> str:

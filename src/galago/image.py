@@ -10,7 +10,8 @@ import numpy as np
 
 from galago._core.image_header import ImageHeader
 from galago._core.image_header import read_header as read_header_of
-from galago._core.printable import printable
+from galago._core.printable import drawable
+from galago._core.write_errors import cannot_write
 from galago.errors import DataError, ImageError
 from galago.files import write_beside, write_whole
 from galago.image_decoder import JPEG_START, UnreadableImageError, check_header, describe_damage, imdecode
@@ -216,7 +217,7 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def _cannot_write(path: Path, error: OSError) -> ImageError:
-    return ImageError(f"Cannot write {path}: {error.strerror or error}. Free space or choose another folder.")
+    return ImageError(cannot_write(path, error))
 
 
 def check(image: np.ndarray) -> None:
@@ -328,7 +329,7 @@ def draw_legend(image: np.ndarray, shares: Mapping[str, float], colors: Mapping[
     shown = sorted(((share, name) for name, share in shares.items() if share >= 0.001), reverse=True)
     scale = max(0.35, image.shape[1] / 1600)
     line, chip = round(34 * scale) + 4, round(20 * scale) + 2
-    texts = [f"{printable(name)} {share:.1%}" for share, name in shown]  # OpenCV does not survive half a character
+    texts = [f"{drawable(name)} {share:.1%}" for share, name in shown]  # OpenCV dies of surrogates
     font, thickness = cv2.FONT_HERSHEY_SIMPLEX, max(1, round(1.5 * scale))
     widest = max((cv2.getTextSize(text, font, scale, thickness)[0][0] for text in texts), default=0)
     column = widest + 3 * chip

@@ -1,4 +1,5 @@
 import errno
+import json
 import os
 import subprocess
 import sys
@@ -27,7 +28,7 @@ def end_with(monkeypatch: pytest.MonkeyPatch) -> Callable[..., object]:
         broken = typer.Typer(pretty_exceptions_enable=False)
 
         @broken.command()
-        def fail(debug: bool = False) -> None:
+        def fail(debug: bool = False, json: bool = False) -> None:
             raise error
 
         monkeypatch.setattr(command_line, "app", broken)
@@ -84,13 +85,43 @@ def test_square_brackets_in_a_message_are_printed_as_they_are(
     assert capsys.readouterr().err == "error: pip install 'galago[train]' [red]\n"
 
 
+def test_an_error_under_json_is_one_json_object_with_the_exit_code(
+    end_with: Callable[..., object], capsys: pytest.CaptureFixture[str]
+):
+    assert end_with(ConfigError("Choose another --out: caf\udce9."), "--json") == 2
+    printed = capsys.readouterr()
+    assert printed.err == "error: Choose another --out: caf\\xe9.\n"
+    assert json.loads(printed.out) == {"error": "Choose another --out: caf\udce9."}
+    assert printed.out.count("\n") == 1
+
+
+def test_an_interrupt_under_json_is_one_json_object(end_with: Callable[..., object], capsys: pytest.CaptureFixture[str]):
+    assert end_with(KeyboardInterrupt(), "--json") == 130
+    assert json.loads(capsys.readouterr().out) == {"error": "interrupted"}
+
+
+def test_misuse_under_json_is_one_json_object():
+    done = run("val", "--data", "x", "--dta", "y", "--json")
+    assert done.returncode == 2
+    assert list(json.loads(done.stdout)) == ["error"]
+    assert "--dta" in done.stderr
+
+
+def test_escape_sequences_and_markup_in_an_error_are_shown_as_they_are(
+    end_with: Callable[..., object], capsys: pytest.CaptureFixture[str]
+):
+    assert end_with(DataError("\x1b[2Ja\u202e.jpg [/] is no photo")) == 1
+    assert capsys.readouterr().err == r"error: \x1b[2Ja\u202e.jpg [/] is no photo" + "\n"
+
+
 def test_a_wrong_setting_ends_with_2(end_with: Callable[..., object]):
     assert end_with(ConfigError("no")) == 2
 
 
 def test_a_full_disk_is_one_line_that_names_the_file(end_with: Callable[..., object], capsys: pytest.CaptureFixture[str]):
     assert end_with(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "runs/val/metrics.json")) == 1
-    assert capsys.readouterr().err == f"error: runs/val/metrics.json: {os.strerror(errno.ENOSPC)}\n"
+    reason = f"{os.strerror(errno.ENOSPC)}. Free space or choose another folder."
+    assert capsys.readouterr().err == f"error: runs/val/metrics.json: {reason}\n"
 
 
 def test_an_interrupt_ends_with_130(end_with: Callable[..., object], capsys: pytest.CaptureFixture[str]):

@@ -41,7 +41,8 @@ def predict(
 
 
 def written(place: Path) -> list[str]:
-    return sorted(path.name for path in (place / "out").iterdir()) if (place / "out").exists() else []
+    """Return what is in the folder, but for index.json, which has tests of its own."""
+    return sorted(path.name for path in (place / "out").glob("*") if path.name != "index.json")
 
 
 def assert_halves(labels: np.ndarray) -> None:
@@ -181,7 +182,7 @@ def test_the_rest_of_a_folder_is_labeled_when_a_large_photo_is_cut(place: Path):
 def test_a_folder_that_cannot_be_written_is_one_line(place: Path):
     (place / "out").write_bytes(b"mine")
     done = predict(place, source="photos/large.png")
-    assert_one_line(done, 1, "out is a file, not a folder. Free space or choose another folder.")
+    assert_one_line(done, 1, "out is a file, not a folder. Choose another folder.")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs POSIX limits")

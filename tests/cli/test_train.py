@@ -323,3 +323,11 @@ def test_a_cache_changes_no_weight_and_is_gone_afterwards(data: Path, tmp_path: 
     plain, cached = (read_tensors(tmp_path / out / "last.safetensors")[0] for out in ("plain", "cached"))
     assert all((cached[name] == tensor).all() for name, tensor in plain.items())
     assert not (tmp_path / "cached/cache").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a file system that takes any bytes as a name")
+def test_a_run_folder_whose_name_is_no_utf_8_is_refused_before_the_training(tmp_path: Path):
+    out = tmp_path / os.fsdecode(b"caf\xe9")
+    with pytest.raises(ConfigError, match="is no UTF-8"):
+        CliRunner().invoke(app, ["train", "--data", "scenes:2", "--out", str(out), *TINY], catch_exceptions=False)
+    assert not out.exists()

@@ -36,3 +36,9 @@ def test_draws_any_number_of_classes(num_classes: int):
 
 def test_long_names_and_names_of_other_alphabets_fit():
     draw_confusion(np.eye(2, dtype=np.int64), ("a class with a rather long name that goes on and on and on", "Bürgersteig, 道路"))
+
+
+@pytest.mark.parametrize("name", ["\udce9", "\x1b[31m", "背景", "\0", "n" * 10_000])
+def test_a_strange_class_name_does_not_end_the_process_or_fill_the_memory(name: str):
+    picture = draw_confusion(np.diag([5, 5]), (name, "car"))  # OpenCV dies of a lone surrogate
+    assert picture.size < 10_000_000

@@ -55,3 +55,12 @@ def test_a_card_does_not_make_up_what_is_not_known(card: Callable[..., str], spe
     assert "Not measured on labeled photos." in text
     assert "Not recorded." in text
     assert "- not stated" in text
+
+
+def test_foreign_names_cannot_break_a_card(card: Callable[..., str], spec: ModelSpec):
+    scores = {**SCORES, "classes": [{"name": "a|b`c`\n# d", "iou": 0.5}, {"name": "\udce9", "iou": None}]}
+    text = card(replace(spec, name="x\n# y"), scores=scores, run={**RUN, "data": "caf\udce9 <b>"})
+    assert r"| a\|b\`c\`\\x0a# d | 0.500 |" in text
+    assert r"| \\xe9 | n/a |" in text
+    assert r"Data: caf\\xe9 \<b\> (4" in text
+    assert "\n# " not in text

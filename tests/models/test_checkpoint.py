@@ -1,3 +1,4 @@
+import os
 import sys
 from pathlib import Path
 
@@ -108,3 +109,10 @@ def test_metadata_come_back_beside_the_tensors(tmp_path: Path):
     tensors, metadata = read_tensors(tmp_path / "t.safetensors")
     assert tensors["a"].tolist() == [0, 1, 2]
     assert metadata == {"key": "worth"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a file system that takes any bytes as a name")
+def test_a_checkpoint_whose_name_is_no_utf_8_is_refused_clearly(file: Path):
+    odd = file.rename(file.with_name(os.fsdecode(b"caf\xe9.safetensors")))
+    with pytest.raises(CheckpointError, match=r"is no UTF-8, which safetensors cannot open. Rename the file or folder"):
+        load_checkpoint(odd)

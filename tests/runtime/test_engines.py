@@ -1,3 +1,5 @@
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +11,7 @@ import galago
 from galago import image as images
 from galago.data.scenes import draw_scene
 from galago.errors import ConfigError, ModelError
-from galago.runtime.folder import bundled_models
+from galago.runtime.folder import ASSETS, bundled_models
 from galago.runtime.metadata import read_metadata
 from galago.runtime.onnxruntime_engine import ONNXRuntimeEngine
 
@@ -143,3 +145,16 @@ def test_metadata_of_what_is_no_onnx_file_is_an_error(tmp_path: Path, content: b
     (tmp_path / "a.onnx").write_bytes(content)
     with pytest.raises(ModelError, match=r"a\.onnx is no whole ONNX file\. Copy it again"):
         read_metadata(tmp_path / "a.onnx", "galago")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a file system that takes any bytes as a name")
+@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+def test_a_model_in_a_folder_whose_name_is_no_utf_8_runs_or_is_refused_clearly(trained: str, tmp_path: Path, engine: str):
+    pytest.importorskip(engine)
+    folder = shutil.copytree(ASSETS / trained, tmp_path / os.fsdecode(b"mod\xe8le"))
+    if engine == "onnxruntime":
+        with pytest.raises(ModelError, match=r"is no UTF-8, which onnxruntime cannot open. Rename the file or folder"):
+            galago.load(folder, engine=engine)
+    else:
+        scene = draw_scene(0, (64, 96)).image
+        np.testing.assert_array_equal(galago.load(folder, engine=engine)(scene).labels, galago.load(trained)(scene).labels)

@@ -2,6 +2,8 @@
 
 import re
 
+MAX_DRAWN = 60  # characters
+
 # C0 and C1 control characters, line and paragraph separators, and the marks that turn the direction of writing
 # (https://trojansource.codes). Lone surrogates stand for the bytes of a file name that is no UTF-8 (PEP 383).
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -13,6 +15,12 @@ def printable(text: object) -> str:
     A byte of a file name that is no UTF-8 becomes that byte, as `\xe9`.
     """
     return UNPRINTABLE.sub(_escape, str(text))
+
+
+def drawable(text: object) -> str:
+    """Return text as `printable` does, cut where it is too long to be drawn into a picture."""
+    shown = printable(text)
+    return shown if len(shown) <= MAX_DRAWN else f"{shown[: MAX_DRAWN - 3]}..."
 
 
 def printable_lines(text: object) -> str:

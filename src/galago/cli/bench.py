@@ -39,6 +39,7 @@ def bench(
 
     With --data also the mean IoU of each engine, precision and size, and with --budget which of them to use.
     """
+    from galago.cli._console import print_json
     from galago.cli.bench_inputs import plan_data, plan_photo, read_budget
     from galago.cli.bench_report import Report
     from galago.cli.sizes import read_size
@@ -66,9 +67,7 @@ def bench(
     saved = report.save(out)
     report.show(saved, out, to_stderr=json)
     if json:
-        from json import dumps
-
-        typer.echo(dumps({"out": str(out)} | report.summary()))
+        print_json({"out": str(out)} | report.summary())
     report.check_budget()
 
 
@@ -97,9 +96,7 @@ def open_segmenters(model: str, ways: "list[Way]") -> "dict[Way, Segmenter]":
 
 def measure(segmenters: "dict[Way, Segmenter]", plan: "Plan", *, runs: int, warmup: int) -> "list[Timing]":
     """Measure all ways at each size of a plan and score them, with a progress bar on standard error."""
-    from rich.console import Console
-    from rich.progress import Progress
-
+    from galago.cli._progress import counting_bar
     from galago.cli.bench_inputs import add_scores
     from galago.runtime.bench import count_runs, take_rounds
     from galago.runtime.segmenter import Segmenter
@@ -109,14 +106,9 @@ def measure(segmenters: "dict[Way, Segmenter]", plan: "Plan", *, runs: int, warm
         for imgsz, photos in plan.rounds()
     ]
     scored = len({(way.engine, way.precision) for way in segmenters}) * (len(plan.dataset) if plan.dataset else 0)
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        total = count_runs(len(rounds), len(segmenters), runs=runs, warmup=warmup)
-        task = progress.add_task("Measuring", total=total + len(rounds) * scored)
-
-        def advance() -> None:
-            progress.advance(task)
-
+    total = count_runs(len(rounds), len(segmenters), runs=runs, warmup=warmup)
+    with counting_bar("Measuring", total + len(rounds) * scored) as (advance, describe):
         timings = take_rounds(rounds, runs=runs, warmup=warmup, on_run=advance)
-        progress.update(task, description="Scoring" if plan.dataset else "Measuring")
+        describe("Scoring" if plan.dataset else "Measuring")
         pairs = zip(timings, rounds, strict=True)
         return [timing for row, (fitted, _) in pairs for timing in add_scores(row, fitted, plan, advance)]

@@ -1,5 +1,6 @@
 """The two plots of `galago bench`: latency against pixels, and mean IoU against latency."""
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def new_plot(size: tuple[float, float], title: str, x: str, y: str) -> tuple[Any
 
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.add_subplot(xlabel=x, ylabel=y)
-    axes.set_title(title, loc="left", fontsize=10)
+    axes.set_title(plain(title), loc="left", fontsize=10)
     axes.grid(which="both", alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
@@ -134,5 +135,14 @@ def as_png(figure: Any) -> bytes:
     from io import BytesIO
 
     picture = BytesIO()
-    figure.savefig(picture, format="png", dpi=120)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # matplotlib's font lacks many scripts
+        figure.savefig(picture, format="png", dpi=120)
     return picture.getvalue()
+
+
+def plain(text: str) -> str:
+    """Return text that matplotlib draws as it is: a formula between dollar signs, say, is none."""
+    from galago._core.printable import printable_lines
+
+    return printable_lines(text).replace("$", r"\$")

@@ -4,9 +4,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from rich.table import Table
+from galago._core.printable import printable
 
+if TYPE_CHECKING:
+    from galago.cli._console import Table
     from galago.cli.bench_inputs import Plan
     from galago.runtime.bench import Timing, Way
     from galago.runtime.setting import Setting
@@ -107,9 +108,11 @@ class Report:
         files = {"bench.json": (dumps(self.summary(), indent=2) + "\n").encode()}
         if have_matplotlib():
             device = f"{self.made_with['processor']}, {self.made_with['cores']} cores"
-            files["bench.png"] = draw_latency(self.timings, f"{self.name} on {device}", fitted=self.plan.dataset is not None)
+            files["bench.png"] = draw_latency(
+                self.timings, f"{printable(self.name)} on {device}", fitted=self.plan.dataset is not None
+            )
             if self.plan.dataset:
-                title = f"{self.name} on {self.plan.scored_on}\n{device}"
+                title = f"{printable(self.name)} on {printable(self.plan.scored_on)}\n{device}"
                 files["accuracy.png"] = draw_accuracy(self.timings, title, self.best, self.budget_ms)
         if setting := self.setting():
             files["setting.json"] = setting.to_json().encode()
@@ -119,31 +122,29 @@ class Report:
 
     def show(self, saved: list[Path], out: Path, *, to_stderr: bool) -> None:
         """Print the table, what to use, and where it all lies."""
-        from rich.console import Console
+        from galago.cli._console import say
 
-        console = Console(stderr=to_stderr)
-        console.print(self.table())
+        self.table().show(err=to_stderr)
         for line in (*self.conclusion(out), f"Saved: {', '.join(str(path) for path in saved)}"):
-            console.print(line, soft_wrap=True, highlight=False, markup=False)
+            say(line, err=to_stderr)
 
     def table(self) -> "Table":
         """Return a table of the ways by size, the fastest first."""
-        from rich import box
-        from rich.table import Table
+        from galago.cli._console import Table
 
         scored, fitted = self.plan.dataset is not None, any(timing.imgsz for timing in self.timings)
         halves = any(timing.way.precision != "float32" for timing in self.timings)
-        title = f"{self.name} on {self.made_with['processor']}, {self.made_with['cores']} cores; milliseconds"
+        title = f"{printable(self.name)} on {self.made_with['processor']}, {self.made_with['cores']} cores; milliseconds"
         title += (
             ", share of labels changed" * halves
-            + f"\nwhole way: to labels of {words(self.fastest.size)}; mIoU: {self.plan.scored_on}" * scored
+            + f"\nwhole way: to labels of {words(self.fastest.size)}; mIoU: {printable(self.plan.scored_on)}" * scored
         )
-        table = Table(title=title, title_justify="left", box=box.SIMPLE, collapse_padding=True, pad_edge=False)
+        table = Table(title=title, form="simple")
         sizes = (["photo"] if not scored else []) + (["fitted into"] if fitted else [])
         for heading in (*(sizes or ["photo"]), "engine", "precision", "threads"):
-            table.add_column(heading, no_wrap=True)
+            table.add_column(heading, whole=True)
         for heading in ("network", "whole way", "p95", *(["changed"] * halves), *(["mIoU"] * scored)):
-            table.add_column(heading, justify="right", no_wrap=True)
+            table.add_column(heading, right=True, whole=True)
         for timing in sorted(self.timings, key=lambda timing: (area(timing.size), area(timing.input_size), timing.median_ms)):
             row, way = as_row(timing), timing.way
             shown = {"photo": words(timing.size), "fitted into": words(timing.imgsz)}
@@ -151,7 +152,7 @@ class Report:
             times = (row["network"]["median_ms"], row["whole_way"]["median_ms"], row["whole_way"]["p95_ms"])
             figures = [*(f"{value:.1f}" for value in times), *([f"{timing.labels_changed:.2%}"] * halves)]
             score = [f"{timing.mean_iou:.4f}"] if timing.mean_iou is not None else []
-            table.add_row(*names, *figures, *score, style="bold" if timing is self.best else None)
+            table.add_row(*names, *figures, *score, style="bold" if timing is self.best else "")
         return table
 
     def conclusion(self, out: Path) -> list[str]:

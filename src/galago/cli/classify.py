@@ -17,9 +17,8 @@ def classify(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
 ) -> None:
     """Say what whole photos show: the most probable classes, in torch."""
-    from json import dumps
-
     from galago import sources
+    from galago.cli._console import print_json, say
     from galago.errors import ConfigError, ImageError, require
 
     file = find_checkpoint(model)
@@ -36,15 +35,15 @@ def classify(
     found, failed = [], 0
     for frame in sources.read_frames(opened):
         if isinstance(frame.image, ImageError):
-            typer.echo(f"{frame.name}: {frame.image}", err=True)
+            say(f"{frame.name}: {frame.image}", err=True)
             failed += 1
             continue
         rows = best(classifier(frame.image), top, words)
         shown = ", ".join(f"{name} {probability:.1%}" for name, probability in rows)
-        typer.echo(f"{frame.name}: {shown}", err=json)
+        say(f"{frame.name}: {shown}", err=json)
         found.append({"name": frame.name, "classes": [{"class": name, "probability": value} for name, value in rows]})
     if json:
-        typer.echo(dumps({"model": model, "photos": found, "failed": failed}))
+        print_json({"model": model, "photos": found, "failed": failed})
     if failed:
         raise typer.Exit(1)
 

@@ -34,24 +34,22 @@ def check(
     """
     from json import dumps
 
-    from rich.console import Console
-    from rich.progress import Progress
-
+    from galago.cli._console import print_json, say
+    from galago.cli._progress import counting_bar
     from galago.data.check import check as look
     from galago.data.check import read_layout
     from galago.data.check.page import draw_page
     from galago.files import write_whole
 
     layout = read_layout(data)
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("Checking", total=sum(map(len, layout.items.values())))
-        report = look(layout, data, on_item=lambda: progress.advance(task))
+    with counting_bar("Checking", sum(map(len, layout.items.values()))) as (advance, _):
+        report = look(layout, data, on_item=advance)
     write_whole(out / "check.json", (dumps(report.summary(whole=True), indent=2) + "\n").encode())
     write_whole(out / "report.html", draw_page(report).encode())
     show(report, to_stderr=json)
-    typer.echo(f"Saved: {out / 'report.html'}, {out / 'check.json'}", err=json)
+    say(f"Saved: {out / 'report.html'}, {out / 'check.json'}", err=json)
     if json:
-        typer.echo(dumps(report.summary() | {"out": str(out)}))
+        print_json(report.summary() | {"out": str(out)})
     if report.errors:
         raise typer.Exit(1)
 
@@ -72,49 +70,43 @@ def convert(
     Photos are hard links to the originals where the disk allows it, else copies. The folder is there when all of it is.
     """
     from collections import Counter
-    from json import dumps
 
-    from rich.console import Console
-    from rich.progress import Progress
-
-    from galago._core.printable import printable_lines
+    from galago.cli._console import print_json, say
+    from galago.cli._progress import counting_bar
     from galago.data.convert import Options, check_out, describe_turns, read, write
 
     check_out(out)
     found = read(kind, source, Options(palette=palette, images=images, ignore=tuple(ignore or ()), unknown=unknown))
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("Converting", total=len(found.items))
+    with counting_bar("Converting", len(found.items)) as (advance, _):
         made_by = f"galago data convert {kind}"
-        write(found, out, made_by=made_by, accept_unknown=unknown == "ignore", on_item=lambda: progress.advance(task))
+        write(found, out, made_by=made_by, accept_unknown=unknown == "ignore", on_item=advance)
     if found.unknown and found.unknown.pixels:
         lost = f"{found.unknown.pixels.total():,} pixels of {len(found.unknown.pixels)} {found.unknown.what} without a name"
-        typer.echo(f"Ignored: {lost}.", err=True)
+        say(f"Ignored: {lost}.", err=True)
     turns = describe_turns(found.items)
     notes = [*found.notes, *([turns] if turns else [])]
     for note in notes:
-        typer.echo(f"Note: {printable_lines(note)}", err=True)
+        say(f"Note: {note}", err=True)
     splits = Counter(item.split for item in found.items)
     photos = ", ".join(f"{count:,} photos of {split}" for split, count in splits.items())
-    typer.echo(f"Saved: {out}: {photos}, {len(found.labels)} classes. Look at them: galago data check {out}", err=json)
+    say(f"Saved: {out}: {photos}, {len(found.labels)} classes. Look at them: galago data check {out}", err=json)
     if json:
         facts = {"kind": kind, "source": str(source), "out": str(out), "photos": splits, "classes": found.labels.names}
         facts["notes"] = notes
-        typer.echo(dumps(facts))
+        print_json(facts)
 
 
 def show(report: "Report", *, to_stderr: bool) -> None:
     """Print the classes of each split, the label_mapping, the findings and the verdict."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
+    from galago._core.printable import printable
+    from galago.cli._console import Table, say
     from galago.data.check.finding import plural
 
-    console = Console(stderr=to_stderr)
-    table = Table("class", title=report.data, title_justify="left")
+    table = Table(title=printable(report.data))
+    table.add_column("class")
     for name, split in report.splits.items():
-        table.add_column(f"{name}, pixels", justify="right")
-        table.add_column(f"photos of {split.files:,}", justify="right")
+        table.add_column(f"{name}, pixels", right=True)
+        table.add_column(f"photos of {split.files:,}", right=True)
     for index, name in enumerate(report.layout.labels.names):
         cells = [(f"{split.shares[index]:.3%}", f"{split.photos[index]:,}") for split in report.splits.values()]
         table.add_row(name, *(cell for pair in cells for cell in pair))
@@ -124,19 +116,21 @@ def show(report: "Report", *, to_stderr: bool) -> None:
             for split in report.splits.values()
         ]
         table.add_row("several classes", *(cell for pair in cells for cell in pair))
-    console.print(table)
+    table.show(err=to_stderr)
     if report.mapping:
-        mapping = Table("id in the masks", "becomes", "pixels", title="label_mapping", title_justify="left")
+        mapping = Table(title="label_mapping")
+        for heading in ("id in the masks", "becomes", "pixels"):
+            mapping.add_column(heading)
         for source, target, pixels in report.shown_mapping:
-            mapping.add_row(Text(source), Text(target), f"{pixels:,}")
-        console.print(mapping)
+            mapping.add_row(source, target, f"{pixels:,}")
+        mapping.show(err=to_stderr)
     for finding in report.findings:
         style = "red" if finding.severity == "error" else "yellow"
-        lines = [Text(f"{finding.severity} {finding.kind}: {finding.message}", style), Text(f"  {finding.advice}")]
-        lines += [Text(f"  - {example}", "dim") for example in finding.examples]
+        say(f"{finding.severity} {finding.kind}: {finding.message}", err=to_stderr, style=style)
+        say(f"  {finding.advice}", err=to_stderr)
+        for example in finding.examples:
+            say(f"  - {example}", err=to_stderr, style="dim")
         if rest := len(finding.found) - len(finding.examples):
-            lines.append(Text(f"  - and {rest:,} more", "dim"))
-        for line in lines:
-            console.print(line, soft_wrap=True)
+            say(f"  - and {rest:,} more", err=to_stderr, style="dim")
     verdict = f"{plural(len(report.errors), 'errors')}, {plural(len(report.warnings), 'warnings')}."
-    console.print(Text(verdict, "bold red" if report.errors else "green"))
+    say(verdict, err=to_stderr, style="bold red" if report.errors else "green")

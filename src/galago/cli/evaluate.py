@@ -37,6 +37,8 @@ def val(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
 ) -> None:
     """Score a model on labeled photos: IoU of each class, mean IoU, accuracies, confusion matrix."""
+    from galago._core.printable import printable
+    from galago.cli._console import print_json, say
     from galago.data import open_dataset
     from galago.evaluation.results import FILES
 
@@ -54,20 +56,18 @@ def val(
     shown = {"model": model or segmenter.spec.name, "data": data, "split": split, "photos": len(dataset)}
     flags = {"engine": engine, "half": half, "imgsz": imgsz, "setting": str(setting) if setting else None}
     how = describe(views, protocol)
-    title = f"{segmenter.spec.name} on the {len(dataset)} photos of {data}, {split}: {how['how']}"
+    title = f"{printable(segmenter.spec.name)} on the {len(dataset)} photos of {printable(data)}, {split}: {how['how']}"
     result.save(out, title=title, setup=shown | flags | how)
     show(result, title, to_stderr=json)
     beside = compare(segmenter.spec.name, protocol, result.scores.mean_iou)
     if beside:
         line = "published {published:.3f}, measured {measured:.3f}, difference {difference:+.3f} (mean IoU in percent)"
-        typer.echo(f"{segmenter.spec.name}: {line.format(**beside)}", err=json)
-    typer.echo(f"Saved: {', '.join(str(out / name) for name in FILES)}", err=json)
+        say(f"{segmenter.spec.name}: {line.format(**beside)}", err=json)
+    say(f"Saved: {', '.join(str(out / name) for name in FILES)}", err=json)
     if json:
-        from json import dumps
-
         summary = result.summary()
         del summary["confusion"]  # stands in metrics.json
-        typer.echo(dumps(shown | {"out": str(out), "setup": flags | how, "published": beside} | summary))
+        print_json(shown | {"out": str(out), "setup": flags | how, "published": beside} | summary)
 
 
 def compare(name: str, protocol: str | None, mean_iou: float) -> dict[str, float] | None:
@@ -131,21 +131,17 @@ def score(
     Raises:
         ConfigError: views or calibration need logits, and the model gives labels.
     """
-    from rich.console import Console
-    from rich.progress import Progress
-
+    from galago.cli._progress import counting_bar
     from galago.evaluation import examine
 
     predict = predictor(segmenter, views, confidence=calibration)
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("Scoring", total=len(dataset))
-        return examine(predict, dataset, boundary=boundary, calibration=calibration, on_sample=lambda: progress.advance(task))
+    with counting_bar("Scoring", len(dataset)) as (advance, _):
+        return examine(predict, dataset, boundary=boundary, calibration=calibration, on_sample=advance)
 
 
 def show(result: "Evaluation", title: str, *, to_stderr: bool) -> None:
     """Print a table of the classes and the figures of the whole set."""
-    from rich.console import Console
-    from rich.table import Table
+    from galago.cli._console import Table
 
     scores, outlines = result.scores, result.boundary
     columns = {
@@ -154,9 +150,10 @@ def show(result: "Evaluation", title: str, *, to_stderr: bool) -> None:
         "accuracy": scores.accuracy,
         "Dice": scores.dice,
     }
-    table = Table("class", title=title, title_justify="left")
+    table = Table(title=title)
+    table.add_column("class")
     for heading in (*columns, "pixels"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, right=True)
     for name, *values, share in zip(scores.names, *columns.values(), scores.share, strict=True):
         table.add_row(name, *("n/a" if value is None else f"{value:.4f}" for value in values), f"{share:.2%}")
     for found, iou, accuracy, share in zip(scores.sets, scores.set_iou, scores.set_accuracy, scores.set_share, strict=True):
@@ -164,9 +161,10 @@ def show(result: "Evaluation", title: str, *, to_stderr: bool) -> None:
         shown = ("" if name not in cells else "n/a" if cells[name] is None else f"{cells[name]:.4f}" for name in columns)
         classes = " or ".join(scores.names[index] for index in found.classes)
         table.add_row(f"{found.name} = {classes}", *shown, f"{share:.2%}")
-    figures = Table.grid(padding=(0, 2))
+    figures = Table(form="plain")
+    figures.add_column("")
+    figures.add_column("")
     for value, meaning in result.figures():
         figures.add_row(value, meaning)
-    console = Console(stderr=to_stderr)
-    console.print(table)
-    console.print(figures)
+    table.show(err=to_stderr)
+    figures.show(err=to_stderr)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from galago.cli.models import find_published, obtain
-from galago.cli.spinner import spinner
 
 if TYPE_CHECKING:
     from galago.export.int8 import Int8, Int8Result
@@ -43,6 +42,9 @@ def export(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
 ) -> None:
     """Write a model folder: files for engines, their description, a card, and a golden photo with which any host tests itself."""
+    from galago.cli._console import print_json, say
+    from galago.cli._outputs import check_utf8
+    from galago.cli._progress import spinner
     from galago.cli.sizes import read_size
     from galago.errors import require
 
@@ -62,6 +64,8 @@ def export(
 
     size = read_size(imgsz) if imgsz else None
     check_replaceable(out)
+    if not set(formats) <= {"onnx", "openvino"}:
+        check_utf8(out)
     licenses = {"code": "Apache-2.0 (galago)", "weights": "not stated", "data": "not stated"}
     licenses |= published.licenses if published else {}
     wanted = Wanted(
@@ -80,16 +84,14 @@ def export(
     if any_size and (fixed := [name for name in formats if FORMATS[name].one_size]):
         height, width = DEFAULT_SIZE
         words = f"{' and '.join(fixed)} files take {height} x {width} and no other size; larger photos are made smaller."
-        typer.echo(f"{words} --imgsz H W changes that.", err=True)
+        say(f"{words} --imgsz H W changes that.", err=True)
     for line in [*describe(written.differences, wanted.output), *describe_int8(written.int8)]:
-        typer.echo(line, err=json)
-    typer.echo(f"Saved: {out}", err=json)
-    typer.echo(f"Next: galago predict --model {out} --source PHOTO", err=json)
+        say(line, err=json)
+    say(f"Saved: {out}", err=json)
+    say(f"Next: galago predict --model {out} --source PHOTO", err=json)
     if json:
-        from json import dumps
-
         facts = {"out": str(out), "formats": formats, "precision": wanted.precision, "differences": written.differences}
-        typer.echo(dumps(facts | {"int8": [result.facts() for result in written.int8]}))
+        print_json(facts | {"int8": [result.facts() for result in written.int8]})
 
 
 def check_checkpoint(model: Path) -> None:
@@ -132,15 +134,14 @@ def check_alone(formats: list[str], others: list[object]) -> None:
 
 def write_for_authors(checkpoint: Path, out: Path, name: str | None, *, json: bool) -> None:
     """Write NAME.pt into the folder `out`."""
+    from galago.cli._console import print_json, say
     from galago.export.to_authors import export_to_authors
 
     file = out / f"{name or out.resolve().name}.pt"
     export_to_authors(checkpoint, file)
-    typer.echo(f"Saved: {file}, with the names of github.com/mit-han-lab/efficientvit", err=json)
+    say(f"Saved: {file}, with the names of github.com/mit-han-lab/efficientvit", err=json)
     if json:
-        from json import dumps
-
-        typer.echo(dumps({"out": str(file), "formats": [AUTHORS]}))
+        print_json({"out": str(file), "formats": [AUTHORS]})
 
 
 def choose_precision(*, half: bool, int8: bool, data: str | None) -> str:

@@ -2,10 +2,13 @@
 
 import os
 import sys
+from contextlib import suppress
 from typing import Annotated
 
 import typer
 
+from galago._core.write_errors import advice, is_known
+from galago.cli._console import print_json_error, say, set_up
 from galago.cli.bench import bench
 from galago.cli.classify import classify
 from galago.cli.data import app as data
@@ -18,6 +21,8 @@ from galago.cli.sizes import SizeCommand
 from galago.cli.train import train
 from galago.cli.verify import verify
 from galago.errors import GalagoError, InterruptError
+
+MISUSED = 2  # the exit code
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.command(cls=SizeCommand)(predict)
@@ -36,7 +41,7 @@ def show_version(wanted: bool) -> None:
     if wanted:
         from importlib import metadata
 
-        typer.echo(f"galago {metadata.version('galago')}")
+        say(f"galago {metadata.version('galago')}")
         raise typer.Exit
 
 
@@ -54,8 +59,10 @@ def galago(
 def main() -> None:
     """Run the command line; a mistake of the user ends in one red line and an exit code, not in a traceback.
 
-    Exit codes: 0 done, 1 failed, 2 misused, 130 interrupted.
+    Exit codes: 0 done, 1 failed, 2 misused, 130 interrupted. With `--json` the last line of standard output is one JSON object
+    even then; of a command that ended before its own, `{"error": "..."}`.
     """
+    set_up()
     try:
         try:
             app()
@@ -67,24 +74,33 @@ def main() -> None:
     except (GalagoError, OSError) as error:
         if "--debug" in sys.argv:
             raise
-        complain(str(error) if isinstance(error, InterruptError) else f"error: {describe(error)}")
+        complain(describe(error), "" if isinstance(error, InterruptError) else "error: ")
         sys.exit(error.exit_code if isinstance(error, GalagoError) else 1)
     except SystemExit as end:
         if end.code == InterruptError.exit_code:  # typer turns Ctrl-C into this exit code
             complain("interrupted")
+        elif end.code == MISUSED:
+            tell_json("The command is misused; standard error says how.")
         raise
 
 
 def describe(error: Exception) -> str:
     """Say in words what went wrong."""
     if isinstance(error, OSError) and error.strerror:  # disk full, no permission ...
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror}" + (f". {advice(error)}" if is_known(error) else "")
     return str(error)
 
 
-def complain(message: str) -> None:
-    """Print to standard error, in red on a terminal."""
-    from rich.console import Console
-    from rich.text import Text
+def complain(message: str, before: str = "") -> None:
+    """Print to standard error, in red on a terminal, and as JSON where that was asked for."""
+    say(f"{before}{message}", err=True, style="red", lines=True)
+    tell_json(message)
 
-    Console(stderr=True).print(Text(message, style="red"), soft_wrap=True)
+
+def tell_json(error: str) -> None:
+    """Print an error as JSON where that was asked for; a standard output that is gone or full has had its error already."""
+    if "--json" in sys.argv:
+        with suppress(OSError):
+            print_json_error(error)
+            sys.stdout.flush()

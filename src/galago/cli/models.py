@@ -20,12 +20,11 @@ def models(
     """List the models that load by name; download one with `get`."""
     if context.invoked_subcommand:
         return
-    from json import dumps
-
+    from galago.cli._console import print_json
     from galago.weights import PUBLISHED
 
     if json:
-        typer.echo(dumps({"bundled": bundled(), "published": [summary(row) for row in PUBLISHED.values()]}))
+        print_json({"bundled": bundled(), "published": [summary(row) for row in PUBLISHED.values()]})
         return
     show_table(list(PUBLISHED.values()))
 
@@ -37,8 +36,7 @@ def get(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
 ) -> None:
     """Download a published checkpoint, check it, and keep it as safetensors; nothing inside a pickle is run."""
-    from json import dumps
-
+    from galago.cli._console import print_json, say
     from galago.errors import choose
     from galago.weights import PUBLISHED
 
@@ -47,14 +45,14 @@ def get(
     published = choose(PUBLISHED, name, "model")
     path = obtain(published)
     for what, line in published.licenses.items():
-        typer.echo(f"License of {'the ' if what != 'data' else ''}{what}: {line}", err=json)
-    typer.echo(f"Kept: {path}", err=json)
+        say(f"License of {'the ' if what != 'data' else ''}{what}: {line}", err=json)
+    say(f"Kept: {path}", err=json)
     if published.segments:
-        typer.echo(f"Next: galago predict --model {name} --source PHOTO, or galago export --model {name} --out {name}", err=json)
+        say(f"Next: galago predict --model {name} --source PHOTO, or galago export --model {name} --out {name}", err=json)
     else:
-        typer.echo(f"Next: galago classify --model {name} --source PHOTO, or galago train --weights {name} ...", err=json)
+        say(f"Next: galago classify --model {name} --source PHOTO, or galago train --weights {name} ...", err=json)
     if json:
-        typer.echo(dumps(summary(published) | {"path": str(path)}))
+        print_json(summary(published) | {"path": str(path)})
 
 
 def go_offline() -> None:
@@ -87,24 +85,15 @@ def obtain(published: "Published") -> Path:
     Raises:
         DownloadError, CheckpointError, MissingDependencyError: as galago.export.published.obtain_checkpoint.
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-    from rich.text import Text
-
+    from galago.cli._console import say
+    from galago.cli._progress import download_bar
     from galago.errors import require
 
     require("torch", "export")
     from galago.export.published import obtain_checkpoint
 
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(f"Getting {published.name}", total=None)
-        return obtain_checkpoint(
-            published,
-            say=lambda line: console.print(Text(line, style="yellow"), soft_wrap=True),
-            progress=lambda done, size: bar.update(task, completed=done, total=size),
-        )
+    with download_bar(f"Getting {published.name}") as progress:
+        return obtain_checkpoint(published, say=lambda line: say(line, err=True, style="yellow"), progress=progress)
 
 
 def summary(published: "Published") -> dict[str, object]:
@@ -136,14 +125,14 @@ def bundled() -> list[dict[str, object]]:
 
 def show_table(published: "list[Published]") -> None:
     """Print all models, then the license lines of each source."""
-    from rich.console import Console
-    from rich.table import Table
-
+    from galago.cli._console import Table, say
     from galago.weights.store import is_current
 
-    table = Table("name", "network", "trained on", "size", title="Models that load by name", title_justify="left")
+    table = Table(title="Models that load by name", width=130)
+    for heading in ("name", "network", "trained on", "size"):
+        table.add_column(heading)
     for heading in ("published", "parameters", "MACs", "file"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, right=True)
     table.add_column("here")
     for row in bundled():
         table.add_row(str(row["name"]), str(row["variant"]), "CamVid", "any", f"{row['score']} mean IoU", "", "", "", "bundled")
@@ -154,14 +143,13 @@ def show_table(published: "list[Published]") -> None:
             amount(model.parameters_m, "M"), amount(model.macs_g, "G"), amount(model.size_mb, "MB"),
             "yes" if is_current(model) else "",
         )  # fmt: skip
-    console = Console(width=None if Console().is_terminal else 130)
-    console.print(table)
+    table.show()
     licenses = {(model.repo if model.layout == "authors" else "timm/...", model.data): model.licenses for model in published}
     for (repo, data), lines in licenses.items():
-        console.print(f"{repo}, {data}:", highlight=False)
+        say(f"{repo}, {data}:")
         for what, line in lines.items():
-            console.print(f"  {what}: {line}", highlight=False, soft_wrap=True)
-    console.print("galago models get NAME downloads one, and nothing else does unless it is named.", highlight=False)
+            say(f"  {what}: {line}")
+    say("galago models get NAME downloads one, and nothing else does unless it is named.")
 
 
 def amount(value: float | None, unit: str) -> str:

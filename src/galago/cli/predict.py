@@ -1,7 +1,7 @@
 """galago predict: label photos and video."""
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
@@ -12,9 +12,8 @@ from galago.cli.setting import MODEL_HELP, SETTING_HELP, SIZE_HELP, open_segment
 from galago.cli.tiles import LargePhoto, TileJob, check_flags, plan
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.progress import Progress
-
+    from galago.cli._outputs import Outputs
+    from galago.cli._progress import PhotoBars
     from galago.runtime.result import Segmentation
     from galago.runtime.segmenter import Segmenter
     from galago.runtime.smoothing import Smoother
@@ -50,15 +49,16 @@ def predict(
     save_labels: Annotated[bool, typer.Option("--save-labels", help="Of a video, also write each frame's label map.")] = False,
     confidence: Annotated[bool, typer.Option("--confidence", help=CONFIDENCE_HELP)] = False,
     smooth: Annotated[float, typer.Option(help="Average over frames against flicker: 0 off, 0.6 some, below 1.", min=0)] = 0.0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace labels of other images in --out, too.")] = False,
     max_frames: Annotated[int | None, typer.Option(help="End after so many frames.", min=1)] = None,
     show: Annotated[bool, typer.Option("--show", help="Open a window; q ends.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
 ) -> None:
     """Label every pixel of photos, an indexed PNG of class ids and an overlay each, or of a video, as one overlay video."""
     quiet_video_reader()
-    from rich.console import Console
-
     from galago import sources
+    from galago.cli._console import print_json
+    from galago.cli._outputs import Outputs, frame_files, list_claims
     from galago.runtime.smoothing import Smoother
     from galago.runtime.video import VideoFile, Window
 
@@ -69,25 +69,31 @@ def predict(
         check_photos_stay(opened, out)
     target = out / f"{film.name}_overlay.mp4" if film and save else None
     smoother = Smoother(smooth) if smooth else None
+    outputs = Outputs(out, overwrite) if save else None
+    if film and target:
+        check_video_stays(film, target)
+    if outputs:
+        outputs.claim(list_claims(opened, out, target, labels=save_labels, confidence=confidence))
     with ExitStack() as stack:
         window = stack.enter_context(Window()) if show else None
         segmenter = open_segmenter(model, engine=engine, threads=threads, half=half, imgsz=imgsz, setting=setting)
-        if film and target:
-            check_video_stays(film, target)
         file = stack.enter_context(VideoFile(target, film.size, rate=film.rate)) if film and target else None
         store = choose_store(file, out, labels=save_labels, alpha=alpha, confidence=confidence) if save else None
         tiles = plan(segmenter, tile, overlap, out=out if save else None, alpha=alpha)
-        job = Job("frames" if film else "photos", segmenter, smoother, store, window, tiles, confidence and save)
+        job = Job("frames" if film else "photos", segmenter, smoother, store, window, tiles, confidence and save, outputs)
         job.run(opened, limit=max_frames)
-    report(Console(stderr=json), job, file, out)
-    report_oddities(Console(stderr=True), job, sources.describe_left_out(sources.left_out(source)), file)
+    if outputs:
+        if file and film:
+            outputs.add(film.path or film.name, [file.path, *(frame_files(out, film.name) if save_labels else ())])
+        outputs.save()
+    report(job, file, out, err=json)
+    left_out = sources.left_out(source)
+    report_oddities(job, sources.describe_left_out(left_out), file)
     if json:
-        from json import dumps
-
         counts = {"model": segmenter.spec.name, "out": str(out), job.kind: job.tally.count, "failed": job.failed}
         if not film:
-            counts["tiles"] = tiles.told
-        typer.echo(dumps(counts | summarize(job)))
+            counts |= {"tiles": tiles.told, "sources": job.saved, "left_out": left_out}
+        print_json(counts | summarize(job))
     raise_failures(job)
 
 
@@ -106,11 +112,19 @@ def choose_store(file: "VideoFile | None", out: Path, *, labels: bool, alpha: fl
         confidence: whether that of a photo is saved beside its labels.
     """
     from galago import image as images
+    from galago.cli._outputs import photo_files
+    from galago.errors import ImageError
 
     def store_photo(frame: "ReadFrame | LargePhoto", result: "Segmentation") -> None:
-        result.save(out, frame.name, alpha=alpha)
-        if confidence:
-            result.save_confidence(out, frame.name)
+        try:
+            result.save(out, frame.name, alpha=alpha)
+            if confidence:
+                result.save_confidence(out, frame.name)
+        except ImageError:  # all files of a photo or none
+            for file in photo_files(out, frame.name, confidence=confidence):
+                with suppress(OSError):  # as the name that is too long, or a folder in the way
+                    file.unlink()
+            raise
 
     def store_frame(frame: "ReadFrame | LargePhoto", result: "Segmentation") -> None:
         assert file is not None
@@ -140,8 +154,11 @@ class Job:
         window: shows a frame, if wanted.
         tiles: labels photos that are too large to be labeled at once.
         confidence: whether the store saves it.
+        outputs: keeps which file came from which photo, where something is saved.
         tally: areas and times.
-        failed: what could not be read or labeled, and why.
+        failed: what could not be read, labeled or saved, and why.
+        saved: the photo that each label map came from, by the label map's name.
+        renamed: the label maps of photos whose own name was taken, and these photos.
         notes: what is odd about images that were labeled.
         seconds: from the first frame read to the last one written.
     """
@@ -153,8 +170,11 @@ class Job:
     window: "Window | None"
     tiles: TileJob
     confidence: bool = False
+    outputs: "Outputs | None" = None
     tally: "Tally" = field(default_factory=new_tally)
     failed: dict[str, str] = field(default_factory=dict)
+    saved: dict[str, str] = field(default_factory=dict)
+    renamed: dict[str, str] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
 
@@ -162,6 +182,7 @@ class Job:
         """Read, label and write all frames; Ctrl-C is how a camera or a stream ends."""
         from time import perf_counter
 
+        from galago.cli._progress import PhotoBars
         from galago.runtime.pipeline import overlap
         from galago.sources import Video, read_frames
 
@@ -171,21 +192,26 @@ class Job:
         known = opened.length if isinstance(opened, Video) else len(opened)
         total = min(known, limit) if known and limit else known or limit
         start = perf_counter()
-        with progress(total) as (bar, advance):
+        with PhotoBars(total) as bars:
 
             def label(frame: "ReadFrame | LargePhoto") -> "Labeled | None":
-                advance()
-                return self.label(frame, bar)
+                bars.advance()
+                return self.label(frame, bars)
 
             try:
                 overlap(frames, label, self.write, finish=live)
             except KeyboardInterrupt:
                 if not live:
+                    self.keep_index()
                     raise
+            except BaseException:
+                self.keep_index()
+                raise
         self.seconds = perf_counter() - start
 
-    def label(self, frame: "ReadFrame | LargePhoto", bar: "Progress") -> "Labeled | None":
+    def label(self, frame: "ReadFrame | LargePhoto", bars: "PhotoBars") -> "Labeled | None":
         """Label a frame, in the caller's thread; None where it failed. A photo in tiles is saved as well."""
+        from galago._core.write_errors import stops_all
         from galago.errors import ImageError
 
         result: Segmentation | TiledSegmentation
@@ -195,12 +221,14 @@ class Job:
                     raise ImageError(
                         f"{frame.origin} is labeled in tiles, without --confidence. Leave that out, or add --tile 0."
                     )
-                result = self.tiles.label(frame, bar)
+                result = self.tiles.label(frame, bars)
             elif isinstance(frame.image, ImageError):
                 raise frame.image
             else:
                 result = self.segmenter(frame.image, smoother=self.smoother, confidence=self.confidence)
         except ImageError as error:  # the rest of a folder is still wanted
+            if isinstance(frame, LargePhoto) and stops_all(error):  # it is saved while it is labeled
+                raise
             self.failed[frame.origin] = str(error)
             return None
         if self.window and not self.window.show(result.overlay(legend=False)):
@@ -208,9 +236,15 @@ class Job:
         return frame, result
 
     def write(self, labeled: "Labeled") -> None:
-        """Save a frame and count it, in the writing thread."""
+        """Save a frame and count it, in the writing thread.
+
+        Raises:
+            ImageError: nothing more can be written, or a frame of a film cannot; a photo that cannot be written fails alone.
+        """
         from time import perf_counter
 
+        from galago._core.write_errors import stops_all
+        from galago.errors import ImageError
         from galago.runtime.tile_files import TiledSegmentation
 
         frame, result = labeled
@@ -218,26 +252,38 @@ class Job:
             self.notes[frame.origin] = note
         if isinstance(result, TiledSegmentation):  # which was saved while it was labeled
             self.tally.add(result.areas(), result.speed)
+            self.keep_source(frame)
             return
         speed = {**result.speed, "read": frame.read_ms}
         if self.store:
             start = perf_counter()
-            self.store(frame, result)
+            try:
+                self.store(frame, result)
+            except ImageError as error:
+                if self.kind == "frames" or stops_all(error):
+                    raise
+                self.failed[frame.origin] = str(error)
+                return
+            self.keep_source(frame)
             speed["save"] = 1000 * (perf_counter() - start)
         self.tally.add(result.areas(), speed)
 
+    def keep_source(self, frame: "ReadFrame | LargePhoto") -> None:
+        """Keep which photo the files came from."""
+        from galago.cli._outputs import photo_files
 
-@contextmanager
-def progress(total: int | None) -> Iterator[tuple["Progress", Callable[[], None]]]:
-    """Show bars on standard error, and give them and what moves the first one on by one; a single photo has none there."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+        if self.outputs and self.kind == "photos":
+            files = photo_files(self.outputs.folder, frame.name, confidence=self.confidence)
+            self.outputs.add(Path(frame.origin), files)
+            self.saved[files[0].name] = frame.origin
+            if frame.name != Path(frame.origin).stem:
+                self.renamed[files[0].name] = frame.origin
 
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("Labeling", total=total, visible=total != 1)
-        yield bar, lambda: bar.advance(task)
+    def keep_index(self) -> None:
+        """Save what is known of the files so far, after an error; a full disk may forbid it."""
+        if self.outputs:
+            with suppress(OSError):
+                self.outputs.save()
 
 
 def quiet_video_reader() -> None:
@@ -288,41 +334,41 @@ def summarize(job: Job) -> dict[str, Any]:
     return summary | {"frames_per_second": round(job.tally.count / job.seconds, 2) if job.seconds else 0.0}
 
 
-def report(console: "Console", job: Job, file: "VideoFile | None", out: Path) -> None:
+def report(job: Job, file: "VideoFile | None", out: Path, *, err: bool) -> None:
     """Print the areas as a table with the classes' colors, then the times and what was saved."""
-    from rich.table import Table
-    from rich.text import Text
+    from galago.cli._console import Table, say
 
     count = job.tally.count
     if not count:
         return
     spec, kind = job.segmenter.spec, job.kind
     colors = dict(zip(spec.classes, spec.palette, strict=True))
-    console.print("area" if count == 1 else f"mean area over {count} {kind}", style="italic", highlight=False)
-    table = Table("", "class")
-    table.add_column("share", justify="right")
+    say("area" if count == 1 else f"mean area over {count} {kind}", err=err, style="italic")
+    table = Table()
+    table.add_column("")
+    table.add_column("class")
+    table.add_column("share", right=True)
     for name, share in job.tally.areas().items():
-        red, green, blue = colors[name]
-        table.add_row(f"[on rgb({red},{green},{blue})]  [/]", Text(name), f"{share:.2%}")
-    console.print(table)
+        table.add_row(colors[name], name, f"{share:.2%}")
+    table.show(err=err)
     speed = job.tally.speed()
     steps = "  ".join(f"{step} {time_ms:.1f}" for step, time_ms in speed.items())
     times = f"{'ms' if count == 1 else 'median ms each'}: {steps}  total {sum(speed.values()):.1f}"
-    console.print(f"{times}  (engine: {job.segmenter.engine.name})", soft_wrap=True, highlight=False)
+    say(f"{times}  (engine: {job.segmenter.engine.name})", err=err)
     if count > 1:
-        whole = f"whole: {count} {kind} in {job.seconds:.1f} s, {count / job.seconds:.1f} per second"
-        console.print(whole, highlight=False)
+        say(f"whole: {count} {kind} in {job.seconds:.1f} s, {count / job.seconds:.1f} per second", err=err)
     if file:
-        console.print(f"Saved: {file.path}", soft_wrap=True, highlight=False, markup=False)
+        say(f"Saved: {file.path}", err=err)
     elif job.store:
         sure = " and confidence (_confidence.png)" if job.confidence else ""
-        saved = f"Saved: {count} label maps (.png) and overlays (_overlay.jpg){sure} in {out}"
-        console.print(saved, soft_wrap=True, highlight=False, markup=False)
+        say(f"Saved: {count} label maps (.png) and overlays (_overlay.jpg){sure} in {out}", err=err)
+    for line in job.outputs.remarks(kind, job.renamed) if job.outputs else ():
+        say(line, err=err)
 
 
-def report_oddities(console: "Console", job: Job, left_out: str | None, file: "VideoFile | None") -> None:
+def report_oddities(job: Job, left_out: str | None, file: "VideoFile | None") -> None:
     """Say what was left out of a folder or a video, and what is odd about images that were labeled."""
-    from galago._core.printable import printable
+    from galago.cli._console import say
 
     lines = [left_out] if left_out else []
     lines += [f"{origin} {note}" for origin, note in list(job.notes.items())[:1]]
@@ -331,7 +377,7 @@ def report_oddities(console: "Console", job: Job, left_out: str | None, file: "V
     if file and file.left_out_s:
         lines.append(f"Pauses of more than 10 minutes were shortened, by {file.left_out_s:.0f} seconds in all.")
     for line in lines:
-        console.print(f"Note: {printable(line)}", soft_wrap=True, highlight=False, markup=False)
+        say(f"Note: {line}", err=True)
 
 
 def raise_failures(job: Job) -> None:

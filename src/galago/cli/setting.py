@@ -19,10 +19,8 @@ def open_segmenter(
     model: str | None, *, engine: str, threads: int | None, half: bool, imgsz: str | None, setting: Path | None
 ) -> "Segmenter":
     """Load a model as flags or a setting say; standard error tells the setting, and a warning if it is from elsewhere."""
-    from rich.console import Console
-    from rich.text import Text
-
     from galago import load
+    from galago.cli._console import say
     from galago.runtime.setting import OtherDeviceWarning, read_setting
 
     chosen = read_setting(setting) if setting else None
@@ -32,9 +30,8 @@ def open_segmenter(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", OtherDeviceWarning)
         segmenter = load(model, engine=engine, threads=threads, half=half, imgsz=size, setting=chosen)
-    console = Console(stderr=True)
     if chosen:
-        console.print(Text(f"Setting: {chosen.describe()}"), soft_wrap=True)
+        say(f"Setting: {chosen.describe()}", err=True)
     for warning in caught:
-        console.print(Text(f"warning: {warning.message}", style="yellow"), soft_wrap=True)
+        say(f"warning: {warning.message}", err=True, style="yellow")
     return segmenter

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
-    from rich.console import Console
-    from rich.progress import Progress
 
+    from galago.cli._progress import PhotoBars
     from galago.runtime.segmenter import Segmenter
     from galago.runtime.tile_files import TiledSegmentation
     from galago.runtime.tiles import TileConfig
@@ -86,7 +85,7 @@ class TileJob:
         """Tell whether a photo of (height, width) goes through tiles."""
         return needs_tiles(size, self.segmenter) if self.wanted is None else self.wanted
 
-    def label(self, large: LargePhoto, bar: "Progress") -> "TiledSegmentation":
+    def label(self, large: LargePhoto, bars: "PhotoBars") -> "TiledSegmentation":
         """Label a photo and write its files.
 
         Raises:
@@ -96,19 +95,15 @@ class TileJob:
         from galago.runtime.tile_files import save_in_tiles
 
         files = written_files(self.out, large.name) if self.out else None
-        task = bar.add_task(large.name, total=None)
-        try:
+        with bars.tiles(large.name) as advance:
             result = save_in_tiles(
-                self.segmenter, large.photo, files=files, config=self.config, alpha=self.alpha,
-                advance=lambda done, count: bar.update(task, completed=done, total=count),
-            )  # fmt: skip
-        finally:
-            bar.remove_task(task)
+                self.segmenter, large.photo, files=files, config=self.config, alpha=self.alpha, advance=advance
+            )
         result.speed["read"] += large.read_ms
-        self.tell(large.origin, result, bar.console)
+        self.tell(large.origin, result, bars)
         return result
 
-    def tell(self, origin: str, result: "TiledSegmentation", console: "Console") -> None:
+    def tell(self, origin: str, result: "TiledSegmentation", bars: "PhotoBars") -> None:
         """Print how a photo was cut, once why it took much memory, and keep it for `--json`."""
         from galago.runtime.strips import can_read_strips
 
@@ -116,13 +111,13 @@ class TileJob:
         self.told[origin] = {"size": grid.size, "tile": grid.tile, "overlap": grid.overlap, "tiles": grid.count}
         shape, tile = (f"{height} x {width}" for height, width in (grid.size, grid.tile))
         line = f"{origin}: {shape} pixels (height x width), labeled in {grid.count} tiles of {tile}, overlap {grid.overlap}"
-        console.print(line, soft_wrap=True, highlight=False, markup=False)
+        bars.say(line)
         if result.whole and grid.size[0] * grid.size[1] > LARGEST_WHOLE and not self._warned:
             self._warned = True
             advice = "save it as TIFF, PNG or JPEG in RGB" if can_read_strips() else "run: pip install 'galago[large]'"
             memory_gb = 3e-9 * grid.size[0] * grid.size[1]
             line = f"It was decoded as a whole, {memory_gb:.1f} GB. To read such photos in strips, {advice}"
-            console.print(line, soft_wrap=True, highlight=False, markup=False)
+            bars.say(line)
 
 
 def needs_tiles(size: tuple[int, ...], segmenter: "Segmenter") -> bool:

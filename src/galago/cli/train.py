@@ -81,6 +81,8 @@ def train(
 
     torch = require("torch", "train")
     require("accelerate", "train")
+    from galago.cli._console import say
+    from galago.cli._outputs import check_utf8
     from galago.cli.train_classes import refuse, train_classes
     from galago.cli.train_data import check_mix, describe, open_extras, open_splits
     from galago.data.mixture import mix as mix_data
@@ -96,6 +98,7 @@ def train(
     filterwarnings("ignore", message="Grad strides do not match")  # of several processes, about depthwise convolutions
     if threads:
         torch.set_num_threads(threads)
+    check_utf8(out)
     choose(BACKBONES, model, "network")
     if recipe in CLASSIFY_RECIPES:
         refuse(
@@ -128,10 +131,10 @@ def train(
     counts = f"{len(train_set)} photos, {len(val_set)} for validation, {len(train_set.labels)} classes"
     counts += describe(extras)
     if first:
-        typer.echo(f"Training {model} for {config.epochs} epoch{'s' if config.epochs > 1 else ''} on {data}: {counts}", err=True)
+        say(f"Training {model} for {config.epochs} epoch{'s' if config.epochs > 1 else ''} on {data}: {counts}", err=True)
         if also_score:
             by = "the mean over all sets" if config.best_by == "mean" else f"the photos of {data}"
-            typer.echo(f"The best weights are those of the best mean IoU on {by} (--set best_by=main or mean).", err=True)
+            say(f"The best weights are those of the best mean IoU on {by} (--set best_by=main or mean).", err=True)
     words = f"{data}, names that start with {', '.join(holdout)} left out for validation" if holdout else data
     words += describe(extras)
     try:
@@ -171,18 +174,17 @@ def keep_decoded(
 
 def conclude(config: "TrainConfig", progress: "Progress", out: Path, photos: int, *, json: bool) -> None:
     """Say how good the network is on so many validation photos, what lies where, what held the run up, and what comes next."""
+    from galago.cli._console import print_json, say
     from galago.training.summary import remarks
 
-    typer.echo(f"Best mean IoU {progress.best:.4f} on {photos} validation photos.", err=json)
+    say(f"Best mean IoU {progress.best:.4f} on {photos} validation photos.", err=json)
     saved = ("best.safetensors", "metrics.csv", "panel.jpg", "report.html")
-    typer.echo("Saved: " + ", ".join(str(out / name) for name in saved), err=json)
+    say("Saved: " + ", ".join(str(out / name) for name in saved), err=json)
     for remark in remarks(config, progress.rows):
-        typer.echo(remark, err=json)
-    typer.echo(f"Next: galago export --model {out / 'best.safetensors'} --out {out / 'model'}", err=json)
+        say(remark, err=json)
+    say(f"Next: galago export --model {out / 'best.safetensors'} --out {out / 'model'}", err=json)
     if json:
-        from json import dumps
-
-        typer.echo(dumps({"out": str(out), "epochs": progress.epoch, "best_mean_iou": progress.best}))
+        print_json({"out": str(out), "epochs": progress.epoch, "best_mean_iou": progress.best})
 
 
 def adapt(recipe: "C", flags: dict[str, object]) -> "C":
@@ -238,30 +240,22 @@ def how_to_go_on(out: Path) -> str:
 @contextmanager
 def progress_bar(config: "Config", *, shown: bool) -> Iterator[Callable[[dict[str, float]], None]]:
     """Show epoch, loss, learning rate, photos per second and time left; one line per validation stays."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from galago.cli._progress import TrainingBars
 
-    columns = (
-        TextColumn("{task.fields[what]}"), BarColumn(), TextColumn("{task.fields[figures]}"),
-        TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
-    )  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True), disable=not shown) as bar:
-        look = bar.add_task("looking", visible=False, what="reading the validation photos", figures="")
-        task = bar.add_task("training", total=None, what=f"epoch 1/{config.epochs}", figures="")
+    with TrainingBars(config.epochs, shown=shown) as bars:
 
         def report(row: dict[str, float]) -> None:
             if "checked" in row:
-                checked, photos = row["checked"], row["photos"]
-                bar.update(look, total=photos, completed=checked, visible=checked < photos)
+                bars.look(row["checked"], row["photos"])
                 return
             if score := next((name for name in SCORES if name in row), None):
                 line = f"epoch {row['epoch']:.0f}/{config.epochs}: loss {row['loss']:.3f}, {SCORES[score]} {row[score]:.4f}"
                 sets = [f"{name.split(' ', 1)[1]} {value:.4f}" for name, value in row.items() if name.startswith("mean_iou ")]
-                bar.console.print(line + (f" ({', '.join(sets)})" if sets else ""), highlight=False, markup=False)
+                bars.say(line + (f" ({', '.join(sets)})" if sets else ""))
                 return
             figures = f"loss {row['loss']:.3f}  rate {row['rate']:.1e}  {row['images_per_s']:.1f} photos/s"
             what = f"epoch {row['epoch']:.0f}/{config.epochs}"
             done = (row["epoch"] - 1) * row["steps"] + row["step"]
-            bar.update(task, total=config.epochs * row["steps"], completed=done, what=what, figures=figures)
+            bars.step(what, figures, done=done, total=config.epochs * row["steps"])
 
         yield report

@@ -11,8 +11,7 @@ def train_classes(config: "ClassifyConfig", data: str, out: Path, *, resume: boo
     """Pre-train, with a progress bar, and say how to go on."""
     from dataclasses import replace
 
-    import typer
-
+    from galago.cli._console import print_json, say
     from galago.cli.train import how_to_go_on, progress_bar
     from galago.data.classes import open_classes
     from galago.errors import InterruptError
@@ -24,7 +23,7 @@ def train_classes(config: "ClassifyConfig", data: str, out: Path, *, resume: boo
     config = replace(config, batch_size=min(config.batch_size, len(train_set)))
     if first:
         counts = f"{len(train_set)} photos, {len(val_set)} for validation, {len(train_set.names)} classes"
-        typer.echo(f"Pre-training {config.variant} for {config.epochs} epochs on {data}: {counts}", err=True)
+        say(f"Pre-training {config.variant} for {config.epochs} epochs on {data}: {counts}", err=True)
     try:
         with progress_bar(config, shown=first) as report:
             progress = train_classifier(config, train_set, val_set, out, resume=resume, data=data, report=report)
@@ -32,13 +31,11 @@ def train_classes(config: "ClassifyConfig", data: str, out: Path, *, resume: boo
         raise InterruptError(how_to_go_on(out)) from None
     if not first:
         return
-    typer.echo(f"Best top-1 accuracy {progress.best:.4f} on {len(val_set)} validation photos.", err=json)
+    say(f"Best top-1 accuracy {progress.best:.4f} on {len(val_set)} validation photos.", err=json)
     weights = out / "best.safetensors"
-    typer.echo(f"Next: galago train --data DATA --model {config.variant} --weights {weights}", err=json)
+    say(f"Next: galago train --data DATA --model {config.variant} --weights {weights}", err=json)
     if json:
-        from json import dumps
-
-        typer.echo(dumps({"out": str(out), "epochs": progress.epoch, "best_top1": progress.best}))
+        print_json({"out": str(out), "epochs": progress.epoch, "best_top1": progress.best})
 
 
 def refuse(flags: "dict[str, Any]") -> None:

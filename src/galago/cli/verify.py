@@ -5,8 +5,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from galago.cli.spinner import spinner
-
 if TYPE_CHECKING:
     from galago.verification import Report
     from galago.verification.checks import Reference
@@ -35,6 +33,8 @@ def verify(
     """
     from json import dumps
 
+    from galago.cli._console import print_json, say
+    from galago.cli._progress import spinner
     from galago.cli.evaluate import check_classes
     from galago.cli.sizes import read_size
     from galago.data import open_dataset
@@ -65,9 +65,9 @@ def verify(
     write_whole(out / "verify.json", (dumps(report.facts(), indent=2) + "\n").encode())
     write_whole(out / "verify.html", draw_page(report, spec.palette).encode())
     show(report, to_stderr=json)
-    typer.echo(f"Saved: {out / 'verify.json'}, {out / 'verify.html'}", err=json)
+    say(f"Saved: {out / 'verify.json'}, {out / 'verify.html'}", err=json)
     if json:
-        typer.echo(dumps(report.facts() | {"out": str(out)}))
+        print_json(report.facts() | {"out": str(out)})
     if not report.ok:
         raise typer.Exit(1)
 
@@ -92,33 +92,31 @@ def show(report: "Report", *, to_stderr: bool) -> None:
 
     The table has the relative L2 error of logits, and the share of equal labels, of all pixels and of those inside areas.
     """
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    from galago._core.printable import printable
+    from galago.cli._console import Table, say
 
-    table = Table(title=f"{report.name} ({report.precision}) against {report.against}", title_justify="left")
+    table = Table(title=printable(f"{report.name} ({report.precision}) against {report.against}"))
     for heading in ("file", "engine", "photo"):
-        table.add_column(heading, no_wrap=True)
+        table.add_column(heading, whole=True)
     for heading in ("error", "labels", "inside"):
-        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(heading, right=True, whole=True)
     for file in report.files:
         for check in file.checks:
             difference = check.difference
             error = "-" if difference.relative_error is None else f"{difference.relative_error:.1e}"
             inside = "-" if difference.inside is None else f"{difference.inside:.3%}"
-            style = "red" if check.faults else None
+            style = "red" if check.faults else ""
             table.add_row(file.file, file.engine, check.photo, error, f"{difference.labels:.3%}", inside, style=style)
-    console = Console(stderr=to_stderr)
     if any(file.checks for file in report.files):
-        console.print(table)
-    lines = [Text(f"model.json: {fault}", "red") for fault in report.description]
-    lines += [Text(f"{file.file} in {file.engine}: {fault}", "red") for file in report.files for fault in file.faults]
-    lines += [Text(f"Not checked: {text}", "yellow") for text in report.skipped]
+        table.show(err=to_stderr)
+    lines = [(f"model.json: {fault}", "red") for fault in report.description]
+    lines += [(f"{file.file} in {file.engine}: {fault}", "red") for file in report.files for fault in file.faults]
+    lines += [(f"Not checked: {text}", "yellow") for text in report.skipped]
     if report.scores:
-        lines.append(Text(f"mean IoU of the trained network {report.scores.mean_iou:.4f}"))
-        lines += [Text(f"  {file.file} in {file.engine}: {file.scores.mean_iou:.4f}") for file in report.files if file.scores]
+        lines.append((f"mean IoU of the trained network {report.scores.mean_iou:.4f}", ""))
+        lines += [(f"  {file.file} in {file.engine}: {file.scores.mean_iou:.4f}", "") for file in report.files if file.scores]
     bounds = report.tolerance
     limits = f"{report.precision}: logits within {bounds.relative_error:.0e}, {bounds.labels:.2%} of labels equal"
-    lines.append(Text(f"Verified, {limits}." if report.ok else f"Failed, {limits}.", "green" if report.ok else "bold red"))
-    for line in lines:
-        console.print(line, soft_wrap=True)
+    lines.append((f"Verified, {limits}.", "green") if report.ok else (f"Failed, {limits}.", "bold red"))
+    for line, style in lines:
+        say(line, err=to_stderr, style=style)

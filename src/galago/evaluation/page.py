@@ -1,7 +1,6 @@
 """The HTML page of an evaluation: one file, pictures inside."""
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -10,7 +9,7 @@ import numpy as np
 from galago.evaluation.boundary import BAND_SHARE
 from galago.evaluation.label_counts import settle
 from galago.evaluation.worst import Mistaken
-from galago.html import document, picture
+from galago.html import document, escape, picture
 from galago.labels import LabelSet
 
 if TYPE_CHECKING:

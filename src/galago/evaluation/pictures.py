@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from galago._core.printable import drawable
+
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 WHITE, INK, GRAY = (255, 255, 255), (30, 30, 30), (225, 225, 225)
 FULL = np.array((8, 48, 107))  # dark blue: all pixels of a row
@@ -61,6 +63,7 @@ def _cells(confusion: np.ndarray, cell: int, text_scale: float) -> np.ndarray:
 
 def _text(text: str, scale: float, color: tuple[int, ...] = INK, background: tuple[int, ...] = WHITE) -> np.ndarray:
     """Draw one line of text on a strip that fits it, (h, w, 3) uint8."""
+    text = drawable(text)  # OpenCV dies of surrogates
     (width, height), below = cv2.getTextSize(text, FONT, scale, 1)
     strip = np.full((height + below, width + 1, 3), background, np.uint8)
     return np.asarray(cv2.putText(strip, text, (0, height), FONT, scale, color, 1, cv2.LINE_AA))

@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import nn
 
+from galago._core.markdown import plain
 from galago.spec import ModelSpec
 
 CARD = """# {name}
@@ -49,7 +50,7 @@ def write_card(path: Path, network: nn.Module, spec: ModelSpec, facts: dict[str,
     """
     path.write_bytes(
         CARD.format(
-            name=spec.name,
+            name=plain(spec.name),
             variant=spec.variant.upper(),
             num_classes=spec.num_classes,
             parameters=sum(parameter.numel() for parameter in network.parameters()),
@@ -60,8 +61,8 @@ def write_card(path: Path, network: nn.Module, spec: ModelSpec, facts: dict[str,
             ranges=_ranges(facts.get("ranges")),
             int8=_int8(facts.get("int8")),
             training=_training(facts.get("run"), facts.get("published")),
-            licenses="\n".join(f"- {what}: {line}" for what, line in spec.licenses.items()) or "- not stated",
-        ).encode()
+            licenses="\n".join(f"- {plain(what)}: {plain(line)}" for what, line in spec.licenses.items()) or "- not stated",
+        ).encode("utf-8", "backslashreplace")
     )
 
 
@@ -74,7 +75,8 @@ def _scores(scores: dict[str, Any] | None, published: dict[str, Any] | None) -> 
         )
     if scores is None:
         return "Not measured on labeled photos. `galago val --model FOLDER --data DATA` does that."
-    rows = [f"| {row['name']} | {'n/a' if row['iou'] is None else format(row['iou'], '.3f')} |" for row in scores["classes"]]
+    ious = {row["name"]: "n/a" if row["iou"] is None else f"{row['iou']:.3f}" for row in scores["classes"]}
+    rows = [f"| {plain(name)} | {iou} |" for name, iou in ious.items()]
     head = f"Mean IoU **{scores['mean_iou']:.4f}**, pixel accuracy {scores['pixel_accuracy']:.4f}"
     return "\n".join([f"{head} on the validation split, one scale, no flip.", "", "| class | IoU |", "|---|---|", *rows])
 
@@ -113,8 +115,8 @@ def _training(run: dict[str, Any] | None, published: dict[str, Any] | None) -> s
         )
     if run is None:
         return "Not recorded."
-    settings = "\n".join(f"| {name} | {value} |" for name, value in run["config"].items())
+    settings = "\n".join(f"| {plain(name)} | {plain(value)} |" for name, value in run["config"].items())
     counts = f" ({run['train_photos']} photos, {run['val_photos']} for validation)" if "train_photos" in run else ""
-    start = f"Started from: {run['weights'] or 'random weights'}. Commit {run['commit'] or 'unknown'}."
+    start = f"Started from: {plain(run['weights'] or 'random weights')}. Commit {run['commit'] or 'unknown'}."
     remarks = f"\n\n{run['remarks']}" if "remarks" in run else ""
-    return f"Data: {run['data']}{counts}. {start}\n\n| setting | value |\n|---|---|\n{settings}{remarks}"
+    return f"Data: {plain(run['data'])}{counts}. {start}\n\n| setting | value |\n|---|---|\n{settings}{remarks}"

@@ -8,6 +8,7 @@ import safetensors
 import safetensors.torch
 from torch import Tensor, nn
 
+from galago._core.paths import is_utf8, no_utf8
 from galago.errors import CheckpointError, ConfigError
 from galago.files import write_whole
 from galago.models.attention import set_attention
@@ -121,6 +122,8 @@ def read_metadata(path: Path) -> dict[str, str]:
 def _read(path: Path, *, tensors: bool) -> tuple[dict[str, Tensor], dict[str, str]]:
     if not path.is_file():
         raise CheckpointError(f"There is no checkpoint at {path}. Training writes them as runs/NAME/best.safetensors.")
+    if not is_utf8(path):
+        raise CheckpointError(no_utf8(path, "safetensors"))
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             names = file.keys() if tensors else []

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from galago._core.paths import is_utf8, no_utf8
 from galago.errors import ConfigError, MissingDependencyError, ModelError
 from galago.runtime.engine import Engine
 
@@ -156,6 +157,8 @@ def open_engine(file: Path, name: str, *, threads: int | None = None, precision:
     Raises:
         ConfigError: the engine or the precision is unknown, or threads is less than 1.
         MissingDependencyError: the engine is not installed.
-        ModelError: the engine cannot read the file.
+        ModelError: the engine cannot read the file, or takes no name that is no UTF-8.
     """
+    if name in ENGINES and name != "openvino" and not is_utf8(file):
+        raise ModelError(no_utf8(file, ENGINES[name].distribution))
     return ENGINES[name].open(file, threads, precision)

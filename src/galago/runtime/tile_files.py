@@ -121,6 +121,10 @@ def save_in_tiles(
     )  # fmt: skip
     result.speed["read"] += opened_ms
     if files:
-        images.save(files[1], result.overlay())
+        try:
+            images.save(files[1], result.overlay())
+        except ImageError:  # both files or none
+            files[0].unlink(missing_ok=True)
+            raise
         result.speed["save"] = save_ms + 1000 * (perf_counter() - start)
     return result

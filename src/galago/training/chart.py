@@ -1,9 +1,10 @@
 """Curves as SVG that stands in an HTML page by itself."""
 
 from collections.abc import Callable, Sequence
-from html import escape
 
 import numpy as np
+
+from galago.html import escape
 
 WIDTH, HEIGHT = 420, 190  # of the whole picture, in SVG units
 LEFT, RIGHT, TOP, BOTTOM = 58, 12, 10, 24  # margins around the curve

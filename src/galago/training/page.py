@@ -5,14 +5,13 @@ import json
 import shlex
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from html import escape
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
-from galago.html import document, picture, table
+from galago.html import document, escape, picture, table
 from galago.models.checkpoint import read_metadata
 from galago.training.chart import draw_chart
 from galago.training.config import TrainConfig
@@ -115,7 +114,7 @@ def _classes(folder: Path) -> str:
         name = f"{labels[0]['name']} = {' or '.join(labels[0]['classes'])}"
         rows.append([escape(name), *values, f"{labels[0]['share']:.2%}"])
     rows.append(["<b>mean</b>", *(f"<b>{score['mean_iou']:.4f}</b>" for score in scores), ""])
-    heads = [f"IoU, {name} (epoch {metadata['epoch']})" for name, metadata in found.items()]
+    heads = [f"IoU, {name} (epoch {escape(metadata['epoch'])})" for name, metadata in found.items()]
     return f'<div class="numbers">{table(("class", *heads, "share of the pixels"), rows)}</div>'
 
 
@@ -180,4 +179,4 @@ def _commands(folder: Path, data: str) -> str:
         f"galago export --model {best} --out {model}",
         f"galago predict --model {model} --source PHOTOS",
     ]
-    return f"<pre>{escape(chr(10).join(lines))}</pre>"
+    return f"<pre>{chr(10).join(map(escape, lines))}</pre>"

@@ -1,12 +1,10 @@
 """The HTML page of a verification: one file, pictures inside."""
 
-from html import escape
-
 import cv2
 import numpy as np
 
 from galago import image as images
-from galago.html import document, picture, table
+from galago.html import document, escape, picture, table
 from galago.labels import Color
 from galago.verification.compare import borders
 from galago.verification.report import FileReport, Report
@@ -23,8 +21,8 @@ def draw_page(report: Report, palette: tuple[Color, ...]) -> str:
     verdict, kind = ("Everything is within tolerance.", "ok") if report.ok else ("Something is out of tolerance.", "bad")
     allowed = report.tolerance
     bounds = (
-        f"{report.precision} may cost: logits {allowed.relative_error:.0e} (relative L2), labels {allowed.labels:.2%} equal, "
-        f"mean IoU {100 * allowed.mean_iou_drop:.2f} points."
+        f"{escape(report.precision)} may cost: logits {allowed.relative_error:.0e} (relative L2), "
+        f"labels {allowed.labels:.2%} equal, mean IoU {100 * allowed.mean_iou_drop:.2f} points."
     )
     parts = [
         f'<p class="verdict {kind}">{verdict}</p>',

@@ -1,7 +1,5 @@
 """The HTML page of a check: one file, pictures inside."""
 
-from html import escape
-
 import cv2
 import numpy as np
 
@@ -10,7 +8,7 @@ from galago.data.check import Report
 from galago.data.check.facts import Facts
 from galago.data.check.finding import Finding, plural, size_text
 from galago.data.check.statistics import IdTable, Split
-from galago.html import document, picture, table
+from galago.html import document, escape, picture, table
 from galago.labels import IGNORE_ID
 
 STYLE = """
