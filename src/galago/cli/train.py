@@ -75,12 +75,15 @@ def train(
     from galago.cli.train_classes import refuse, train_classes
     from galago.models.variants import BACKBONES
     from galago.training.classify_config import ClassifyConfig
+    from galago.training.hold import hold
+    from galago.training.learner import describe_start
     from galago.training.memory import keep_freed_memory
     from galago.training.processes import is_first_process
     from galago.training.recipes import CLASSIFY_RECIPES, RECIPES
     from galago.training.settings import parse_settings
     from galago.training.train import train as run
 
+    interrupt_once()
     keep_freed_memory()  # of the whole process, so not for a library to decide
     filterwarnings("ignore", message="Grad strides do not match")  # of several processes, about depthwise convolutions
     if threads:
@@ -103,23 +106,26 @@ def train(
     weights = find_weights(weights, model)
     train_set, val_set = open_splits(data, leave_out)
     mixed_in = open_mixed_in(mix, config)
-    if cache:
-        train_set, mixed_in = keep_decoded(train_set, mixed_in, out / CACHE, anew=not resume)
     counts = f"{len(train_set)} photos, {len(val_set)} for validation, {len(train_set.labels)} classes"
     if first:
         typer.echo(f"Training {model} for {config.epochs} epoch{'s' if config.epochs > 1 else ''} on {data}: {counts}", err=True)
+        if weights and not resume:
+            typer.echo(describe_start(weights, train_set.labels.names), err=True)
     words = data if leave_out is None else f"{data}, names that start with {leave_out} left out for validation"
     try:
-        with progress_bar(config, shown=first) as report:
+        with hold(out), progress_bar(config, shown=first) as report:
+            if cache:
+                train_set, mixed_in = keep_decoded(train_set, mixed_in, out / CACHE, anew=not resume)
             progress = run(
                 config, train_set, val_set, out,
                 mixed_in=mixed_in, teacher=teacher, start=(weights, resume), data=words, report=report,
             )  # fmt: skip
+            if first:
+                rmtree(out / CACHE, ignore_errors=True)
     except KeyboardInterrupt:
         raise InterruptError(how_to_go_on(out)) from None
     if not first:
         return
-    rmtree(out / CACHE, ignore_errors=True)
     conclude(config, progress, out, len(val_set), json=json)
 
 
@@ -239,15 +245,30 @@ def how_to_go_on(out: Path) -> str:
     import shlex
     import sys
 
-    from galago.errors import TrainingError
-    from galago.training.run import find_state
+    from galago.training.state import find_state
 
-    try:
-        find_state(out)
-    except TrainingError:
-        return "interrupted before a state was saved, so there is nothing to resume"
+    if not (out / "run.json").exists():
+        return "interrupted before the first epoch, so there is nothing to resume"
     flags = [flag for flag in sys.argv[1:] if flag != "--resume"]
-    return f"interrupted; go on from the last saved epoch with: {shlex.join(['galago', *flags, '--resume'])}"
+    command = shlex.join(["galago", *flags, "--resume"])
+    if find_state(out) is None:
+        return f"interrupted before a state was saved; begin again with: {command}"
+    return f"interrupted; go on from the last saved epoch with: {command}"
+
+
+def interrupt_once() -> None:
+    """Let the first Ctrl-C end the process in its own time, and those after it pass unheard."""
+    import signal
+    import threading
+    from types import FrameType
+
+    def end(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    heard = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if heard and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, end)
 
 
 @contextmanager
