@@ -188,9 +188,10 @@ def _count_classes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -
         KeyError, ValueError: it tells none, or another count than its classifier has.
     """
     told, bias = int(metadata["num_classes"]), tensors.get("head.classify.bias")
-    rows = None if bias is None or bias.ndim != 1 else len(bias)
-    if told != rows:
-        raise ValueError(f"it tells {told} classes, its classifier has {'none' if rows is None else rows}")
+    if bias is None:
+        raise ValueError("missing head.classify.bias")
+    if tuple(bias.shape) != (told,):
+        raise ValueError(f"head.classify.bias has shape {tuple(bias.shape)} instead of ({told},)")
     return told
 
 
