@@ -70,6 +70,7 @@ def train(
 
     from galago.errors import InterruptError, choose, require
 
+    interrupt_once()
     torch = require("torch", "train")
     require("accelerate", "train")
     from galago.cli.train_classes import refuse, train_classes
@@ -83,7 +84,6 @@ def train(
     from galago.training.settings import parse_settings
     from galago.training.train import train as run
 
-    interrupt_once()
     keep_freed_memory()  # of the whole process, so not for a library to decide
     filterwarnings("ignore", message="Grad strides do not match")  # of several processes, about depthwise convolutions
     if threads:
