@@ -73,6 +73,7 @@ def train(
     interrupt_once()
     torch = require("torch", "train")
     require("accelerate", "train")
+    from galago._core.printable import printable
     from galago.cli.train_classes import refuse, train_classes
     from galago.models.variants import BACKBONES
     from galago.training.classify_config import ClassifyConfig
@@ -110,7 +111,7 @@ def train(
     if first:
         typer.echo(f"Training {model} for {config.epochs} epoch{'s' if config.epochs > 1 else ''} on {data}: {counts}", err=True)
         if weights and not resume:
-            typer.echo(describe_start(weights, train_set.labels.names), err=True)
+            typer.echo(printable(describe_start(weights, train_set.labels.names)), err=True)
     words = data if leave_out is None else f"{data}, names that start with {leave_out} left out for validation"
     try:
         with hold(out), progress_bar(config, shown=first) as report:

@@ -159,9 +159,7 @@ def describe_start(weights: Path, names: Sequence[str]) -> str:
     if anew:
         shown = ", ".join(anew[:5]) + (f" and {len(anew) - 5} more" if len(anew) > 5 else "")
         verb = "starts" if len(anew) == 1 else "start"
-        return (
-            f"Starting from {weights}: its classifier keeps {len(known)} of {len(names)} classes; {shown} {verb} anew."
-        )
+        return f"Starting from {weights}: its classifier keeps {len(known)} of {len(names)} classes; {shown} {verb} anew."
     if theirs == tuple(names):
         return f"Starting from {weights}, of the same classes: its classifier is kept."
     return f"Starting from {weights}: its classifier is kept, sorted by the names of the classes."

@@ -3,9 +3,11 @@
 import os
 import re
 import signal
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
+from types import TracebackType
 
 import numpy as np
 import torch
@@ -123,7 +125,7 @@ def make_loader(
     return loader, shuffle
 
 
-def batches(loader: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
+def batches(loader: Iterable[tuple[Tensor, Tensor]]) -> Generator[tuple[Tensor, Tensor], None, None]:
     """Iterate over a loader until it is closed.
 
     An error of the data in a worker is raised with its own message, without the worker's traceback. Workers do not
@@ -160,7 +162,14 @@ def own_randomness(seed: int) -> torch.Generator:
 
 
 def one_thread(worker: int) -> None:
-    """Prepare a worker process: the cores belong to the network."""
+    """Prepare a worker process: the cores belong to the network, and whoever asks for a batch may go away."""
     import cv2
 
     cv2.setNumThreads(1)
+    sys.excepthook = _hang_up
+
+
+def _hang_up(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Show an error that nobody handles, but not that the run has ended while it fetched a batch."""
+    if not issubclass(kind, EOFError | OSError):
+        sys.__excepthook__(kind, error, trace)

@@ -246,7 +246,8 @@ def below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 def random_states(device: torch.device) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return the random states of this process: tensors by name, and numbers for JSON."""
-    kind, keys, *position = np.random.get_state(legacy=True)
+    legacy: Any = np.random.get_state(legacy=True)
+    kind, keys, *position = legacy
     tensors = {"torch": torch.get_rng_state(), "numpy": torch.from_numpy(keys.astype(np.int64))}
     if device.type != "cpu":
         tensors[device.type] = torch.get_device_module(device).get_rng_state().cpu()
