@@ -50,6 +50,7 @@ def data(tmp_path: Path) -> Path:
 def leave_the_allocator_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep a setting of the whole process out of the tests that come after."""
     monkeypatch.setattr("galago.training.memory.keep_freed_memory", lambda: True)
+    monkeypatch.setattr("galago.cli.train.interrupt_once", lambda: None)
 
 
 def train(data: Path | str, *flags: str) -> Result:
@@ -331,3 +332,49 @@ def test_a_run_folder_whose_name_is_no_utf_8_is_refused_before_the_training(tmp_
     with pytest.raises(ConfigError, match="is no UTF-8"):
         CliRunner().invoke(app, ["train", "--data", "scenes:2", "--out", str(out), *TINY], catch_exceptions=False)
     assert not out.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="interrupts a group of processes as a terminal does")
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_an_impatient_user_sees_no_traceback(data: Path, tmp_path: Path, workers: str):
+    flags = ["--epochs", "500", "--workers", workers, "--threads", "1", "--batch", "2", "--imgsz", "64", "64"]
+    code = "from galago.cli.main import main; main()"
+    command = [sys.executable, "-c", code, "train", "--data", str(data), "--out", str(tmp_path / "run"), *flags]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        end = time.monotonic() + 120
+        while not (tmp_path / "run/run.json").exists() and time.monotonic() < end:
+            time.sleep(0.05)
+        for _ in range(5):
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGINT)
+            time.sleep(0.1)
+        error = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert "Traceback" not in error
+    assert error.splitlines()[-1].startswith("interrupted")
+
+
+def test_the_first_lines_say_what_is_kept_of_other_weights(data: Path, tmp_path: Path):
+    train(data, "--epochs", "1", "--out", str(tmp_path / "one"))
+    weights = ("--weights", str(tmp_path / "one/last.safetensors"), "--epochs", "1")
+    said = []
+    for index, names in enumerate(("wall, door", "door, wall", "leaf, stem", "wall, leaf")):
+        (data / "data.yaml").write_text(f"names: [{names}]")
+        done = train(data, *weights, "--out", str(tmp_path / f"run{index}"))
+        assert done.exit_code == 0, done.output
+        said.append(done.stderr.splitlines()[1].removeprefix(f"Starting from {tmp_path}/one/last.safetensors"))
+    assert said == [
+        ", of the same classes: its classifier is kept.",
+        ": its classifier is kept, sorted by the names of the classes.",
+        ", of other classes: the classifier starts anew.",
+        ": its classifier keeps 1 of 2 classes; leaf starts anew.",
+    ]
+
+
+def test_swapped_names_are_not_resumed(data: Path, tmp_path: Path):
+    train(data, "--epochs", "1", "--out", str(tmp_path / "run"))
+    (data / "data.yaml").write_text("names: [door, wall]")
+    done = train(data, "--epochs", "1", "--out", str(tmp_path / "run"), "--resume")
+    assert isinstance(done.exception, TrainingError)
+    assert "the training data had the classes wall, door, now door, wall" in str(done.exception)

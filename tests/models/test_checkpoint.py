@@ -7,8 +7,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from galago.errors import CheckpointError  # noqa: E402
-from galago.models.checkpoint import load_checkpoint, load_tensors, read_tensors, save_checkpoint, save_tensors  # noqa: E402
-from galago.models.efficientvit import EfficientViTSeg, build_model  # noqa: E402
+from galago.models.checkpoint import load_checkpoint, load_classifier, load_tensors, read_tensors, save_checkpoint, save_tensors  # noqa: E402
+from galago.models.efficientvit import EfficientViTSeg, build_classifier, build_model  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -116,3 +116,21 @@ def test_a_checkpoint_whose_name_is_no_utf_8_is_refused_clearly(file: Path):
     odd = file.rename(file.with_name(os.fsdecode(b"caf\xe9.safetensors")))
     with pytest.raises(CheckpointError, match=r"is no UTF-8, which safetensors cannot open. Rename the file or folder"):
         load_checkpoint(odd)
+
+
+@pytest.mark.parametrize("told", ["1000000000", "1000000000000", "-3", "0", "1e3", "x", "", "5", "9" * 5000])
+@pytest.mark.parametrize("kind", [None, "classifier"])
+def test_a_wrong_count_of_classes_is_refused_before_memory_is_asked_for(tmp_path: Path, told: str, kind: str | None):
+    path = tmp_path / "w.safetensors"
+    network = build_classifier("b0", 4) if kind else build_model("b0", 4)
+    about = {"variant": "b0", "num_classes": told, "head": "b0-cityscapes"} | ({"kind": kind} if kind else {})
+    save_checkpoint(path, network, about)
+    with pytest.raises(CheckpointError, match=r"w\.safetensors does not tell which network it belongs to"):
+        (load_classifier if kind else load_checkpoint)(path)
+
+
+def test_a_classifier_of_an_unknown_variant_is_refused(tmp_path: Path):
+    path = tmp_path / "w.safetensors"
+    save_checkpoint(path, build_classifier("b0", 4), {"variant": "b9", "num_classes": "4", "kind": "classifier"})
+    with pytest.raises(CheckpointError, match=r"does not tell which network .*b9"):
+        load_classifier(path)

@@ -16,6 +16,7 @@ torch = pytest.importorskip("torch")
 from galago.errors import TrainingError  # noqa: E402
 from galago.models.checkpoint import read_tensors  # noqa: E402
 from galago.training.config import TrainConfig  # noqa: E402
+from galago.training.hold import hold  # noqa: E402
 from galago.training.loader import Shuffle  # noqa: E402
 from galago.training.processes import SyncedBatchNorm  # noqa: E402
 from galago.training.train import train  # noqa: E402
@@ -27,6 +28,8 @@ SETTINGS = TrainConfig(
     peak_learning_rate=3e-4, min_scale=1.0, max_scale=1.0,
 )  # fmt: skip
 PART = """
+import os
+import signal
 import sys
 from pathlib import Path
 import torch
@@ -36,7 +39,14 @@ from galago.training.train import train
 
 torch.set_num_threads(1)
 data, out, settings = Path(sys.argv[1]), Path(sys.argv[2]), eval(sys.argv[3])
-train(TrainConfig(**settings), open_dataset(data, "train"), open_dataset(data, "val"), out)
+resume, stop = (out / "state").exists(), int(settings.pop("stop", 0))
+
+def report(row):
+    if stop and row["epoch"] == stop and not resume:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+sets = open_dataset(data, "train"), open_dataset(data, "val")
+train(TrainConfig(**settings), *sets, out, start=(None, resume), report=report)
 """
 
 
@@ -116,3 +126,31 @@ def test_a_process_keeps_its_part_of_a_bad_batch(on_disk: Callable[[str], Any], 
     assert files  # the launcher ends the other process, perhaps before it has written
     with np.load(files[0]) as kept:
         assert kept["images"].shape == (1, 3, 64, 64)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="needs gloo")
+def test_two_processes_that_were_killed_go_on_as_if_they_had_not_been(on_disk: Callable[[str], Any], tmp_path: Path):
+    root = on_disk("train").pairs[0].photo.parents[2]
+    script = tmp_path / "part.py"
+    script.write_text(PART)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script), str(root)]
+    settings = vars(replace(SETTINGS, drop_path=0.5, style_mix=0.5))  # each process draws its own
+    for name, stops in (("whole", [0]), ("cut", [3, 0])):
+        for stop in stops:
+            told = [str(tmp_path / name), repr(settings | {"stop": stop})]
+            done = subprocess.run([*command, *told], capture_output=True, text=True, check=False, timeout=300)
+            assert (done.returncode == 0) == (stop == 0), done.stderr[-3000:]
+    cut, whole = (read_tensors(tmp_path / name / "last.safetensors")[0] for name in ("cut", "whole"))
+    assert all(torch.equal(cut[name], tensor) for name, tensor in whole.items())
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="needs gloo")
+def test_what_the_first_process_refuses_all_refuse(on_disk: Callable[[str], Any], tmp_path: Path):
+    root = on_disk("train").pairs[0].photo.parents[2]
+    script = tmp_path / "part.py"
+    script.write_text(PART)
+    with hold(tmp_path / "run"):
+        said = in_two_processes(script, root, tmp_path / "run")
+    assert "TrainingError: Another run is at work in" in said

@@ -1,14 +1,9 @@
 import json
-import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 torch = pytest.importorskip("torch")
-
-from accelerate import Accelerator  # noqa: E402
 
 from galago.errors import TrainingError  # noqa: E402
 from galago.training.config import TrainConfig  # noqa: E402
@@ -17,8 +12,6 @@ from galago.training.run import (  # noqa: E402
     check_same_settings,
     check_unused,
     describe_run,
-    find_state,
-    save_state,
     write_description,
     write_metrics,
 )
@@ -26,96 +19,8 @@ from galago.training.run import (  # noqa: E402
 pytestmark = pytest.mark.torch
 
 
-# In a process of its own: after a failed write, torch's writer is destroyed at a time of Python's choosing, and may fail again.
-SAVE_WITH_LIMIT = """
-import resource, sys
-from pathlib import Path
-from accelerate import Accelerator
-from galago.errors import TrainingError
-from galago.training.run import save_state
-
-accelerator = Accelerator(mixed_precision="no")
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))  # bytes a file may have
-try:
-    save_state(accelerator, Path(sys.argv[1]))
-except TrainingError as error:
-    print(error)
-"""
-
-
-class Counter:
-    """Something with a state."""
-
-    def __init__(self, value: int) -> None:
-        self.value = value
-
-    def state_dict(self) -> dict[str, int]:
-        return {"value": self.value}
-
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        self.value = state["value"]
-
-
-def save(folder: Path, value: int) -> None:
-    accelerator = Accelerator(mixed_precision="no")
-    accelerator.register_for_checkpointing(Counter(value))
-    save_state(accelerator, folder)
-
-
-def load(state: Path) -> int:
-    accelerator, counter = Accelerator(mixed_precision="no"), Counter(-1)
-    accelerator.register_for_checkpointing(counter)
-    accelerator.load_state(str(state))
-    return counter.value
-
-
 def describe(folder: Path, config: TrainConfig) -> None:
     write_description(folder, describe_run(config, data="doors", photos=(4, 2), weights=None))
-
-
-def test_the_newest_state_is_the_one_to_go_on_from(tmp_path: Path):
-    save(tmp_path, 1)
-    save(tmp_path, 2)
-    assert load(find_state(tmp_path)) == 2
-    assert [path.name for path in tmp_path.iterdir()] == ["state"]
-
-
-def test_a_kill_between_the_renames_leaves_the_old_state(tmp_path: Path):
-    save(tmp_path, 1)
-    (tmp_path / "state").rename(tmp_path / "state.old")
-    assert load(find_state(tmp_path)) == 1
-    save(tmp_path, 2)
-    assert load(find_state(tmp_path)) == 2
-
-
-def test_the_only_whole_state_stays_until_the_next_one_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    save(tmp_path, 1)
-    (tmp_path / "state").rename(tmp_path / "state.old")
-
-    def killed(self: Path, target: Path) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(Path, "rename", killed)
-    with pytest.raises(KeyboardInterrupt):
-        save(tmp_path, 2)
-    assert load(find_state(tmp_path)) == 1
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="limits the size of files as POSIX systems can")
-@pytest.mark.parametrize("limit", [0, 100])
-def test_a_full_disk_is_one_clear_line_and_leaves_the_old_state(tmp_path: Path, limit: int):
-    save(tmp_path, 1)
-    done = subprocess.run(
-        [sys.executable, "-c", SAVE_WITH_LIMIT, str(tmp_path), str(limit)], capture_output=True, text=True, check=False
-    )
-    assert re.fullmatch(r"Cannot save the state of the run in .*\. Free space, then --resume.*\n", done.stdout), done.stderr
-    assert [path.name for path in tmp_path.iterdir()] == ["state"]
-    assert load(find_state(tmp_path)) == 1
-
-
-def test_nothing_to_resume_is_a_clear_error(tmp_path: Path):
-    with pytest.raises(TrainingError, match=r"nothing to resume in .*: it has no saved state. Start the run without --resume"):
-        find_state(tmp_path / "nowhere")
 
 
 def test_progress_survives_its_state():

@@ -1,6 +1,8 @@
 import csv
 import json
 import math
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,18 +10,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
 from galago.data import Dataset  # noqa: E402
-from galago.errors import CheckpointError, ConfigError, TrainingError  # noqa: E402
+from galago.errors import CheckpointError, ConfigError, DataError, TrainingError  # noqa: E402
 from galago.labels import LabelSet  # noqa: E402
 from galago.models.checkpoint import load_checkpoint, read_tensors, save_checkpoint  # noqa: E402
 from galago.models.efficientvit import build_model  # noqa: E402
 from galago.spec import ModelSpec  # noqa: E402
 from galago.training.config import TrainConfig  # noqa: E402
-from galago.training.learner import Learner, start_network  # noqa: E402
+from galago.training.learner import Learner, describe_start, start_network  # noqa: E402
 from galago.training.optimizer import learning_rate, make_optimizer, set_rate  # noqa: E402
 from galago.training.run import Progress  # noqa: E402
 from galago.training.train import mixed_precision, train  # noqa: E402
@@ -165,6 +168,228 @@ def test_a_run_that_was_killed_in_an_epoch_ends_as_if_it_had_not_been(
     assert_same_run(tmp_path, finished)
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_random_layers_go_on_as_if_the_run_had_not_been_stopped(on_disk: Callable[[str], Dataset], tmp_path: Path, workers: int):
+    config = replace(SMALL, epochs=3, drop_path=0.5, style_mix=0.5, validate_every=3, workers=workers)
+
+    def stop(row: dict[str, float]) -> None:
+        if row["epoch"] == 2:
+            raise KeyboardInterrupt
+
+    sets = on_disk("train"), on_disk("val")
+    with pytest.raises(KeyboardInterrupt):
+        train(config, *sets, tmp_path / "cut", report=stop)
+    train(config, *sets, tmp_path / "cut", start=(None, True))
+    train(config, *sets, tmp_path / "whole")
+    cut, whole = (read_tensors(tmp_path / name / "last.safetensors")[0] for name in ("cut", "whole"))
+    assert all(torch.equal(cut[name], tensor) for name, tensor in whole.items())
+
+
+def test_a_run_that_was_stopped_before_its_first_state_begins_again(
+    on_disk: Callable[[str], Dataset], finished: Finished, tmp_path: Path
+):
+    def stop(row: dict[str, float]) -> None:
+        if "mean_iou" in row:  # last and best lie there, the state does not
+            raise KeyboardInterrupt
+
+    sets = on_disk("train"), on_disk("val")
+    with pytest.raises(KeyboardInterrupt):
+        train(replace(SMALL, save_every=6), *sets, tmp_path, report=stop)
+    assert (tmp_path / "best.safetensors").exists()
+    assert not (tmp_path / "state").exists()
+    with pytest.raises(TrainingError, match=r"holds a run already .* go on with that run by --resume"):
+        train(SMALL, *sets, tmp_path)
+    save_network(tmp_path / "w.safetensors", 2)
+    with pytest.raises(TrainingError, match=r"was started from random weights, now from .*w\.safetensors"):
+        train(SMALL, *sets, tmp_path, start=(tmp_path / "w.safetensors", True))
+    (tmp_path / "w.safetensors").unlink()
+    train(SMALL, *sets, tmp_path, start=(None, True))
+    assert_same_run(tmp_path, finished)
+
+
+@pytest.fixture
+def stopped(on_disk: Callable[[str], Any], tmp_path: Path) -> Path:
+    """The folder of a run that was stopped in its third epoch."""
+
+    def stop(row: dict[str, float]) -> None:
+        if row["epoch"] == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(SMALL, on_disk("train"), on_disk("val"), tmp_path / "run", report=stop)
+    return tmp_path / "run"
+
+
+def test_a_run_is_not_resumed_with_swapped_class_names(on_disk: Callable[[str], Any], stopped: Path):
+    swapped = LabelSet(("door", "wall"), ((0, 0, 0), (255, 255, 255)))
+    sets = [replace(on_disk(split), labels=swapped) for split in ("train", "val")]
+    with pytest.raises(TrainingError, match=r"training data had the classes wall, door, now door, wall.*--weights"):
+        train(SMALL, *sets, stopped, start=(None, True))
+
+
+def test_a_run_is_not_resumed_with_more_classes(on_disk: Callable[[str], Any], stopped: Path):
+    more = LabelSet(("wall", "door", "key"), ((0, 0, 0), (255, 255, 255), (1, 1, 1)))
+    sets = [replace(on_disk(split), labels=more) for split in ("train", "val")]
+    with pytest.raises(TrainingError, match=r"training data had the classes wall, door, now wall, door, key"):
+        train(SMALL, *sets, stopped, start=(None, True))
+
+
+def test_a_run_is_not_resumed_with_other_data(on_disk: Callable[[str], Any], drawn: Callable[..., Any], stopped: Path):
+    train_set, val_set = drawn(4), drawn(2, first=4)  # what the files hold, from memory
+    for other, words in (
+        ((drawn(5), val_set), "the training data had 4 images, now 5"),
+        ((train_set, drawn(2, first=5)), "the validation data has images of other names"),
+        ((with_pixels(train_set, image=90), val_set), "the training data has other images of the same names"),
+        ((with_pixels(train_set, labels=0), val_set), "the training data has other labels"),
+        ((drawn(4, size=(72, 97)), val_set), "the training data has other images"),
+    ):
+        with pytest.raises(TrainingError, match=f"{words}.*Resume with the same data, or start another run"):
+            train(SMALL, *other, stopped, start=(None, True))
+    with pytest.raises(TrainingError, match="there was no mixed-in data"):
+        train(SMALL, train_set, val_set, stopped, start=(None, True), mixed_in=drawn(2))
+    assert train(SMALL, train_set, val_set, stopped, start=(None, True)).epoch == 6  # moved: the same images elsewhere
+
+
+def with_pixels(data: Any, **values: int) -> Any:
+    """Replace the image or the labels of the last sample by one value."""
+    sample = data.samples[-1]
+    changed = {name: np.full_like(getattr(sample, name), value) for name, value in values.items()}
+    return replace(data, samples=(*data.samples[:-1], replace(sample, **changed)))
+
+
+def test_a_run_is_not_resumed_with_another_teacher(on_disk: Callable[[str], Any], tmp_path: Path):
+    def stop(row: dict[str, float]) -> None:
+        if row["epoch"] == 2:
+            raise KeyboardInterrupt
+
+    for name in ("one", "other"):
+        save_network(tmp_path / f"{name}.safetensors", 2)
+    sets = on_disk("train"), on_disk("val")
+    with pytest.raises(KeyboardInterrupt):
+        train(SMALL, *sets, tmp_path / "run", report=stop, teacher=tmp_path / "one.safetensors")
+    with pytest.raises(TrainingError, match="the teacher is another file"):
+        train(SMALL, *sets, tmp_path / "run", start=(None, True), teacher=tmp_path / "other.safetensors")
+
+
+class Planted:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, proof: Path) -> None:
+        self.proof = proof
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.proof),)
+
+
+@pytest.mark.parametrize("name", ["custom_checkpoint_0.pkl", "optimizer.bin", "random_states_0.pkl", "state.safetensors"])
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_pickle_in_the_state_is_never_run(on_disk: Callable[[str], Any], stopped: Path, tmp_path: Path, name: str, kept: bool):
+    if not kept:
+        shutil.rmtree(stopped / "state")
+        (stopped / "state").mkdir()
+    torch.save(Planted(tmp_path / "ran"), stopped / "state" / name)
+    with pytest.raises(TrainingError, match=r"state.* (is damaged|was saved by an earlier galago, as pickles).*--weights"):
+        train(SMALL, on_disk("train"), on_disk("val"), stopped, start=(None, True))
+    assert not (tmp_path / "ran").exists()
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-7] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("name", ["state.safetensors", "state.json"])
+@pytest.mark.parametrize(
+    "damage", [cut, flip, Path.unlink, lambda path: path.write_bytes(b""), lambda path: path.write_bytes(b"\xff[[")]
+)
+def test_a_damaged_state_is_one_clear_error(
+    on_disk: Callable[[str], Any], stopped: Path, name: str, damage: Callable[[Path], Any]
+):
+    damage(stopped / "state" / name)
+    with pytest.raises(TrainingError, match=r"state of the run in .*state is damaged: .*--weights .*last\.safetensors"):
+        train(SMALL, on_disk("train"), on_disk("val"), stopped, start=(None, True))
+
+
+def test_two_runs_in_one_folder_are_kept_apart(on_disk: Callable[[str], Any], finished: Finished, tmp_path: Path):
+    sets, said = (on_disk("train"), on_disk("val")), []
+    command = [sys.executable, "-c", RUN, *map(str, (sets[0].pairs[0].photo.parents[2], tmp_path / "run", vars(SMALL)))]
+
+    def start_another(row: dict[str, float]) -> None:
+        if row["epoch"] == 1 and row.get("step") == 1:
+            said.append(subprocess.run(command, capture_output=True, text=True, check=False).stdout)
+
+    train(SMALL, *sets, tmp_path / "run", report=start_another)
+    assert said == [f"Another run is at work in {tmp_path / 'run'} (process {os.getpid()}). Wait until it has ended, "
+                    "or choose another folder with --out.\n"]  # fmt: skip
+    assert_same_run(tmp_path / "run", finished)
+
+
+RUN = """
+import sys
+from pathlib import Path
+from galago.data import open_dataset
+from galago.errors import GalagoError
+from galago.training.config import TrainConfig
+from galago.training.train import train
+
+data, out, settings = Path(sys.argv[1]), Path(sys.argv[2]), eval(sys.argv[3])
+try:
+    train(TrainConfig(**settings), open_dataset(data, "train"), open_dataset(data, "val"), out)
+except GalagoError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "rows"),
+    [
+        (("wall", "door"), ("wall", "door"), [0, 1]),
+        (("wall", "door"), ("door", "wall"), [1, 0]),
+        (("wall", "door"), ("leaf", "stem"), [None, None]),
+        (("wall", "door", "key"), ("key", "leaf", "wall"), [2, None, 0]),
+        (("wall",), ("leaf", "wall"), [None, 0]),
+    ],
+)
+def test_weights_keep_the_classes_of_the_same_names(
+    tmp_path: Path, theirs: tuple[str, ...], ours: tuple[str, ...], rows: list[int | None]
+):
+    network, path = build_model("b0", len(theirs)), tmp_path / "w.safetensors"
+    spec = ModelSpec(name="x", variant="b0", classes=theirs, palette=((0, 0, 0),) * len(theirs))
+    about = {"variant": "b0", "num_classes": str(len(theirs)), "head": "b0-cityscapes", "spec": spec.to_json()}
+    network.head.classify.bias.data = torch.arange(len(theirs)) + 1.0
+    save_checkpoint(path, network, about)
+    torch.manual_seed(0)
+    started = start_network(SMALL, len(ours), path, names=ours).head.classify
+    torch.manual_seed(0)
+    fresh = build_model("b0", len(ours)).head.classify
+    for index, row in enumerate(rows):
+        weight, bias = (fresh.weight[index], fresh.bias[index]) if row is None else (network.head.classify.weight[row], row + 1)
+        assert torch.equal(started.weight[index], weight)
+        assert started.bias[index].item() == (bias if isinstance(bias, int) else bias.item())
+    said = describe_start(path, ours)
+    if theirs == ours:
+        assert "of the same classes: its classifier is kept" in said
+    elif None not in rows:
+        assert "kept, sorted by the names of the classes" in said
+    elif rows.count(None) == len(rows):
+        assert "of other classes: the classifier starts anew" in said
+    else:
+        assert f"keeps {len(ours) - 1} of {len(ours)} classes; leaf starts anew" in said
+
+
+def test_one_crop_of_32_x_32_at_a_time_is_refused():
+    for settings in ({"batch_size": 1}, {"batch_size": 2, "accumulate": 2}, {"batch_size": 6, "accumulate": 6}):
+        with pytest.raises(ConfigError, match="One crop of 32 x 32 at a time gives BatchNorm a single value"):
+            TrainConfig(crop_size=(32, 32), **settings)
+    TrainConfig(crop_size=(32, 64), batch_size=2, accumulate=2)
+    TrainConfig(crop_size=(32, 32), batch_size=4, accumulate=2)
+
+
 def test_resuming_a_complete_run_changes_nothing(on_disk: Callable[[str], Dataset], finished: Finished):
     progress = train(SMALL, on_disk("train"), on_disk("val"), finished.out, start=(None, True))
     assert progress == finished.progress
@@ -198,10 +423,20 @@ def test_a_loss_that_is_not_finite_stops_the_run(drawn: Callable[..., Dataset], 
 
 
 def test_a_batch_without_labels_does_not_stop_the_run(drawn: Callable[..., Any], tmp_path: Path):
-    data = drawn(2)
+    data, losses = drawn(2), []
+    data.samples[1].labels[:] = 255
+    train(replace(SMALL, epochs=1, batch_size=1), data, drawn(1), tmp_path, report=lambda row: losses.append(row["loss"]))
+    first, mean = losses[:2]
+    assert 0 in (first, 2 * mean - first)
+
+
+def test_a_training_split_without_a_labeled_pixel_is_refused(drawn: Callable[..., Any], tmp_path: Path):
+    data = drawn(3)
     for sample in data.samples:
         sample.labels[:] = 255
-    assert train(replace(SMALL, epochs=1), data, drawn(1), tmp_path).rows[0]["loss"] == 0
+    with pytest.raises(DataError, match=r"None of the 3 training photos has a pixel with a class.* galago data check"):
+        train(replace(SMALL, class_balance=0.5), data, drawn(1), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def save_network(path: Path, num_classes: int) -> dict[str, torch.Tensor]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+TEMPORARY = ".galago"  # how the names of temporary files end
 FULL = {errno.ENOSPC, *([errno.EDQUOT] if hasattr(errno, "EDQUOT") else [])}
 # Errors that the next file would meet as well. EIO is none: it may be one bad sector.
 FATAL = FULL | {errno.EROFS, errno.ENODEV, errno.ENXIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOTDIR}
@@ -69,7 +70,8 @@ def naming(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno is not None:
+        ours = error.filename is None or str(error.filename).endswith(TEMPORARY)
+        if error.errno is not None and ours:
             error.filename, error.filename2 = str(path), None
         raise
 

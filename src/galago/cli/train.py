@@ -79,6 +79,7 @@ def train(
 
     from galago.errors import InterruptError, choose, require
 
+    interrupt_once()
     torch = require("torch", "train")
     require("accelerate", "train")
     from galago.cli._console import say
@@ -88,6 +89,8 @@ def train(
     from galago.data.mixture import mix as mix_data
     from galago.models.variants import BACKBONES
     from galago.training.classify_config import ClassifyConfig
+    from galago.training.hold import hold
+    from galago.training.learner import describe_start
     from galago.training.memory import keep_freed_memory
     from galago.training.processes import is_first_process
     from galago.training.recipes import CLASSIFY_RECIPES, RECIPES
@@ -126,28 +129,31 @@ def train(
     if extras:
         train_set, mixed_in, also_score = mix_data(train_set, extras)
         config = replace(config, mix=sum(extra.share for extra in extras))
-    if cache:
-        train_set, mixed_in = keep_decoded(train_set, mixed_in, out / CACHE, anew=not resume)
     counts = f"{len(train_set)} photos, {len(val_set)} for validation, {len(train_set.labels)} classes"
     counts += describe(extras)
     if first:
         say(f"Training {model} for {config.epochs} epoch{'s' if config.epochs > 1 else ''} on {data}: {counts}", err=True)
+        if weights and not resume:
+            say(describe_start(weights, train_set.labels.names), err=True)
         if also_score:
             by = "the mean over all sets" if config.best_by == "mean" else f"the photos of {data}"
             say(f"The best weights are those of the best mean IoU on {by} (--set best_by=main or mean).", err=True)
     words = f"{data}, names that start with {', '.join(holdout)} left out for validation" if holdout else data
     words += describe(extras)
     try:
-        with progress_bar(config, shown=first) as report:
+        with hold(out), progress_bar(config, shown=first) as report:
+            if cache:
+                train_set, mixed_in = keep_decoded(train_set, mixed_in, out / CACHE, anew=not resume)
             progress = run(
                 config, train_set, val_set, out,
                 mixed_in=mixed_in, teacher=teacher, start=(weights, resume), also_score=also_score, data=words, report=report,
             )  # fmt: skip
+            if first:
+                rmtree(out / CACHE, ignore_errors=True)
     except KeyboardInterrupt:
         raise InterruptError(how_to_go_on(out)) from None
     if not first:
         return
-    rmtree(out / CACHE, ignore_errors=True)
     conclude(config, progress, out, len(val_set), json=json)
 
 
@@ -226,15 +232,30 @@ def how_to_go_on(out: Path) -> str:
     import shlex
     import sys
 
-    from galago.errors import TrainingError
-    from galago.training.run import find_state
+    from galago.training.state import find_state
 
-    try:
-        find_state(out)
-    except TrainingError:
-        return "interrupted before a state was saved, so there is nothing to resume"
+    if not (out / "run.json").exists():
+        return "interrupted before the first epoch, so there is nothing to resume"
     flags = [flag for flag in sys.argv[1:] if flag != "--resume"]
-    return f"interrupted; go on from the last saved epoch with: {shlex.join(['galago', *flags, '--resume'])}"
+    command = shlex.join(["galago", *flags, "--resume"])
+    if find_state(out) is None:
+        return f"interrupted before a state was saved; begin again with: {command}"
+    return f"interrupted; go on from the last saved epoch with: {command}"
+
+
+def interrupt_once() -> None:
+    """Let the first Ctrl-C end the process in its own time, and those after it pass unheard."""
+    import signal
+    import threading
+    from types import FrameType
+
+    def end(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    heard = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if heard and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, end)
 
 
 @contextmanager

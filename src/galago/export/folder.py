@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +20,7 @@ from galago.export.int8 import Int8, Int8Result, int8_table
 from galago.export.ranges import measure_ranges, range_table
 from galago.export.reference import TorchEngine, checkpoint_spec
 from galago.export.stages import record_stages
-from galago.files import sha256
+from galago.files import folder_beside, sha256
 from galago.models.checkpoint import load_checkpoint
 from galago.runtime.engines import installed_engines, open_engine
 from galago.runtime.segmenter import Segmenter
@@ -137,7 +136,7 @@ def write_model_folder(
     Args:
         network: a trained segmentation network.
         spec: its description, without checksums.
-        out: the folder; an older model folder there is replaced once the new one is whole.
+        out: the folder; at every moment the older model folder stands there or the new one, whole.
         facts: about the training, for the card: as kept in the checkpoint.
         formats: what to write, keys of `FORMATS`.
         int8: how to make int8 files, where the precision is int8.
@@ -149,10 +148,7 @@ def write_model_folder(
     """
     check_replaceable(out)
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as temporary:
-            new = Path(temporary) / out.name
-            new.mkdir()
+        with folder_beside(out) as new:
             reference = TorchEngine(network, spec)
             written = Written()
             for format in formats:
@@ -175,9 +171,6 @@ def write_model_folder(
             write_card(new / "CARD.md", network, spec, facts)
             sums = {path.relative_to(new).as_posix(): sha256(path) for path in sorted(new.rglob("*")) if path.is_file()}
             (new / "model.json").write_text(dataclasses.replace(spec, files=sums).to_json())
-            if out.exists():
-                out.rename(Path(temporary) / "replaced")
-            new.rename(out)
     except OSError as failure:
         reason = failure.strerror or failure
         raise ModelError(f"Cannot write the model folder {out}: {reason}. Choose another --out.") from failure

@@ -1,7 +1,8 @@
 """Checkpoints: save, load, and the key tables for the authors' and timm's weights."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import safetensors
@@ -95,7 +96,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
         CheckpointError: the file cannot be written.
     """
     try:
-        write_whole(path, safetensors.torch.save(dict(tensors), metadata=dict(metadata)))
+        write_whole(path, safetensors.torch.save(dict(tensors), metadata=dict(metadata)), lasting=True)
     except OSError as error:
         reason = error.strerror or error
         raise CheckpointError(f"Cannot write the checkpoint {path}: {reason}. Free space or choose another folder.") from error
@@ -141,12 +142,8 @@ def load_checkpoint(path: Path) -> tuple[EfficientViTSeg, dict[str, str]]:
         CheckpointError: the file is damaged, tells no network, or its tensors do not fit that network.
     """
     tensors, metadata = read_tensors(path)
-    try:
-        network = build_model(metadata["variant"], int(metadata["num_classes"]), head=metadata["head"])
-    except (KeyError, ValueError, ConfigError) as error:
-        raise CheckpointError(
-            f"{path} does not tell which network it belongs to ({error}). Use a checkpoint that `galago train` wrote."
-        ) from error
+    with _telling(path):
+        network = build_model(metadata["variant"], _count_classes(tensors, metadata), head=metadata["head"])
     load_tensors(network, tensors, source=str(path))
     return network.eval(), metadata
 
@@ -161,11 +158,44 @@ def load_classifier(path: Path) -> tuple[EfficientViTCls, dict[str, str]]:
     if metadata.get("kind") != CLASSIFIER:
         raise CheckpointError(f"{path} holds no classification network. `galago models` lists some.")
     timm = metadata.get("layout") == "timm"
-    network = build_classifier(metadata["variant"], int(metadata["num_classes"]), head_conv_eps=TIMM_EPS if timm else None)
+    with _telling(path):
+        classes = _count_classes(tensors, metadata)
+        network = build_classifier(metadata["variant"], classes, head_conv_eps=TIMM_EPS if timm else None)
     if timm:
         set_attention(network, eps=TIMM_EPS)
     load_tensors(network, tensors, source=str(path))
     return network.eval(), metadata
+
+
+@contextmanager
+def _telling(path: Path) -> Iterator[None]:
+    """Say in one line that the metadata of a checkpoint tells no network.
+
+    Raises:
+        CheckpointError: it does not.
+    """
+    try:
+        yield
+    except (KeyError, ValueError, ConfigError) as error:
+        raise CheckpointError(
+            f"{path} does not tell which network it belongs to ({error}). Use a checkpoint that `galago train` wrote."
+        ) from error
+
+
+def _count_classes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> int:
+    """Return how many classes a checkpoint tells, which have to be as many as its classifier has rows.
+
+    A network is built of this count before its tensors are compared, so a wrong one could ask for all memory.
+
+    Raises:
+        KeyError, ValueError: it tells none, or another count than its classifier has.
+    """
+    told, bias = int(metadata["num_classes"]), tensors.get("head.classify.bias")
+    if bias is None:
+        raise ValueError("missing head.classify.bias")
+    if tuple(bias.shape) != (told,):
+        raise ValueError(f"head.classify.bias has shape {tuple(bias.shape)} instead of ({told},)")
+    return told
 
 
 def load_backbone(path: Path) -> Backbone:

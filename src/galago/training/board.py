@@ -26,7 +26,7 @@ class Board:
         from torch.utils.tensorboard import SummaryWriter
 
         self.folder, fresh = folder, not folder.exists()
-        purge_step = progress.epoch + 1 if progress.epoch else None
+        purge_step = None if fresh else progress.epoch + 1
         self.writer = SummaryWriter(str(folder), purge_step=purge_step)
         for row in progress.rows if fresh else ():
             self._add_curves(row)

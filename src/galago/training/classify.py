@@ -8,6 +8,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import cv2
@@ -29,11 +30,15 @@ from galago.models.layers import set_drop_path
 from galago.training import run
 from galago.training.appearance import change_color
 from galago.training.average import moving_average
+from galago.training.begin import Beginning
 from galago.training.classify_config import ClassifyConfig
-from galago.training.loader import Shuffle, View, batches, one_thread
+from galago.training.fingerprint import Part, fingerprint
+from galago.training.hold import hold
+from galago.training.loader import Shuffle, View, batches, one_thread, own_randomness
 from galago.training.optimizer import learning_rate, make_optimizer, set_rate
 from galago.training.processes import join, sync_norms
 from galago.training.quick_layers import quicken
+from galago.training.state import Changing, save_state
 from galago.training.train import Report, mixed_precision
 from galago.training.validate import normalize
 from galago.training.workers import explain_lost_workers
@@ -119,11 +124,23 @@ def train_classifier(
     """
     if train_set.names != val_set.names:
         raise TrainingError(f"The splits have different classes: {train_set.names} and {val_set.names}.")
-    if resume:
-        state = run.find_state(out)
-        run.check_same_settings(out, config)
-    else:
-        run.check_unused(out)
+    with hold(out):
+        return _train_classifier(config, (train_set, val_set), out, resume=resume, data=data, report=report)
+
+
+def _train_classifier(
+    config: ClassifyConfig,
+    splits: tuple[ClassFolders | ClassTars, ClassFolders | ClassTars],
+    out: Path,
+    *,
+    resume: bool,
+    data: str,
+    report: Report,
+) -> run.Progress:
+    """Train in a folder that no other run writes into; see `train_classifier`."""
+    train_set, val_set = splits
+    sets: dict[str, Part | None] = {"training": train_set, "validation": val_set}
+    begin = Beginning(out, config, (None, resume), lambda: fingerprint(sets, {}))
     torch.manual_seed(config.seed)
     AcceleratorState._reset_state()  # of an earlier run in this process, which may have had another precision
     device = join().device
@@ -145,40 +162,37 @@ def train_classifier(
         prefetch_factor=4 if config.workers else None,
         multiprocessing_context="spawn" if config.workers else None,
         worker_init_fn=one_thread,
+        generator=own_randomness(config.seed),
     )
     network, optimizer = accelerator.prepare(network, make_optimizer(network, config))
-    accelerator.register_for_checkpointing(average, progress)
-    if resume:
-        accelerator.load_state(str(state))
-    elif main:
-        photos = len(train_set), len(val_set)
-        run.write_description(out, run.describe_run(config, data=data, photos=photos, weights=None))
-    accelerator.wait_for_everyone()
+    changing = Changing(accelerator, network, optimizer, average, progress, begin.data)
+    photos = len(train_set), len(val_set)
+    begin(changing, lambda: run.describe_run(config, data=data, photos=photos, weights=None))
     shuffle.epoch = progress.epoch
-    stream = batches(loader)
     names = json.dumps(train_set.names)
     metadata = {
         "kind": CLASSIFIER, "variant": config.variant, "num_classes": str(len(train_set.names)), "classes": names,
         "input": json.dumps({"side": max(config.sizes), "mean": config.mean, "std": config.std}),
     }  # fmt: skip
     tools = accelerator, network, optimizer, average
-    for _ in range(progress.epoch, config.epochs):
-        row = run_epoch(config, tools, stream, (progress.epoch, shuffle.steps), report if main else lambda row: None)
-        progress.epoch += 1
-        progress.rows.append(row)
-        last = progress.epoch == config.epochs
-        if main:
-            if last or progress.epoch % config.validate_every == 0:
-                row["top1"], row["top5"] = accuracy(average, val_set, config, device)
-                report({name: row[name] for name in ("epoch", "loss", "top1")})
-                about = metadata | {"epoch": str(progress.epoch), "top1": f"{row['top1']:.4f}"}
-                save_checkpoint(out / "last.safetensors", average.module, about)
-                if row["top1"] > progress.best:
-                    progress.best = row["top1"]
-                    save_checkpoint(out / "best.safetensors", average.module, about)
-            run.write_metrics(out, progress)
-        if last or progress.epoch % config.save_every == 0:
-            run.save_state(accelerator, out)
+    with closing(batches(loader)) as stream:
+        for _ in range(progress.epoch, config.epochs):
+            row = run_epoch(config, tools, stream, (progress.epoch, shuffle.steps), report if main else lambda row: None)
+            progress.epoch += 1
+            progress.rows.append(row)
+            last = progress.epoch == config.epochs
+            if main:
+                if last or progress.epoch % config.validate_every == 0:
+                    row["top1"], row["top5"] = accuracy(average, val_set, config, device)
+                    report({name: row[name] for name in ("epoch", "loss", "top1")})
+                    about = metadata | {"epoch": str(progress.epoch), "top1": f"{row['top1']:.4f}"}
+                    save_checkpoint(out / "last.safetensors", average.module, about)
+                    if row["top1"] > progress.best:
+                        progress.best = row["top1"]
+                        save_checkpoint(out / "best.safetensors", average.module, about)
+                run.write_metrics(out, progress)
+            if last or progress.epoch % config.save_every == 0:
+                save_state(changing, out)
     return progress
 
 

@@ -58,6 +58,10 @@ class ClassifyConfig:
         for name in ("flip", "color", "mixup", "cutmix", "drop_path", "label_smoothing", "ema_decay", "min_area", "layer_decay"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} needs to lie between 0 and 1, got {getattr(self, name)}.")
+        if self.batch_size == 1 and SIZE_MULTIPLE in self.sizes:
+            raise ConfigError(
+                "One photo of 32 x 32 gives BatchNorm a single value per channel. Use a larger batch or larger sizes."
+            )
         if self.mixup + self.cutmix > 1:
             raise ConfigError(f"mixup and cutmix share one draw, so their sum is at most 1, got {self.mixup + self.cutmix}.")
         if self.precision not in PRECISIONS:

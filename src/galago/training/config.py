@@ -171,8 +171,11 @@ class TrainConfig:
                 "Expected 0 < min_scale <= max_scale and max_stretch >= 1, "
                 f"got {self.min_scale}, {self.max_scale}, {self.max_stretch}."
             )
-        if self.batch_size == 1 and self.crop_size == (SIZE_MULTIPLE, SIZE_MULTIPLE):
-            raise ConfigError("One crop of 32 x 32 gives BatchNorm a single value per channel. Use a larger batch or crop.")
+        if self.batch_size == self.accumulate and self.crop_size == (SIZE_MULTIPLE, SIZE_MULTIPLE):
+            raise ConfigError(
+                "One crop of 32 x 32 at a time gives BatchNorm a single value per channel. "
+                "Use a larger batch or crop, or a smaller accumulate."
+            )
         if not all(value > 0 for value in self.std):
             raise ConfigError(f"std needs three positive numbers, got {self.std}.")
         if self.best_by not in CHOOSERS:

@@ -1,7 +1,13 @@
 """Batches of random views, the same for the same seed whatever the number of workers and wherever a run resumes."""
 
+import os
 import re
-from collections.abc import Iterable, Iterator
+import signal
+import sys
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
+from types import TracebackType
 
 import numpy as np
 import torch
@@ -114,20 +120,56 @@ def make_loader(
         pin_memory=torch.cuda.is_available(),
         multiprocessing_context="spawn" if config.workers else None,  # a fork inherits OpenCV's locks and hangs
         worker_init_fn=one_thread,
+        generator=own_randomness(config.seed),
     )
     return loader, shuffle
 
 
-def batches(loader: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Iterate over a loader; an error of the data in a worker is raised with its own message, without the worker's traceback."""
+def batches(loader: Iterable[tuple[Tensor, Tensor]]) -> Generator[tuple[Tensor, Tensor], None, None]:
+    """Iterate over a loader until it is closed.
+
+    An error of the data in a worker is raised with its own message, without the worker's traceback. Workers do not
+    hear Ctrl-C: the process that started them ends them.
+    """
     try:
-        yield from loader
+        with deaf_to_interrupts():
+            stream = iter(loader)
+        yield from stream
     except GalagoError as error:
         raise type(error)(re.split(r"^galago\.errors\.\w+: ", str(error), flags=re.MULTILINE)[-1].strip()) from error
 
 
+@contextmanager
+def deaf_to_interrupts() -> Iterator[None]:
+    """Hold Ctrl-C back while the block lasts; processes that it starts never hear of it."""
+    if os.name == "nt":
+        yield
+        return
+    resource_tracker.ensure_running()  # else started with the first worker, and then it undoes this
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def own_randomness(seed: int) -> torch.Generator:
+    """Return what a loader draws its workers' seeds from, so that it does not touch torch's own random state.
+
+    A resumed run starts a loader once more than one that was not stopped.
+    """
+    return torch.Generator().manual_seed(seed)
+
+
 def one_thread(worker: int) -> None:
-    """Prepare a worker process: the cores belong to the network."""
+    """Prepare a worker process: the cores belong to the network, and whoever asks for a batch may go away."""
     import cv2
 
     cv2.setNumThreads(1)
+    sys.excepthook = _hang_up
+
+
+def _hang_up(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Show an error that nobody handles, but not that the run has ended while it fetched a batch."""
+    if not issubclass(kind, EOFError | OSError):
+        sys.__excepthook__(kind, error, trace)

@@ -4,13 +4,15 @@ Each process sees its part of a batch. What one process would sum over the whole
 of the loss, is summed over all of them, and gradients pass through these sums.
 """
 
+from collections.abc import Callable
+
 import torch
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 from torch import distributed as dist
 
-from galago.errors import TrainingError
+from galago.errors import GalagoError, TrainingError
 
 
 class SumOverProcesses(torch.autograd.Function):
@@ -90,6 +92,28 @@ def ask_first_process(answer: bool) -> bool:
     answers = [answer]
     broadcast_object_list(answers)
     return answers[0]
+
+
+def let_first_process(act: Callable[[], object]) -> None:
+    """Do something in the first process only; what it raises is raised in all, which wait for it.
+
+    Raises:
+        GalagoError: as `act` does.
+    """
+    failure: GalagoError | None = None
+    if is_first_process():
+        try:
+            act()
+        except GalagoError as error:
+            failure = error
+    if join().num_processes > 1:
+        shared = [failure if failure is None else (type(failure), str(failure))]
+        broadcast_object_list(shared)
+        if failure is None and shared[0] is not None:
+            kind, text = shared[0]
+            failure = kind(text)
+    if failure is not None:
+        raise failure
 
 
 def join() -> PartialState:

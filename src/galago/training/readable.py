@@ -1,14 +1,40 @@
-"""A look at the validation split before the first epoch: what is wrong there would end the run hours later."""
+"""A look at the photos before the first epoch: what is wrong there would end the run hours later."""
 
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from galago.data.sample import Dataset, spread
 from galago.errors import DataError
 
 MOST = 3000  # samples; of larger splits an even choice
 QUIET_S = 2.0  # a look that takes longer is reported
+
+
+def is_labeled(dataset: Dataset, index: int) -> bool:
+    """Read a sample, and tell whether a pixel of it has a class."""
+    return bool((dataset[index].labels < len(dataset.labels) + len(dataset.labels.sets)).any())
+
+
+def check_labeled(dataset: Dataset, *, threads: int) -> None:
+    """Find a pixel with a class in a training split; mostly the first few samples have one.
+
+    Args:
+        dataset: the split.
+        threads: how many read at the same time.
+    Raises:
+        DataError, ImageError: there is none, or a sample cannot be read.
+    """
+    with ThreadPoolExecutor(threads) as pool:
+        for start in range(0, len(dataset), threads):
+            part = range(start, min(start + threads, len(dataset)))
+            if any(pool.map(partial(is_labeled, dataset), part)):
+                return
+    raise DataError(
+        f"None of the {len(dataset)} training photos has a pixel with a class, so there is nothing "
+        "to learn from. Check the ids in the masks: galago data check."
+    )
 
 
 def check_readable(dataset: Dataset, *, threads: int, report: Callable[[dict[str, float]], None]) -> None:
@@ -21,19 +47,16 @@ def check_readable(dataset: Dataset, *, threads: int, report: Callable[[dict[str
     Raises:
         DataError, ImageError: a sample cannot be read, or no pixel has a class.
     """
-    chosen, num_labels = spread(dataset, MOST), len(dataset.labels) + len(dataset.labels.sets)
-
-    def is_labeled(index: int) -> bool:
-        return bool((chosen[index].labels < num_labels).any())
-
+    chosen = spread(dataset, MOST)
     began, labeled = time.monotonic(), False
     with ThreadPoolExecutor(threads) as pool:
-        for index, found in enumerate(pool.map(is_labeled, range(len(chosen)))):
+        found_in = pool.map(partial(is_labeled, chosen), range(len(chosen)))
+        for index, found in enumerate(found_in):
             labeled |= found
             if time.monotonic() - began > QUIET_S:
                 report({"epoch": 0, "checked": index + 1, "photos": len(chosen)})
     if not labeled:
         raise DataError(
-            f"None of the {len(chosen)} validation photos has a pixel with a class, so there is nothing to score. "
-            "Check the ids in the masks: galago data check."
+            f"None of the {len(chosen)} validation photos has a pixel with a class, so there is "
+            "nothing to score. Check the ids in the masks: galago data check."
         )

@@ -1,11 +1,10 @@
-"""What a run leaves behind: its description, its measurements, pictures, and the state to resume from."""
+"""What a run leaves behind: its description and its measurements; and who may write into its folder."""
 
 import csv
 import dataclasses
 import io
 import json
 import platform
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -15,15 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
-from safetensors import SafetensorError
 
 from galago.device import processor
 from galago.errors import TrainingError
 from galago.files import write_whole
 from galago.training.classify_config import Config
 from galago.training.processes import join
-from galago.training.workers import is_lost_worker
 
 KEPT = ("best.safetensors", "last.safetensors", "state", "state.old")  # what a started run would overwrite
 FREE_SETTINGS = ("workers", "save_every", "patience", "tensorboard")  # may differ when a run goes on: they change no weight
@@ -50,7 +46,8 @@ class Progress:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over the values of a saved state."""
-        self.epoch, self.best, self.rows = state["epoch"], state["best"], list(state["rows"])
+        self.epoch, self.best = int(state["epoch"]), float(state["best"])
+        self.rows = [dict(row) for row in state["rows"]]
 
 
 def describe_run(
@@ -128,10 +125,7 @@ def check_same_settings(folder: Path, config: Config) -> None:
     Raises:
         TrainingError: a setting differs, or run.json is missing or damaged.
     """
-    try:
-        recorded = json.loads((folder / "run.json").read_text(encoding="utf-8"))["config"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise TrainingError(f"{folder / 'run.json'} is missing or damaged, so the run cannot go on. Start anew.") from error
+    recorded = read_description(folder)["config"]
     now = json.loads(json.dumps(dataclasses.asdict(config)))  # tuples as lists, as in the file
     changed = [
         f"{name} was {recorded[name]}, now {value}"
@@ -143,6 +137,38 @@ def check_same_settings(folder: Path, config: Config) -> None:
             f"The run in {folder} was started with other settings: {'; '.join(changed)}. Resume with the same ones, "
             f"or start another run from its weights with --weights {folder / 'last.safetensors'}."
         )
+
+
+def check_same_weights(folder: Path, weights: Path | None) -> None:
+    """Refuse to begin a run again from other weights than those it was started from.
+
+    Raises:
+        TrainingError: they differ, or run.json is missing or damaged.
+    """
+    before = read_description(folder).get("weights")
+    if (before and Path(before).resolve()) != (weights and weights.resolve()):
+        raise TrainingError(
+            f"The run in {folder} was started from {before or 'random weights'}, now from "
+            f"{weights or 'random weights'}. Resume with the same --weights, or choose another --out."
+        )
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """Read run.json, as far as a resumed run needs it.
+
+    Raises:
+        TrainingError: there is no run, or run.json is missing or damaged.
+    """
+    path = folder / "run.json"
+    if not path.exists() and not any((folder / name).exists() for name in KEPT):
+        raise TrainingError(f"There is nothing to resume in {folder}: no run was started there. Start it without --resume.")
+    try:
+        described = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(described, dict) and isinstance(described["config"], dict):
+            return described
+    except (OSError, ValueError, KeyError, RecursionError) as error:
+        raise TrainingError(f"{path} is missing or damaged, so the run cannot go on. Start anew.") from error
+    raise TrainingError(f"{path} is missing or damaged, so the run cannot go on. Start anew.")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -170,39 +196,3 @@ def write_metrics(folder: Path, progress: Progress) -> None:
 def write_description(folder: Path, description: Mapping[str, Any]) -> None:
     """Write run.json."""
     write_text(folder / "run.json", json.dumps(description, indent=2) + "\n")
-
-
-def save_state(accelerator: Accelerator, folder: Path) -> None:
-    """Save everything that a resumed run needs; a kill at any moment leaves the old state or the new one whole."""
-    partial, state, old = folder / "state.partial", folder / "state", folder / "state.old"
-    if accelerator.is_main_process:
-        shutil.rmtree(partial, ignore_errors=True)
-    accelerator.wait_for_everyone()
-    try:
-        accelerator.save_state(str(partial))
-        accelerator.wait_for_everyone()
-        if not accelerator.is_main_process:
-            return
-        if state.exists():  # else `old` may be the only whole one, after a kill between the renames below
-            shutil.rmtree(old, ignore_errors=True)
-            state.rename(old)
-        partial.rename(state)
-        shutil.rmtree(old, ignore_errors=True)
-    except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors report a full disk in their own ways
-        if is_lost_worker(error):
-            raise
-        shutil.rmtree(partial, ignore_errors=True)
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise TrainingError(f"Cannot save the state of the run in {folder}: {reason}. Free space, then --resume.") from error
-
-
-def find_state(folder: Path) -> Path:
-    """Return the state that a run in this folder can go on from.
-
-    Raises:
-        TrainingError: there is none.
-    """
-    for name in ("state", "state.old"):  # the second one only after a kill between two renames
-        if (folder / name).is_dir():
-            return folder / name
-    raise TrainingError(f"There is nothing to resume in {folder}: it has no saved state. Start the run without --resume.")

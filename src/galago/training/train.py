@@ -4,7 +4,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,9 +27,12 @@ from galago.training import run
 from galago.training.average import moving_average
 from galago.training.bad_batch import stop_at_bad_batch
 from galago.training.balance import class_weights
+from galago.training.begin import Beginning
 from galago.training.board import Board
 from galago.training.config import TrainConfig
 from galago.training.distill import Teacher
+from galago.training.fingerprint import Part, fingerprint
+from galago.training.hold import hold
 from galago.training.learner import Learner, start_network
 from galago.training.loader import Shuffle, batches, make_loader
 from galago.training.losses import teaching_loss, total_loss
@@ -37,15 +40,47 @@ from galago.training.optimizer import learning_rate, make_optimizer, set_rate
 from galago.training.page import PAGE, draw_page
 from galago.training.panel import write_panel
 from galago.training.patience import is_out_of_patience
-from galago.training.processes import ask_first_process, join, sync_norms
+from galago.training.processes import ask_first_process, join, let_first_process, sync_norms
 from galago.training.quick_layers import quicken
-from galago.training.readable import check_readable
+from galago.training.readable import check_labeled, check_readable
 from galago.training.run import Progress
 from galago.training.sets import SetTable
+from galago.training.state import Changing, save_state
 from galago.training.validate import make_predict, normalize
 from galago.training.workers import explain_lost_workers
 
 Report = Callable[[dict[str, float]], None]
+
+
+@dataclass
+class Parts:
+    """What a run consists of.
+
+    Attributes:
+        accelerator: places tensors, computes gradients, saves and loads the state.
+        learner: network and auxiliary heads, as the accelerator prepared them.
+        optimizer: of all their parameters.
+        average: moving average of the network.
+        loader: batches of this process.
+        shuffle: their order; its `epoch` has to be set before the loader is read.
+        class_weights: (K,) of the cross-entropy, or None.
+        sets: what labels stand for that name several classes, or None where there are none.
+        teacher: from whom the network learns, or None.
+        progress: epochs, best score, rows of metrics.csv.
+        out: folder of the run.
+    """
+
+    accelerator: Accelerator
+    learner: nn.Module
+    optimizer: torch.optim.Optimizer
+    average: AveragedModel
+    loader: DataLoader[tuple[Tensor, Tensor]]
+    shuffle: Shuffle
+    class_weights: Tensor | None
+    sets: SetTable | None
+    teacher: Teacher | None
+    progress: Progress
+    out: Path
 
 
 @explain_lost_workers()
@@ -92,80 +127,68 @@ def train(
             "What is mixed in has labels for other sets of classes. Bring them together: galago.data.mixture.mix."
         )
     also = dict(also_score or {})
+    sets: dict[str, Part | None] = {
+        "training": train_set,
+        "validation": val_set,
+        "mixed-in": mixed_in,
+        **also,
+    }
     if config.short_side:
         also = {name: Fitted(dataset, config.short_side) for name, dataset in also.items()}
         train_set, val_set = Fitted(train_set, config.short_side), Fitted(val_set, config.short_side)
         mixed_in = mixed_in and Fitted(mixed_in, config.short_side)
-    weights, resume = start
-    if resume:
-        state, weights = run.find_state(out), None
-        run.check_same_settings(out, config)
-    else:
-        run.check_unused(out)
-    parts = set_up(config, train_set, out=out, mixed_in=mixed_in, teacher_file=teacher, weights=weights)
-    main, progress = parts.accelerator.is_main_process, parts.progress
-    if main:
-        for dataset in (val_set, *also.values()):
-            check_readable(dataset, threads=max(1, config.workers), report=report)
-    if resume:
-        parts.accelerator.load_state(str(state))
-    elif main:
+    with hold(out):
+        begin = Beginning(out, config, start, lambda: fingerprint(sets, {"teacher": teacher}))
+
+        def look() -> None:
+            if teacher is None:  # its answers count where nothing is labeled
+                check_labeled(train_set, threads=max(1, config.workers))
+            for dataset in (val_set, *also.values()):
+                check_readable(dataset, threads=max(1, config.workers), report=report)
+
+        let_first_process(look)
+        parts = set_up(config, train_set, out=out, mixed_in=mixed_in, teacher_file=teacher, weights=begin.weights)
         photos = len(train_set), len(val_set)
-        run.write_description(out, run.describe_run(config, data=data, photos=photos, weights=weights, teacher=teacher))
-    parts.accelerator.wait_for_everyone()
+        changing = Changing(parts.accelerator, parts.learner, parts.optimizer, parts.average, parts.progress, begin.data)
+        begin(
+            changing,
+            lambda: run.describe_run(config, data=data, photos=photos, weights=begin.weights, teacher=teacher),
+        )
+        return run_epochs(config, parts, changing, val_set, also, report)
+
+
+def run_epochs(
+    config: TrainConfig, parts: Parts, changing: Changing, val_set: Dataset, also: Mapping[str, Dataset], report: Report
+) -> Progress:
+    """Train from where a run stands to its end.
+
+    Raises:
+        GalagoError: as `train`.
+    """
+    main, progress = parts.accelerator.is_main_process, parts.progress
     parts.shuffle.epoch = progress.epoch
-    stream = batches(parts.loader)
     keep = Keeper(config, val_set, parts, also) if main else None
-    for _ in () if is_out_of_patience(config, progress.rows) else range(progress.epoch, config.epochs):
-        row = run_epoch(config, parts, stream, report if main else lambda row: None)
-        progress.epoch += 1
-        progress.rows.append(row)
-        last = progress.epoch == config.epochs
-        validates = last or progress.epoch % config.validate_every == 0
-        if keep:
-            keep(progress, validates=validates)
-            if validates:
-                report({name: row[name] for name in row if name in ("epoch", "loss") or name.startswith("mean_iou")})
-        if validates and config.patience:
-            last |= ask_first_process(is_out_of_patience(config, progress.rows))
-        if last or progress.epoch % config.save_every == 0:
-            run.save_state(parts.accelerator, out)
-        if last:
-            break
+    ended = is_out_of_patience(config, progress.rows)
+    with closing(batches(parts.loader)) as stream:
+        for _ in () if ended else range(progress.epoch, config.epochs):
+            row = run_epoch(config, parts, stream, report if main else lambda row: None)
+            progress.epoch += 1
+            progress.rows.append(row)
+            last = progress.epoch == config.epochs
+            validates = last or progress.epoch % config.validate_every == 0
+            if keep:
+                keep(progress, validates=validates)
+                if validates:
+                    report({name: row[name] for name in row if name in ("epoch", "loss") or name.startswith("mean_iou")})
+            if validates and config.patience:
+                last |= ask_first_process(is_out_of_patience(config, progress.rows))
+            if last or progress.epoch % config.save_every == 0:
+                save_state(changing, parts.out)
+            if last:
+                break
     if keep and keep.board:
         keep.board.close()
     return progress
-
-
-@dataclass
-class Parts:
-    """What a run consists of.
-
-    Attributes:
-        accelerator: places tensors, computes gradients, saves and loads the state.
-        learner: network and auxiliary heads, as the accelerator prepared them.
-        optimizer: of all their parameters.
-        average: moving average of the network.
-        loader: batches of this process.
-        shuffle: their order; its `epoch` has to be set before the loader is read.
-        class_weights: (K,) of the cross-entropy, or None.
-        sets: what labels stand for that name several classes, or None where there are none.
-        teacher: from whom the network learns, or None.
-        progress: epochs, best score, rows of metrics.csv.
-        out: folder of the run.
-    """
-
-    accelerator: Accelerator
-    learner: nn.Module
-    optimizer: torch.optim.Optimizer
-    average: AveragedModel
-    loader: DataLoader[tuple[Tensor, Tensor]]
-    shuffle: Shuffle
-    class_weights: Tensor | None
-    sets: SetTable | None
-    teacher: Teacher | None
-    progress: Progress
-    out: Path
 
 
 def set_up(
@@ -189,7 +212,8 @@ def set_up(
     num_classes, processes = len(train_set.labels), accelerator.num_processes
     teacher = Teacher(teacher_file, train_set.labels, accelerator.device) if teacher_file else None
     widths = teacher.widths if teacher else None
-    learner: nn.Module = Learner(start_network(config, num_classes, weights), num_classes, config, widths)
+    network = start_network(config, num_classes, weights, names=train_set.labels.names)
+    learner: nn.Module = Learner(network, num_classes, config, widths)
     learner = sync_norms(learner, processes, accelerator.device)
     if accelerator.device.type == "cpu" and not config.compile:
         quicken(learner)
@@ -202,7 +226,6 @@ def set_up(
     if config.compile:
         learner.compile()
     learner, optimizer = accelerator.prepare(learner, make_optimizer(learner, config))
-    accelerator.register_for_checkpointing(average, progress)
     sets = SetTable.of(train_set.labels, accelerator.device, config.hidden_weight)
     return Parts(accelerator, learner, optimizer, average, loader, shuffle, balance, sets, teacher, progress, out)
 
