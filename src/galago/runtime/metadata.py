@@ -4,7 +4,7 @@ An ONNX file is one protobuf message, ModelProto. Field numbers: github.com/onnx
 written: protobuf.dev/programming-guides/encoding.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from galago.errors import ModelError
@@ -13,6 +13,19 @@ METADATA_PROPS = 14  # of ModelProto: repeated StringStringEntryProto
 KEY, VALUE = 1, 2  # of StringStringEntryProto
 VARINT, EIGHT_BYTES, LENGTH_FIRST, FOUR_BYTES = 0, 1, 2, 5  # how a field is written
 LONGEST_VARINT = 10  # bytes
+DEEPEST = 16  # graphs inside the branches and loops of graphs
+DATA_LOCATION, EXTERNAL_DATA = 14, 13  # of TensorProto; the first is 1 where the second says which other file holds the data
+# Where tensors are found: of each message the fields that hold other ones, by number, with what those are.
+MESSAGES: Mapping[str, Mapping[int, str]] = {
+    "model": {7: "graph", 20: "training", 25: "function"},
+    "training": {1: "graph", 2: "graph"},
+    "function": {7: "node", 11: "attribute"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+    "tensor": {},
+}
 
 
 def read_metadata(file: Path, key: str) -> str | None:
@@ -31,6 +44,48 @@ def read_metadata(file: Path, key: str) -> str | None:
     except ValueError as error:
         raise ModelError(f"{file} is no whole ONNX file. Copy it again, or export it again with `galago export`.") from error
     return None
+
+
+def check_self_contained(file: Path) -> None:
+    """Refuse an ONNX file with weights in other files, which no checksum covers.
+
+    Raises:
+        ModelError: it has such weights, cannot be read, is damaged or no ONNX.
+    """
+    try:
+        outside = any(_outside(tensor) for tensor in _tensors("model", memoryview(file.read_bytes())))
+    except OSError as error:
+        raise ModelError(f"Cannot read {file}: {error.strerror or error}.") from error
+    except ValueError as error:
+        raise ModelError(f"{file} is no whole ONNX file. Copy it again, or export it again with `galago export`.") from error
+    if outside:
+        raise ModelError(
+            f"{file} keeps weights in another file, which nothing proves to be those that were exported. Save it with all of "
+            "them inside (onnx.save_model with save_as_external_data=False), or export it again."
+        )
+
+
+def _outside(tensor: memoryview) -> bool:
+    return any(
+        number == EXTERNAL_DATA or (number == DATA_LOCATION and _varint(content, 0)[0] == 1)
+        for number, content in _fields(tensor)
+    )
+
+
+def _tensors(kind: str, message: memoryview, depth: int = 0) -> Iterator[memoryview]:
+    """Yield every TensorProto within a message of one kind.
+
+    Raises:
+        ValueError: not protobuf, cut short, or graphs within graphs without end.
+    """
+    if depth > 4 * DEEPEST:  # a graph, its node, its attribute, and the graph in that
+        raise ValueError("graphs within graphs")
+    if kind == "tensor":
+        yield message
+        return
+    for number, content in _fields(message):
+        if number in MESSAGES[kind]:
+            yield from _tensors(MESSAGES[kind][number], content, depth + 1)
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
