@@ -8,7 +8,6 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-
 OWN_NAME = re.compile(r'^name = "galago"$', re.MULTILINE)
 
 

@@ -24,6 +24,21 @@ class Check:
     faults: list[str]
 
 
+@dataclass(frozen=True, kw_only=True)
+class HostCheck:
+    """One file in one engine on one image that went the whole way of a host.
+
+    Attributes:
+        image: which, in words.
+        faults: what is wrong, in words.
+        compared: whether its labels were compared with the trained network's; else only looked for what is not finite.
+    """
+
+    image: str
+    faults: list[str]
+    compared: bool = False
+
+
 @dataclass(kw_only=True)
 class FileReport:
     """One file in one engine.
@@ -32,6 +47,8 @@ class FileReport:
         file: its name in the folder.
         engine: what ran it.
         checks: on each photo.
+        host: on images that are resized and padded, and on such of one color.
+        precision: what the file holds, which decides the tolerance.
         stage: the first stage that differs, None where none was looked for or found.
         stage_errors: relative error of each stage that was found, where they were looked for.
         cause: what explains it, if a usual mistake does.
@@ -45,7 +62,9 @@ class FileReport:
 
     file: str
     engine: str
+    precision: str = "float32"
     checks: list[Check] = field(default_factory=list)
+    host: list[HostCheck] = field(default_factory=list)
     stage: str | None = None
     stage_errors: dict[str, float] = field(default_factory=dict)
     cause: str | None = None
@@ -62,6 +81,7 @@ class FileReport:
     def faults(self) -> list[str]:
         """All that is out of tolerance, with the photo it was seen on, then stage and cause."""
         found = [f"{check.photo}: {fault}" for check in self.checks for fault in check.faults]
+        found += [f"{check.image}: {fault}" for check in self.host for fault in check.faults]
         found += [text for text in (self.trouble, self.score_fault, self.overflow) if text]
         if found and self.stage:
             found.append(f"first stage that differs: {self.stage} (relative error {self.stage_errors[self.stage]:.1e})")
@@ -74,7 +94,8 @@ class FileReport:
         checks = [{"photo": check.photo, **vars(check.difference), "faults": check.faults} for check in self.checks]
         scores = self.scores.summary() if self.scores else None
         return {
-            "file": self.file, "engine": self.engine, "ok": not self.faults, "faults": self.faults, "checks": checks,
+            "file": self.file, "engine": self.engine, "precision": self.precision, "ok": not self.faults, "faults": self.faults,
+            "checks": checks, "host": [vars(check) for check in self.host],
             "stage": self.stage, "cause": self.cause, "stage_errors": self.stage_errors,
             "mean_iou": scores and scores["mean_iou"], "mean_iou_drop": self.mean_iou_drop,
             "mean_iou_expected": self.expected.mean_iou if self.expected else None,
@@ -100,7 +121,7 @@ class Report:
     precision: str
     against: str
     tolerance: Tolerance
-    description: list[str]
+    description: list[str] = field(default_factory=list)
     files: list[FileReport] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     scores: Scores | None = None
