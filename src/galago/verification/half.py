@@ -56,14 +56,17 @@ def largest_in_onnxruntime(file: Path, photo: np.ndarray) -> Iterator[tuple[str,
     """As `largest_values`, where there is no OpenVINO: by a ReduceMax behind each operator of an ONNX file."""
     onnx, onnxruntime = require("onnx", "export"), require("onnxruntime", "onnxruntime")
     model = onnx.load(str(file))
+    inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+    kinds = {value.name: value.type.tensor_type.elem_type for value in [*inferred.value_info, *inferred.output]}
+    real = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
     names = []
     for node in list(model.graph.node):
-        if node.op_type not in REAL:
+        if node.op_type not in REAL or kinds.get(node.output[0], real[0]) not in real:  # sizes are whole numbers
             continue
-        weight = next((found[1] for name in node.input if (found := WEIGHT.fullmatch(name.removesuffix("_dequantized")))), None)
+        weight = next((found[1] for name in node.input if (found := WEIGHT.fullmatch(name))), None)
         for value in node.output[:1]:
-            real, size, top = f"{value}:real", f"{value}:size", f"{value}:largest"
-            steps = (("Cast", value, real), ("Abs", real, size), ("ReduceMax", size, top))
+            single, size, top = f"{value}:single", f"{value}:size", f"{value}:largest"
+            steps = (("Cast", value, single), ("Abs", single, size), ("ReduceMax", size, top))
             for kind, given, made in steps:
                 settings = {"Cast": {"to": onnx.TensorProto.FLOAT}, "ReduceMax": {"keepdims": 0}}.get(kind, {})
                 model.graph.node.append(onnx.helper.make_node(kind, [given], [made], **settings))
