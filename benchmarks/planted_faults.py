@@ -82,9 +82,7 @@ def copy_of(model: Any) -> Any:
 def single_layers(folder: Folder, count: int) -> list[dict[str, Any]]:
     """Plant faults in single layers, a part of all drawn at random, every layer in turn; return one row each."""
     names = [tensor.name for tensor in folder.graph.graph.initializer if LAYER.fullmatch(tensor.name)]
-    faults = [
-        (name, kind) for name in names for kind in (WEIGHT_FAULTS if name.endswith(".weight") else ("bias dropped",))
-    ]
+    faults = [(name, kind) for name in names for kind in (WEIGHT_FAULTS if name.endswith(".weight") else ("bias dropped",))]
     chosen = np.random.default_rng(SEED).permutation(len(faults))[:count]
     rows = []
     for name, kind in (faults[index] for index in sorted(chosen)):

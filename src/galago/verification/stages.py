@@ -22,7 +22,6 @@ DAMAGES = (  # what reading a damaged .npy, .npz or .png raises
     OSError, ValueError, KeyError, IndexError, TypeError, EOFError, MemoryError, OverflowError, NotImplementedError,
     RuntimeError, SyntaxError, struct.error, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
-ROUNDING = 1e-6  # relative error of a stage that is the same but for the order of its sums
 JUMP = 8  # times the error of all stages before, from which on a stage differs
 EXPLAINED = 1e-2  # relative error below which a guess about the cause counts as right
 Norm = tuple[Sequence[float], Sequence[float]]  # mean and std
@@ -138,7 +137,7 @@ def first_divergence(stages: Sequence[Stage], errors: Mapping[str, float], allow
     jumps = {}
     for name in found:
         before = [errors[other] for other in found if other != name and is_made_from(name, other)]
-        jumps[name] = errors[name] / max([*before, ROUNDING])
+        jumps[name] = errors[name] / max([*before, allowed / 10])  # a tenth is what files that are right have
     largest = max(jumps, key=jumps.__getitem__, default=None)
     return largest if largest and jumps[largest] > JUMP and errors[largest] <= allowed else None
 
