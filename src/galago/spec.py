@@ -1,7 +1,7 @@
 """ModelSpec: what a model file needs to know about itself, to and from JSON."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from galago.errors import ConfigError, ModelError
@@ -85,6 +85,14 @@ class ModelSpec:
     def num_classes(self) -> int:
         """Number of classes, K."""
         return len(self.classes)
+
+    def unresized(self) -> Self:
+        """Describe the same model for images that it gets as they are, padded at most.
+
+        That is how golden images and other test images of a fitting size go through a file: what is compared is the network,
+        not how a host resizes.
+        """
+        return replace(self, resize="keep", short_side=None)
 
     def to_json(self) -> str:
         """Write as JSON, the keys in the order of the attributes."""

@@ -10,6 +10,7 @@ from galago.cli.spinner import spinner
 if TYPE_CHECKING:
     from galago.verification import Report
     from galago.verification.checks import Reference
+    from galago.verification.report import FileReport
 
 AGAINST_HELP = "Checkpoint that the folder was exported from: compares drawn photos of several sizes, too. Needs torch."
 DATA_HELP = "Labeled photos, folder or YAML file: the change of every class's IoU. Needs --against."
@@ -116,9 +117,21 @@ def show(report: "Report", *, to_stderr: bool) -> None:
     lines += [Text(f"Not checked: {text}", "yellow") for text in report.skipped]
     if report.scores:
         lines.append(Text(f"mean IoU of the trained network {report.scores.mean_iou:.4f}"))
-        lines += [Text(f"  {file.file} in {file.engine}: {file.scores.mean_iou:.4f}") for file in report.files if file.scores]
+        lines += [Text(f"  {score_line(file, report)}") for file in report.files if file.scores]
     bounds = report.tolerance
     limits = f"{report.precision}: logits within {bounds.relative_error:.0e}, {bounds.labels:.2%} of labels equal"
     lines.append(Text(f"Verified, {limits}." if report.ok else f"Failed, {limits}.", "green" if report.ok else "bold red"))
     for line in lines:
         console.print(line, soft_wrap=True)
+
+
+def score_line(file: "FileReport", report: "Report") -> str:
+    """Say how a file scores, and the trained network in its place where that has another score than in the first file's."""
+    assert file.scores
+    assert file.expected
+    assert report.scores
+    line = f"{file.file} in {file.engine}: {file.scores.mean_iou:.4f}"
+    if file.expected.mean_iou == report.scores.mean_iou or not file.fixed_size:
+        return line
+    height, width = file.fixed_size
+    return f"{line} (takes {height} x {width} only; so does the trained network for it: {file.expected.mean_iou:.4f})"

@@ -9,7 +9,7 @@ import numpy as np
 from galago.data import Dataset
 from galago.data.scenes import draw_scene
 from galago.errors import ConfigError, ModelError
-from galago.evaluation import Scores, evaluate
+from galago.evaluation import evaluate
 from galago.runtime.engines import AUTO, ENGINES, choose_engine, open_engine
 from galago.runtime.folder import OpenedModel, open_model
 from galago.runtime.segmenter import Segmenter
@@ -19,6 +19,7 @@ from galago.verification.half import overflow
 from galago.verification.probes import PROBES
 from galago.verification.report import Check, FileReport, Report
 from galago.verification.stages import INPUT, LOGITS, Stage, best_matches, explain_input, explain_logits, first_divergence
+from galago.verification.twin import twin_of
 
 SCENE_SEED = 5  # of the drawn photos; not that of golden/
 GOLDEN = "golden"
@@ -76,15 +77,12 @@ def verify(
     run = {file for file, _ in pairs}
     files = dict.fromkeys([*opened.files, *(name.split("/")[0] for name in opened.spec.files if PACKAGE in name)])
     report.skipped = [f"{file}: no engine that runs it is installed or was named" for file in files if file not in run]
-    if dataset is not None and reference is not None:
-        on_step("scoring the trained network")
-        report.scores = evaluate(lambda image: reference.segmenter(image).labels, dataset)
     for file, engine in pairs:
         on_step(f"{file} in {engine}")
         report.files.append(check_file(opened, (file, engine), golden, reference, sizes))
-        if report.scores and not report.files[-1].trouble:
-            on_step(f"scoring {file} in {engine}")
-            add_scores(report.files[-1], opened, report.scores, dataset)  # type: ignore[arg-type]  # there, as scores are
+        if dataset is not None and reference is not None and not report.files[-1].trouble:
+            add_scores(report.files, opened, reference.segmenter, dataset, on_step)
+    report.scores = next((file.expected for file in report.files if file.expected), None)
     return report
 
 
@@ -107,7 +105,7 @@ def check_file(
     file, engine = pair
     report = FileReport(file=file, engine=engine)
     try:
-        segmenter = Segmenter(open_engine(opened.files[file], engine), opened.spec)
+        segmenter = Segmenter(open_engine(opened.files[file], engine), opened.spec.unresized())
         for name, photo, logits, labels in photos(segmenter, golden, reference, sizes):
             difference, shown = compare(segmenter, photo, logits, labels)
             faults = difference.faults(TOLERANCES[opened.spec.precision])
@@ -143,7 +141,7 @@ def photos(
         return
     for size in dict.fromkeys([fixed] if fixed else sizes):
         photo = draw_scene(SCENE_SEED, size).image
-        whole = reference.segmenter
+        whole = Segmenter(reference.segmenter.engine, reference.segmenter.spec.unresized())
         yield f"{size[0]} x {size[1]}", photo, whole.engine.run(photo[None])[0].copy(), whole(photo).labels
 
 
@@ -191,15 +189,33 @@ def diagnose(
         )
 
 
-def add_scores(report: FileReport, opened: OpenedModel, expected: Scores, dataset: Dataset) -> None:
-    """Score a file on labeled photos and compare with the trained network."""
+def add_scores(reports: Sequence[FileReport], opened: OpenedModel, trained: Segmenter, dataset: Dataset, on_step: Step) -> None:
+    """Score the last of the files on labeled images, and the trained network in its place.
+
+    Args:
+        reports: of the files so far; one whose images reach the network alike has scored the trained network already.
+        opened: the folder.
+        trained: the network of the checkpoint.
+        dataset: labeled images.
+        on_step: told what is being done.
+    """
+    report = reports[-1]
     segmenter = Segmenter(open_engine(opened.files[report.file], report.engine), opened.spec)
+    report.fixed_size = segmenter.engine.input_size
+    alike = [file.expected for file in reports[:-1] if file.expected and file.fixed_size == report.fixed_size]
     try:
+        if alike:
+            report.expected = alike[0]
+        else:
+            on_step("scoring the trained network")
+            twin = twin_of(segmenter, trained)
+            report.expected = evaluate(lambda image: twin(image).labels, dataset)
+        on_step(f"scoring {report.file} in {report.engine}")
         report.scores = evaluate(lambda image: segmenter(image).labels, dataset)
     except ModelError as error:
         report.trouble = str(error)
         return
-    report.mean_iou_drop = expected.mean_iou - report.scores.mean_iou
+    report.mean_iou_drop = report.expected.mean_iou - report.scores.mean_iou
     allowed = TOLERANCES[opened.spec.precision].mean_iou_drop
     if report.mean_iou_drop > allowed:
         points = 100 * report.mean_iou_drop

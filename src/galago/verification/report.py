@@ -36,6 +36,8 @@ class FileReport:
         stage_errors: relative error of each stage that was found, where they were looked for.
         cause: what explains it, if a usual mistake does.
         scores, mean_iou_drop, score_fault: on labeled photos, if there were any.
+        expected: scores of the trained network in the file's place, with its sizes and its output.
+        fixed_size: the one (height, width) that the file takes, if it does and was scored.
         pictures: photo, expected labels, given labels, (H, W, ...) uint8, of the photo that agrees least.
         overflow: what float16 could not hold, of a float16 file.
         trouble: what the engine says where it cannot run the file at all.
@@ -50,6 +52,8 @@ class FileReport:
     scores: Scores | None = None
     mean_iou_drop: float | None = None
     score_fault: str | None = None
+    expected: Scores | None = None
+    fixed_size: tuple[int, int] | None = None
     pictures: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
     overflow: str | None = None
     trouble: str | None = None
@@ -73,6 +77,7 @@ class FileReport:
             "file": self.file, "engine": self.engine, "ok": not self.faults, "faults": self.faults, "checks": checks,
             "stage": self.stage, "cause": self.cause, "stage_errors": self.stage_errors,
             "mean_iou": scores and scores["mean_iou"], "mean_iou_drop": self.mean_iou_drop,
+            "mean_iou_expected": self.expected.mean_iou if self.expected else None,
             "classes": scores and scores["classes"],
         }  # fmt: skip
 
@@ -88,7 +93,7 @@ class Report:
         description: what model.json and golden/ tell wrongly.
         files: each file in each engine.
         skipped: files that were not checked, and why.
-        scores: of the trained network on the labeled photos, if there were any.
+        scores: of the trained network on the labeled photos, if there were any, in the place of the first file.
     """
 
     name: str
