@@ -31,7 +31,7 @@ from galago.verification.stages import (
     first_divergence,
     late_input,
     pool,
-)  # fmt: skip
+)
 from galago.verification.twin import twin_of
 
 SCENE_SEED = 5  # of the drawn photos; not that of golden/
