@@ -17,7 +17,7 @@ from galago.runtime.segmenter import Segmenter  # noqa: E402
 from galago.verification import Report, verify  # noqa: E402
 from galago.verification.checks import LARGE, look_for_overflow  # noqa: E402
 from galago.verification.host import check_host, expected_host, plain_images  # noqa: E402
-from galago.verification.report import FileReport  # noqa: E402
+from galago.verification.report import FileReport, finite  # noqa: E402
 
 pytestmark = pytest.mark.openvino
 Spoil = Callable[..., Path]
@@ -114,6 +114,7 @@ def test_an_attention_without_its_guard_is_found_on_images_of_one_color(spoil: S
     (file,) = report.files
     assert not file.checks[0].faults  # the golden image alone would not show it
     assert "logits are not finite, as by a division by zero" in told(report)
+    json.dumps(report.facts(), allow_nan=False)
     assert {check.image.split()[0] for check in file.host if check.faults} & {"black", "gray", "white", "red"}
 
 
@@ -192,3 +193,8 @@ def test_it_is_said_when_overflow_was_not_looked_for(bundled: Path, monkeypatch:
     assert report.skipped == [
         "model.onnx: overflow of float16 was not looked for: OpenVINO is not installed (pip install openvino)"
     ]
+
+
+def test_a_report_of_what_is_not_finite_is_json():
+    facts = finite({"a": [float("nan"), 1.5, {"b": float("-inf")}], "c": "nan", "d": (1, None)})
+    assert facts == {"a": [None, 1.5, {"b": None}], "c": "nan", "d": [1, None]}

@@ -103,12 +103,12 @@ def onnx_input_size(file: Path) -> tuple[int, int] | None:
     """
     try:
         sides = [dict(_fields(side)).get(1) for side in _inside(memoryview(file.read_bytes()), INPUT_DIMS)]
-        height, width = (side and _varint(side, 0)[0] for side in sides[1:3]) if len(sides) == 4 else (None, None)
+        lengths = [_varint(side, 0)[0] if side else 0 for side in sides]
     except OSError as error:
         raise ModelError(f"Cannot read {file}: {error.strerror or error}.") from error
     except ValueError as error:
         raise ModelError(f"{file} is no whole ONNX file. Copy it again, or export it again with `galago export`.") from error
-    return (height, width) if height and width else None
+    return (lengths[1], lengths[2]) if len(lengths) == 4 and all(lengths[1:3]) else None
 
 
 def _inside(message: memoryview, path: tuple[int, ...]) -> Iterator[memoryview]:

@@ -1,5 +1,6 @@
 """What a verification finds, in words and for JSON."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -133,8 +134,18 @@ class Report:
 
     def facts(self) -> dict[str, Any]:
         """Return all of it for JSON, but for the pictures."""
-        return {
+        facts: dict[str, Any] = finite({
             "model": self.name, "precision": self.precision, "ok": self.ok, "against": self.against,
             "tolerance": vars(self.tolerance), "description": self.description, "files": [file.facts() for file in self.files],
             "skipped": self.skipped, "mean_iou": self.scores.mean_iou if self.scores else None,
-        }  # fmt: skip
+        })  # fmt: skip
+        return facts
+
+
+def finite(value: Any) -> Any:
+    """Return facts with None for each number that is not finite, which JSON has no word for."""
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
