@@ -15,11 +15,6 @@ def test_a_run_is_described_with_the_versions_that_matter():
     assert run["versions"]["no-such-package"] is None
 
 
-def test_the_command_can_be_pasted_into_a_shell(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(sys, "argv", ["/usr/bin/galago", "bench", "--model", "my model"])
-    assert device.describe_run([])["command"] == "galago bench --model 'my model'"
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows does not tell")
 def test_peak_memory_grows_with_what_is_held():
     code = (
@@ -28,8 +23,3 @@ def test_peak_memory_grows_with_what_is_held():
     )
     grown = float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
     assert 80 < grown < 120  # megabytes
-
-
-def test_without_git_there_is_no_commit(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("PATH", "")
-    assert device.commit() is None

@@ -44,8 +44,19 @@ def test_what_is_not_said_has_the_defaults_of_the_authors():
         ({"input_size": None}, "'stretch' needs an input_size"),
         ({"short_side": 512}, "short_side belongs to resize 'short_side', got 'stretch' with 512"),
         ({"resize": "short_side"}, "short_side belongs to resize 'short_side', got 'short_side' with None"),
-        ({"resize": "short_side", "short_side": 0}, "short_side needs 1 or more pixels, got 0"),
-        ({"output_stride": 0}, "output_stride needs 1 or more pixels, got 0"),
+        ({"resize": "short_side", "short_side": 0}, "short_side needs 1 or more pixels, 4096 at most, got 0"),
+        ({"output_stride": 0}, "output_stride needs 1 or more pixels, one of 1, 2, 4, 8, 16, 32, got 0"),
+        ({"output_stride": 3}, "got 3"),
+        ({"output_stride": 10**9}, "output_stride needs .* got 1000000000"),
+        ({"precision": "float8"}, "Unknown precision 'float8'. Choose one of: float32, float16, bfloat16, int8"),
+        ({"input_size": (2**40, 32)}, r"input_size needs sides of at most 16384 pixels and 67,108,864 pixels in all, got \(1099"),
+        ({"input_size": (16384, 16384)}, "input_size needs sides of at most"),
+        ({"resize": "short_side", "input_size": None, "short_side": 40000}, "short_side needs .* got 40000"),
+        ({"resize": "short_side", "input_size": None, "short_side": 10**6}, "short_side needs .* got 1000000"),
+        ({"mean": (0.5, -5.0, 0.5)}, r"mean needs three numbers from 0 to 1, got \(0.5, -5.0, 0.5\)"),
+        ({"mean": (0.5, 1e300, 0.5)}, "mean needs three numbers from 0 to 1"),
+        ({"std": (1e-300, 1.0, 1.0)}, "std needs three positive numbers from 0.001 to 100"),
+        ({"std": (1e300, 1.0, 1.0)}, "std needs three positive numbers"),
         ({"ignore_id": 256}, "ignore_id needs 0 to 255, got 256"),
         ({"std": (1.0, 0.0, 1.0)}, "std needs three positive numbers"),
         ({"classes": ("road",)}, r"one color per class \(1\), got 2"),
@@ -95,3 +106,32 @@ def test_what_is_no_json_object_is_refused(text: str, message: str):
 def test_whole_numbers_do_for_mean_and_std():
     spec = ModelSpec.from_json(json.dumps(json.loads(SPEC.to_json()) | {"mean": [0, 0, 0], "std": [1, 1, 1]}))
     assert spec.mean == (0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("field", ["mean", "std"])
+def test_a_mean_or_std_that_is_no_number_is_refused(field: str, value: float):
+    with pytest.raises(ConfigError, match=f"{field} needs three"):
+        dataclasses.replace(SPEC, **{field: (0.5, value, 0.5)})
+    text = json.dumps(json.loads(SPEC.to_json()) | {field: [0.5, value, 0.5]})  # NaN, Infinity
+    with pytest.raises(ModelError, match=r"is not JSON: -?(NaN|Infinity) is no number in JSON\."):
+        ModelSpec.from_json(text)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../x", "/etc/passwd", "golden/../../x", "a//b", "./a", "", "..", "C:/x", "a\\b", "a\0b", "a\n", "x" * 300],
+)
+def test_a_file_outside_of_the_folder_is_refused_by_its_name(name: str):
+    with pytest.raises(ConfigError, match="files may name files inside the model folder only, got"):
+        dataclasses.replace(SPEC, files={name: "00ff"})
+
+
+def test_the_files_of_a_coreml_package_are_inside_the_folder():
+    name = "model.mlpackage/Data/com.apple.CoreML/weights/weight.bin"
+    assert dataclasses.replace(SPEC, files={name: "00ff"}).files == {name: "00ff"}
+
+
+def test_a_checksum_that_is_none_is_refused():
+    with pytest.raises(ConfigError, match=r"files has no SHA-256 in hexadecimal for 'model\.onnx', but 'md5:00'"):
+        dataclasses.replace(SPEC, files={"model.onnx": "md5:00"})

@@ -28,7 +28,8 @@ def main(folder: Path) -> None:
     spec = read_spec(folder)
     photo = read_png(folder / "golden/photo.png")
     session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
-    (logits,) = session.run(None, {session.get_inputs()[0].name: prepare(photo, spec)[None]})[0]  # (K, h, w) float32
+    # The golden photo goes in as it is, whatever the resize rule. Photos of other sizes: `prepare` first.
+    (logits,) = session.run(None, {session.get_inputs()[0].name: photo[None]})[0]  # (K, h, w) float32
     labels = label_map(logits, photo.shape[:2], 1 / spec["output_stride"])
 
     most, least = TOLERANCES[spec["precision"]]
@@ -114,7 +115,10 @@ def paeth(left: int, up: int, corner: int) -> int:
 
 
 def prepare(photo: np.ndarray, spec: dict[str, Any]) -> np.ndarray:
-    """Pad an (H, W, 3) uint8 RGB photo at the right and the bottom with the mean color, to what the network takes."""
+    """Pad an (H, W, 3) uint8 RGB photo at the right and the bottom with the mean color, to what the network takes.
+
+    The golden photo needs none of this; it is here for photos of your own.
+    """
     if spec["resize"] != "keep" and list(photo.shape[:2]) != spec["input_size"]:
         sys.exit(f"FAIL: a photo of {photo.shape[:2]} has to be resized ({spec['resize']}), which this program does not do.")
     height, width = (-(-side // MULTIPLE) * MULTIPLE for side in photo.shape[:2])

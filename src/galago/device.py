@@ -2,14 +2,13 @@
 
 import os
 import platform
-import shlex
-import subprocess
 import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from galago._core.provenance import command, commit, version
 
 VECTORS = ("amx_bf16", "avx512_bf16", "avx512f", "avx2", "asimd")  # instructions that decide a CPU's speed, best first
 
@@ -21,7 +20,7 @@ def describe_run(packages: Iterable[str]) -> dict[str, Any]:
         packages: whose versions matter; None stands for one that is not installed.
     """
     return {
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": command(),
         "date": datetime.now(UTC).date().isoformat(),
         "commit": commit(),
         "processor": processor(),
@@ -63,26 +62,3 @@ def peak_memory_mb() -> float | None:
     import resource
 
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 1)  # macOS counts bytes
-
-
-def version(package: str) -> str | None:
-    """Return the version of an installed package, None where it is missing."""
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def commit() -> str | None:
-    """Return the commit of galago that is checked out, with `+` where its code was changed since; None outside a checkout."""
-    source = Path(__file__).parent
-    if not (source.parent.parent / ".git").exists():  # installed, perhaps within another project's checkout
-        return None
-    try:
-        revision, changed = (
-            subprocess.run(["git", *words], cwd=source, capture_output=True, text=True, check=True).stdout.strip()
-            for words in (["rev-parse", "--short", "HEAD"], ["status", "--porcelain", "."])
-        )
-    except (OSError, subprocess.CalledProcessError):  # no git, or one that mistrusts the folder's owner
-        return None
-    return revision + ("+" if changed else "")

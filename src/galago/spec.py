@@ -1,7 +1,9 @@
 """ModelSpec: what a model file needs to know about itself, to and from JSON."""
 
+import math
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from galago.errors import ConfigError, ModelError
@@ -15,6 +17,14 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 RESIZE_RULES = ("keep", "stretch", "short_side")
 OUTPUTS = ("logits", "labels")
 UPSAMPLINGS = ("bilinear", "bicubic")
+PRECISIONS = ("float32", "float16", "bfloat16", "int8")
+OUTPUT_STRIDES = (1, 2, 4, 8, 16, 32)
+LONGEST_SIDE = 16384  # pixels that a network's input may have on a side
+MAX_INPUT_PIXELS = 1 << 26  # 67 million, as 8192 x 8192: more fills the memory of any machine
+MAX_SHORT_SIDE = 4096  # pixels; the long side may be `galago.image.NARROWEST` times as long
+STD_RANGE = (1e-3, 100.0)  # of values that are 0 to 1; 1 / 255 is in use
+MAX_FILES = 10_000
+SHA256 = re.compile("[0-9a-f]{1,64}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,28 +73,61 @@ class ModelSpec:
     def __post_init__(self) -> None:
         LabelSet(self.classes, self.palette)  # checks both
         for value, allowed, what in (
-            (self.resize, RESIZE_RULES, "resize"), (self.output, OUTPUTS, "output"), (self.upsampling, UPSAMPLINGS, "upsampling"),
+            (self.resize, RESIZE_RULES, "resize"), (self.output, OUTPUTS, "output"),
+            (self.upsampling, UPSAMPLINGS, "upsampling"), (self.precision, PRECISIONS, "precision"),
         ):  # fmt: skip
             if value not in allowed:
                 raise ConfigError(f"Unknown {what} {value!r}. Choose one of: {', '.join(allowed)}.")
-        if self.input_size and any(side <= 0 or side % SIZE_MULTIPLE for side in self.input_size):
-            raise ConfigError(f"input_size needs multiples of {SIZE_MULTIPLE} as (height, width), got {self.input_size}.")
+        self._check_sizes()
+        if not 0 <= self.ignore_id <= 255:
+            raise ConfigError(f"ignore_id needs 0 to 255, got {self.ignore_id}.")
+        if len(self.mean) != 3 or not all(0 <= value <= 1 for value in self.mean):  # so that nan fails, too
+            raise ConfigError(f"mean needs three numbers from 0 to 1, got {self.mean}.")
+        if len(self.std) != 3 or not all(STD_RANGE[0] <= value <= STD_RANGE[1] for value in self.std):
+            raise ConfigError(f"std needs three positive numbers from {STD_RANGE[0]} to {STD_RANGE[1]:.0f}, got {self.std}.")
+        if len(self.files) > MAX_FILES:
+            raise ConfigError(f"files lists {len(self.files)}, expected at most {MAX_FILES}.")
+        for name, checksum in self.files.items():
+            check_inside(name)
+            if not SHA256.fullmatch(checksum):
+                raise ConfigError(f"files has no SHA-256 in hexadecimal for {name!r}, but {checksum[:70]!r}.")
+
+    def _check_sizes(self) -> None:
+        """Refuse sizes that no network takes, or that fill the memory, and rules that contradict each other.
+
+        Raises:
+            ConfigError: a size is so.
+        """
+        if self.input_size is not None:
+            if any(side <= 0 or side % SIZE_MULTIPLE for side in self.input_size):
+                raise ConfigError(f"input_size needs multiples of {SIZE_MULTIPLE} as (height, width), got {self.input_size}.")
+            if max(self.input_size) > LONGEST_SIDE or math.prod(self.input_size) > MAX_INPUT_PIXELS:
+                raise ConfigError(
+                    f"input_size needs sides of at most {LONGEST_SIDE} pixels and {MAX_INPUT_PIXELS:,} pixels in all, "
+                    f"got {self.input_size}."
+                )
         if self.resize == "stretch" and not self.input_size:
             raise ConfigError("resize 'stretch' needs an input_size to stretch photos to.")
         if (self.resize == "short_side") != (self.short_side is not None):
             raise ConfigError(f"short_side belongs to resize 'short_side', got {self.resize!r} with {self.short_side}.")
-        for pixels, what in ((self.short_side, "short_side"), (self.output_stride, "output_stride")):
-            if pixels is not None and pixels < 1:
-                raise ConfigError(f"{what} needs 1 or more pixels, got {pixels}.")
-        if not 0 <= self.ignore_id <= 255:
-            raise ConfigError(f"ignore_id needs 0 to 255, got {self.ignore_id}.")
-        if not all(value > 0 for value in self.std):
-            raise ConfigError(f"std needs three positive numbers, got {self.std}.")
+        if self.short_side is not None and not 1 <= self.short_side <= MAX_SHORT_SIDE:
+            raise ConfigError(f"short_side needs 1 or more pixels, {MAX_SHORT_SIDE} at most, got {self.short_side}.")
+        if self.output_stride not in OUTPUT_STRIDES:
+            strides = ", ".join(map(str, OUTPUT_STRIDES))
+            raise ConfigError(f"output_stride needs 1 or more pixels, one of {strides}, got {self.output_stride}.")
 
     @property
     def num_classes(self) -> int:
         """Number of classes, K."""
         return len(self.classes)
+
+    def unresized(self) -> Self:
+        """Describe the same model for images that it gets as they are, padded at most.
+
+        That is how golden images and other test images of a fitting size go through a file: what is compared is the network,
+        not how a host resizes.
+        """
+        return replace(self, resize="keep", short_side=None)
 
     def to_json(self) -> str:
         """Write as JSON, the keys in the order of the attributes."""
@@ -103,3 +146,17 @@ class ModelSpec:
             raise ModelError(f"The model description is wrong: {error}") from error
         except ValueError as error:
             raise ModelError(f"{error} Export the model again, or update galago.") from error
+
+
+def check_inside(name: str) -> None:
+    """Refuse the name of a file that is not a plain path inside the model folder, as `golden/photo.png`.
+
+    Raises:
+        ConfigError: it is absolute, leaves the folder, or is no name on every system.
+    """
+    parts = name.split("/")
+    plain = all(part not in ("", ".", "..") for part in parts) and not any(
+        ord(character) < 32 or character in '\\:*?"<>|\x7f' for character in name
+    )
+    if not plain or len(name) > 255:
+        raise ConfigError(f"files may name files inside the model folder only, got {name[:80]!r}.")

@@ -2,10 +2,15 @@
 
 import dataclasses
 import json
+import reprlib
 import types
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
+from galago._core.strict_json import parse_json
+
 T = TypeVar("T")
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 80
 
 
 def to_json(value: Any) -> str:
@@ -22,25 +27,31 @@ def from_json(kind: type[T], text: str, *, what: str, version: int) -> T:
         what: what it holds, in words for errors.
         version: the schema version that this galago reads.
     Raises:
-        ValueError: not JSON, another schema version, or a key that is missing, unknown or of another type; the message is one
-            sentence.
+        ValueError: not JSON as `parse_json` wants it (no NaN, no key twice, numbers of 64 bits), another schema version, or a key
+            that is missing, unknown or of another type; the message is one sentence, and short whatever came.
     """
     try:
-        raw = json.loads(text)
+        raw = parse_json(text)
     except ValueError as error:
         raise ValueError(f"The {what} is not JSON: {error}.") from error
     if not isinstance(raw, dict):
         raise ValueError(f"Expected the {what} to be a JSON object, got {type(raw).__name__}.")
-    if raw.get("schema_version") != version:
-        raise ValueError(f"This galago reads a {what} of schema version {version}, got {raw.get('schema_version')!r}.")
+    if type(raw.get("schema_version")) is not int or raw["schema_version"] != version:
+        raise ValueError(f"This galago reads a {what} of schema version {version}, got {_SHORT.repr(raw.get('schema_version'))}.")
     hints = get_type_hints(kind)
     if unknown := sorted(raw.keys() - hints.keys()):
-        raise ValueError(f"Unknown keys in the {what}: {', '.join(unknown)}.")
+        raise ValueError(f"Unknown keys in the {what}: {_list(unknown)}.")
     fields = dataclasses.fields(kind)  # type: ignore[arg-type]
     required = {item.name for item in fields if item.default is item.default_factory is dataclasses.MISSING}
     if missing := sorted(required - raw.keys()):
         raise ValueError(f"Missing keys in the {what}: {', '.join(missing)}.")
     return kind(**{key: _as_type(value, hints[key], f"The {what} has {key}") for key, value in raw.items()})
+
+
+def _list(names: list[str]) -> str:
+    """Name some keys, not all of thousands, and none in whole that never ends."""
+    shown = ", ".join(name if len(name) <= 80 else f"{name[:77]}..." for name in names[:8])
+    return shown if len(names) <= 8 else f"{shown} and {len(names) - 8} more"
 
 
 def _as_type(value: Any, hint: Any, place: str) -> Any:
@@ -59,4 +70,4 @@ def _as_type(value: Any, hint: Any, place: str) -> Any:
     elif origin is None and type(value) is hint:
         return value
     expected = getattr(hint, "__name__", hint) if origin is None else hint
-    raise ValueError(f"{place} = {value!r}, expected {expected}.")
+    raise ValueError(f"{place} = {_SHORT.repr(value)}, expected {expected}.")

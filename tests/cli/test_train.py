@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import re
@@ -6,6 +7,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import NoneType
+from typing import get_args, get_type_hints
 
 import cv2
 import numpy as np
@@ -19,8 +22,11 @@ from galago.cli.train import adapt
 from galago.data import Sample, open_dataset
 from galago.data.pairs import PhotoMaskPairs
 from galago.errors import CheckpointError, ConfigError, DataError, TrainingError
-from galago.models.checkpoint import read_tensors
+from galago.models.checkpoint import read_metadata, read_tensors
+from galago.spec import ModelSpec
+from galago.training.config import TrainConfig
 from galago.training.recipes import RECIPES
+from galago.training.settings import parse_settings
 
 pytestmark = pytest.mark.torch
 
@@ -313,8 +319,38 @@ def test_an_interrupt_is_one_line_that_says_how_to_go_on(data: Path, tmp_path: P
 
 def test_the_size_of_the_crop_is_that_of_the_photos_where_a_recipe_fits_them():
     assert adapt(RECIPES["folder"](), {"crop_size": (256, 384)}).short_side == 256
-    assert adapt(RECIPES["folder"](), {"crop_size": (256, 384), "short_side": 320}).short_side == 320
+    assert adapt(RECIPES["folder"](), {"crop_size": (256, 384)}, {"short_side": 320}).short_side == 320
     assert adapt(RECIPES["camvid"](), {"crop_size": (256, 384)}).short_side is None
+
+
+def optional_settings() -> dict[str, object]:
+    """Return the settings that may be None, each with another value that it may have."""
+    values = {int: 320, str: "b0-cityscapes"}
+    hints = get_type_hints(TrainConfig)
+    return {name: values[get_args(hint)[0]] for name, hint in hints.items() if NoneType in get_args(hint)}
+
+
+@pytest.mark.parametrize("crop_size", [None, (64, 96)])
+@pytest.mark.parametrize("name", optional_settings())
+def test_none_is_a_value_of_a_setting_and_no_flag_that_was_left_out(name: str, crop_size: tuple[int, int] | None):
+    recipe = dataclasses.replace(RECIPES["folder"](), **{name: optional_settings()[name]})
+    flags = {"crop_size": crop_size, "epochs": None}
+    for text in (f"{name}=none", f"{name}=None"):
+        config = adapt(recipe, flags, parse_settings([text]))
+        assert getattr(config, name) is None
+        assert config.epochs == recipe.epochs  # this flag was left out
+
+
+@pytest.mark.parametrize("imgsz", [(), ("--imgsz", "64", "64")])
+def test_a_short_side_of_none_leaves_photos_as_they_are(data: Path, tmp_path: Path, imgsz: tuple[str, ...]):
+    flags = ("--batch", "2", "--workers", "0", "--threads", "1", "--epochs", "1", "--set", "crop_size=64x64", *imgsz)
+    command = ["train", "--data", str(data), "--out", str(tmp_path / "run"), *flags, "--set", "short_side=none"]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    assert json.loads((tmp_path / "run/run.json").read_text())["config"]["short_side"] is None
+    metadata = read_metadata(tmp_path / "run/best.safetensors")
+    spec = ModelSpec.from_json(metadata["spec"])
+    assert (spec.resize, spec.short_side) == ("keep", None)
 
 
 def test_a_cache_changes_no_weight_and_is_gone_afterwards(data: Path, tmp_path: Path):

@@ -15,11 +15,20 @@ import galago  # noqa: E402
 from galago.errors import ConfigError, ModelError  # noqa: E402
 from galago.export import folder as folders  # noqa: E402
 from galago.export import ranges  # noqa: E402
-from galago.export.folder import FILES, Wanted, export_checkpoint, write_model_folder  # noqa: E402
+from galago.export.folder import (  # noqa: E402
+    FILES,
+    GOLDEN_SIZE,
+    Wanted,
+    draw_golden,
+    export_checkpoint,
+    write_model_folder,
+)
 from galago.export.formats import FORMATS  # noqa: E402
+from galago.export.reference import TorchEngine  # noqa: E402
 from galago.export.to_onnx import to_onnx  # noqa: E402
 from galago.spec import ModelSpec  # noqa: E402
 from galago.training.validate import make_predict  # noqa: E402
+from galago.verification import checks, verify  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.openvino]
 
@@ -111,6 +120,66 @@ def test_the_golden_photo_of_a_model_of_one_size_needs_no_resizing(
 
 
 @pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("short_side", [64, 300, 512])
+def test_the_golden_photo_of_a_model_that_resizes_photos_goes_into_the_file_as_it_is(
+    random_network: Callable[..., Any], spec: ModelSpec, tmp_path: Path, short_side: int
+):
+    write(random_network(), dataclasses.replace(spec, resize="short_side", short_side=short_side), tmp_path / "model")
+    assert galago.image.load(tmp_path / "model/golden/photo.png").shape == (192, 256, 3)
+    expected = np.load(tmp_path / "model/golden/logits.npy")
+    assert expected.shape == (3, 24, 32)
+    engine = galago.load(str(tmp_path / "model")).engine
+    (given,) = engine.run(galago.image.load(tmp_path / "model/golden/photo.png")[None])
+    assert np.linalg.norm(given - expected) / np.linalg.norm(expected) < 1e-4
+    assert verify(str(tmp_path / "model")).ok
+
+
+@pytest.mark.parametrize("rule", [{"resize": "keep"}, {"resize": "short_side", "short_side": 512}])
+def test_a_fixed_size_takes_the_place_of_every_resize_rule(spec: ModelSpec, rule: dict[str, Any]):
+    fixed = Wanted(name="doors", input_size=(64, 96)).apply(dataclasses.replace(spec, **rule))
+    assert (fixed.input_size, fixed.resize, fixed.short_side) == ((64, 96), "stretch", None)
+
+
+class Mistaken:
+    """An engine that gives the golden labels but for some pixels."""
+
+    name = "openvino"
+    input_size = None
+
+    def __init__(self, labels: np.ndarray, wrong: int) -> None:
+        self.labels = labels.copy()
+        self.labels.flat[:wrong] = (self.labels.flat[:wrong] + 1) % 3
+
+    def run(self, image: np.ndarray) -> np.ndarray:
+        return self.labels[None]
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(("precision", "most"), [("float32", 1e-4), ("float16", 5e-3)])
+def test_a_file_of_labels_that_export_calls_proven_passes_verify(
+    random_network: Callable[..., Any],
+    spec: ModelSpec,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    precision: str,
+    most: float,
+):
+    spec = dataclasses.replace(spec, output="labels", precision=precision)
+    monkeypatch.setattr(ranges, "SIZES", ((64, 96),))
+    labels = draw_golden(TorchEngine(random_network(), spec), spec, GOLDEN_SIZE).labels
+    border = int(most * labels.size)
+    wrong = [0]
+    for module in (folders, checks):
+        monkeypatch.setattr(module, "open_engine", lambda *_: Mistaken(labels, wrong[0]))
+    for wrong[0] in (0, border - 1, border):
+        write(random_network(), spec, tmp_path / "model")
+        assert verify(str(tmp_path / "model"), engines=["openvino"]).files[0].checks[0].faults == []
+    for wrong[0] in (border + 1, 9 * border):
+        with pytest.raises(ModelError, match=r"in openvino what was trained: 9.*% of labels are equal \(at least 99\."):
+            write(random_network(), spec, tmp_path / "refused")
+
+
+@pytest.mark.usefixtures("quick")
 def test_an_older_model_folder_is_replaced_whole(random_network: Callable[..., Any], spec: ModelSpec, tmp_path: Path):
     write(random_network(), spec, tmp_path / "model")
     (tmp_path / "model/golden/labels.png").unlink()
@@ -144,7 +213,7 @@ def test_a_file_that_gives_other_logits_is_not_written(random_network: Callable[
     with torch.no_grad():
         network.head.classify.bias += 1  # the template has not
     with pytest.raises(
-        ModelError, match=r"The onnx file's logits differ from torch's by .*, more than 1e-04\. Nothing was written"
+        ModelError, match=r"model.onnx does not give in openvino what was trained: logits are off by .* \(at most 1e-04\)"
     ):
         write(network, spec, tmp_path / "model")
     assert not (tmp_path / "model").exists()

@@ -3,7 +3,9 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 import galago
@@ -89,11 +91,107 @@ def test_a_wrong_description_is_an_error_that_names_its_file(tiny_folder: Path, 
         open_model(str(tiny_folder))
 
 
-@pytest.mark.parametrize("text", [b"", b"{", b"\xff\xfe"])
+@pytest.mark.parametrize("text", [b"", b"{", b"[" * 100_000])
 def test_a_description_that_is_no_json_is_an_error_that_names_its_file(tiny_folder: Path, text: bytes):
     (tiny_folder / "model.json").write_bytes(text)
     with pytest.raises(ModelError, match=r"tiny.model\.json: The model description is not JSON"):
         open_model(str(tiny_folder))
+
+
+@pytest.mark.parametrize("text", [b"\xff\xfe{\0", b'{"name": "\xe9"}'])
+def test_a_description_that_is_no_utf8_is_an_error_that_names_its_file(tiny_folder: Path, text: bytes):
+    (tiny_folder / "model.json").write_bytes(text)
+    with pytest.raises(ModelError, match=r"tiny.model\.json is (UTF-16 or no|no UTF-8) text"):
+        open_model(str(tiny_folder))
+
+
+def test_a_description_saved_with_a_byte_order_mark_opens(tiny_folder: Path):
+    file = tiny_folder / "model.json"
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().replace(b"\n", b"\r\n"))
+    assert open_model(str(tiny_folder)).spec.classes == ("red", "green", "blue")
+
+
+def listed(folder: Path, *names: str) -> dict[str, str]:
+    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
+
+
+@pytest.mark.parametrize("name", ["../secret", "golden/../../secret"])
+def test_a_file_beside_the_folder_is_not_read(tiny_folder: Path, name: str):
+    (tiny_folder.parent / "secret").write_text("s")
+    change_description(tiny_folder, files=listed(tiny_folder, "model.onnx") | {name: "0" * 64})
+    with pytest.raises(ModelError, match="files may name files inside the model folder only") as caught:
+        open_model(str(tiny_folder))
+    assert hashlib.sha256(b"s").hexdigest()[:12] not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "golden/photo.png"])
+def test_a_link_that_leaves_the_folder_is_not_followed(tiny_folder: Path, name: str):
+    outside = tiny_folder.parent / "outside"
+    outside.mkdir()
+    (tiny_folder / "model.onnx").rename(outside / "model.onnx")
+    (outside / "photo.png").write_bytes(b"photo")
+    sums = listed(outside, "model.onnx", "photo.png")
+    if name == "model.onnx":
+        (tiny_folder / name).symlink_to(outside / "model.onnx")
+    else:
+        (tiny_folder / "golden").symlink_to(outside, target_is_directory=True)
+    change_description(tiny_folder, files={name: sums[name.split("/")[-1]]})
+    with pytest.raises(ModelError, match=r"is a link to a file outside of the model folder.*cp -rL"):
+        open_model(str(tiny_folder))
+
+
+def test_a_link_to_a_whole_model_folder_opens(tiny_folder: Path):
+    link = tiny_folder.parent / "link"
+    link.symlink_to(tiny_folder, target_is_directory=True)
+    assert open_model(str(link)).spec.name == "tiny"
+
+
+def test_a_link_within_the_folder_opens(tiny_folder: Path):
+    (tiny_folder / "model.onnx").rename(tiny_folder / "kept.onnx")
+    (tiny_folder / "model.onnx").symlink_to("kept.onnx")
+    assert open_model(str(tiny_folder)).spec.name == "tiny"
+
+
+@pytest.mark.parametrize(("graph", "weights"), [("model.xml", "model.bin"), ("model.ncnn.param", "model.ncnn.bin")])
+def test_weights_that_no_checksum_covers_are_refused(tiny_folder: Path, graph: str, weights: str):
+    for name in (graph, weights):
+        (tiny_folder / name).write_bytes(b"content")
+    change_description(tiny_folder, files=listed(tiny_folder, graph))
+    with pytest.raises(ModelError, match=f"lists {graph} without {weights}, its weights"):
+        open_model(str(tiny_folder))
+    change_description(tiny_folder, files=listed(tiny_folder, graph, weights))
+    assert list(open_model(str(tiny_folder)).files) == [graph]
+
+
+def branch(onnx: Any, tensor: Any) -> Any:
+    """Return a node with a graph inside that holds a tensor."""
+    inner = onnx.helper.make_graph([], "inner", [], [], [tensor])
+    return onnx.helper.make_node("If", ["condition"], ["result"], then_branch=inner, else_branch=inner)
+
+
+@pytest.mark.parametrize("place", ["initializer", "attribute", "branch", "function"])
+@pytest.mark.parametrize("folder", [True, False])
+def test_onnx_weights_in_another_file_are_refused(tiny_folder: Path, place: str, folder: bool):
+    onnx = pytest.importorskip("onnx")
+    file = tiny_folder / "model.onnx"
+    model = onnx.load(file)
+    tensor = onnx.numpy_helper.from_array(np.eye(3, dtype=np.float32), "outside")
+    onnx.external_data_helper.set_external_data(tensor, "weights.bin")
+    tensor.ClearField("raw_data")
+    if place == "initializer":
+        model.graph.initializer.append(tensor)
+    elif place == "attribute":
+        model.graph.node.append(onnx.helper.make_node("Constant", [], ["outside"], value=tensor))
+    elif place == "branch":
+        model.graph.node.append(branch(onnx, tensor))
+    else:
+        opset = [onnx.helper.make_opsetid("", 18)]
+        model.functions.append(onnx.helper.make_function("galago", "f", [], [], [branch(onnx, tensor)], opset))
+    file.write_bytes(model.SerializeToString())
+    (tiny_folder / "weights.bin").write_bytes(bytes(36))
+    change_description(tiny_folder, files=listed(tiny_folder, "model.onnx"))
+    with pytest.raises(ModelError, match=r"model\.onnx keeps weights in another file"):
+        open_model(str(tiny_folder if folder else file))
 
 
 @pytest.mark.openvino

@@ -292,3 +292,21 @@ def test_confidence_and_margin_come_on_request(tiny_onnx: Path):
     np.testing.assert_allclose(result.margin, share - 1 / (np.e + 2), atol=1e-6)
     with pytest.raises(ConfigError, match=r"Ask for them: segmenter\(photo, confidence=True\)"):
         _ = segmenter(photo).confidence
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"output": "labels"}, r"gives \(3, 8, 12\) for an image of 64 x 96, but its description says labels of \(64, 96\)"),
+        ({"output_stride": 16}, r"gives \(3, 8, 12\) .* says logits of \(3, 4, 6\)"),
+    ],
+)
+def test_an_output_of_another_form_than_described_is_an_error(tiny_spec: ModelSpec, change: dict[str, object], message: str):
+    segmenter = Segmenter(Means(), dataclasses.replace(tiny_spec, **change))
+    with pytest.raises(ModelError, match=message):
+        segmenter(noise((60, 90)))
+
+
+def test_labels_where_the_description_says_logits_are_an_error(tiny_spec: ModelSpec):
+    with pytest.raises(ModelError, match=r"gives \(64, 96\) .* says logits of \(3, 8, 12\)"):
+        Segmenter(Constant(np.zeros((1, 64, 96), np.uint8)), tiny_spec)(noise((60, 90)))

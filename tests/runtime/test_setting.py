@@ -39,6 +39,11 @@ def test_a_setting_survives_its_file(tmp_path: Path, change: dict[str, object]):
         ({"threads": "2"}, "The setting has threads = '2', expected int."),
         ({"threads": True}, "The setting has threads = True, expected int."),
         ({"imgsz": [320]}, "The setting has imgsz = [320], expected tuple[int, int]."),
+        ({"imgsz": [10**9, 32]}, "The setting has imgsz with 1000000000, expected at most 16,384."),
+        ({"threads": 10**12}, "The setting has threads with 1000000000000, expected at most 4,096."),
+        ({"threads": -1}, "The setting has threads with -1, expected at most 4,096."),
+        ({"mean_iou": 1.5}, "The setting has mean_iou with 1.5, expected at most 1."),
+        ({"median_ms": float("nan")}, "The setting is not JSON: NaN is no number in JSON."),
         ({"imgsz": [0, 32]}, "The setting has imgsz = [0, 32], expected [height, width] in pixels."),
         ({"photo_size": None}, "The setting has photo_size = None, expected tuple[int, int]."),
         ({"engine": 3}, "The setting has engine = 3, expected str."),
@@ -147,3 +152,16 @@ def test_what_contradicts_a_setting_is_refused(flags: dict[str, object], message
 def test_what_agrees_with_a_setting_is_fine(tiny_setting: Setting):
     segmenter = galago.load(setting=tiny_setting, engine="openvino", threads=2, imgsz=(32, 64))
     assert segmenter.imgsz == (32, 64)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a": ' * 100_000, '{"schema_version": ' + "9" * 5000 + "}"])
+def test_odd_json_in_a_setting_is_one_sentence(tmp_path: Path, text: str):
+    (tmp_path / "setting.json").write_text(text)
+    with pytest.raises(ConfigError, match=r"setting\.json: The setting is not JSON: .*\. Run `galago bench") as caught:
+        read_setting(tmp_path / "setting.json")
+    assert len(str(caught.value)) < 500
+
+
+def test_a_setting_saved_with_a_byte_order_mark_is_read(tmp_path: Path):
+    (tmp_path / "setting.json").write_bytes(b"\xef\xbb\xbf" + SETTING.to_json().replace("\n", "\r\n").encode())
+    assert read_setting(tmp_path / "setting.json") == SETTING

@@ -200,11 +200,6 @@ def test_tiles_that_a_model_does_not_take_are_refused(tiny_spec: ModelSpec, tile
     assert label_in_tiles(Segmenter(Wobbly(), spec), draw((64, 64)), tile=128).labels.shape == (64, 64)
 
 
-def test_a_stride_that_tiles_cannot_start_on_is_refused(tiny_spec: ModelSpec):
-    with pytest.raises(ConfigError, match="output stride divides 32, got 6"):
-        label_in_tiles(Segmenter(Wobbly(), dataclasses.replace(tiny_spec, output_stride=6)), draw((64, 64)))
-
-
 def test_another_number_of_classes_is_an_error(tiny_spec: ModelSpec):
     spec = dataclasses.replace(tiny_spec, classes=("a", "b"), palette=((0, 0, 0), (1, 1, 1)))
     with pytest.raises(ModelError, match=r"gives \(3, 8, 8\), but its description says \(2, 8, 8\)"):

@@ -1,8 +1,9 @@
 """galago train: from labeled photos to a checkpoint."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
@@ -108,16 +109,16 @@ def train(
             {"imgsz": imgsz, "weights": weights, "holdout": holdout, "extra_data": extra_data, "mix": mix, "teacher": teacher}
             | {"cache": cache}
         )
-        given = {"variant": model, "epochs": epochs, "batch_size": batch, "workers": workers, "seed": seed}
-        classes = adapt(CLASSIFY_RECIPES[recipe](), given | parse_settings(settings or [], ClassifyConfig))
+        flags = {"variant": model, "epochs": epochs, "batch_size": batch, "workers": workers, "seed": seed}
+        classes = adapt(CLASSIFY_RECIPES[recipe](), flags, parse_settings(settings or [], ClassifyConfig))
         return train_classes(classes, data, out, resume=resume, json=json)
     config = adapt(
         choose(RECIPES, recipe, "recipe")(),
         {
             "variant": model, "epochs": epochs, "batch_size": batch, "crop_size": imgsz, "workers": workers, "seed": seed,
             "tensorboard": tensorboard or None,
-        }
-        | parse_settings(settings or []),
+        },
+        parse_settings(settings or []),
     )  # fmt: skip
     first = is_first_process()
     weights = find_weights(weights, model)
@@ -193,11 +194,19 @@ def conclude(config: "TrainConfig", progress: "Progress", out: Path, photos: int
         print_json({"out": str(out), "epochs": progress.epoch, "best_mean_iou": progress.best})
 
 
-def adapt(recipe: "C", flags: dict[str, object]) -> "C":
-    """Replace settings of a recipe by the flags that were given."""
+def adapt(recipe: "C", flags: Mapping[str, object], settings: Mapping[str, object] = MappingProxyType({})) -> "C":
+    """Replace settings of a recipe by what was given.
+
+    Args:
+        recipe: the settings without any flag.
+        flags: values of flags; None is a flag that was not given.
+        settings: values of `--set`, which win over flags; None is a value here, that of NAME=none.
+    Returns:
+        the settings; a crop of another size takes a recipe's `short_side` along, unless that is set, too.
+    """
     import dataclasses
 
-    given = {name: value for name, value in flags.items() if value is not None}
+    given = {name: value for name, value in flags.items() if value is not None} | dict(settings)
     if "crop_size" in given and getattr(recipe, "short_side", None) and "short_side" not in given:
         given["short_side"] = min(given["crop_size"])  # type: ignore[call-overload]  # (height, width)
     return dataclasses.replace(recipe, **given)  # type: ignore[arg-type]  # checked by the config itself

@@ -8,6 +8,7 @@ import typer
 if TYPE_CHECKING:
     from galago.verification import Report
     from galago.verification.checks import Reference
+    from galago.verification.report import FileReport
 
 AGAINST_HELP = "Checkpoint that the folder was exported from: compares drawn photos of several sizes, too. Needs torch."
 DATA_HELP = "Labeled photos, folder or YAML file: the change of every class's IoU. Needs --against."
@@ -114,9 +115,21 @@ def show(report: "Report", *, to_stderr: bool) -> None:
     lines += [(f"Not checked: {text}", "yellow") for text in report.skipped]
     if report.scores:
         lines.append((f"mean IoU of the trained network {report.scores.mean_iou:.4f}", ""))
-        lines += [(f"  {file.file} in {file.engine}: {file.scores.mean_iou:.4f}", "") for file in report.files if file.scores]
+        lines += [(f"  {score_line(file, report)}", "") for file in report.files if file.scores]
     bounds = report.tolerance
     limits = f"{report.precision}: logits within {bounds.relative_error:.0e}, {bounds.labels:.2%} of labels equal"
     lines.append((f"Verified, {limits}.", "green") if report.ok else (f"Failed, {limits}.", "bold red"))
     for line, style in lines:
         say(line, err=to_stderr, style=style)
+
+
+def score_line(file: "FileReport", report: "Report") -> str:
+    """Say how a file scores, and the trained network in its place where that has another score than in the first file's."""
+    assert file.scores
+    assert file.expected
+    assert report.scores
+    line = f"{file.file} in {file.engine}: {file.scores.mean_iou:.4f}"
+    if file.expected.mean_iou == report.scores.mean_iou or not file.fixed_size:
+        return line
+    height, width = file.fixed_size
+    return f"{line} (takes {height} x {width} only; so does the trained network for it: {file.expected.mean_iou:.4f})"

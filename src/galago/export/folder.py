@@ -25,17 +25,15 @@ from galago.models.checkpoint import load_checkpoint
 from galago.runtime.engines import installed_engines, open_engine
 from galago.runtime.segmenter import Segmenter
 from galago.spec import SIZE_MULTIPLE, ModelSpec
-from galago.verification.golden import DESCRIPTION, LABELS, LOGITS, PHOTO, STAGES
+from galago.verification.checks import compare
+from galago.verification.compare import TOLERANCES
+from galago.verification.golden import DESCRIPTION, LABELS, LOGITS, PHOTO, STAGES, Golden
 from galago.verification.stages import save_stages
 
 GOLDEN_SIZE = (192, 256)  # of the drawn photo that lets any host test itself, unless the model takes one size only
 GOLDEN_SEED = 1
 FILES = ("model.json", "CARD.md", *(f"golden/{name}" for name in (PHOTO, LOGITS, LABELS, STAGES, DESCRIPTION)))
 RANGES = "ranges.json"  # of attention in float16
-TOLERANCES = {  # as galago.verification.compare has them
-    "logits": {"float32": 1e-4, "float16": 1e-2, "int8": 3e-1},
-    "labels": {"float32": 1e-3, "float16": 5e-3},
-}
 Report = Callable[[str], None]
 
 
@@ -104,7 +102,7 @@ class Wanted:
             raise ConfigError(
                 f"The network takes multiples of {SIZE_MULTIPLE}, got --imgsz {given}. The nearest is --imgsz {nearest}."
             )
-        return dataclasses.replace(spec, input_size=self.input_size, resize="stretch")
+        return dataclasses.replace(spec, input_size=self.input_size, resize="stretch", short_side=None)
 
 
 @dataclass(frozen=True)
@@ -112,7 +110,7 @@ class Written:
     """What is known of the files of a folder.
 
     Attributes:
-        differences: for each format how far its file is from torch on a drawn photo, as `difference` measures it, or None where
+        differences: for each format how far its file is from torch on the golden photo, as `prove` measures it, or None where
             no engine that runs it is installed.
         int8: what int8 costs in each format, where it is int8.
     """
@@ -149,7 +147,9 @@ def write_model_folder(
     check_replaceable(out)
     try:
         with folder_beside(out) as new:
-            reference = TorchEngine(network, spec)
+            one_size = any(FORMATS[format].one_size for format in formats)
+            size = spec.input_size or (DEFAULT_SIZE if one_size else GOLDEN_SIZE)
+            golden = draw_golden(TorchEngine(network, spec), spec, size)
             written = Written()
             for format in formats:
                 file = new / FORMATS[format].files[0]
@@ -159,18 +159,16 @@ def write_model_folder(
                     report(f"Writing {file.name}")
                     FORMATS[format].write(network, spec, file)
                 report(f"Checking {file.name}")
-                written.differences[format] = difference(file, spec, reference)
-                check_difference(format, written.differences[format], spec)
+                written.differences[format] = prove(file, spec, golden)
             report("Writing golden photo and card")
-            one_size = any(FORMATS[format].one_size for format in formats)
-            write_golden(reference, spec, new / "golden", spec.input_size or (DEFAULT_SIZE if one_size else GOLDEN_SIZE))
+            write_golden(golden, spec, new / "golden")
             if spec.precision == "float16":
                 facts = facts | {"ranges": write_ranges(network, spec, new / RANGES)}
             if written.int8:
                 facts = facts | {"int8": int8_table(written.int8)}
             write_card(new / "CARD.md", network, spec, facts)
             sums = {path.relative_to(new).as_posix(): sha256(path) for path in sorted(new.rglob("*")) if path.is_file()}
-            (new / "model.json").write_text(dataclasses.replace(spec, files=sums).to_json())
+            (new / "model.json").write_text(dataclasses.replace(spec, files=sums).to_json(), encoding="utf-8")
     except OSError as failure:
         reason = failure.strerror or failure
         raise ModelError(f"Cannot write the model folder {out}: {reason}. Choose another --out.") from failure
@@ -194,40 +192,24 @@ def check_replaceable(out: Path) -> None:
         raise ModelError(f"{out} holds files that are no part of a model folder: {shown}. Choose another --out.")
 
 
-def difference(file: Path, spec: ModelSpec, reference: TorchEngine) -> float | None:
-    """Return how far a file is from torch on a drawn photo of a size that it takes.
+def prove(file: Path, spec: ModelSpec, golden: Golden) -> float | None:
+    """Compare a file with the trained network on the golden photo, in every installed engine, exactly as `galago verify` does.
 
     Returns:
-        relative L2 error of logits, share of other labels where it gives labels; None where no engine that runs it is installed.
+        the largest relative L2 error of logits, or share of other labels where the file gives labels; None where no engine that
+        runs it is installed.
     Raises:
-        ModelError: the engine cannot read or run the file.
+        ModelError: an engine cannot run the file, or what it gives is out of the tolerance of `galago verify`.
     """
-    engines = installed_engines([file.name])
-    if not engines:
-        return None
-    engine = open_engine(file, engines[0])
-    photo = draw_scene(GOLDEN_SEED, engine.input_size or spec.input_size or GOLDEN_SIZE).image
-    if spec.output == "labels":
-        given = Segmenter(engine, spec)(photo).labels
-        return float((given != Segmenter(reference, dataclasses.replace(spec, output="logits"))(photo).labels).mean())
-    expected, logits = reference.run(photo[None]), engine.run(photo[None])
-    return float(np.linalg.norm(logits - expected) / np.linalg.norm(expected))
-
-
-def check_difference(format: str, given: float | None, spec: ModelSpec) -> None:
-    """Refuse a file that is too far from torch.
-
-    Raises:
-        ModelError: it is.
-    """
-    most = TOLERANCES[spec.output][spec.precision]
-    if given is not None and not given <= most:  # so that nan fails, too
-        what = (
-            "logits differ from torch's by {:.1e} (relative L2)"
-            if spec.output == "logits"
-            else "labels differ from torch's in {:.1e}"
-        )
-        raise ModelError(f"The {format} file's {what.format(given)}, more than {most:.0e}. Nothing was written.")
+    worst = None
+    for engine in installed_engines([file.name]):
+        segmenter = Segmenter(open_engine(file, engine), spec.unresized())
+        found, _ = compare(segmenter, golden.photo, golden.logits, golden.labels)
+        if faults := found.faults(TOLERANCES[spec.precision]):
+            raise ModelError(f"{file.name} does not give in {engine} what was trained: {'; '.join(faults)}. Nothing was written.")
+        measured = 1 - found.labels if found.relative_error is None else found.relative_error
+        worst = max(measured, worst or 0.0)
+    return worst
 
 
 def write_ranges(network: nn.Module, spec: ModelSpec, path: Path) -> str:
@@ -237,17 +219,37 @@ def write_ranges(network: nn.Module, spec: ModelSpec, path: Path) -> str:
     return range_table(rows)
 
 
-def write_golden(reference: TorchEngine, spec: ModelSpec, folder: Path, size: tuple[int, int]) -> None:
+def draw_golden(reference: TorchEngine, spec: ModelSpec, size: tuple[int, int]) -> Golden:
+    """Draw the golden photo and label it with the trained network.
+
+    The photo goes through the network as it is, whatever the model's resize rule: how a host resizes is no part of this test.
+
+    Args:
+        reference: the trained network.
+        spec: its description.
+        size: (height, width) of the photo, which all files of the folder take.
+    """
+    photo = draw_scene(GOLDEN_SEED, size).image
+    segmenter = Segmenter(reference, dataclasses.replace(spec.unresized(), output="logits"))
+    return Golden(
+        photo=photo,
+        logits=segmenter.logits(photo),
+        labels=segmenter(photo).labels,
+        palette=spec.palette,
+        spec=spec,
+        stages=record_stages(reference, photo),
+    )
+
+
+def write_golden(golden: Golden, spec: ModelSpec, folder: Path) -> None:
     """Write a drawn photo with what the network gives for it, so that any host can test itself.
 
-    Beside the photo lie its logits (float32), its label map, fingerprints of intermediate maps, and the description of the
-    network. The photo has a size that the files take as it is: how a host resizes photos is no part of the test.
+    Beside the photo are its logits (float32), its label map, fingerprints of intermediate maps, and the description of the
+    network.
     """
     folder.mkdir()
-    photo = draw_scene(GOLDEN_SEED, size).image
-    segmenter = Segmenter(reference, dataclasses.replace(spec, output="logits"))
-    images.save(folder / PHOTO, photo)
-    np.save(folder / LOGITS, segmenter.logits(photo))
-    images.save_labels(folder / LABELS, segmenter(photo).labels, spec.palette)
-    save_stages(folder / STAGES, record_stages(reference, photo))
-    (folder / DESCRIPTION).write_text(spec.to_json())
+    images.save(folder / PHOTO, golden.photo)
+    np.save(folder / LOGITS, golden.logits)
+    images.save_labels(folder / LABELS, golden.labels, spec.palette)
+    save_stages(folder / STAGES, golden.stages)
+    (folder / DESCRIPTION).write_text(spec.to_json(), encoding="utf-8")

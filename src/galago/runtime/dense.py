@@ -45,7 +45,7 @@ class DenseLogits:
             padded = images.pad_to_size(image, color, box)
         else:
             padded = images.pad_to_multiple(image, color)
-        output = segmenter.check_output(segmenter.engine.run(np.ascontiguousarray(padded)[None])[0])
+        output = segmenter.check_output(segmenter.engine.run(np.ascontiguousarray(padded)[None])[0], padded.shape[:2])
         scale = height / size[0] / spec.output_stride, width / size[1] / spec.output_stride
         return grow_logits(output, size, scale, spec.upsampling)
 

@@ -4,15 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from galago._core.text_files import decode_text
 from galago.errors import ConfigError, ModelError
 from galago.files import sha256
 from galago.runtime.engines import ENGINES, FORMATS
-from galago.runtime.metadata import read_metadata
+from galago.runtime.metadata import check_self_contained, read_metadata
 from galago.spec import ModelSpec
 from galago.weights.published import PUBLISHED
 
 ASSETS = Path(__file__).parent.parent / "assets"  # the bundled models
 METADATA_KEY = "galago"  # of a single .onnx file
+COMPANIONS = {"model.xml": "model.bin", "model.ncnn.param": "model.ncnn.bin"}  # a graph, and the file of its weights
 
 
 @dataclass(frozen=True)
@@ -68,13 +70,18 @@ def open_model(model: str) -> OpenedModel:
 def open_folder(folder: Path) -> OpenedModel:
     """Open a model folder after checking every file that its description lists.
 
+    Whatever an engine will read has to be listed: the file of weights beside a graph, too. An ONNX file has to hold its weights
+    itself.
+
     Raises:
-        ModelError: a file is missing or not the one that was exported.
+        ModelError: a file is missing, not the one that was exported, outside the folder, or used without being listed.
     """
     if not (folder / "model.json").is_file():
         raise ModelError(f"{folder} is no model folder: it has no model.json. `galago export` writes model folders.")
-    spec = _describe(folder / "model.json", _read(folder / "model.json").decode(errors="replace"))
+    check_within(folder, "model.json")
+    spec = _describe(folder / "model.json", _decode(folder / "model.json"))
     for name, expected in spec.files.items():
+        check_within(folder, name)
         if not (folder / name).is_file():
             raise ModelError(f"{folder / name} is missing. Copy the whole model folder again, or export it again.")
         given = _checksum(folder / name)
@@ -86,7 +93,32 @@ def open_folder(folder: Path) -> OpenedModel:
     files = {name: folder / name for name in FORMATS if name in spec.files}
     if not files:
         raise ModelError(f"{folder / 'model.json'} lists no {' or '.join(FORMATS)}. Export the model again.")
+    for name in files:
+        if (companion := COMPANIONS.get(name)) and companion not in spec.files:
+            raise ModelError(
+                f"{folder / 'model.json'} lists {name} without {companion}, its weights, which nothing proves to be those that "
+                "were exported. Export the model again."
+            )
+    if "model.onnx" in files:
+        check_self_contained(files["model.onnx"])
     return OpenedModel(files, spec)
+
+
+def check_within(folder: Path, name: str) -> None:
+    """Refuse a file that is a link to somewhere outside of the folder; a link to the whole folder is fine.
+
+    Raises:
+        ModelError: it is.
+    """
+    try:
+        inside = (folder / name).resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError, ValueError) as error:  # links in a circle
+        raise ModelError(f"Cannot read {folder / name}: {error}.") from error
+    if not inside:
+        raise ModelError(
+            f"{folder / name} is a link to a file outside of the model folder, and only what lies inside is read. "
+            f"Copy the folder with the files themselves: cp -rL {folder} NEW"
+        )
 
 
 def open_file(file: Path) -> OpenedModel:
@@ -102,6 +134,7 @@ def open_file(file: Path) -> OpenedModel:
     if file.stat().st_size == 0:
         raise ModelError(f"{file} is empty (0 bytes). Copy it again, or export it again.")
     description = read_metadata(file, METADATA_KEY)
+    check_self_contained(file)
     if description is None:
         raise ModelError(f"{file} carries no description of its classes and input. Export it with `galago export`.")
     return OpenedModel({"model.onnx": file}, _describe(file, description))
@@ -121,8 +154,10 @@ def _checksum(path: Path) -> str:
         raise ModelError(f"Cannot read {path}: {error.strerror or error}.") from error
 
 
-def _read(path: Path) -> bytes:
+def _decode(path: Path) -> str:
     try:
-        return path.read_bytes()
+        return decode_text(path.read_bytes(), name=str(path))
     except OSError as error:
         raise ModelError(f"Cannot read {path}: {error.strerror or error}.") from error
+    except ValueError as error:
+        raise ModelError(f"{error} Copy the model folder again, or export it again.") from error

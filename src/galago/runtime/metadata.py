@@ -4,7 +4,9 @@ An ONNX file is one protobuf message, ModelProto. Field numbers: github.com/onnx
 written: protobuf.dev/programming-guides/encoding.
 """
 
-from collections.abc import Iterator
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from galago.errors import ModelError
@@ -13,6 +15,23 @@ METADATA_PROPS = 14  # of ModelProto: repeated StringStringEntryProto
 KEY, VALUE = 1, 2  # of StringStringEntryProto
 VARINT, EIGHT_BYTES, LENGTH_FIRST, FOUR_BYTES = 0, 1, 2, 5  # how a field is written
 LONGEST_VARINT = 10  # bytes
+DIMS, DATA_TYPE = 1, 2  # of TensorProto
+DATA_TYPES = {1: "float32", 10: "float16", 2: "int8", 3: "int8"}  # of TensorProto.DataType, uint8 and int8 alike
+INPUTS = 11  # of GraphProto
+INPUT_DIMS = (7, INPUTS, 2, 1, 2, 1)  # model, graph, input, type, tensor type, shape, dim
+DEEPEST = 16  # graphs inside the branches and loops of graphs
+DATA_LOCATION, EXTERNAL_DATA = 14, 13  # of TensorProto; the first is 1 where the second says which other file holds the data
+# Where tensors are found: of each message the fields that hold other ones, by number, with what those are.
+MESSAGES: Mapping[str, Mapping[int, str]] = {
+    "model": {7: "graph", 20: "training", 25: "function"},
+    "training": {1: "graph", 2: "graph"},
+    "function": {7: "node", 11: "attribute"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+    "tensor": {},
+}
 
 
 def read_metadata(file: Path, key: str) -> str | None:
@@ -31,6 +50,107 @@ def read_metadata(file: Path, key: str) -> str | None:
     except ValueError as error:
         raise ModelError(f"{file} is no whole ONNX file. Copy it again, or export it again with `galago export`.") from error
     return None
+
+
+def check_self_contained(file: Path) -> None:
+    """Refuse an ONNX file with weights in other files, which no checksum covers.
+
+    Raises:
+        ModelError: it has such weights, cannot be read, is damaged or no ONNX.
+    """
+    try:
+        outside = any(_outside(tensor) for tensor in _tensors("model", memoryview(file.read_bytes())))
+    except OSError as error:
+        raise ModelError(f"Cannot read {file}: {error.strerror or error}.") from error
+    except ValueError as error:
+        raise ModelError(f"{file} is no whole ONNX file. Copy it again, or export it again with `galago export`.") from error
+    if outside:
+        raise ModelError(
+            f"{file} keeps weights in another file, which nothing proves to be those that were exported. Save it with all of "
+            "them inside (onnx.save_model with save_as_external_data=False), or export it again."
+        )
+
+
+def onnx_weights(file: Path) -> Counter[str]:
+    """Count the weights of an ONNX file's convolutions, constants of four axes, by their precision.
+
+    Raises:
+        ModelError: the file cannot be read, is damaged or no ONNX.
+    """
+    counts: Counter[str] = Counter()
+    try:
+        for tensor in _tensors("model", memoryview(file.read_bytes())):
+            shape, kind = [], None
+            for number, content in fields(tensor):
+                if number == DIMS:  # each by itself, or all in one field
+                    shape += _varints(content)
+                elif number == DATA_TYPE:
+                    kind = DATA_TYPES.get(_varint(content, 0)[0])
+            if kind and len(shape) == 4:
+                counts[kind] += math.prod(shape)
+    except OSError as error:
+        raise ModelError(f"Cannot read {file}: {error.strerror or error}.") from error
+    except ValueError as error:
+        raise ModelError(f"{file} is no whole ONNX file. Copy it again, or export it again with `galago export`.") from error
+    return counts
+
+
+def onnx_input_size(file: Path) -> tuple[int, int] | None:
+    """Return the one (height, width) that an ONNX file takes; None where it takes any, or no image.
+
+    Raises:
+        ModelError: the file cannot be read, is damaged or no ONNX.
+    """
+    try:
+        sides = [dict(fields(side)).get(1) for side in _inside(memoryview(file.read_bytes()), INPUT_DIMS)]
+        lengths = [_varint(side, 0)[0] if side else 0 for side in sides]
+    except OSError as error:
+        raise ModelError(f"Cannot read {file}: {error.strerror or error}.") from error
+    except ValueError as error:
+        raise ModelError(f"{file} is no whole ONNX file. Copy it again, or export it again with `galago export`.") from error
+    return (lengths[1], lengths[2]) if len(lengths) == 4 and all(lengths[1:3]) else None
+
+
+def _inside(message: memoryview, path: tuple[int, ...]) -> Iterator[memoryview]:
+    """Yield what a path of field numbers leads to; of the first input only."""
+    if not path:
+        yield message
+        return
+    for number, content in fields(message):
+        if number == path[0]:
+            yield from _inside(content, path[1:])
+            if number == INPUTS and len(path) == len(INPUT_DIMS) - 1:
+                return
+
+
+def _varints(content: memoryview) -> list[int]:
+    numbers, position = [], 0
+    while position < len(content):
+        number, position = _varint(content, position)
+        numbers.append(number)
+    return numbers
+
+
+def _outside(tensor: memoryview) -> bool:
+    return any(
+        number == EXTERNAL_DATA or (number == DATA_LOCATION and _varint(content, 0)[0] == 1) for number, content in fields(tensor)
+    )
+
+
+def _tensors(kind: str, message: memoryview, depth: int = 0) -> Iterator[memoryview]:
+    """Yield every TensorProto within a message of one kind.
+
+    Raises:
+        ValueError: not protobuf, cut short, or graphs within graphs without end.
+    """
+    if depth > 4 * DEEPEST:  # a graph, its node, its attribute, and the graph in that
+        raise ValueError("graphs within graphs")
+    if kind == "tensor":
+        yield message
+        return
+    for number, content in fields(message):
+        if number in MESSAGES[kind]:
+            yield from _tensors(MESSAGES[kind][number], content, depth + 1)
 
 
 def fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:

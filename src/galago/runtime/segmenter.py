@@ -13,9 +13,7 @@ from galago.runtime.engine import Engine
 from galago.runtime.result import Logits, Segmentation
 from galago.runtime.smoothing import Smoother
 from galago.runtime.upsample import label_map
-from galago.spec import ModelSpec
-
-LONGEST_SIDE = 16384  # pixels of imgsz; more is a slip of the finger, and would fill the memory
+from galago.spec import LONGEST_SIDE, ModelSpec
 
 
 class Segmenter:
@@ -80,7 +78,7 @@ class Segmenter:
         read = perf_counter()
         prepared, seen = self.prepare(image)
         pre = perf_counter()
-        output = self.engine.run(prepared[None])[0]
+        output = self.check_output(self.engine.run(prepared[None])[0], prepared.shape[:2])
         infer = perf_counter()
         if smoother:
             output = smoother(output)
@@ -88,7 +86,7 @@ class Segmenter:
         if self.spec.output == "labels":
             labels = grow_labels(output[: seen[0], : seen[1]], image.shape[:2])
         else:
-            labels = label_map(self.check_output(output), image.shape[:2], scale, self.spec.upsampling)
+            labels = label_map(output, image.shape[:2], scale, self.spec.upsampling)
         post = perf_counter()
         marks = (start, read, pre, infer, post)
         names = ("read", "pre", "infer", "post")
@@ -109,10 +107,11 @@ class Segmenter:
 
         Raises:
             ConfigError: the model gives labels.
+            ModelError: the network gives something else than its description says.
         """
         self.check_logits("This")
-        logits: np.ndarray = self.engine.run(self.prepare(image)[0][None])[0].copy()
-        return logits
+        prepared = self.prepare(image)[0]
+        return self.check_output(self.engine.run(prepared[None])[0], prepared.shape[:2]).copy()
 
     def check_logits(self, what: str) -> None:
         """Refuse what needs logits of a model that gives labels.
@@ -162,15 +161,27 @@ class Segmenter:
         """Return the logits per pixel of a photo of one size, which the network saw in another."""
         return seen[0] / size[0] / self.spec.output_stride, seen[1] / size[1] / self.spec.output_stride
 
-    def check_output(self, output: np.ndarray) -> np.ndarray:
-        """Return the (K, h, w) output of the network if it has the classes that the description names.
+    def check_output(self, output: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+        """Return the output of the network if it has the form that the description tells.
 
+        Args:
+            output: (K, h, w) float32 logits, or (H, W) uint8 labels.
+            size: (height, width) of the image that the network got.
         Raises:
-            ModelError: it has others.
+            ModelError: it has another form: labels for logits or the reverse, other classes, another stride.
         """
-        if len(output) != self.spec.num_classes:
+        spec = self.spec
+        if output.ndim == 3 and spec.output == "logits" and len(output) != spec.num_classes:
             raise ModelError(
-                f"The network gives {len(output)} classes, but its description names {self.spec.num_classes}. Export it again."
+                f"The network gives {len(output)} classes, but its description names {spec.num_classes}. Export it again."
+            )
+        stride = spec.output_stride
+        classes = (spec.num_classes,) if spec.output == "logits" else ()
+        expected = (*classes, *(side // (stride if classes else 1) for side in size))
+        if output.shape != expected:
+            raise ModelError(
+                f"The network gives {output.shape} for an image of {size[0]} x {size[1]}, but its description says "
+                f"{spec.output} of {expected}. Export it again."
             )
         return output
 

@@ -4,10 +4,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from galago._core.text_files import read_text
 from galago.errors import ConfigError
+from galago.spec import LONGEST_SIDE
 from galago.typed_json import from_json, to_json
 
 SCHEMA_VERSION = 1
+MOST_THREADS = 4096
+MOST_PIXELS = 10**6  # on a side
+MOST_MS = 10**9  # 11 days
 AGAIN = "Run `galago bench --budget` again."
 
 
@@ -53,6 +58,15 @@ class Setting:
         for name, size in (("imgsz", self.imgsz), ("photo_size", self.photo_size)):
             if size is not None and min(size) < 1:
                 raise ConfigError(f"The setting has {name} = {list(size)}, expected [height, width] in pixels. {AGAIN}")
+        for name, value, most in (
+            ("imgsz", self.imgsz and max(self.imgsz), LONGEST_SIDE),
+            ("photo_size", max(self.photo_size), MOST_PIXELS),
+            ("threads", self.threads, MOST_THREADS),
+            ("median_ms", self.median_ms, MOST_MS),
+            ("mean_iou", self.mean_iou, 1),
+        ):
+            if value is not None and not 0 <= value <= most:
+                raise ConfigError(f"The setting has {name} with {value}, expected at most {most:,}. {AGAIN}")
 
     def to_json(self) -> str:
         """Write as JSON, the keys in the order of the attributes."""
@@ -127,13 +141,15 @@ def read_setting(path: str | Path) -> Setting:
         ConfigError: it cannot be read, or is no setting.
     """
     try:
-        return Setting.from_json(Path(path).read_text(encoding="utf-8"))
+        text = read_text(Path(path))
     except OSError as error:
         raise ConfigError(
             f"Cannot read {path}: {error.strerror or error}. `galago bench --budget` writes setting files."
         ) from error
-    except UnicodeDecodeError as error:
+    except ValueError as error:
         raise ConfigError(f"{path} is no setting file, which is JSON in UTF-8. {AGAIN}") from error
+    try:
+        return Setting.from_json(text)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
 

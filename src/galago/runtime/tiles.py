@@ -54,8 +54,6 @@ class TileConfig:
         Raises:
             ConfigError: the model takes tiles of another size, or the overlap is no smaller than a tile.
         """
-        if SIZE_MULTIPLE % spec.output_stride:
-            raise ConfigError(f"Tiles need a model whose output stride divides {SIZE_MULTIPLE}, got {spec.output_stride}.")
         tile = spec.input_size or (self.tile or TILE, self.tile or TILE)
         if self.tile and self.tile != max(tile):
             relation = "larger" if self.tile > max(tile) else "smaller"

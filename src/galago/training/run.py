@@ -5,16 +5,14 @@ import dataclasses
 import io
 import json
 import platform
-import subprocess
-import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from galago._core.provenance import command, commit, version
 from galago.device import processor
 from galago.errors import TrainingError
 from galago.files import write_whole
@@ -69,13 +67,13 @@ def describe_run(
         "val_photos": photos[1],
         "weights": str(weights) if weights else None,
         "teacher": str(teacher) if teacher else None,
-        "command": " ".join(sys.argv),
+        "command": command(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": _commit(),
+        "commit": commit(),
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
         "device": _device(),
-        "versions": {name: metadata.version(name) for name in PACKAGES if _installed(name)},
+        "versions": {name: found for name in PACKAGES if (found := version(name))},
     }
 
 
@@ -85,25 +83,6 @@ def _device() -> str:
     cpu = f"{processor()}, {torch.get_num_threads()} threads"
     name = torch.cuda.get_device_name() if torch.cuda.is_available() else cpu
     return f"{name}, {processes} processes" if processes > 1 else name
-
-
-def _installed(name: str) -> bool:
-    try:
-        metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return False
-    return True
-
-
-def _commit() -> str | None:
-    """Return the commit of the source tree that runs, with `+` where it was changed, or None for an installed package."""
-    here = Path(__file__).parent
-    try:
-        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True).stdout.strip()
-        dirty = subprocess.run(["git", "status", "--porcelain"], cwd=here, capture_output=True, text=True, check=True).stdout
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return commit + ("+" if dirty else "")
 
 
 def check_unused(folder: Path) -> None:

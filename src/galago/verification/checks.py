@@ -1,30 +1,44 @@
 """Check every file of a model folder, in every engine that runs it, against the trained network."""
 
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
 
 from galago.data import Dataset
 from galago.data.scenes import draw_scene
-from galago.errors import ConfigError, ModelError
-from galago.evaluation import Scores, evaluate
+from galago.errors import ConfigError, ImageError, ModelError
+from galago.evaluation import evaluate
 from galago.runtime.engines import AUTO, ENGINES, choose_engine, open_engine
 from galago.runtime.folder import OpenedModel, open_model
 from galago.runtime.segmenter import Segmenter
+from galago.spec import ModelSpec
 from galago.verification.compare import TOLERANCES, Difference, compare_labels, compare_logits, shift_of
-from galago.verification.golden import Golden, description_faults, read_golden
+from galago.verification.contents import fixed_size_of, own_description, precision_of, tells_size
+from galago.verification.golden import Golden, description_faults, read_golden, unresized
 from galago.verification.half import overflow
+from galago.verification.host import check_host
 from galago.verification.probes import PROBES
 from galago.verification.report import Check, FileReport, Report
-from galago.verification.stages import INPUT, LOGITS, Stage, best_matches, explain_input, explain_logits, first_divergence
+from galago.verification.stages import (
+    INPUT,
+    LOGITS,
+    Stage,
+    best_matches,
+    explain_input,
+    explain_logits,
+    first_divergence,
+    late_input,
+    pool,
+)
+from galago.verification.twin import twin_of
 
 SCENE_SEED = 5  # of the drawn photos; not that of golden/
 GOLDEN = "golden"
 LARGE = (1024, 2048)  # (height, width) of the photo on which float16 has to hold
 PACKAGE = ".mlpackage/"  # CoreML's, which no engine here runs
-READS_GRAPHS = "openvino"  # the engine that tells every operator's range
+FIRST = "backbone.stages.0.0"  # the stage that the photo goes into
 Step = Callable[[str], None]
 
 
@@ -65,26 +79,30 @@ def verify(
     opened = open_model(folder)
     golden = read_golden(next(iter(opened.files.values())).parent)
     trained = reference.segmenter.spec if reference else None
+    precision = (golden.spec or opened.spec).precision
     report = Report(
         name=opened.spec.name,
-        precision=opened.spec.precision,
+        precision=precision,
         against="the checkpoint" if reference else "golden/, as the trained network gave it",
-        tolerance=TOLERANCES[opened.spec.precision],
-        description=description_faults(opened.spec, golden, trained),
+        tolerance=TOLERANCES[precision],
     )
+    report.description, copies = content_faults(opened)
+    report.description = description_faults(opened.spec, golden, trained, copies) + report.description
+    golden = unresized(golden, golden.spec or opened.spec)
     pairs = list(runs(opened, engines))
     run = {file for file, _ in pairs}
     files = dict.fromkeys([*opened.files, *(name.split("/")[0] for name in opened.spec.files if PACKAGE in name)])
     report.skipped = [f"{file}: no engine that runs it is installed or was named" for file in files if file not in run]
-    if dataset is not None and reference is not None:
-        on_step("scoring the trained network")
-        report.scores = evaluate(lambda image: reference.segmenter(image).labels, dataset)
     for file, engine in pairs:
         on_step(f"{file} in {engine}")
         report.files.append(check_file(opened, (file, engine), golden, reference, sizes))
-        if report.scores and not report.files[-1].trouble:
-            on_step(f"scoring {file} in {engine}")
-            add_scores(report.files[-1], opened, report.scores, dataset)  # type: ignore[arg-type]  # there, as scores are
+        if dataset is not None and reference is not None and not report.files[-1].trouble:
+            add_scores(report.files, opened, reference.segmenter, dataset, on_step)
+    for file in dict.fromkeys(file for file, _ in pairs):
+        look_for_overflow(report, opened, file, sizes)
+    if opened.spec.output == "labels":
+        report.skipped.append("values that are not finite: files that give labels hide them")
+    report.scores = next((file.expected for file in report.files if file.expected), None)
     return report
 
 
@@ -105,29 +123,71 @@ def check_file(
 ) -> FileReport:
     """Compare one file in one engine on all photos; where it fails, look for the stage and the cause."""
     file, engine = pair
+    path, truth = opened.files[file], golden.spec or opened.spec
     report = FileReport(file=file, engine=engine)
     try:
-        segmenter = Segmenter(open_engine(opened.files[file], engine), opened.spec)
+        report.precision = precision_of(path) or truth.precision
+        fixed = fixed_size_of(path) if tells_size(path) else opened.spec.input_size
+        segmenter = Segmenter(open_engine(path, engine), replace(opened.spec.unresized(), input_size=fixed))
         for name, photo, logits, labels in photos(segmenter, golden, reference, sizes):
             difference, shown = compare(segmenter, photo, logits, labels)
-            faults = difference.faults(TOLERANCES[opened.spec.precision])
+            faults = difference.faults(TOLERANCES[report.precision])
             report.checks.append(Check(photo=name, difference=difference, faults=faults))
             if report.pictures is None or difference.labels < min(check.difference.labels for check in report.checks[:-1]):
                 report.pictures = (photo, labels, shown)
             if faults and report.stage is None:
                 diagnose(report, opened, segmenter, golden if name == GOLDEN else None, reference, (photo, logits, labels, shown))
-        if opened.spec.precision == "float16" and engine == READS_GRAPHS:
-            report.overflow = find_overflow(opened.files[file], segmenter.input_size)
-    except ModelError as error:
+        trained = reference.segmenter if reference else None
+        report.host = [*check_host(Segmenter(segmenter.engine, opened.spec), trained, truth, report.precision)]
+    except (ModelError, ImageError) as error:
         report.trouble = str(error)
     return report
 
 
-def find_overflow(file: Path, fixed: tuple[int, int] | None) -> str | None:
-    """Look for values that float16 does not hold, on a large photo: no engine on a CPU rounds to float16 in between."""
-    size = fixed or LARGE
-    found = overflow(file, draw_scene(SCENE_SEED, size).image[None])
-    return found and f"{size[0]} x {size[1]}: {found}"
+def content_faults(opened: OpenedModel) -> tuple[list[str], dict[str, ModelSpec]]:
+    """Compare what the files of a folder are with what model.json says about them.
+
+    Returns:
+        what differs, in words, and the descriptions inside of files, by where they are.
+    """
+    faults, copies = [], {}
+    for name, file in opened.files.items():
+        try:
+            precision = precision_of(file)
+            if precision not in (None, opened.spec.precision):
+                faults.append(f"precision: model.json says {opened.spec.precision!r}, the weights in {name} are {precision}")
+            if tells_size(file) and (size := fixed_size_of(file)) != opened.spec.input_size:
+                takes = "any size" if size is None else f"{size} only"
+                faults.append(f"input size: model.json says {opened.spec.input_size}, {name} takes {takes}")
+            if own := own_description(file):
+                copies[f"the description inside {name}"] = own
+        except ModelError as error:
+            faults.append(f"{name}: {error}")
+    return faults, copies
+
+
+def look_for_overflow(report: Report, opened: OpenedModel, file: str, sizes: Sequence[tuple[int, int]]) -> None:
+    """Look for values that float16 does not hold, on a large photo: no engine on a CPU rounds to float16 in between.
+
+    Args:
+        report: gets what is found, or why nothing was looked for.
+        opened: the folder.
+        file: name of one that was checked.
+        sizes: that were asked for; the largest of them and of `LARGE` is taken.
+    """
+    first = next(checked for checked in report.files if checked.file == file)
+    if first.trouble or "float16" not in (first.precision, opened.spec.precision):
+        return
+    path = opened.files[file]
+    try:
+        fixed = fixed_size_of(path) if tells_size(path) else open_engine(path, first.engine).input_size
+        size = fixed or max((LARGE, *sizes), key=lambda sides: sides[0] * sides[1])
+        found, reason = overflow(path, draw_scene(SCENE_SEED, size).image[None])
+    except ModelError as error:
+        found, reason = None, str(error)
+    first.overflow = found and f"{size[0]} x {size[1]}: {found}"
+    if reason:
+        report.skipped.append(f"{file}: overflow of float16 was not looked for: {reason}")
 
 
 def photos(
@@ -143,7 +203,7 @@ def photos(
         return
     for size in dict.fromkeys([fixed] if fixed else sizes):
         photo = draw_scene(SCENE_SEED, size).image
-        whole = reference.segmenter
+        whole = Segmenter(reference.segmenter.engine, reference.segmenter.spec.unresized())
         yield f"{size[0]} x {size[1]}", photo, whole.engine.run(photo[None])[0].copy(), whole(photo).labels
 
 
@@ -171,15 +231,15 @@ def diagnose(
 ) -> None:
     """Find the first stage that differs, and what explains it."""
     photo, logits, labels, shown = seen
-    allowed = TOLERANCES[opened.spec.precision].stage_error
+    allowed = TOLERANCES[report.precision].stage_error
     stages = golden.stages if golden and golden.stages else reference.stages(photo) if reference else []
     if stages and report.engine in PROBES:
         probe, file = PROBES[report.engine], opened.files[report.file]
         shapes = {stage.shape for stage in stages}
         report.stage_errors = best_matches(stages, probe(file, photo[None], shapes))
         report.stage = first_divergence(stages, report.stage_errors, allowed)
-        if report.stage == INPUT:
-            report.cause = explain_input(stages[0], probe(file, photo[None], {stages[0].shape}))
+        if report.stage in (INPUT, FIRST):
+            explain_first(report, opened.spec, stages[0], [*probe(file, photo[None], {stages[0].shape})])
     if segmenter.spec.output == "logits" and report.stage in (LOGITS, None):
         order = explain_logits(logits, segmenter.engine.run(photo[None])[0])
         if order:
@@ -191,16 +251,46 @@ def diagnose(
         )
 
 
-def add_scores(report: FileReport, opened: OpenedModel, expected: Scores, dataset: Dataset) -> None:
-    """Score a file on labeled photos and compare with the trained network."""
+def explain_first(report: FileReport, spec: ModelSpec, stage: Stage, tensors: Sequence[np.ndarray]) -> None:
+    """Look for what happened to the photo before the first layer, which may come after a right normalization."""
+    norm = spec.mean, spec.std
+    if report.stage == INPUT:
+        report.cause = explain_input(stage, tensors, norm)
+    elif late := late_input(stage, tensors):
+        report.cause = explain_input(stage, late, norm)
+        if report.cause:
+            report.stage = INPUT
+            report.stage_errors[INPUT] = stage.error(pool(late[0]))
+
+
+def add_scores(reports: Sequence[FileReport], opened: OpenedModel, trained: Segmenter, dataset: Dataset, on_step: Step) -> None:
+    """Score the last of the files on labeled images, and the trained network in its place.
+
+    Args:
+        reports: of the files so far; one whose images reach the network alike has scored the trained network already.
+        opened: the folder.
+        trained: the network of the checkpoint.
+        dataset: labeled images.
+        on_step: told what is being done.
+    """
+    report = reports[-1]
     segmenter = Segmenter(open_engine(opened.files[report.file], report.engine), opened.spec)
+    report.fixed_size = segmenter.engine.input_size
+    alike = [file.expected for file in reports[:-1] if file.expected and file.fixed_size == report.fixed_size]
     try:
+        if alike:
+            report.expected = alike[0]
+        else:
+            on_step("scoring the trained network")
+            twin = twin_of(segmenter, trained)
+            report.expected = evaluate(lambda image: twin(image).labels, dataset)
+        on_step(f"scoring {report.file} in {report.engine}")
         report.scores = evaluate(lambda image: segmenter(image).labels, dataset)
     except ModelError as error:
         report.trouble = str(error)
         return
-    report.mean_iou_drop = expected.mean_iou - report.scores.mean_iou
-    allowed = TOLERANCES[opened.spec.precision].mean_iou_drop
+    report.mean_iou_drop = report.expected.mean_iou - report.scores.mean_iou
+    allowed = TOLERANCES[report.precision].mean_iou_drop
     if report.mean_iou_drop > allowed:
         points = 100 * report.mean_iou_drop
         report.score_fault = f"labeled photos: mean IoU {points:.2f} points lower (at most {100 * allowed:.2f})"

@@ -1,21 +1,26 @@
 """What a model folder says about itself: the golden photo, what the trained network gave for it, and for what network."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
 from galago import image as images
+from galago._core.text_files import read_text
 from galago.errors import ConfigError, ModelError
+from galago.labels import IGNORE_ID
 from galago.png import read_chunks
 from galago.runtime.upsample import label_map
-from galago.spec import ModelSpec
-from galago.verification.stages import Stage, load_stages
+from galago.spec import LONGEST_SIDE, SIZE_MULTIPLE, ModelSpec
+from galago.verification.stages import DAMAGES, Stage, load_stages
 
 PHOTO, LOGITS, LABELS, STAGES, DESCRIPTION = "photo.png", "logits.npy", "labels.png", "stages.npz", "description.json"
+AGAIN = "Copy the model folder again, or export it again."
 SAME_LABELS = 0.9999  # of the golden labels, when galago makes them from the golden logits
-FIELDS = {  # what model.json and the trained network must say alike, in words
+FIELDS = {  # what all descriptions must say alike, in words: all but name, licenses and files, which may be edited
     "classes": "class names or their order",
     "palette": "palette",
     "ignore_id": "ignore id",
@@ -24,6 +29,11 @@ FIELDS = {  # what model.json and the trained network must say alike, in words
     "output_stride": "output stride",
     "upsampling": "upsampling",
     "variant": "network",
+    "input_size": "input size",
+    "resize": "resize rule",
+    "short_side": "short side",
+    "output": "output",
+    "precision": "precision",
 }
 
 
@@ -52,37 +62,123 @@ def read_golden(folder: Path) -> Golden:
     """Read golden/ of a model folder.
 
     Raises:
-        ModelError: a file is missing or damaged.
+        ModelError: a file is missing or damaged, or does not fit to the others.
+        ImageError: a picture is damaged.
     """
     golden = folder / "golden"
     for name in (PHOTO, LOGITS, LABELS):
         if not (golden / name).is_file():
             raise ModelError(f"{golden / name} is missing, with which a folder is checked. Export the model again.")
-    try:
-        logits = np.load(golden / LOGITS, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise ModelError(f"{golden / LOGITS} is damaged. Copy the model folder again, or export it again.") from error
-    labels = images.load_labels(golden / LABELS)
-    spec = golden / DESCRIPTION
-    described = ModelSpec.from_json(spec.read_text(encoding="utf-8")) if spec.is_file() else None
+    photo, labels = images.load(golden / PHOTO), images.load_labels(golden / LABELS)
+    if labels.shape != photo.shape[:2] or any(side % SIZE_MULTIPLE for side in labels.shape):
+        raise ModelError(
+            f"{golden / PHOTO} has {photo.shape[:2]} pixels and {LABELS} {labels.shape}, expected the same multiples of "
+            f"{SIZE_MULTIPLE}. {AGAIN}"
+        )
     return Golden(
-        images.load(golden / PHOTO), logits, labels, palette_of(golden / LABELS), described, load_stages(golden / STAGES)
+        photo=photo,
+        logits=load_logits(golden / LOGITS),
+        labels=labels,
+        palette=palette_of(golden / LABELS),
+        spec=load_description(golden / DESCRIPTION),
+        stages=load_stages(golden / STAGES),
     )
 
 
+def load_logits(file: Path) -> np.ndarray:
+    """Read golden logits, (K, h, w) float32, all finite, after a look at what their header promises.
+
+    Raises:
+        ModelError: the file is damaged, or holds something else.
+    """
+    try:
+        with file.open("rb") as content:
+            version = np.lib.format.read_magic(content)
+            read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
+            shape, _, dtype = read(content)
+        whole = len(shape) == 3 and 0 < shape[0] <= IGNORE_ID and all(0 < side <= LONGEST_SIDE for side in shape[1:])
+        if not whole or dtype != np.float32:
+            raise ValueError(f"it holds {shape} of {dtype}")
+        if file.stat().st_size < math.prod(shape) * dtype.itemsize:
+            raise ValueError("it is cut short")
+        logits: np.ndarray = np.load(file, allow_pickle=False)
+        if not np.isfinite(logits).all():
+            raise ValueError("some of it is not finite")
+    except DAMAGES as error:
+        raise ModelError(f"{file} is damaged. {AGAIN}") from error
+    return logits
+
+
+def load_description(file: Path) -> ModelSpec | None:
+    """Read the description of the trained network; None where there is none, as in folders of an older galago.
+
+    Raises:
+        ModelError: the file is damaged.
+    """
+    if not file.is_file():
+        return None
+    try:
+        return ModelSpec.from_json(read_text(file))
+    except (OSError, ValueError) as error:  # of the reader: one sentence
+        raise ModelError(f"{file} is damaged: {str(error).rstrip('.')}. {AGAIN}") from error
+    except ModelError as error:
+        raise ModelError(f"{file}: {error}") from error
+
+
+def is_resized(golden: Golden, spec: ModelSpec) -> bool:
+    """Tell whether golden logits are those of the photo as a host resizes it, as an older galago wrote them."""
+    stride = spec.output_stride
+    if spec.resize != "short_side" or not spec.short_side:
+        return False
+    seen = images.short_side_size(golden.photo.shape[:2], spec.short_side)
+    padded = [-(-side // SIZE_MULTIPLE) * SIZE_MULTIPLE // stride for side in seen]
+    return [*golden.logits.shape[1:]] == padded and padded != [side // stride for side in golden.photo.shape[:2]]
+
+
+def unresized(golden: Golden, spec: ModelSpec) -> Golden:
+    """Return golden images and logits that belong together, whether or not an older galago resized the image in between."""
+    if not is_resized(golden, spec) or not spec.short_side:
+        return golden
+    seen = images.short_side_size(golden.photo.shape[:2], spec.short_side)
+    color = [round(255 * channel) for channel in spec.mean]
+    photo = images.pad_to_multiple(images.resize(golden.photo, seen), color)
+    scale = 1 / spec.output_stride
+    labels = label_map(golden.logits, (photo.shape[0], photo.shape[1]), (scale, scale), spec.upsampling)
+    return replace(golden, photo=photo, labels=labels, stages=[])
+
+
 def palette_of(file: Path) -> tuple[tuple[int, ...], ...]:
-    """Return the colors of an indexed PNG."""
-    chunks = dict(read_chunks(file.read_bytes()))
-    return tuple(map(tuple, np.frombuffer(chunks.get(b"PLTE", b""), np.uint8).reshape(-1, 3).tolist()))
+    """Return the colors of an indexed PNG.
+
+    Raises:
+        ModelError: the file is damaged.
+    """
+    try:
+        chunks = dict(read_chunks(file.read_bytes()))
+        return tuple(map(tuple, np.frombuffer(chunks.get(b"PLTE", b""), np.uint8).reshape(-1, 3).tolist()))
+    except DAMAGES as error:
+        raise ModelError(f"{file} is damaged. {AGAIN}") from error
 
 
-def description_faults(spec: ModelSpec, golden: Golden, trained: ModelSpec | None) -> list[str]:
-    """Say what model.json and golden/ tell differently from the trained network, and from each other."""
+def description_faults(
+    spec: ModelSpec, golden: Golden, trained: ModelSpec | None, copies: Mapping[str, ModelSpec] = MappingProxyType({})
+) -> list[str]:
+    """Say what model.json and golden/ tell differently from the trained network, from each other, and from other copies.
+
+    Args:
+        spec: of model.json.
+        golden: with the description that export recorded.
+        trained: of the checkpoint.
+        copies: further descriptions, by where they are: those inside of files.
+    """
     faults = []
-    for other, where in ((golden.spec, f"golden/{DESCRIPTION}"), (trained, "the checkpoint")):
-        for field, words in FIELDS.items() if other else ():
+    sources = [(golden.spec, f"golden/{DESCRIPTION}", [*FIELDS]), (trained, "the checkpoint", trained_fields(spec))]
+    sources += [(copy, where, [*FIELDS]) for where, copy in copies.items()]
+    for other, where, fields in sources:
+        for field in fields if other else ():
             ours, theirs = getattr(spec, field), getattr(other, field)
             if ours != theirs:
+                words = FIELDS[field]
                 faults.append(f"{words}: model.json says {_short(ours, theirs)}, {where} {_short(theirs, ours)}")
     if golden.palette[: spec.num_classes] != spec.palette:
         ours, theirs = _short(spec.palette, golden.palette), _short(golden.palette, spec.palette)
@@ -91,13 +187,25 @@ def description_faults(spec: ModelSpec, golden: Golden, trained: ModelSpec | Non
     return list(dict.fromkeys(faults))
 
 
+def trained_fields(spec: ModelSpec) -> list[str]:
+    """Return the fields that export takes from the checkpoint: with an input size of its own it stretches photos to that."""
+    decided = {"output", "precision", "input_size"} | ({"resize", "short_side"} if spec.input_size else set())
+    return [field for field in FIELDS if field not in decided]
+
+
 def label_faults(spec: ModelSpec, golden: Golden) -> list[str]:
     """Say whether the golden logits, enlarged as model.json says, give the golden labels."""
     if golden.logits.shape[0] != spec.num_classes:
         return [f"classes: model.json names {spec.num_classes}, golden/{LOGITS} has {golden.logits.shape[0]}"]
-    scale = 1 / spec.output_stride
+    size = (golden.labels.shape[0], golden.labels.shape[1])
+    height, width = golden.logits.shape[1:]
+    scale = (1 / spec.output_stride, 1 / spec.output_stride)
+    if (height * spec.output_stride, width * spec.output_stride) != size:
+        if not is_resized(golden, spec):
+            return [f"output stride: golden/{LOGITS} has {height} x {width}, golden/{LABELS} {size[0]} x {size[1]}"]
+        scale = (height / size[0], width / size[1])
     try:
-        labels = label_map(golden.logits, (golden.labels.shape[0], golden.labels.shape[1]), (scale, scale), spec.upsampling)
+        labels = label_map(golden.logits, size, scale, spec.upsampling)
     except (ConfigError, ModelError) as error:
         return [f"label map: {error}"]
     same = float((labels == golden.labels).mean())

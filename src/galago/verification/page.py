@@ -103,12 +103,14 @@ def _classes(report: Report) -> str:
     heads = "".join(f"<th>{escape(file.file)}, {escape(file.engine)}</th>" for file in scored)
     rows = []
     for index, (name, value) in enumerate(zip(report.scores.names, report.scores.iou, strict=True)):
-        cells = "".join(f"<td>{_change(file.scores.iou[index], value)}</td>" for file in scored if file.scores)
+        cells = "".join(f"<td>{_change(file, index)}</td>" for file in scored if file.scores)
         rows.append(f"<tr><td>{escape(name)}</td><td>{'n/a' if value is None else format(value, '.4f')}</td>{cells}</tr>")
     drops = "".join(f"<td>{-100 * (file.mean_iou_drop or 0):+.2f} points</td>" for file in scored)
     rows.append(f"<tr><th>mean IoU</th><td>{report.scores.mean_iou:.4f}</td>{drops}</tr>")
     return f"<h2>IoU on the labeled photos</h2><table><tr><th>class</th><th>trained</th>{heads}</tr>{''.join(rows)}</table>"
 
 
-def _change(given: float | None, expected: float | None) -> str:
+def _change(file: FileReport, index: int) -> str:
+    """Return by how many points a class's IoU changes from the trained network in the file's place to the file."""
+    given, expected = (scores.iou[index] if scores else None for scores in (file.scores, file.expected))
     return "n/a" if given is None or expected is None else f"{100 * (given - expected):+.2f}"

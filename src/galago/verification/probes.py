@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from galago.errors import require
+from galago.errors import ModelError, require
 
 Shapes = Collection[tuple[int, ...]]  # (C, H, W) each
 Probe = Callable[[Path, np.ndarray, Shapes], Iterator[np.ndarray]]  # file, (1, H, W, 3) uint8 photo, shapes to (C, H, W) maps
@@ -41,7 +41,14 @@ def probe_onnxruntime(file: Path, photo: np.ndarray, shapes: Shapes) -> Iterator
         axis.dim_value = side
     sized = onnx.shape_inference.infer_shapes(model, data_prop=True).graph.value_info
     shape_of = {value.name: tuple(axis.dim_value for axis in value.type.tensor_type.shape.dim) for value in sized}
-    model.graph.output.extend(value for value in sized if shape_of[value.name][1:] in shapes)
+    known = {name for name, shape in shape_of.items() if shape and all(shape)}
+    outputs = {value.name for value in model.graph.output}
+    model.graph.output.extend(
+        onnx.ValueInfoProto(name=name)  # ONNX Runtime finds the type, and the shape that the inference above did not
+        for node in model.graph.node
+        for name in node.output
+        if name and (shape_of[name][1:] in shapes if name in known else name not in outputs)
+    )
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 4
@@ -51,32 +58,42 @@ def probe_onnxruntime(file: Path, photo: np.ndarray, shapes: Shapes) -> Iterator
             yield values[0]
 
 
-def probe_litert(file: Path, photo: np.ndarray, shapes: Shapes) -> Iterator[np.ndarray]:
-    """Ask LiteRT's own kernels for every tensor; channels come last there, mostly."""
+def litert_tensors(file: Path, photo: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """Ask LiteRT's own kernels for every tensor that has a name and memory of its own, real numbers for quantized ones.
+
+    Raises:
+        ModelError: the file is damaged or takes other input.
+    """
     litert: Any = require("ai_edge_litert.interpreter", "litert")
-    interpreter = litert.Interpreter(
-        str(file),
-        experimental_preserve_all_tensors=True,
-        experimental_op_resolver_type=litert.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-    )
-    interpreter.allocate_tensors()
-    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], photo)
-    interpreter.invoke()
+    try:
+        interpreter = litert.Interpreter(
+            str(file),
+            experimental_preserve_all_tensors=True,
+            experimental_op_resolver_type=litert.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+        )
+        interpreter.allocate_tensors()
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], photo)
+        interpreter.invoke()
+    except (ValueError, RuntimeError) as error:
+        raise ModelError(f"LiteRT cannot look into {file}: {' '.join(str(error).split())}.") from error
     for detail in interpreter.get_tensor_details():
-        shape = tuple(int(side) for side in detail["shape"])
-        if len(shape) != 4 or shape[0] != 1 or not detail["name"]:
-            continue
-        last = (shape[3], shape[1], shape[2])
-        if shape[1:] not in shapes and last not in shapes:
+        if not detail["name"]:
             continue
         try:
-            values = _real(interpreter.get_tensor(detail["index"])[0], detail)
+            yield detail["name"], _real(interpreter.get_tensor(detail["index"]), detail)
         except ValueError:  # it has no memory of its own
             continue
-        if shape[1:] in shapes:
-            yield values
-        if last in shapes:
-            yield values.transpose(2, 0, 1)
+
+
+def probe_litert(file: Path, photo: np.ndarray, shapes: Shapes) -> Iterator[np.ndarray]:
+    """Ask LiteRT for every tensor of a shape; channels come last there, mostly."""
+    for _, values in litert_tensors(file, photo):
+        if values.ndim != 4 or values.shape[0] != 1:
+            continue
+        if values.shape[1:] in shapes:
+            yield values[0]
+        if (values.shape[3], values.shape[1], values.shape[2]) in shapes:
+            yield values[0].transpose(2, 0, 1)
 
 
 def _real(values: np.ndarray, detail: Mapping[str, Any]) -> np.ndarray:

@@ -3,7 +3,10 @@
 A file's tensors have no names that survive conversion, so each stage is looked for among all tensors of its shape.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +17,14 @@ from galago.errors import ModelError
 
 GRID = (4, 6)  # rows and columns of the means that stand for a map
 INPUT, LOGITS = "input", "head.classify"
+MAX_BYTES = 64 << 20  # of stages.npz unpacked; those of l2 have 0.8 MB
+DAMAGES = (  # what reading a damaged .npy, .npz or .png raises
+    OSError, ValueError, KeyError, IndexError, TypeError, EOFError, MemoryError, OverflowError, NotImplementedError,
+    RuntimeError, SyntaxError, struct.error, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+JUMP = 8  # times the error of all stages before, from which on a stage differs
 EXPLAINED = 1e-2  # relative error below which a guess about the cause counts as right
+Norm = tuple[Sequence[float], Sequence[float]]  # mean and std
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +45,19 @@ class Stage:
     def of(cls, name: str, values: np.ndarray) -> "Stage":
         """Fingerprint a (C, H, W) map."""
         return cls(name, values.shape, pool(values))
+
+    def check(self) -> None:
+        """Refuse a fingerprint that no network has.
+
+        Raises:
+            ValueError: its name, its shape or its means are of another form.
+        """
+        _place(self.name)
+        whole = len(self.shape) == 3 and all(isinstance(length, int) and 0 < length < 2**20 for length in self.shape)
+        if not whole or self.means.shape != (self.shape[0], *map(min, self.shape[1:], GRID)):
+            raise ValueError(f"stage {self.name!r} of shape {self.shape} has means of {self.means.shape}")
+        if self.means.dtype != np.float32 or not np.isfinite(self.means).all():
+            raise ValueError(f"the means of stage {self.name!r} are no finite float32")
 
     def error(self, means: np.ndarray) -> float:
         """Return the relative L2 error of another fingerprint of this shape; infinite where it is not finite."""
@@ -73,11 +96,17 @@ def load_stages(path: Path) -> list[Stage]:
     if not path.is_file():
         return []
     try:
+        with zipfile.ZipFile(path) as members:
+            if sum(member.file_size for member in members.infolist()) > MAX_BYTES:
+                raise ValueError("it unpacks to more than any network's stages")
         with np.load(path, allow_pickle=False) as arrays:
             names = [name for name in arrays.files if not name.endswith(":shape")]
-            return [Stage(name, tuple(arrays[f"{name}:shape"].tolist()), arrays[name]) for name in names]
-    except (OSError, ValueError, KeyError, EOFError) as error:
+            stages = [Stage(name, tuple(arrays[f"{name}:shape"].tolist()), arrays[name]) for name in names]
+        for stage in stages:
+            stage.check()
+    except DAMAGES as error:
         raise ModelError(f"{path} is damaged. Copy the model folder again, or export it again.") from error
+    return stages
 
 
 def best_matches(stages: Sequence[Stage], tensors: Iterable[np.ndarray]) -> dict[str, float]:
@@ -97,14 +126,20 @@ def best_matches(stages: Sequence[Stage], tensors: Iterable[np.ndarray]) -> dict
 def first_divergence(stages: Sequence[Stage], errors: Mapping[str, float], allowed: float) -> str | None:
     """Return the first stage that differs, None where none does.
 
-    A stage that differs while one that is made from it agrees is no cause: a converter has merged it into another.
+    A stage that differs while one that is made from it agrees is no cause: a converter has merged it into another. Where none
+    differs by as much as is allowed, it is the one whose error jumps most above those of all stages before.
     """
     found = [stage.name for stage in stages if stage.name in errors]
     agreeing = [name for name in found if errors[name] <= allowed]
     for name in found:
         if errors[name] > allowed and not any(is_made_from(later, name) for later in agreeing):
             return name
-    return None
+    jumps = {}
+    for name in found:
+        before = [errors[other] for other in found if other != name and is_made_from(name, other)]
+        jumps[name] = errors[name] / max([*before, allowed / 10])  # a tenth is what files that are right have
+    largest = max(jumps, key=jumps.__getitem__, default=None)
+    return largest if largest and jumps[largest] > JUMP and errors[largest] <= allowed else None
 
 
 def is_made_from(stage: str, earlier: str) -> bool:
@@ -132,19 +167,55 @@ def _place(stage: str) -> tuple[str, tuple[int, ...]]:
     return "end", (("middle", "expand", "classify").index(words[1]), *map(int, words[2:]))
 
 
-def explain_input(stage: Stage, tensors: Iterable[np.ndarray]) -> str | None:
-    """Say what happened to the normalized photo, if one of the usual mistakes explains it."""
+def explain_input(stage: Stage, tensors: Iterable[np.ndarray], norm: Norm | None = None) -> str | None:
+    """Say what happened to the normalized photo, if one of the usual mistakes explains it.
+
+    Args:
+        stage: the photo as the network should get it.
+        tensors: maps of the file, (C, H, W) each.
+        norm: mean and std on a scale of 0 to 1.
+    """
     for tensor in tensors:
         if tensor.shape != stage.shape:
             continue
         means = pool(tensor)
         if stage.error(means[::-1]) < EXPLAINED:
             return "the color channels are swapped (BGR for RGB)"
+        if norm and any(stage.error(means * std + mean) < EXPLAINED for mean, std in _columns(norm)):
+            return "the image is normalized twice"
+        if norm and stage.error(_normalized(means, norm)) < EXPLAINED:
+            return "the image is not normalized"
         if _affine_error(stage.means, means) < EXPLAINED:
             return "mean or std of the normalization are others"
         if _affine_error(stage.means, means[::-1]) < EXPLAINED:
             return "the color channels are swapped (BGR for RGB) before the normalization"
     return None
+
+
+def late_input(stage: Stage, tensors: Iterable[np.ndarray]) -> list[np.ndarray]:
+    """Return the last map of the photo's shape, in a list, if it is not the photo as the network should get it.
+
+    The right one can come before it: when a photo is normalized twice, the first time is right.
+    """
+    last = None
+    for tensor in tensors:
+        if tensor.shape == stage.shape:
+            last = tensor
+    return [last] if last is not None and not stage.error(pool(last)) < EXPLAINED else []
+
+
+def _columns(norm: Norm) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield mean and std as (3, 1, 1), on a scale of 0 to 1 and of 0 to 255."""
+    for scale in (1, 255):
+        mean, std = (scale * np.array(values, np.float32).reshape(-1, 1, 1) for values in norm)
+        yield mean, std
+
+
+def _normalized(means: np.ndarray, norm: Norm) -> np.ndarray:
+    """Normalize values on a scale of 0 to 255."""
+    mean, std = list(_columns(norm))[1]
+    normalized: np.ndarray = (means - mean) / std
+    return normalized
 
 
 def _affine_error(expected: np.ndarray, given: np.ndarray) -> float:

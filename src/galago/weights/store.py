@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from galago._core.strict_json import parse_json
+from galago._core.text_files import read_text
 from galago.errors import ConfigError, DownloadError
 from galago.files import CACHE_VARIABLE, cache_folder, sha256, write_whole
 from galago.weights.download import Progress, download, is_offline, look_up
@@ -145,7 +147,7 @@ def _key(published: Published) -> str:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(read_text(path))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
