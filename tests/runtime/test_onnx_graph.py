@@ -106,6 +106,7 @@ def test_what_was_exported_is_converted_at_once(tiny_folder: Path, tmp_path: Pat
     galago.load(tiny_folder, engine="openvino")
 
 
+@pytest.mark.openvino
 def test_where_no_process_can_be_started_unusual_operators_are_refused(
     hard_swish: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ):

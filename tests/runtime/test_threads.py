@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 import galago
-from galago.errors import ConfigError
+from galago.errors import ConfigError, ModelError
+from galago.runtime.engines import open_engine
 from galago.runtime.segmenter import Segmenter
 from galago.runtime.smoothing import Smoother
 from galago.runtime.tiles import label_in_tiles
@@ -233,3 +234,13 @@ def test_a_forked_child_labels_as_its_parent_and_does_not_hang(folders: Callable
     command = [sys.executable, "-c", CHILD, str(folders(engine)), engine, str(threads)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.mark.slow
+@pytest.mark.torch
+def test_a_program_whose_weights_have_other_names_is_an_error_of_the_model(folders: Callable[[str], Path], tmp_path: Path):
+    content = (folders("torch") / "model.pt2").read_bytes()
+    assert b"network.backbone.stages.4.1" in content
+    (tmp_path / "model.pt2").write_bytes(content.replace(b"network.backbone.stages.4.1", b"network.backbon_.stages.4.1", 1))
+    with pytest.raises(ModelError, match=r"torch cannot read .*model\.pt2"):
+        open_engine(tmp_path / "model.pt2", "torch")

@@ -89,9 +89,10 @@ class NCNNEngine:
             raise ModelError(f"ncnn cannot run {self._file} on {given}: it takes (1, H, W, 3) uint8, H and W multiples of 32.")
         _, height, width, _ = image.shape
         pixels = self._ncnn.Mat.PixelType.PIXEL_RGB
-        if self.net is None:
-            self.net = self._read()
-        with self.net.create_extractor() as extractor:
+        net = self.net
+        if net is None:  # two threads may each read it: a name of one's own keeps it while it runs
+            net = self.net = self._read()
+        with net.create_extractor() as extractor:
             extractor.input(INPUT, self._ncnn.Mat.from_pixels(np.ascontiguousarray(image[0]), pixels, width, height))
             failed, logits = extractor.extract(OUTPUT)
             if failed:

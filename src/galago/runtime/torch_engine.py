@@ -4,6 +4,7 @@ import os
 import warnings
 import zipfile
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from galago.errors import ModelError, require
 from galago.runtime.engine import check_float32, check_threads, reason_of
 
 PROCESS = os.getpid()  # in which torch may have started threads; a forked child waits for them without end
+
+DAMAGED = (RuntimeError, ValueError, KeyError, TypeError, AttributeError, IndexError, OSError)  # of torch, on damaged files
 
 
 class TorchProgramEngine:
@@ -50,7 +53,7 @@ class TorchProgramEngine:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of torch's own calls
                 self._network = torch.export.load(str(file)).module()
-        except (RuntimeError, ValueError, KeyError, OSError) as error:
+        except (*DAMAGED, _verifier(torch).SpecViolationError) as error:
             raise ModelError(f"torch cannot read {file}: {reason_of(error)}. Copy it again, or export it again.") from error
         self._file = file
 
@@ -72,3 +75,9 @@ class TorchProgramEngine:
             given = f"input of shape {image.shape}, dtype {image.dtype}"
             raise ModelError(f"torch cannot run {self._file} on {given}: {reason_of(error)}.") from error
         return output
+
+
+def _verifier(torch: ModuleType) -> ModuleType:
+    """Return the part of torch that checks programs, whose error is of no common class."""
+    verifier: ModuleType = torch._export.verifier
+    return verifier
