@@ -95,6 +95,8 @@ def start_network(config: TrainConfig, num_classes: int, weights: Path | None, *
     theirs = checkpoint_classes(weights, metadata) if names else None
     rows = match_classes(theirs or len(tensors["head.classify.bias"]), names or num_classes)
     for name in ("head.classify.weight", "head.classify.bias"):
+        if tensors[name].shape[1:] != own[name].shape[1:]:
+            continue  # of another network: load_tensors says so
         taken = own[name].clone()
         for row, source in enumerate(rows):
             if source is not None:
