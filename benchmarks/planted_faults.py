@@ -11,7 +11,6 @@ are made to fit. Nothing is compared with a checkpoint: golden/ alone has to do.
 import argparse
 import hashlib
 import json
-import operator
 import re
 import shutil
 import tempfile
@@ -175,7 +174,7 @@ def whole_folder(folder: Folder) -> list[dict[str, Any]]:
     layers = [tensor.name for tensor in folder.graph.graph.initializer if tensor.name.endswith("conv.weight")]
     for factor in (1.05, 1.2):
         for name in layers[:: max(1, len(layers) // 3)][:3]:
-            model = folder.changed(name, partial(operator.mul, factor))
+            model = folder.changed(name, partial(np.multiply, factor))
             add("precision", f"{name} x{factor}, said to be int8", folder.plant(model, {"precision": "int8"}))
     add("graph", "guards of the divisor", folder.plant(without_guards(folder)))
     add("graph", "normalized twice", folder.plant(normalized_twice(folder)))

