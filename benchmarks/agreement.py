@@ -15,12 +15,12 @@ from measure import save_result
 from parity import parity_network
 from torch import nn
 
-from galago.data.scenes import draw_scene
-from galago.export.formats import FORMATS
 from galago.export.reference import TorchEngine
+from galago.export.writers.table import FORMATS
 from galago.labels import CAMVID
 from galago.models.checkpoint import load_checkpoint
-from galago.runtime.engines import ENGINES, installed_engines, open_engine
+from galago.runtime.engines.table import ENGINES, installed_engines, open_engine
+from galago.scenes.dataset import draw_scene
 from galago.spec import ModelSpec
 
 REPOSITORY = Path(__file__).parent.parent

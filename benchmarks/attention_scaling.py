@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from measure import in_own_process, save_result, take_turns
 
-from galago.device import peak_memory_mb
+from galago._core.device import peak_memory_mb
 
 SIZES = ((256, 256), (512, 512), (512, 1024), (1024, 1024), (1024, 2048), (2048, 2048), (2048, 4096), (4096, 4096))
 PARTS = ("block", "network", "network in OpenVINO")
@@ -37,7 +37,7 @@ def make(part: str, form: str, size: tuple[int, int]) -> Callable[[], object]:
 
     from galago.models.attention import set_attention
     from galago.models.efficientvit import build_model
-    from galago.training.memory import keep_freed_memory
+    from galago.training.cpu import keep_freed_memory
 
     network: torch.nn.Module = build_model("b0", 19).eval()
     set_attention(network, form=form)

@@ -18,11 +18,11 @@ from measure import save_result, take_turns
 
 import galago
 from galago._core.provenance import version
-from galago.data.scenes import draw_scene
 from galago.export.reference import load_reference
-from galago.runtime.engines import ENGINES, installed_engines
-from galago.runtime.folder import open_model
+from galago.runtime.engines.table import ENGINES, installed_engines
+from galago.runtime.model_folder import open_model
 from galago.runtime.segmenter import Segmenter
+from galago.scenes.dataset import draw_scene
 
 CHECKPOINT = Path(__file__).parent.parent / "checkpoints/b0-camvid.safetensors"
 SIZE = (512, 1024)

@@ -19,12 +19,12 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
-from galago.data.scenes import draw_scene
-from galago.export.attention import deploy_attention
-from galago.export.deploy import DeployedNetwork, fold_norms
 from galago.export.ranges import SEED, measure_ranges, normalize
+from galago.export.rewrite.attention import deploy_attention
+from galago.export.rewrite.deploy import DeployedNetwork, fold_norms
 from galago.labels import CAMVID
 from galago.models.checkpoint import load_checkpoint
+from galago.scenes.dataset import draw_scene
 from galago.spec import ModelSpec
 
 REPOSITORY = Path(__file__).parent.parent

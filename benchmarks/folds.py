@@ -19,7 +19,7 @@ from galago.data import Dataset, open_dataset, select
 from galago.data.cache import Cached
 from galago.data.mixture import mix
 from galago.training.config import TrainConfig
-from galago.training.memory import keep_freed_memory
+from galago.training.cpu import keep_freed_memory
 from galago.training.recipes import RECIPES
 from galago.training.settings import parse_settings
 from galago.training.train import train

@@ -14,11 +14,11 @@ import torch
 from measure import save_result, take_turns
 from naive import naive_onnx, run_onnxruntime, run_openvino, with_resize
 
-from galago.data.scenes import draw_scene
-from galago.export.to_onnx import to_onnx
+from galago.export.writers.onnx import to_onnx
 from galago.labels import CAMVID
 from galago.models.efficientvit import build_model
-from galago.runtime.engines import open_engine
+from galago.runtime.engines.table import open_engine
+from galago.scenes.dataset import draw_scene
 from galago.spec import IMAGENET_MEAN, IMAGENET_STD, ModelSpec
 
 SIZE = (512, 1024)

@@ -17,11 +17,11 @@ from measure import save_result, take_turns
 
 from galago.data import Dataset, open_dataset, spread
 from galago.evaluation import evaluate
-from galago.export.formats import FORMATS
 from galago.export.int8 import Int8
 from galago.export.reference import checkpoint_spec
+from galago.export.writers.table import FORMATS
 from galago.models.checkpoint import load_checkpoint
-from galago.runtime.engines import installed_engines, open_engine
+from galago.runtime.engines.table import installed_engines, open_engine
 from galago.runtime.segmenter import Segmenter
 from galago.spec import ModelSpec
 

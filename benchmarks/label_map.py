@@ -15,7 +15,7 @@ from measure import save_result, take_turns
 from galago import load
 from galago.data import open_dataset
 from galago.image import resize
-from galago.runtime.upsample import label_map
+from galago.runtime.labelmap.label_map import label_map
 
 CASES = ((11, (1024, 2048)), (150, (512, 512)))  # classes, size of the label map
 STRIDE = 8

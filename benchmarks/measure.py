@@ -9,8 +9,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, TypeVar, TypeVarTuple
 
-from galago.device import describe_run
-from galago.runtime.bench import summarize
+from galago._core.device import describe_run
+from galago.benchmarking.measure import summarize
 
 K = TypeVar("K")  # names a rival
 R = TypeVar("R")

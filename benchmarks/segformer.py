@@ -20,12 +20,12 @@ from naive import naive_onnx, run_onnxruntime, run_openvino, run_torch, with_pyt
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from galago.data.scenes import draw_scene
 from galago.export.reference import TorchEngine
-from galago.export.to_onnx import to_onnx
+from galago.export.writers.onnx import to_onnx
 from galago.models.efficientvit import build_model
-from galago.runtime.engines import open_engine
+from galago.runtime.engines.table import open_engine
 from galago.runtime.segmenter import Segmenter
+from galago.scenes.dataset import draw_scene
 from galago.spec import ModelSpec
 
 SIZES = ((512, 1024), (1024, 2048))

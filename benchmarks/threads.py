@@ -10,8 +10,8 @@ import numpy as np
 from measure import in_own_process, save_result
 
 from galago import load
-from galago.data.scenes import draw_scene
-from galago.device import peak_memory_mb
+from galago._core.device import peak_memory_mb
+from galago.scenes.dataset import draw_scene
 
 THREADS = 8
 SIZE = (360, 480)  # (height, width) of the photos

@@ -21,11 +21,11 @@ from measure import in_own_process, save_result
 
 from galago import image as images
 from galago import load
-from galago.data.scenes import draw_scene
-from galago.device import peak_memory_mb
+from galago._core.device import peak_memory_mb
 from galago.runtime.result import written_files
-from galago.runtime.tile_files import save_in_tiles
-from galago.runtime.tiles import OVERLAP, TILE, TileConfig
+from galago.runtime.tiling.stream import save_in_tiles
+from galago.runtime.tiling.tiles import OVERLAP, TILE, TileConfig
+from galago.scenes.dataset import draw_scene
 
 SIDES = (2_000, 5_000, 10_000, 20_000)
 SCENE = (1024, 1536)

@@ -18,14 +18,13 @@ import torch.nn.functional as F
 from measure import save_result, take_turns
 
 from galago.data.cache import Cached
-from galago.data.scenes import Scenes
 from galago.models.efficientvit import build_model
+from galago.scenes.dataset import Scenes
 from galago.training.config import TrainConfig
-from galago.training.learner import Learner
+from galago.training.cpu import keep_freed_memory, quicken
 from galago.training.losses import total_loss
-from galago.training.memory import keep_freed_memory
-from galago.training.optimizer import make_optimizer
-from galago.training.quick_layers import quicken
+from galago.training.model import Learner
+from galago.training.optim import make_optimizer
 from galago.training.recipes import camvid
 from galago.training.train import train
 

@@ -20,10 +20,10 @@ from typer.testing import CliRunner
 
 from galago import image as images
 from galago.cli.main import app
-from galago.data.scenes import draw_scene
 from galago.errors import GalagoError
-from galago.export.formats import FORMATS
+from galago.export.writers.table import FORMATS
 from galago.labels import CAMVID
+from galago.scenes.dataset import draw_scene
 from galago.training.recipes import RECIPES
 
 SIZES = {"train": [(64 + 8 * index, 128 - 6 * index) for index in range(16)], "val": [(75, 100), (50, 130), (96, 64)]}

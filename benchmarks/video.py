@@ -25,8 +25,8 @@ from galago import Segmentation, Segmenter, load
 from galago.cli._progress import PhotoBars
 from galago.cli.predict import Job, Labeled, choose_store
 from galago.cli.tiles import LargePhoto, plan
-from galago.data.scenes import draw_scene
 from galago.runtime.video import VideoFile
+from galago.scenes.dataset import draw_scene
 from galago.sources import ReadFrame, Video, read_frames
 
 SIZE = (720, 1280)  # (height, width) in pixels

@@ -13,8 +13,8 @@ from measure import save_result, take_turns
 from naive import naive_network, naive_onnx, run_openvino, run_torch, with_opencv, with_pytorch
 
 from galago import load
-from galago.data.scenes import draw_scene
-from galago.runtime.bench import summarize
+from galago.benchmarking.measure import summarize
+from galago.scenes.dataset import draw_scene
 
 SIZES = ((384, 480), (512, 1024), (1024, 2048))  # multiples of 32, so that the rivals need no padding
 
@@ -45,7 +45,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=30)
     runs = parser.parse_args().runs
-    from galago.runtime.openvino_engine import available_precisions
+    from galago.runtime.engines.openvino import available_precisions
 
     rows = [measure(size, precision, runs) for precision in available_precisions() for size in SIZES]
     print(save_result("whole_way", {"model": "b0-camvid", "rows": rows}))

@@ -22,9 +22,9 @@ pytest.importorskip("onnx")
 
 from galago.cli.main import app
 from galago.errors import GalagoError
-from galago.export.formats import FORMATS, check_formats
+from galago.export.writers.table import FORMATS, check_formats
 from galago.models.checkpoint import read_metadata
-from galago.runtime.engines import installed_engines
+from galago.runtime.engines.table import installed_engines
 from galago.spec import ModelSpec
 from galago.training.recipes import RECIPES
 
@@ -83,7 +83,7 @@ def train(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Call
     """Return a function that trains with a recipe, once, and gives the folder of the run."""
     runs: dict[str, Path] = {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("galago.training.memory.keep_freed_memory", lambda: True)  # a setting of the whole process
+        patch.setattr("galago.training.cpu.keep_freed_memory", lambda: True)  # a setting of the whole process
 
         def once(recipe: str) -> Path:
             if recipe not in runs:

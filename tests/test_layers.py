@@ -53,17 +53,17 @@ TABLE = {
 }
 OWNERS = {  # an engine, and what reads large photos, are imported by their own files alone
     "data/convert/coco_shapes.py": "pycocotools",
-    "export/to_openvino.py": "openvino",
-    "runtime/executorch_engine.py": "executorch torch",
-    "runtime/litert_engine.py": "ai_edge_litert",
-    "runtime/ncnn_engine.py": "ncnn",
-    "runtime/onnxruntime_engine.py": "onnxruntime",
-    "runtime/openvino_engine.py": "openvino",
-    "runtime/published.py": "torch onnx",
-    "runtime/strips.py": "pyvips",
-    "runtime/torch_engine.py": "torch",
+    "export/writers/openvino.py": "openvino",
+    "runtime/engines/executorch.py": "executorch torch",
+    "runtime/engines/litert.py": "ai_edge_litert",
+    "runtime/engines/ncnn.py": "ncnn",
+    "runtime/engines/onnxruntime.py": "onnxruntime",
+    "runtime/engines/openvino.py": "openvino",
+    "pretrained/resolve.py": "torch onnx",
+    "runtime/tiling/row_reader.py": "pyvips",
+    "runtime/engines/torch.py": "torch",
 }
-CROSSINGS = {"runtime/published.py": {"export"}}  # into the half that needs torch, where a published model is asked for by name
+CROSSINGS = {"pretrained/resolve.py": {"export"}}  # into the half that needs torch, where a published model is asked for by name
 LIGHT = {"typer", "rich", "galago.cli", "galago.errors", "galago._core"}  # what a command may import outside its functions
 
 
@@ -162,7 +162,7 @@ def test_modules_are_imported_by_name_only_through_require_and_for_public_names(
     assert files == {"errors.py", "__init__.py"}
 
 
-MODULES = "galago, galago.runtime, galago.data, galago.data.scenes, galago.evaluation, galago.cli.main"
+MODULES = "galago, galago.runtime, galago.data, galago.scenes.dataset, galago.evaluation, galago.cli.main"
 
 
 def run_python(code: str) -> None:
@@ -176,7 +176,7 @@ def test_the_running_half_works_without_torch():
 
 @pytest.mark.openvino
 def test_the_default_engine_works_without_torch():
-    run_python("import sys; sys.modules['torch'] = None; import galago.runtime.openvino_engine")
+    run_python("import sys; sys.modules['torch'] = None; import galago.runtime.engines.openvino")
 
 
 def test_importing_galago_touches_nothing_outside():

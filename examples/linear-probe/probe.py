@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from galago.data.scenes import draw_scene
 from galago.models.backbone import STRIDES, Backbone
 from galago.models.checkpoint import load_backbone
 from galago.models.variants import BACKBONES
+from galago.scenes.dataset import draw_scene
 from galago.spec import IMAGENET_MEAN, IMAGENET_STD
 
 SIZE = (256, 384)  # (height, width) of a scene, multiples of 32

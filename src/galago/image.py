@@ -8,17 +8,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from galago._core.atomic_io import write_beside, write_whole
+from galago._core.image_decoder import JPEG_START, UnreadableImageError, check_header, describe_damage, imdecode
+from galago._core.image_decoder import decode as decode_image
 from galago._core.image_header import ImageHeader
 from galago._core.image_header import read_header as read_header_of
+from galago._core.png import SIGNATURE as PNG_SIGNATURE
+from galago._core.png import IndexedPNG, indexed_as_gray
 from galago._core.printable import drawable
 from galago._core.write_errors import cannot_write
 from galago.errors import DataError, ImageError
-from galago.files import write_beside, write_whole
-from galago.image_decoder import JPEG_START, UnreadableImageError, check_header, describe_damage, imdecode
-from galago.image_decoder import decode as decode_image
 from galago.labels import Color
-from galago.png import SIGNATURE as PNG_SIGNATURE
-from galago.png import IndexedPNG, indexed_as_gray
 from galago.spec import SIZE_MULTIPLE
 
 JPEG_QUALITY = 92

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Self
 
+from galago._core.dataclass_json import from_json, to_json
 from galago.errors import ConfigError, ModelError
 from galago.labels import IGNORE_ID, Color, LabelSet
-from galago.typed_json import from_json, to_json
 
 SCHEMA_VERSION = 1
 SIZE_MULTIPLE = 32  # the network halves its input five times

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from galago import device
-from galago._core import provenance
+from galago._core import device, provenance
 
 REPOSITORY = Path(__file__).parent.parent.parent
 
@@ -90,7 +89,7 @@ def test_the_command_can_be_pasted_into_a_shell(monkeypatch: pytest.MonkeyPatch)
 
 def test_training_and_measuring_tell_the_same_commit_and_versions(monkeypatch: pytest.MonkeyPatch):
     pytest.importorskip("torch")
-    from galago.training import run
+    from galago.training import run_dir as run
     from galago.training.config import TrainConfig
 
     measured = device.describe_run(["galago", "numpy"])

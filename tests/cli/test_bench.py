@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
+from galago.benchmarking.measure import slope, summarize
 from galago.cli.main import app
 from galago.errors import ConfigError, GalagoError, MissingDependencyError
-from galago.runtime.bench import slope, summarize
 
 pytestmark = pytest.mark.openvino
 
@@ -76,7 +76,7 @@ def test_engines_come_as_a_list_with_commas_too(bench, tmp_path: Path):
 
 def test_bfloat16_is_measured_beside_float32_when_asked_for(bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     pytest.importorskip("onnxruntime")
-    monkeypatch.setattr("galago.runtime.openvino_engine.available_precisions", lambda: ("float32", "bfloat16"))
+    monkeypatch.setattr("galago.runtime.engines.openvino.available_precisions", lambda: ("float32", "bfloat16"))
     done = bench("--imgsz", "64x96", "--half")  # a CPU without bfloat16 computes in float32 instead
     assert done.exit_code == 0, done.output
     rows = json.loads((tmp_path / "out/bench.json").read_text())["rows"]
@@ -90,7 +90,7 @@ def test_bfloat16_is_measured_beside_float32_when_asked_for(bench, tmp_path: Pat
 
 
 def test_bfloat16_is_not_measured_without_being_asked_for(bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("galago.runtime.openvino_engine.available_precisions", lambda: ("float32", "bfloat16"))
+    monkeypatch.setattr("galago.runtime.engines.openvino.available_precisions", lambda: ("float32", "bfloat16"))
     assert bench("--imgsz", "64x96").exit_code == 0
     assert {row["precision"] for row in json.loads((tmp_path / "out/bench.json").read_text())["rows"]} == {"float32"}
 

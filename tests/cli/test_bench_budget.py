@@ -9,10 +9,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from galago import image as images
-from galago.cli.bench_inputs import read_budget, scaled
+from galago.benchmarking.plan import read_budget, scaled
+from galago.benchmarking.profile import read_setting
 from galago.cli.main import app
 from galago.errors import BudgetError, ConfigError, DataError
-from galago.runtime.setting import read_setting
 from galago.spec import ModelSpec
 
 pytestmark = pytest.mark.openvino
@@ -228,7 +228,7 @@ def test_a_file_in_place_of_the_folder_is_told_before_anything_is_measured(bench
 def test_bfloat16_competes_when_asked_for_and_is_scored_for_itself(
     bench, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("galago.runtime.openvino_engine.available_precisions", lambda: ("float32", "bfloat16"))
+    monkeypatch.setattr("galago.runtime.engines.openvino.available_precisions", lambda: ("float32", "bfloat16"))
     scored: list[int] = []
     monkeypatch.setattr("galago.evaluation.evaluate", lambda *_, **__: Scored(scored))
     done = bench("--data", str(data), "--imgsz", "64", "--half", "--budget", "10s", "--threads", "1", "--threads", "2")

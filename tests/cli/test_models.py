@@ -123,7 +123,7 @@ def test_load_takes_a_published_name_and_needs_no_network_the_second_time(b0, mo
 def test_a_checkpoint_goes_back_into_the_authors_form(b0, tmp_path: Path):
     from hub_server import golden_tensors
 
-    from galago.models.foreign import read_foreign
+    from galago.pretrained.convert import read_foreign
 
     done = run("export", "--model", "b0-cityscapes", "--format", "authors", "--out", str(tmp_path / "theirs"))
     assert done.exit_code == 0, done.output
@@ -135,7 +135,7 @@ def test_a_checkpoint_goes_back_into_the_authors_form(b0, tmp_path: Path):
 
 
 def test_a_measured_figure_stands_beside_the_published_one():
-    from galago.cli.evaluate import compare
+    from galago.cli.val import compare
 
     beside = compare("b1-cityscapes", "cityscapes", 0.80)
     assert beside == {"published": 80.547, "measured": 80.0, "difference": pytest.approx(-0.547)}

@@ -1,6 +1,6 @@
 import pytest
 
-from galago.cli.sizes import join_sizes, read_size
+from galago.cli._sizes import join_sizes, read_size
 from galago.errors import ConfigError
 
 

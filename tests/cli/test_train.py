@@ -55,7 +55,7 @@ def data(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def leave_the_allocator_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep a setting of the whole process out of the tests that come after."""
-    monkeypatch.setattr("galago.training.memory.keep_freed_memory", lambda: True)
+    monkeypatch.setattr("galago.training.cpu.keep_freed_memory", lambda: True)
     monkeypatch.setattr("galago.cli.train.interrupt_once", lambda: None)
 
 

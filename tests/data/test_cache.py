@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from galago.data.cache import Cached
-from galago.data.scenes import Scenes
+from galago.scenes.dataset import Scenes
 
 SCENES = Scenes(2, first_seed=5, size=(64, 96))
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from galago.data.classes import ClassFolders, open_classes
+from galago.data.class_folders import ClassFolders, open_classes
 from galago.errors import DataError, ImageError
 
 

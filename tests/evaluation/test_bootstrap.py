@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
 
-from galago.evaluation.bootstrap import mean_iou_interval
 from galago.evaluation.label_counts import tally
-from galago.evaluation.metrics import Scores
+from galago.evaluation.metrics import Scores, mean_iou_interval
 
 
 def test_a_tally_keeps_what_iou_needs():

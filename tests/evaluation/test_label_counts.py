@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 from galago.data import Sample
 from galago.evaluation import Guess, Scores, confusion, evaluate, examine
 from galago.evaluation.label_counts import by_label, label_counts, settle
-from galago.evaluation.page import draw_page
+from galago.evaluation.report import draw_page
 from galago.labels import ClassSet, LabelSet, distinct_palette
 
 # 0 sky, 1 tree, 2 building, 3 pole; 4 = far (tree or building), 5 = building that may hide a pole

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from galago.evaluation.pictures import FULL, GRAY, WHITE, draw_confusion
+from galago.evaluation.report import FULL, GRAY, WHITE, draw_confusion
 
 
 def contains(picture: np.ndarray, color: tuple[int, ...]) -> bool:

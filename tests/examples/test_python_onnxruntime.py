@@ -16,7 +16,7 @@ import pytest
 
 import galago
 from galago import image as images
-from galago.runtime.upsample import label_map
+from galago.runtime.labelmap.label_map import label_map
 
 pytest.importorskip("onnxruntime")
 pytestmark = pytest.mark.onnxruntime

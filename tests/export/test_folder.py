@@ -23,9 +23,9 @@ from galago.export.folder import (  # noqa: E402
     export_checkpoint,
     write_model_folder,
 )
-from galago.export.formats import FORMATS  # noqa: E402
 from galago.export.reference import TorchEngine  # noqa: E402
-from galago.export.to_onnx import to_onnx  # noqa: E402
+from galago.export.writers.onnx import to_onnx  # noqa: E402
+from galago.export.writers.table import FORMATS  # noqa: E402
 from galago.spec import ModelSpec  # noqa: E402
 from galago.training.validate import make_predict  # noqa: E402
 from galago.verification import checks, verify  # noqa: E402

@@ -14,17 +14,17 @@ torch = pytest.importorskip("torch")
 
 import galago  # noqa: E402
 from galago.data.sample import Sample  # noqa: E402
-from galago.data.scenes import draw_scene  # noqa: E402
 from galago.errors import ConfigError, ModelError  # noqa: E402
 from galago.export.folder import write_model_folder  # noqa: E402
-from galago.export.formats import check_formats  # noqa: E402
 from galago.export.int8 import ALWAYS_FLOAT, Int8, search  # noqa: E402
 from galago.export.quantize import QUANTIZERS, block_of, nncf_package  # noqa: E402
 from galago.export.reference import TorchEngine  # noqa: E402
+from galago.export.writers.table import check_formats  # noqa: E402
 from galago.labels import CAMVID, LabelSet  # noqa: E402
 from galago.models.checkpoint import load_checkpoint  # noqa: E402
-from galago.runtime.engines import installed_engines, open_engine  # noqa: E402
+from galago.runtime.engines.table import installed_engines, open_engine  # noqa: E402
 from galago.runtime.segmenter import Segmenter  # noqa: E402
+from galago.scenes.dataset import draw_scene  # noqa: E402
 from galago.spec import ModelSpec  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -144,7 +144,7 @@ def test_an_int8_file_is_small_and_near_and_says_what_it_lost(trained: Any, tmp_
 def test_blocks_in_float_are_nearer(trained: Any, tmp_path: Path):
     needs("nncf")
     onnx = pytest.importorskip("onnx")
-    from galago.export.to_onnx import to_onnx
+    from galago.export.writers.onnx import to_onnx
 
     to_onnx(trained, SPEC, tmp_path / "float.onnx")
     photos = [sample.image[None] for sample in Photos(trained, 4).samples]

@@ -10,8 +10,8 @@ from hub_server import golden_tensors, pickled  # noqa: E402
 from galago.errors import CheckpointError  # noqa: E402
 from galago.models.checkpoint import from_authors, load_tensors, save_tensors, to_authors  # noqa: E402
 from galago.models.efficientvit import build_classifier, build_model  # noqa: E402
-from galago.models.foreign import read_foreign  # noqa: E402
 from galago.models.variants import BACKBONES, SEG_HEADS  # noqa: E402
+from galago.pretrained.convert import read_foreign  # noqa: E402
 
 pytestmark = pytest.mark.torch
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from galago import image as images
-from galago.runtime.preview import Preview
+from galago.runtime.tiling.stream import Preview
 
 PALETTE = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
 

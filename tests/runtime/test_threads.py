@@ -15,10 +15,10 @@ import pytest
 
 import galago
 from galago.errors import ConfigError, ModelError
-from galago.runtime.engines import open_engine
+from galago.runtime.engines.table import open_engine
 from galago.runtime.segmenter import Segmenter
 from galago.runtime.smoothing import Smoother
-from galago.runtime.tiles import label_in_tiles
+from galago.runtime.tiling.tiles import label_in_tiles
 from galago.spec import ModelSpec
 
 THREADS = 8
@@ -132,7 +132,7 @@ def test_a_busy_engine_is_not_blamed_on_the_photo(tiny_onnx: Path):
 
 @pytest.mark.openvino
 def test_threads_that_load_at_once_share_one_core(tiny_onnx: Path):
-    from galago.runtime import openvino_engine
+    from galago.runtime.engines.table import openvino as openvino_engine
 
     openvino_engine._core.cache_clear()
     barrier = threading.Barrier(THREADS)
@@ -157,9 +157,9 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
     def write(engine: str) -> Path:
         torch = pytest.importorskip("torch")
+        from galago._core.atomic_io import sha256
         from galago.errors import MissingDependencyError
-        from galago.export.formats import FORMATS as KINDS
-        from galago.files import sha256
+        from galago.export.writers.table import FORMATS as KINDS
         from galago.models.efficientvit import build_model
 
         if engine not in made:

@@ -3,7 +3,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from galago.training.appearance import cast_color, change_appearance, change_color, filter_randomly, shade
+from galago.training.augment import cast_color, change_appearance, change_color, filter_randomly, shade
 from galago.training.config import TrainConfig
 
 pytestmark = pytest.mark.torch

@@ -4,7 +4,7 @@ torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402
 
-from galago.training.average import moving_average  # noqa: E402
+from galago.training.model import moving_average  # noqa: E402
 
 pytestmark = pytest.mark.torch
 

@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 from galago.data import Dataset  # noqa: E402
 from galago.errors import TrainingError  # noqa: E402
 from galago.training.config import TrainConfig  # noqa: E402
-from galago.training.loader import Views  # noqa: E402
+from galago.training.data import Views  # noqa: E402
 from galago.training.train import train  # noqa: E402
 
 pytestmark = pytest.mark.torch

@@ -6,7 +6,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from galago.data import Dataset  # noqa: E402
-from galago.training.balance import class_weights  # noqa: E402
+from galago.training.losses import class_weights  # noqa: E402
 
 pytestmark = pytest.mark.torch
 

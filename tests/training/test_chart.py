@@ -5,7 +5,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from galago.training.chart import BOTTOM, HEIGHT, LEFT, MOST_POINTS, RIGHT, TOP, WIDTH, draw_chart
+from galago.training.report import BOTTOM, HEIGHT, LEFT, MOST_POINTS, RIGHT, TOP, WIDTH, draw_chart
 
 pytestmark = pytest.mark.torch
 

@@ -11,7 +11,7 @@ from galago.labels import LabelSet  # noqa: E402
 from galago.models.checkpoint import save_checkpoint  # noqa: E402
 from galago.models.efficientvit import build_model  # noqa: E402
 from galago.training.config import TrainConfig  # noqa: E402
-from galago.training.distill import Teacher, feature_distance, logit_distance  # noqa: E402
+from galago.training.losses import Teacher, feature_distance, logit_distance  # noqa: E402
 from galago.training.train import train  # noqa: E402
 
 pytestmark = pytest.mark.torch

@@ -4,12 +4,12 @@ import sys
 
 import pytest
 
-from galago.training.memory import keep_freed_memory
+from galago.training.cpu import keep_freed_memory
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="is about glibc")
 def test_glibc_takes_the_settings():
-    code = "from galago.training.memory import keep_freed_memory; assert keep_freed_memory()"
+    code = "from galago.training.cpu import keep_freed_memory; assert keep_freed_memory()"
     subprocess.run([sys.executable, "-c", code], check=True)  # they are for a whole process
 
 

@@ -8,8 +8,8 @@ torch = pytest.importorskip("torch")
 
 from galago.data import Dataset  # noqa: E402
 from galago.training.config import TrainConfig  # noqa: E402
-from galago.training.patience import best_epoch, is_out_of_patience  # noqa: E402
-from galago.training.run import Progress  # noqa: E402
+from galago.training.early_stopping import best_epoch, is_out_of_patience  # noqa: E402
+from galago.training.run_dir import Progress  # noqa: E402
 from galago.training.state import find_state  # noqa: E402
 from galago.training.train import train  # noqa: E402
 

@@ -14,9 +14,14 @@ from galago.data import Dataset, Sample  # noqa: E402
 from galago.errors import TrainingError  # noqa: E402
 from galago.labels import ClassSet, LabelSet, distinct_palette  # noqa: E402
 from galago.models.checkpoint import read_metadata  # noqa: E402
-from galago.training.balance import class_weights  # noqa: E402
 from galago.training.config import TrainConfig  # noqa: E402
-from galago.training.losses import cross_entropy, dice_loss, lovasz_loss, total_loss  # noqa: E402
+from galago.training.losses import (  # noqa: E402
+    class_weights,  # noqa: E402
+    cross_entropy,
+    dice_loss,
+    lovasz_loss,
+    total_loss,
+)
 from galago.training.sets import SetTable, marginal_cross_entropy, plain_labels  # noqa: E402
 from galago.training.train import train  # noqa: E402
 

@@ -16,8 +16,8 @@ torch = pytest.importorskip("torch")
 from accelerate import Accelerator  # noqa: E402
 
 from galago.errors import TrainingError  # noqa: E402
-from galago.training.average import moving_average  # noqa: E402
-from galago.training.run import Progress  # noqa: E402
+from galago.training.model import moving_average  # noqa: E402
+from galago.training.run_dir import Progress  # noqa: E402
 from galago.training.state import (  # noqa: E402
     Changing,
     check_same_data,

@@ -3,7 +3,7 @@ import pytest
 pytest.importorskip("torch")
 
 from galago.training.config import TrainConfig
-from galago.training.summary import remarks, waited_share
+from galago.training.early_stopping import remarks, waited_share
 
 pytestmark = pytest.mark.torch
 

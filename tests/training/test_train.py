@@ -22,9 +22,9 @@ from galago.models.checkpoint import load_checkpoint, read_tensors, save_checkpo
 from galago.models.efficientvit import build_model  # noqa: E402
 from galago.spec import ModelSpec  # noqa: E402
 from galago.training.config import TrainConfig  # noqa: E402
-from galago.training.learner import Learner, describe_start, start_network  # noqa: E402
-from galago.training.optimizer import learning_rate, make_optimizer, set_rate  # noqa: E402
-from galago.training.run import Progress  # noqa: E402
+from galago.training.model import Learner, describe_start, start_network  # noqa: E402
+from galago.training.optim import learning_rate, make_optimizer, set_rate  # noqa: E402
+from galago.training.run_dir import Progress  # noqa: E402
 from galago.training.train import mixed_precision, train  # noqa: E402
 
 pytestmark = pytest.mark.torch

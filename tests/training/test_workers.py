@@ -14,7 +14,7 @@ from galago.data import Dataset  # noqa: E402
 from galago.data.pairs import PhotoMaskPairs  # noqa: E402
 from galago.errors import ImageError, TrainingError  # noqa: E402
 from galago.training.config import TrainConfig  # noqa: E402
-from galago.training.loader import batches, make_loader  # noqa: E402
+from galago.training.data import batches, make_loader  # noqa: E402
 from galago.training.train import train  # noqa: E402
 from galago.training.workers import explain_lost_workers  # noqa: E402
 

@@ -11,8 +11,8 @@ import pytest
 
 onnx = pytest.importorskip("onnx")
 
-from galago.runtime.engines import open_engine  # noqa: E402
-from galago.runtime.folder import open_model  # noqa: E402
+from galago.runtime.engines.table import open_engine  # noqa: E402
+from galago.runtime.model_folder import open_model  # noqa: E402
 from galago.runtime.segmenter import Segmenter  # noqa: E402
 from galago.verification import Report, verify  # noqa: E402
 from galago.verification.checks import LARGE, look_for_overflow  # noqa: E402
@@ -187,7 +187,7 @@ def verify_nothing(engine: str) -> Report:
 def test_it_is_said_when_overflow_was_not_looked_for(bundled: Path, monkeypatch: pytest.MonkeyPatch):
     opened = open_model(str(bundled))
     opened = replace(opened, spec=replace(opened.spec, precision="float16"))
-    monkeypatch.setattr("galago.verification.half.find_spec", lambda name: None)
+    monkeypatch.setattr("galago.verification.float16_overflow.find_spec", lambda name: None)
     report = verify_nothing("onnxruntime")
     look_for_overflow(report, opened, "model.onnx", ())
     assert report.skipped == [

@@ -155,8 +155,8 @@ def test_another_upsampling_on_the_host(spoil: Spoil):
 @pytest.mark.torch
 def test_float16_that_overflows_on_a_large_photo(spoil: Spoil, bundled: Path):
     pytest.importorskip("torch")
-    from galago.export import deploy
-    from galago.export.to_onnx import to_onnx
+    from galago.export.rewrite import deploy
+    from galago.export.writers.onnx import to_onnx
     from galago.models.checkpoint import load_checkpoint
     from galago.spec import ModelSpec
 

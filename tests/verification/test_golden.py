@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from galago.errors import GalagoError, ModelError
-from galago.runtime.folder import open_model
+from galago.runtime.model_folder import open_model
+from galago.verification.fingerprints import Stage, load_stages, save_stages
 from galago.verification.golden import description_faults, is_resized, read_golden, unresized
-from galago.verification.stages import Stage, load_stages, save_stages
 
 Spoil = Callable[..., Path]
 

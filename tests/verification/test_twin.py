@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from galago.runtime.labelmap.label_map import label_map
 from galago.runtime.segmenter import Segmenter
-from galago.runtime.upsample import label_map
 from galago.spec import ModelSpec
 from galago.verification.twin import twin_of
 

@@ -89,7 +89,7 @@ class Outputs:
         Raises:
             OSError: it cannot be written.
         """
-        from galago.files import write_whole
+        from galago._core.atomic_io import write_whole
 
         if self._changed:
             content: dict[str, Any] = {"made_by": MADE_BY, "sources": self.sources}

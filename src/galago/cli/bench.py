@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from galago.cli.bench_inputs import Plan
-    from galago.runtime.bench import Timing, Way
+    from galago.benchmarking.measure import Timing, Way
+    from galago.benchmarking.plan import Plan
     from galago.runtime.segmenter import Segmenter
 
 IMGSZ_HELP = "Height and width, one number for a square: of the photo or, with --data, that photos are fitted into. Repeat it."
@@ -39,13 +39,13 @@ def bench(
 
     With --data also the mean IoU of each engine, precision and size, and with --budget which of them to use.
     """
+    from galago.benchmarking.measure import list_ways
+    from galago.benchmarking.plan import plan_data, plan_photo, read_budget
+    from galago.benchmarking.report import Report
     from galago.cli._console import print_json
-    from galago.cli.bench_inputs import plan_data, plan_photo, read_budget
-    from galago.cli.bench_report import Report
-    from galago.cli.sizes import read_size
+    from galago.cli._sizes import read_size
     from galago.errors import ConfigError
-    from galago.runtime.bench import list_ways
-    from galago.runtime.folder import open_model
+    from galago.runtime.model_folder import open_model
 
     budget_ms = None if budget is None else read_budget(budget)
     if data is None and (split is not None or photos is not None):
@@ -79,7 +79,7 @@ def choose_engines(names: list[str] | None, files: Collection[str]) -> list[str]
         MissingDependencyError: an engine is not installed, or none is.
         ModelError: the model, whose files these are, has none for an engine.
     """
-    from galago.runtime.engines import choose_engine, installed_engines
+    from galago.runtime.engines.table import choose_engine, installed_engines
 
     if not names:
         choose_engine("auto", files)  # complains if there is none
@@ -96,9 +96,9 @@ def open_segmenters(model: str, ways: "list[Way]") -> "dict[Way, Segmenter]":
 
 def measure(segmenters: "dict[Way, Segmenter]", plan: "Plan", *, runs: int, warmup: int) -> "list[Timing]":
     """Measure all ways at each size of a plan and score them, with a progress bar on standard error."""
+    from galago.benchmarking.measure import count_runs, take_rounds
+    from galago.benchmarking.plan import add_scores
     from galago.cli._progress import counting_bar
-    from galago.cli.bench_inputs import add_scores
-    from galago.runtime.bench import count_runs, take_rounds
     from galago.runtime.segmenter import Segmenter
 
     rounds = [

@@ -34,12 +34,12 @@ def check(
     """
     from json import dumps
 
+    from galago._core.atomic_io import write_whole
     from galago.cli._console import print_json, say
     from galago.cli._progress import counting_bar
     from galago.data.check import check as look
     from galago.data.check import read_layout
     from galago.data.check.page import draw_page
-    from galago.files import write_whole
 
     layout = read_layout(data)
     with counting_bar("Checking", sum(map(len, layout.items.values()))) as (advance, _):

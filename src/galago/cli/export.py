@@ -45,7 +45,7 @@ def export(
     from galago.cli._console import print_json, say
     from galago.cli._outputs import check_utf8
     from galago.cli._progress import spinner
-    from galago.cli.sizes import read_size
+    from galago.cli._sizes import read_size
     from galago.errors import require
 
     published = find_published(model)
@@ -58,9 +58,9 @@ def export(
         write_for_authors(obtain(published) if published else model, out, name, json=json)
         return
     require("onnx", "export")
-    from galago.export.deploy import DEFAULT_SIZE
     from galago.export.folder import Wanted, check_replaceable, export_checkpoint
-    from galago.export.formats import FORMATS
+    from galago.export.rewrite.deploy import DEFAULT_SIZE
+    from galago.export.writers.table import FORMATS
 
     size = read_size(imgsz) if imgsz else None
     check_replaceable(out)
@@ -101,7 +101,7 @@ def check_checkpoint(model: Path) -> None:
         ConfigError: it is a model that was exported already, or is not there.
     """
     from galago.errors import ConfigError
-    from galago.runtime.folder import bundled_models
+    from galago.runtime.model_folder import bundled_models
 
     if model.is_file():
         return
@@ -135,7 +135,7 @@ def check_alone(formats: list[str], others: list[object]) -> None:
 def write_for_authors(checkpoint: Path, out: Path, name: str | None, *, json: bool) -> None:
     """Write NAME.pt into the folder `out`."""
     from galago.cli._console import print_json, say
-    from galago.export.to_authors import export_to_authors
+    from galago.export.writers.authors import export_to_authors
 
     file = out / f"{name or out.resolve().name}.pt"
     export_to_authors(checkpoint, file)
@@ -168,7 +168,7 @@ def plan_int8(checkpoint: Path, data: str, max_drop: float) -> "Int8":
         ConfigError: the checkpoint knows other classes, or max_drop is out of range.
         DataError: the data set cannot be opened.
     """
-    from galago.cli.evaluate import check_classes
+    from galago.cli.val import check_classes
     from galago.data import open_dataset
     from galago.export.int8 import Int8
     from galago.export.reference import checkpoint_spec
@@ -191,7 +191,7 @@ def describe_int8(results: "list[Int8Result]") -> Iterator[str]:
 
 def describe(differences: dict[str, float | None], output: str) -> Iterator[str]:
     """Say of each file how near it is to the network."""
-    from galago.export.formats import FORMATS
+    from galago.export.writers.table import FORMATS
 
     for format, value in differences.items():
         files = ", ".join(FORMATS[format].files)

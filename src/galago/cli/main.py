@@ -9,16 +9,16 @@ import typer
 
 from galago._core.write_errors import advice, is_known
 from galago.cli._console import print_json_error, say, set_up
+from galago.cli._sizes import SizeCommand
 from galago.cli.bench import bench
 from galago.cli.classify import classify
 from galago.cli.data import app as data
-from galago.cli.evaluate import val
 from galago.cli.export import export
 from galago.cli.models import app as models
 from galago.cli.models import go_offline
 from galago.cli.predict import predict
-from galago.cli.sizes import SizeCommand
 from galago.cli.train import train
+from galago.cli.val import val
 from galago.cli.verify import verify
 from galago.errors import GalagoError, InterruptError
 

@@ -59,7 +59,7 @@ def go_offline() -> None:
     """Forbid downloads in this process, as the environment variable does."""
     import os
 
-    from galago.weights.download import OFFLINE
+    from galago.pretrained.download import OFFLINE
 
     os.environ[OFFLINE] = "1"
 
@@ -70,7 +70,7 @@ def find_published(model: str | Path | None) -> "Published | None":
     Raises:
         ConfigError: a classifier has that name.
     """
-    from galago.runtime.published import check_segments
+    from galago.pretrained.resolve import check_segments
     from galago.weights import PUBLISHED
 
     if model is None or Path(model).exists() or str(model) not in PUBLISHED:
@@ -83,14 +83,14 @@ def obtain(published: "Published") -> Path:
     """Return the checkpoint of a published model; a download shows a bar, and what is trusted from now on is said.
 
     Raises:
-        DownloadError, CheckpointError, MissingDependencyError: as galago.export.published.obtain_checkpoint.
+        DownloadError, CheckpointError, MissingDependencyError: as galago.pretrained.convert.obtain_checkpoint.
     """
     from galago.cli._console import say
     from galago.cli._progress import download_bar
     from galago.errors import require
 
     require("torch", "export")
-    from galago.export.published import obtain_checkpoint
+    from galago.pretrained.convert import obtain_checkpoint
 
     with download_bar(f"Getting {published.name}") as progress:
         return obtain_checkpoint(published, say=lambda line: say(line, err=True, style="yellow"), progress=progress)
@@ -100,7 +100,7 @@ def summary(published: "Published") -> dict[str, object]:
     """Return what is known of a model, as JSON has it."""
     import dataclasses
 
-    from galago.weights.store import is_current
+    from galago.pretrained.cache import is_current
 
     row = dataclasses.asdict(published)
     return row | {"metric": published.metric, "licenses": published.licenses, "here": is_current(published)}
@@ -110,7 +110,7 @@ def bundled() -> list[dict[str, object]]:
     """Return the models that come with galago, and their score as their card says it."""
     import re
 
-    from galago.runtime.folder import ASSETS, bundled_models, open_model
+    from galago.runtime.model_folder import ASSETS, bundled_models, open_model
 
     rows: list[dict[str, object]] = []
     for name in bundled_models():
@@ -126,7 +126,7 @@ def bundled() -> list[dict[str, object]]:
 def show_table(published: "list[Published]") -> None:
     """Print all models, then the license lines of each source."""
     from galago.cli._console import Table, say
-    from galago.weights.store import is_current
+    from galago.pretrained.cache import is_current
 
     table = Table(title="Models that load by name", width=130)
     for heading in ("name", "network", "trained on", "size"):

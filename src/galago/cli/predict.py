@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
-from galago.cli.setting import MODEL_HELP, SETTING_HELP, SIZE_HELP, open_segmenter
+from galago.cli._options import MODEL_HELP, SETTING_HELP, SIZE_HELP, open_segmenter
 from galago.cli.tiles import LargePhoto, TileJob, check_flags, plan
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from galago.runtime.segmenter import Segmenter
     from galago.runtime.smoothing import Smoother
     from galago.runtime.tally import Tally
-    from galago.runtime.tile_files import TiledSegmentation
+    from galago.runtime.tiling.stream import TiledSegmentation
     from galago.runtime.video import VideoFile, Window
     from galago.sources import Frame, ReadFrame, Video
 
@@ -245,7 +245,7 @@ class Job:
 
         from galago._core.write_errors import stops_all
         from galago.errors import ImageError
-        from galago.runtime.tile_files import TiledSegmentation
+        from galago.runtime.tiling.stream import TiledSegmentation
 
         frame, result = labeled
         if note := frame.note or (result.note if isinstance(result, TiledSegmentation) else None):

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from galago.cli.sizes import read_size
+from galago.cli._sizes import read_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,8 +102,8 @@ def predictor(segmenter: "Segmenter", views: "Views", *, confidence: bool) -> "C
         ConfigError: views or confidence need logits, and the model gives labels.
     """
     from galago.evaluation import Guess
-    from galago.evaluation.views import most_likely, probabilities
-    from galago.runtime.dense import DenseLogits, top_probabilities
+    from galago.evaluation.tta import most_likely, probabilities
+    from galago.runtime.labelmap.full_resolution import DenseLogits, top_probabilities
 
     if views.plain and not confidence:
         return lambda image: Guess(segmenter(image).labels)

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
     from galago.cli._progress import PhotoBars
     from galago.runtime.segmenter import Segmenter
-    from galago.runtime.tile_files import TiledSegmentation
-    from galago.runtime.tiles import TileConfig
+    from galago.runtime.tiling.stream import TiledSegmentation
+    from galago.runtime.tiling.tiles import TileConfig
     from galago.sources import Frame, ReadFrame
 
 # b0-camvid takes about 0.1 GB a megapixel (benchmarks/tiles.py), so 2.5 GB for the 24 megapixels of many cameras; larger networks
@@ -65,7 +65,7 @@ class TileJob:
     def read(self, frames: "list[Frame]", limit: int | None) -> "Generator[ReadFrame | LargePhoto]":
         """Read photos one after the other, only when the next is asked for; of the large ones no more than the header."""
         from galago.errors import ImageError
-        from galago.runtime.strips import photo_size
+        from galago.runtime.tiling.row_reader import photo_size
         from galago.sources import read_frames
 
         for frame in frames[:limit]:
@@ -92,7 +92,7 @@ class TileJob:
             ImageError: the photo cannot be read, or a file cannot be written.
         """
         from galago.runtime.result import written_files
-        from galago.runtime.tile_files import save_in_tiles
+        from galago.runtime.tiling.stream import save_in_tiles
 
         files = written_files(self.out, large.name) if self.out else None
         with bars.tiles(large.name) as advance:
@@ -105,7 +105,7 @@ class TileJob:
 
     def tell(self, origin: str, result: "TiledSegmentation", bars: "PhotoBars") -> None:
         """Print how a photo was cut, once why it took much memory, and keep it for `--json`."""
-        from galago.runtime.strips import can_read_strips
+        from galago.runtime.tiling.row_reader import can_read_strips
 
         grid = result.grid
         self.told[origin] = {"size": grid.size, "tile": grid.tile, "overlap": grid.overlap, "tiles": grid.count}
@@ -154,7 +154,7 @@ def plan(segmenter: "Segmenter", tile: int | None, overlap: int | None, *, out: 
     from dataclasses import replace
 
     from galago.errors import ConfigError
-    from galago.runtime.tiles import TileConfig
+    from galago.runtime.tiling.tiles import TileConfig
 
     if tile == NEVER and overlap is not None:
         raise ConfigError("--tile 0 makes no tiles, so that there is no --overlap. Leave one of them out.")

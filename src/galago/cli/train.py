@@ -10,9 +10,8 @@ import typer
 
 if TYPE_CHECKING:
     from galago.data import Dataset
-    from galago.training.classify_config import Config
-    from galago.training.config import TrainConfig
-    from galago.training.run import Progress
+    from galago.training.config import Config, TrainConfig
+    from galago.training.run_dir import Progress
 
 C = TypeVar("C", bound="Config")
 
@@ -89,11 +88,11 @@ def train(
     from galago.cli.train_data import check_mix, describe, open_extras, open_splits
     from galago.data.mixture import mix as mix_data
     from galago.models.variants import BACKBONES
-    from galago.training.classify_config import ClassifyConfig
+    from galago.training.config import ClassifyConfig
+    from galago.training.cpu import keep_freed_memory
+    from galago.training.distributed import is_first_process
     from galago.training.hold import hold
-    from galago.training.learner import describe_start
-    from galago.training.memory import keep_freed_memory
-    from galago.training.processes import is_first_process
+    from galago.training.model import describe_start
     from galago.training.recipes import CLASSIFY_RECIPES, RECIPES
     from galago.training.settings import parse_settings
     from galago.training.train import train as run
@@ -171,7 +170,7 @@ def keep_decoded(
     from shutil import rmtree
 
     from galago.data.cache import Cached
-    from galago.training.processes import is_first_process, join
+    from galago.training.distributed import is_first_process, join
 
     if anew and is_first_process():
         rmtree(folder, ignore_errors=True)
@@ -182,7 +181,7 @@ def keep_decoded(
 def conclude(config: "TrainConfig", progress: "Progress", out: Path, photos: int, *, json: bool) -> None:
     """Say how good the network is on so many validation photos, what lies where, what held the run up, and what comes next."""
     from galago.cli._console import print_json, say
-    from galago.training.summary import remarks
+    from galago.training.early_stopping import remarks
 
     say(f"Best mean IoU {progress.best:.4f} on {photos} validation photos.", err=json)
     saved = ("best.safetensors", "metrics.csv", "panel.jpg", "report.html")
@@ -221,7 +220,7 @@ def find_weights(weights: Path | None, variant: str) -> Path | None:
     """
     from galago.cli.models import obtain
     from galago.errors import ConfigError
-    from galago.training.processes import is_first_process, join
+    from galago.training.distributed import is_first_process, join
     from galago.weights import PUBLISHED
 
     if weights is None or weights.exists() or str(weights) not in PUBLISHED:

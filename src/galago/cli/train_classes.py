@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from galago.training.classify_config import ClassifyConfig
+    from galago.training.config import ClassifyConfig
 
 
 def train_classes(config: "ClassifyConfig", data: str, out: Path, *, resume: bool, json: bool) -> None:
@@ -13,10 +13,10 @@ def train_classes(config: "ClassifyConfig", data: str, out: Path, *, resume: boo
 
     from galago.cli._console import print_json, say
     from galago.cli.train import how_to_go_on, progress_bar
-    from galago.data.classes import open_classes
+    from galago.data.class_folders import open_classes
     from galago.errors import InterruptError
-    from galago.training.classify import train_classifier
-    from galago.training.processes import is_first_process
+    from galago.training.distributed import is_first_process
+    from galago.training.pretrain import train_classifier
 
     root, first = Path(data), is_first_process()
     train_set, val_set = (open_classes(root, split) for split in ("train", "val"))

@@ -24,8 +24,8 @@ def open_splits(data: str, holdout: Sequence[str] = ()) -> tuple["Dataset", "Dat
             with --holdout.
     """
     from galago.data import open_dataset, select
-    from galago.data.scenes import Scenes
     from galago.errors import ConfigError
+    from galago.scenes.dataset import Scenes
 
     if data.startswith(SCENES_PREFIX):
         count = data.removeprefix(SCENES_PREFIX)

@@ -34,17 +34,17 @@ def verify(
     """
     from json import dumps
 
+    from galago._core.atomic_io import write_whole
     from galago.cli._console import print_json, say
     from galago.cli._progress import spinner
-    from galago.cli.evaluate import check_classes
-    from galago.cli.sizes import read_size
+    from galago.cli._sizes import read_size
+    from galago.cli.val import check_classes
     from galago.data import open_dataset
     from galago.errors import ConfigError
-    from galago.files import write_whole
-    from galago.runtime.folder import open_model
+    from galago.runtime.model_folder import open_model
     from galago.spec import SIZE_MULTIPLE
     from galago.verification import verify as check
-    from galago.verification.page import draw_page
+    from galago.verification.report_page import draw_page
 
     spec = open_model(model).spec
     sizes = [read_size(text) for text in imgsz or []]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from galago._core.atomic_io import write_whole
 from galago.data.sample import Dataset, Sample
-from galago.files import write_whole
 from galago.labels import LabelSet
 
 

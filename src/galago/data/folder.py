@@ -6,7 +6,6 @@ from typing import Any
 
 from galago._core.shown import shown
 from galago._core.strict_yaml import read_yaml
-from galago.data.fit import Fitted
 from galago.data.label_sets import resolve_names
 from galago.data.listing import (
     MASK_SUFFIX,
@@ -20,6 +19,7 @@ from galago.data.listing import (
     stem_of,
 )
 from galago.data.pairs import SPLITS, Pair, PhotoMaskPairs, check_pairs, check_split
+from galago.data.resized import Fitted
 from galago.data.sample import Dataset
 from galago.data.selection import Selection, read_selection, read_short_side
 from galago.errors import ConfigError, DataError

@@ -7,11 +7,10 @@ import numpy as np
 
 from galago.data import Dataset, Sample
 from galago.errors import ConfigError, DataError
-from galago.evaluation.bootstrap import mean_iou_interval
 from galago.evaluation.boundary import BoundaryScores, boundary_counts
 from galago.evaluation.calibration import BINS, Calibration, calibration_counts
 from galago.evaluation.label_counts import by_label, label_counts, right_classes, settle, tally
-from galago.evaluation.metrics import Scores
+from galago.evaluation.metrics import Scores, mean_iou_interval
 from galago.evaluation.results import Evaluation
 from galago.evaluation.worst import Worst
 

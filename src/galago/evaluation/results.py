@@ -9,14 +9,12 @@ from typing import Any
 import cv2
 import numpy as np
 
-from galago.evaluation.bootstrap import LEVEL, RESAMPLES
+from galago._core.atomic_io import write_whole
 from galago.evaluation.boundary import BoundaryScores
 from galago.evaluation.calibration import Calibration
-from galago.evaluation.metrics import Scores
-from galago.evaluation.page import draw_page
-from galago.evaluation.pictures import draw_confusion
+from galago.evaluation.metrics import LEVEL, RESAMPLES, Scores
+from galago.evaluation.report import draw_confusion, draw_page
 from galago.evaluation.worst import Mistaken
-from galago.files import write_whole
 from galago.labels import LabelSet
 
 FILES = ("metrics.json", "confusion.png", "report.html")

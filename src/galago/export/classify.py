@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from galago.data.classes import middle_part
+from galago.data.class_folders import middle_part
 from galago.errors import CheckpointError
 from galago.image import check
 from galago.models.checkpoint import load_classifier

@@ -11,24 +11,24 @@ import numpy as np
 from torch import nn
 
 from galago import image as images
-from galago.data.scenes import draw_scene
+from galago._core.atomic_io import folder_beside, sha256
 from galago.errors import ConfigError, ModelError
 from galago.export.card import write_card
-from galago.export.deploy import DEFAULT_SIZE
-from galago.export.formats import FORMATS, check_formats
 from galago.export.int8 import Int8, Int8Result, int8_table
 from galago.export.ranges import measure_ranges, range_table
 from galago.export.reference import TorchEngine, checkpoint_spec
+from galago.export.rewrite.deploy import DEFAULT_SIZE
 from galago.export.stages import record_stages
-from galago.files import folder_beside, sha256
+from galago.export.writers.table import FORMATS, check_formats
 from galago.models.checkpoint import load_checkpoint
-from galago.runtime.engines import installed_engines, open_engine
+from galago.runtime.engines.table import installed_engines, open_engine
 from galago.runtime.segmenter import Segmenter
+from galago.scenes.dataset import draw_scene
 from galago.spec import SIZE_MULTIPLE, ModelSpec
 from galago.verification.checks import compare
 from galago.verification.compare import TOLERANCES
+from galago.verification.fingerprints import save_stages
 from galago.verification.golden import DESCRIPTION, LABELS, LOGITS, PHOTO, STAGES, Golden
-from galago.verification.stages import save_stages
 
 GOLDEN_SIZE = (192, 256)  # of the drawn photo that lets any host test itself, unless the model takes one size only
 GOLDEN_SEED = 1

@@ -10,9 +10,9 @@ from torch import nn
 from galago.data import Dataset, spread
 from galago.errors import ConfigError, MissingDependencyError, ModelError
 from galago.evaluation import evaluate
-from galago.export.formats import FORMATS
 from galago.export.quantize import QUANTIZERS, block_of
-from galago.runtime.engines import installed_engines, open_engine
+from galago.export.writers.table import FORMATS
+from galago.runtime.engines.table import installed_engines, open_engine
 from galago.runtime.segmenter import Segmenter
 from galago.spec import ModelSpec
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from galago.errors import require
-from galago.verification.half import WEIGHT, weight_of
+from galago.verification.float16_overflow import WEIGHT, weight_of
 
 # Operators of the attention's quotient, and of nothing else in the network, as each format names them.
 CORE_OPENVINO = ("MatMul", "Divide", "ReduceSum", "Clamp")
@@ -51,7 +51,7 @@ def quantize_openvino(source: Path, target: Path, photos: Sequence[np.ndarray], 
     Raises:
         MissingDependencyError: NNCF is not installed.
     """
-    from galago.runtime.openvino_engine import package, read_model
+    from galago.runtime.engines.openvino import package, read_model
 
     with silent():
         nncf = nncf_package()

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from galago.data.scenes import draw_scene
-from galago.export.attention import deploy_attention, watch_tokens
-from galago.export.deploy import DeployedNetwork, fold_norms
+from galago.export.rewrite.attention import deploy_attention, watch_tokens
+from galago.export.rewrite.deploy import DeployedNetwork, fold_norms
+from galago.scenes.dataset import draw_scene
 from galago.spec import ModelSpec
 
 FLOAT16_MAX = 65504.0
@@ -56,7 +56,7 @@ class RangeRow:
     Attributes:
         size: (height, width) of the photo.
         trained: with the tokens of training.
-        exported: with the scales of export/attention.py.
+        exported: with the scales of export/rewrite/attention.py.
     """
 
     size: tuple[int, int]

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from galago.errors import CheckpointError
-from galago.export.deploy import fold_norms
+from galago.export.rewrite.deploy import fold_norms
 from galago.models.checkpoint import load_checkpoint
 from galago.runtime.segmenter import Segmenter
 from galago.spec import ModelSpec

@@ -9,9 +9,9 @@ import safetensors
 import safetensors.torch
 from torch import Tensor, nn
 
+from galago._core.atomic_io import write_whole
 from galago._core.paths import is_utf8, no_utf8
 from galago.errors import CheckpointError, ConfigError
-from galago.files import write_whole
 from galago.models.attention import set_attention
 from galago.models.backbone import Backbone
 from galago.models.efficientvit import EfficientViTCls, EfficientViTSeg, build_classifier, build_model

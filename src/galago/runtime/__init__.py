@@ -3,16 +3,16 @@
 import warnings
 from pathlib import Path
 
-from galago.device import processor
+from galago._core.atomic_io import sha256
+from galago._core.device import processor
+from galago.benchmarking.profile import OtherDeviceWarning, Setting, read_setting
 from galago.errors import ConfigError
-from galago.files import sha256
-from galago.runtime.engine import Engine
-from galago.runtime.engines import choose_engine, open_engine
-from galago.runtime.folder import bundled_models, open_model
+from galago.pretrained.table import PUBLISHED
+from galago.runtime.engines.base import Engine
+from galago.runtime.engines.table import choose_engine, open_engine
+from galago.runtime.model_folder import bundled_models, open_model
 from galago.runtime.result import Segmentation
 from galago.runtime.segmenter import Segmenter
-from galago.runtime.setting import OtherDeviceWarning, Setting, read_setting
-from galago.weights.published import PUBLISHED
 
 __all__ = ["Engine", "Segmentation", "Segmenter", "load", "open_model"]
 

@@ -12,7 +12,7 @@ import numpy as np
 from galago import image as images
 from galago.errors import ConfigError, ImageError
 from galago.labels import Color
-from galago.runtime.confidence import confidence_map, margin_map
+from galago.runtime.labelmap.confidence import confidence_map, margin_map
 
 
 def written_files(folder: Path, name: str) -> tuple[Path, Path]:

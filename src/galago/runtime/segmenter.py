@@ -9,10 +9,10 @@ import numpy as np
 
 from galago import image as images
 from galago.errors import ConfigError, ImageError, ModelError
-from galago.runtime.engine import Engine
+from galago.runtime.engines.base import Engine
+from galago.runtime.labelmap.label_map import label_map
 from galago.runtime.result import Logits, Segmentation
 from galago.runtime.smoothing import Smoother
-from galago.runtime.upsample import label_map
 from galago.spec import LONGEST_SIDE, ModelSpec
 
 

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from galago._core.atomic_io import write_whole
 from galago.errors import TrainingError
-from galago.files import write_whole
-from galago.training.loader import Views
+from galago.training.data import Views
 
 if TYPE_CHECKING:
     from galago.training.train import Parts

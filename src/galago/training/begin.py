@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from galago.files import recover_folder
-from galago.training import run
-from galago.training.classify_config import Config
-from galago.training.processes import let_first_process
+from galago._core.atomic_io import recover_folder
+from galago.training import run_dir as run
+from galago.training.config import Config
+from galago.training.distributed import let_first_process
 from galago.training.state import Changing, check_same_data, find_state, load_state, read_state
 
 

@@ -13,10 +13,10 @@ from typing import Any
 import cv2
 import numpy as np
 
+from galago._core.atomic_io import sha256
+from galago.data.class_folders import ClassFolders
 from galago.data.class_tars import ClassTars
-from galago.data.classes import ClassFolders
 from galago.data.sample import Dataset, spread
-from galago.files import sha256
 
 LOOKED_AT = 4  # samples of each part
 THUMBNAIL = (4, 4)  # pixels that an image is shrunk to

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from galago._core.locks import is_at, try_lock
 from galago.errors import TrainingError
-from galago.training.processes import let_first_process
+from galago.training.distributed import let_first_process
 
 LOCK = ".lock"
 _held: set[Path] = set()  # by this process, which may ask again

@@ -3,8 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Mapping
 
-from galago.training.classify_config import ClassifyConfig
-from galago.training.config import TrainConfig
+from galago.training.config import ClassifyConfig, TrainConfig
 
 
 def folder() -> TrainConfig:
@@ -29,7 +28,7 @@ def camvid() -> TrainConfig:
 
 
 def scenes() -> TrainConfig:
-    """Return the pre-training on drawn street scenes (data/scenes.py): few epochs over many scenes."""
+    """Return the pre-training on drawn street scenes (scenes/dataset.py): few epochs over many scenes."""
     return TrainConfig(epochs=12, rare_crop=0.25, min_scale=0.7, max_scale=1.6, warmup_epochs=0.5, validate_every=4)
 
 

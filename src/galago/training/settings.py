@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from typing import Any, get_args, get_origin, get_type_hints
 
 from galago.errors import ConfigError, choose
-from galago.training.classify_config import Config
-from galago.training.config import TrainConfig
+from galago.training.config import Config, TrainConfig
 
 
 def parse_settings(texts: Sequence[str], config: type[Config] = TrainConfig) -> dict[str, Any]:

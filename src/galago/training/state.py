@@ -20,10 +20,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from galago._core.atomic_io import folder_beside, recover_folder, sha256
 from galago.errors import TrainingError
-from galago.files import folder_beside, recover_folder, sha256
 from galago.training.fingerprint import differences
-from galago.training.run import Progress
+from galago.training.run_dir import Progress
 from galago.training.workers import is_lost_worker
 
 VERSION = 1

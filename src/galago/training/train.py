@@ -16,36 +16,33 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
-from galago.data.fit import Fitted
+from galago.data.resized import Fitted
 from galago.data.sample import Dataset, check_learnable
 from galago.errors import TrainingError
 from galago.evaluation.evaluate import evaluate
 from galago.evaluation.metrics import Scores
 from galago.models.checkpoint import save_checkpoint
 from galago.spec import ModelSpec
-from galago.training import run
-from galago.training.average import moving_average
+from galago.training import run_dir as run
 from galago.training.bad_batch import stop_at_bad_batch
-from galago.training.balance import class_weights
 from galago.training.begin import Beginning
-from galago.training.board import Board
 from galago.training.config import TrainConfig
-from galago.training.distill import Teacher
+from galago.training.cpu import quicken
+from galago.training.data import Shuffle, batches, make_loader
+from galago.training.distributed import ask_first_process, join, let_first_process, sync_norms
+from galago.training.early_stopping import is_out_of_patience
 from galago.training.fingerprint import Part, fingerprint
 from galago.training.hold import hold
-from galago.training.learner import Learner, start_network
-from galago.training.loader import Shuffle, batches, make_loader
-from galago.training.losses import teaching_loss, total_loss
-from galago.training.optimizer import learning_rate, make_optimizer, set_rate
-from galago.training.page import PAGE, draw_page
-from galago.training.panel import write_panel
-from galago.training.patience import is_out_of_patience
-from galago.training.processes import ask_first_process, join, let_first_process, sync_norms
-from galago.training.quick_layers import quicken
-from galago.training.readable import check_labeled, check_readable
-from galago.training.run import Progress
+from galago.training.losses import Teacher, class_weights, teaching_loss, total_loss
+from galago.training.model import Learner, moving_average, start_network
+from galago.training.optim import learning_rate, make_optimizer, set_rate
+from galago.training.preflight import check_labeled, check_readable
+from galago.training.report import PAGE, draw_page
+from galago.training.run_dir import Progress
+from galago.training.sample_grid import write_panel
 from galago.training.sets import SetTable
 from galago.training.state import Changing, save_state
+from galago.training.tensorboard import Board
 from galago.training.validate import make_predict, normalize
 from galago.training.workers import explain_lost_workers
 

@@ -7,21 +7,17 @@ from typing import Any, Protocol
 import numpy as np
 
 from galago.data import Dataset
-from galago.data.scenes import draw_scene
 from galago.errors import ConfigError, ImageError, ModelError
 from galago.evaluation import evaluate
-from galago.runtime.engines import AUTO, ENGINES, choose_engine, open_engine
-from galago.runtime.folder import OpenedModel, open_model
+from galago.runtime.engines.table import AUTO, ENGINES, choose_engine, open_engine
+from galago.runtime.model_folder import OpenedModel, open_model
 from galago.runtime.segmenter import Segmenter
+from galago.scenes.dataset import draw_scene
 from galago.spec import ModelSpec
+from galago.verification.activations import PROBES
 from galago.verification.compare import TOLERANCES, Difference, compare_labels, compare_logits, shift_of
 from galago.verification.contents import fixed_size_of, own_description, precision_of, tells_size
-from galago.verification.golden import Golden, description_faults, read_golden, unresized
-from galago.verification.half import overflow
-from galago.verification.host import check_host
-from galago.verification.probes import PROBES
-from galago.verification.report import Check, FileReport, Report
-from galago.verification.stages import (
+from galago.verification.fingerprints import (
     INPUT,
     LOGITS,
     Stage,
@@ -32,6 +28,10 @@ from galago.verification.stages import (
     late_input,
     pool,
 )
+from galago.verification.float16_overflow import overflow
+from galago.verification.golden import Golden, description_faults, read_golden, unresized
+from galago.verification.host import check_host
+from galago.verification.report import Check, FileReport, Report
 from galago.verification.twin import twin_of
 
 SCENE_SEED = 5  # of the drawn photos; not that of golden/

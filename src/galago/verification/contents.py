@@ -7,9 +7,9 @@ from typing import Any
 from xml.etree import ElementTree
 
 from galago.errors import ModelError, require
-from galago.runtime.engines import ENGINES
-from galago.runtime.folder import METADATA_KEY
-from galago.runtime.metadata import onnx_input_size, onnx_weights, read_metadata
+from galago.runtime.engines.table import ENGINES
+from galago.runtime.model_folder import METADATA_KEY
+from galago.runtime.onnx_metadata import onnx_input_size, onnx_weights, read_metadata
 from galago.spec import ModelSpec
 
 FLOAT32_ONLY = (".param", ".pte", ".pt2")  # formats that galago writes in float32 and nothing else

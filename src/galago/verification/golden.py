@@ -9,13 +9,13 @@ from types import MappingProxyType
 import numpy as np
 
 from galago import image as images
+from galago._core.png import read_chunks
 from galago._core.text_files import read_text
 from galago.errors import ConfigError, ModelError
 from galago.labels import IGNORE_ID
-from galago.png import read_chunks
-from galago.runtime.upsample import label_map
+from galago.runtime.labelmap.label_map import label_map
 from galago.spec import LONGEST_SIDE, SIZE_MULTIPLE, ModelSpec
-from galago.verification.stages import DAMAGES, Stage, load_stages
+from galago.verification.fingerprints import DAMAGES, Stage, load_stages
 
 PHOTO, LOGITS, LABELS, STAGES, DESCRIPTION = "photo.png", "logits.npy", "labels.png", "stages.npz", "description.json"
 AGAIN = "Copy the model folder again, or export it again."

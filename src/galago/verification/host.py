@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from galago.data.scenes import draw_scene
 from galago.errors import ModelError
 from galago.runtime.segmenter import Segmenter
+from galago.scenes.dataset import draw_scene
 from galago.spec import ModelSpec
 from galago.verification.compare import compare_labels
 from galago.verification.report import HostCheck

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from galago.runtime.engine import Engine
+from galago.runtime.engines.base import Engine
+from galago.runtime.labelmap.label_map import label_map
 from galago.runtime.segmenter import Segmenter
-from galago.runtime.upsample import label_map
 from galago.spec import ModelSpec
 
 

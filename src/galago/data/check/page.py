@@ -4,11 +4,11 @@ import cv2
 import numpy as np
 
 from galago import image as images
+from galago._core.html_report import document, escape, picture, table
 from galago.data.check import Report
 from galago.data.check.facts import Facts
 from galago.data.check.finding import Finding, plural, size_text
 from galago.data.check.statistics import IdTable, Split
-from galago.html import document, escape, picture, table
 from galago.labels import IGNORE_ID
 
 STYLE = """

@@ -1,0 +1,1 @@
+"""Rewrites of the network before export that change no result."""

@@ -1,0 +1,117 @@
+"""What an .onnx file computes, read without any engine: its operators, and whether each of their inputs is there.
+
+Field numbers: github.com/onnx/onnx/blob/main/onnx/onnx.proto.
+"""
+
+from collections.abc import Iterable, Set
+from pathlib import Path
+
+from galago._core.printable import printable
+from galago.errors import ModelError
+from galago.runtime.onnx_metadata import fields
+
+GRAPH, FUNCTIONS = 7, 25  # of ModelProto
+NODE, INITIALIZER, INPUT, OUTPUT, SPARSE = 1, 5, 11, 12, 15  # of GraphProto
+NODE_INPUT, NODE_OUTPUT, NODE_NAME, OPERATOR, ATTRIBUTE, DOMAIN = 1, 2, 3, 4, 5, 7  # of NodeProto
+SUBGRAPH, SUBGRAPHS = 6, 11  # of AttributeProto
+VALUE_NAME, TENSOR_NAME = 1, 8  # of ValueInfoProto and TensorProto
+SPARSE_VALUES = 1  # of SparseTensorProto: a TensorProto
+DEEPEST = 32  # graphs inside graphs
+STANDARD = ("", "ai.onnx")  # domains of the operators that the standard names
+
+
+class OperatorList:
+    """The operators of a graph and of the graphs inside it, in order.
+
+    Attributes:
+        names: of all operators, `domain.name` where the domain is not the standard's.
+        fault: the first thing that makes it no graph, such as an input that nothing gives; empty where there is none.
+    """
+
+    def __init__(self) -> None:
+        self.names: dict[str, None] = {}
+        self.fault = ""
+
+    def read(self, graph: memoryview, known: Set[str] = frozenset(), depth: int = 0) -> None:
+        """Add a GraphProto.
+
+        Args:
+            graph: its bytes.
+            known: tensors of the graphs around it.
+            depth: number of them.
+        Raises:
+            ValueError: it is no protobuf, or graphs lie deeper inside each other than anybody writes.
+        """
+        if depth > DEEPEST:
+            raise ValueError("graphs lie too deep inside each other")
+        parts = list(fields(graph))
+        tensors = {*known, ""}  # an empty name is an input that is left out
+        for number, content in parts:
+            if number in (INPUT, INITIALIZER):
+                tensors |= _texts(content, VALUE_NAME if number == INPUT else TENSOR_NAME)
+            elif number == SPARSE:
+                for inner, values in fields(content):
+                    tensors |= _texts(values, TENSOR_NAME) if inner == SPARSE_VALUES else set()
+        for content in (content for number, content in parts if number == NODE):
+            self._read_node(content, tensors, depth)
+        for content in (content for number, content in parts if number == OUTPUT):
+            self._check(_texts(content, VALUE_NAME), tensors, "the graph's output")
+
+    def _read_node(self, node: memoryview, tensors: set[str], depth: int) -> None:
+        """Add a NodeProto, and what it gives to the tensors that are there."""
+        parts = list(fields(node))
+        operator = _last(parts, OPERATOR)
+        domain = _last(parts, DOMAIN)
+        name = operator if domain in STANDARD else f"{domain}.{operator}"
+        self.names[name] = None
+        self._check(_all(parts, NODE_INPUT), tensors, f"{name} {_last(parts, NODE_NAME)}".strip())
+        for attribute in (content for number, content in parts if number == ATTRIBUTE):
+            for number, content in fields(attribute):
+                if number in (SUBGRAPH, SUBGRAPHS):
+                    self.read(content, tensors, depth + 1)
+        tensors |= set(_all(parts, NODE_OUTPUT))
+
+    def _check(self, wanted: Iterable[str], tensors: Set[str], user: str) -> None:
+        """Note the first tensor that something uses and nothing gives."""
+        for name in wanted:
+            if name not in tensors and not self.fault:
+                self.fault = f"{user} uses {name!r}, which nothing before it gives"
+
+
+def read_operators(file: Path) -> OperatorList:
+    """List the operators of an .onnx file.
+
+    Raises:
+        ModelError: the file cannot be read or is no whole ONNX file.
+    """
+    found, graphs = OperatorList(), 0
+    try:
+        for number, content in fields(memoryview(file.read_bytes())):
+            if number == GRAPH:
+                graphs += 1
+                found.read(content)
+            elif number == FUNCTIONS:  # operators that the file makes itself; galago writes none
+                found.names["a function of the file"] = None
+    except OSError as error:
+        raise ModelError(f"Cannot read {file}: {error.strerror or error}.") from error
+    except ValueError as error:
+        raise ModelError(f"{file} is no whole ONNX file. Copy it again, or export it again with `galago export`.") from error
+    if graphs != 1:
+        raise ModelError(f"{file} is no whole ONNX file. Copy it again, or export it again with `galago export`.")
+    if found.fault:
+        raise ModelError(
+            f"{file} is no whole ONNX file: {printable(found.fault)}. Copy it again, or export it again with `galago export`."
+        )
+    return found
+
+
+def _texts(message: memoryview, wanted: int) -> set[str]:
+    return set(_all(list(fields(message)), wanted))
+
+
+def _all(parts: Iterable[tuple[int, memoryview]], wanted: int) -> list[str]:
+    return [bytes(content).decode(errors="backslashreplace") for number, content in parts if number == wanted]
+
+
+def _last(parts: Iterable[tuple[int, memoryview]], wanted: int) -> str:
+    return (_all(parts, wanted) or [""])[-1]

@@ -1,0 +1,94 @@
+"""How sure the network is of each pixel's label, at the price of one more plane and not of all classes."""
+
+import numpy as np
+
+from galago.runtime.labelmap.argmax import largest
+from galago.runtime.labelmap.interpolation import Axis, pad
+from galago.runtime.labelmap.label_map import agreeing
+
+BAND_ROWS = 32  # interpolated at a time, so that the buffers stay in a core's cache
+CHUNK_PIXELS = 16384  # likewise
+
+
+def confidence_map(logits: np.ndarray, labels: np.ndarray, scale: tuple[float, float]) -> np.ndarray:
+    """Return the probability of each pixel's class.
+
+    It is the softmax over the classes at the logits' own resolution, interpolated bilinearly for the class that the pixel has.
+
+    Args:
+        logits: (K, h, w) float32, finite.
+        labels: (H, W) of a label map made from them.
+        scale: logits per pixel, along height and width.
+    Returns:
+        (H, W) float32, 0 to 1.
+    """
+    best, main = largest(logits)
+    return Pixels(main, labels, scale).look_up(softmax(logits, best))
+
+
+def margin_map(logits: np.ndarray, labels: np.ndarray, scale: tuple[float, float]) -> np.ndarray:
+    """Return how far the probability of each pixel's class is ahead of the next one.
+
+    Args and Returns are those of `confidence_map`; 0 where the class is not ahead. There have to be two classes or more.
+    """
+    best, main = largest(logits)
+    shares = softmax(logits, best)
+    second, first = np.partition(shares, -2, axis=0)[-2:]
+    ahead = shares - first
+    np.put_along_axis(ahead, main[None].astype(np.intp), first - second, axis=0)
+    found: np.ndarray = np.maximum(Pixels(main, labels, scale).look_up(ahead), 0)
+    return found
+
+
+def softmax(logits: np.ndarray, best: np.ndarray) -> np.ndarray:
+    """Return the (K, h, w) probabilities of logits whose largest is `best`."""
+    shares: np.ndarray = np.exp(logits - best)
+    shares /= shares.sum(axis=0)
+    return shares
+
+
+class Pixels:
+    """Looks up, for each pixel, the interpolated plane of its own class."""
+
+    def __init__(self, main: np.ndarray, labels: np.ndarray, scale: tuple[float, float]) -> None:
+        """Find the pixels whose class is not the largest at all four logits around.
+
+        Args:
+            main: (h, w) the largest class of each logit.
+            labels: (H, W).
+            scale: logits per pixel, along height and width.
+        """
+        self.rows, self.columns = (Axis.lay(*axis, "bilinear") for axis in zip(labels.shape, main.shape, scale, strict=True))
+        self.main, self.labels = main[None].astype(np.intp), labels.reshape(-1)
+        cells = np.pad(main, 1, mode="edge")[:-1, :-1]
+        same = cells.take(self.columns.cell, axis=1).take(self.rows.cell, axis=0) == labels
+        same &= agreeing(main, 2).take(self.columns.cell, axis=1).take(self.rows.cell, axis=0)
+        self.mixed = np.flatnonzero(~same)
+
+    def look_up(self, planes: np.ndarray) -> np.ndarray:
+        """Return (H, W) float32: the (K, h, w) planes, interpolated, each pixel's own."""
+        found = self._main_plane(np.take_along_axis(planes, self.main, axis=0))
+        padded = pad(planes, "bilinear")
+        flat, width = padded.reshape(-1), padded.shape[2]
+        for start in range(0, len(self.mixed), CHUNK_PIXELS):
+            pixels = self.mixed[start : start + CHUNK_PIXELS]
+            row, column = np.divmod(pixels, len(self.columns.cell))
+            corner = self.labels.take(pixels) * np.intp(padded[0].size)
+            corner += self.rows.cell.take(row) * width + self.columns.cell.take(column)
+            down, across = self.rows.shares.take(row, axis=1), self.columns.shares.take(column, axis=1)
+            left, right = (flat.take(corner + side) * down[0] + flat.take(corner + side + width) * down[1] for side in (0, 1))
+            found.reshape(-1)[pixels] = left * across[0] + right * across[1]
+        return found
+
+    def _main_plane(self, plane: np.ndarray) -> np.ndarray:
+        """Interpolate a (1, h, w) plane to all pixels, a band of rows after the other."""
+        padded = pad(plane, "bilinear")[0]
+        rows, columns = self.rows, self.columns
+        full = np.empty((len(rows.cell), len(columns.cell)), np.float32)
+        for top in range(0, len(full), BAND_ROWS):
+            band = full[top : top + BAND_ROWS]
+            cell, down = rows.cell[top : top + BAND_ROWS], rows.shares[:, top : top + BAND_ROWS, None]
+            line = padded.take(cell, axis=0) * down[0] + padded.take(cell + 1, axis=0) * down[1]
+            np.multiply(line.take(columns.cell, axis=1), columns.shares[0], out=band)
+            band += line.take(columns.cell + 1, axis=1) * columns.shares[1]
+        return full

@@ -1,0 +1,68 @@
+"""Interpolate every pixel, band by band of rows: for logits without large areas of one class, where laziness finds nothing."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import cv2
+import numpy as np
+
+from galago.runtime.labelmap.argmax import Scratch, label_type, raise_labels
+from galago.runtime.labelmap.interpolation import TAPS, Axis, pad, slide
+
+BAND_PIXELS = 131072  # as many as a core's cache holds
+CLASSES = 16  # whose rows are interpolated in one step: threads meet at the interpreter's lock between steps
+
+
+class Bands:
+    """All classes at all pixels; what a band needs beside its rows.
+
+    Within a band, pixels are kept by their place within the cell, (n, rows * cells): every step runs along whole rows of logits,
+    and where all cells have their pixels at the same places, as at stride 8, each place has one share.
+    """
+
+    def __init__(self, logits: np.ndarray, upsampling: str, rows: Axis, columns: Axis) -> None:
+        self.taps = TAPS[upsampling]
+        self.padded = pad(logits, upsampling)
+        self.below = [self.padded[:, tap:] - self.padded[:, :-tap] for tap in range(1, self.taps)]
+        self.rows = rows
+        self.cells = len(columns.count)
+        places, self.across = columns.places()
+        self.order = places * self.cells + columns.cell
+
+    def label(self, size: tuple[int, int]) -> np.ndarray:
+        """Return the (height, width) labels of all pixels, found on as many threads as OpenCV uses."""
+        full = np.empty(size, label_type(len(self.padded)))
+        threads = max(1, cv2.getNumThreads())
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(self._label_rows, np.array_split(np.arange(len(full)), threads), np.array_split(full, threads)))
+        return full
+
+    def _label_rows(self, rows: np.ndarray, full: np.ndarray) -> None:
+        """Label these rows of pixels, band by band; `full` is their part of the label map."""
+        width = self.across.shape[1] * self.cells
+        height = max(1, -(-len(rows) // max(1, round(len(rows) * width / BAND_PIXELS))))
+        scratch = Scratch.allocate((height * width,), full.dtype)
+        for top in range(0, len(rows), height):
+            self._label_band(rows[top : top + height], full[top : top + height], scratch)
+
+    def _label_band(self, rows: np.ndarray, full: np.ndarray, scratch: Scratch) -> None:
+        """Label one band of rows."""
+        across = self.across if self.across.shape[2] == 1 else np.tile(self.across, len(rows))
+        work = scratch.fit((self.across.shape[1], len(rows) * self.cells))
+        work.labels.fill(0)
+        for start in range(0, len(self.padded), CLASSES):
+            for class_id, (first, *differences) in enumerate(self._grow_down(rows, slice(start, start + CLASSES)), start):
+                grown = slide(first, differences, across, (work.grown if class_id else work.best, work.term))
+                if class_id:
+                    raise_labels(work.best, work.labels, grown, full.dtype.type(class_id), (work.larger, work.raised))
+        by_row = work.labels.reshape(-1, len(rows), self.cells).transpose(1, 0, 2).reshape(len(rows), -1)
+        by_row.take(self.order, axis=1, out=full, mode="clip")
+
+    def _grow_down(self, rows: np.ndarray, classes: slice) -> np.ndarray:
+        """Interpolate some classes to rows of pixels: (classes, taps, rows * cells), the first logit and differences to it."""
+        first, *differences = (plane[classes].take(self.rows.cell[rows], axis=1) for plane in (self.padded, *self.below))
+        line = slide(first, differences, self.rows.shares[1:, rows, None], (np.empty_like(first), np.empty_like(first)))
+        around = np.empty((self.taps, *first.shape[:2], self.cells), np.float32)
+        around[0] = line[:, :, : self.cells]
+        for tap in range(1, self.taps):
+            np.subtract(line[:, :, tap : tap + self.cells], around[0], out=around[tap])
+        return around.reshape(self.taps, len(first), -1).transpose(1, 0, 2)

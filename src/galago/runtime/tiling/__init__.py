@@ -1,0 +1,1 @@
+"""Images too large to be labeled at once, in overlapping tiles."""

@@ -1,0 +1,214 @@
+"""A photo from the top to the bottom, some rows at a time: decoded as it is read where libvips is installed."""
+
+import logging
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from galago import image as images
+from galago._core import tiff
+from galago._core.image_decoder import UnreadableImageError, check_header
+from galago._core.image_header import ImageHeader
+from galago.errors import ImageError, MissingDependencyError, require
+
+LOADERS = {"JPEG": "jpegload", "PNG": "pngload", "TIFF": "tiffload", "WebP": "webpload"}  # libvips has more, untested here
+DEPTHS = {"uchar": 0, "ushort": 8}  # bits to drop
+FORMS = ("b-w", "grey16", "rgb", "rgb16", "srgb", "multiband")  # libvips would turn others into RGB in its own way
+
+
+class Strips(Protocol):
+    """A photo that can be read once, from the top.
+
+    Attributes:
+        size: (height, width) in pixels.
+    """
+
+    size: tuple[int, int]
+
+    def read(self, count: int) -> np.ndarray:
+        """Return the next rows, (count, W, 3) uint8 RGB.
+
+        Raises:
+            ImageError: the file is damaged there.
+        """
+
+    def describe_depth(self) -> str | None:
+        """Say what `galago.image.describe_depth` says of the rows that were read."""
+
+
+class ArrayStrips:
+    """An (H, W, 3) uint8 RGB photo in memory."""
+
+    def __init__(self, image: np.ndarray, *, depth: int = 8) -> None:
+        """Take a photo, and the bits per sample of the file that it comes from.
+
+        Raises:
+            ImageError: the array has another form.
+        """
+        images.check(image)
+        height, width = image.shape[:2]
+        self.size = (height, width)
+        self._image, self._top, self._depth = image, 0, depth
+
+    def read(self, count: int) -> np.ndarray:
+        """Return the next rows."""
+        self._top += count
+        return self._image[self._top - count : self._top]
+
+    def describe_depth(self) -> str | None:
+        """Say that the file's 16 bits are not used, or nothing."""
+        return images.describe_depth(self._depth, int(self._image.max())) if self._depth == 16 else None
+
+
+class FileStrips:
+    """A JPEG, PNG, TIFF, BigTIFF or WebP file, of which libvips decodes no more than is read.
+
+    The pixels are those of `galago.image.load`; what would come differently is refused here, and decoded whole.
+
+    A photo that the camera turned is decoded into a temporary file first, if it is large. A progressive JPEG, an interlaced
+    PNG and a TIFF with premultiplied alpha or gray planes have to be decoded at once, which takes memory, and has the bound
+    of `load`.
+
+    Attributes:
+        size: (height, width) in pixels.
+        depth: bits per sample of the file.
+        brightest: of a file of 16 bits, the largest value read so far, 0 to 255.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open a file and read its header.
+
+        Raises:
+            ImageError: it is missing or no photo, or one that libvips does not read as `galago.image.load` does.
+            MissingDependencyError: pyvips is not installed.
+        """
+        self._path, self._vips = path, load_vips()
+        header = images.read_header(path)
+        misread = header.tags is not None and tiff.is_misread_by_libvips(header.tags)
+        try:
+            check_header(header, whole=header.progressive or misread)
+        except UnreadableImageError as error:
+            raise ImageError(f"{path} {error}") from error
+        if header.kind not in LOADERS or (header.tags and not tiff.is_plain(header.tags)):
+            form = "8 or 16 bits of gray or RGB as JPEG, PNG, WebP or TIFF"
+            raise ImageError(f"{path} cannot be read in strips. Expected {form}.")
+        self.depth, self.brightest, self._top = header.depth, 0, 0
+        self._whole: np.ndarray | None = None
+        if misread:
+            self._whole = images.load(path)
+            self.size = (self._whole.shape[0], self._whole.shape[1])
+            return
+        try:
+            image = self._open(header)
+        except self._vips.Error as error:
+            raise ImageError(f"{path} is no photo that can be read. Expected JPEG, PNG, WebP or TIFF.") from error
+        if image.interpretation not in FORMS or image.format not in DEPTHS:
+            raise ImageError(f"{path} holds {image.interpretation} as {image.format}, expected 8 or 16 bits of gray or RGB.")
+        self._bands, self._drop = image.bands, DEPTHS[image.format]
+        self._depth = np.uint16 if self._drop else np.uint8
+        self.size = (image.height, image.width)
+        self._region = self._vips.Region.new(image)
+
+    def _open(self, header: ImageHeader) -> Any:
+        """Open the file, turned upright; decodes nothing, unless it has to be turned."""
+        source = open_source(self._vips, self._path)
+        load = f"{LOADERS[header.kind]}_source"
+        if header.orientation == 1:
+            return self._vips.Operation.call(load, source, access="sequential", fail_on="error")
+        image = self._vips.Operation.call(load, source, fail_on="error").copy()
+        image.set_type(self._vips.GValue.gint_type, "orientation", header.orientation)
+        return image.autorot()
+
+    def read(self, count: int) -> np.ndarray:
+        """Return the next rows.
+
+        Raises:
+            ImageError: the file is cut short or damaged there.
+        """
+        first, self._top = self._top, self._top + count
+        rows = self._whole[first : self._top] if self._whole is not None else self._decode(first, count)
+        if self.depth == 16:
+            self.brightest = max(self.brightest, int(rows.max(initial=0)))
+        return rows
+
+    def describe_depth(self) -> str | None:
+        """Say that the file's 16 bits are not used by the rows that were read, or nothing."""
+        return images.describe_depth(self.depth, self.brightest)
+
+    def _decode(self, top: int, count: int) -> np.ndarray:
+        try:
+            data = self._region.fetch(0, top, self.size[1], count)
+        except self._vips.Error as error:
+            raise ImageError(
+                f"{self._path} is cut short or damaged: it breaks off after about {top} of {self.size[0]} rows. "
+                "Copy it again from where it came."
+            ) from error
+        rows: np.ndarray = np.frombuffer(data, self._depth).reshape(count, self.size[1], self._bands)
+        rows = rows[..., :3] if self._bands >= 3 else rows[..., [0, 0, 0]]
+        return (rows >> self._drop).astype(np.uint8) if self._drop else rows
+
+
+def load_vips() -> Any:
+    """Import pyvips, and keep it from printing what our own errors say better.
+
+    Raises:
+        MissingDependencyError: it is not installed, or finds no libvips.
+    """
+    try:
+        vips = require("pyvips", "large")
+    except OSError as error:
+        raise MissingDependencyError("pyvips finds no libvips. Run: pip install 'galago[large]'") from error
+    log = logging.getLogger("pyvips")
+    if not log.handlers:
+        log.addHandler(logging.NullHandler())
+    return vips
+
+
+def open_source(vips: Any, path: Path) -> Any:
+    """Open a file for libvips by its descriptor, so that its name need not be text.
+
+    Raises:
+        ImageError: the file is missing.
+    """
+    try:
+        with path.open("rb") as file:
+            return vips.Source.new_from_descriptor(file.fileno())  # which copies the descriptor
+    except OSError as error:
+        raise ImageError(f"Cannot read {path}: {error.strerror or error}.") from error
+
+
+def can_read_strips() -> bool:
+    """Tell whether files can be read strip by strip here."""
+    try:
+        load_vips()
+    except MissingDependencyError:
+        return False
+    return True
+
+
+def photo_size(path: Path) -> tuple[int, int] | None:
+    """Return the (height, width) that a file's header tells; None where it cannot be read strip by strip."""
+    if not can_read_strips():
+        return None
+    try:
+        return FileStrips(path).size
+    except ImageError:
+        return None
+
+
+def open_strips(photo: np.ndarray | str | Path) -> Strips:
+    """Open a photo for reading from the top: strip by strip where that can be done, else decoded whole.
+
+    Raises:
+        ImageError: the photo cannot be read, or the array has another form.
+    """
+    if isinstance(photo, np.ndarray):
+        return ArrayStrips(photo)
+    if can_read_strips():
+        try:
+            return FileStrips(Path(photo))
+        except ImageError:  # OpenCV reads more kinds, and says better what is wrong
+            pass
+    image, header = images.load_with_header(photo)
+    return ArrayStrips(image, depth=header.depth)
