@@ -20,7 +20,7 @@ from galago.export.writers.table import FORMATS
 from galago.labels import CAMVID
 from galago.models.checkpoint import load_checkpoint
 from galago.runtime.engines.table import ENGINES, installed_engines, open_engine
-from galago.scenes.dataset import draw_scene
+from galago.scenes.dataset import render_scene
 from galago.spec import ModelSpec
 
 REPOSITORY = Path(__file__).parent.parent
@@ -31,7 +31,7 @@ SEED = 0
 def measure(name: str, network: nn.Module, folder: Path) -> list[dict[str, object]]:
     """Write one network in every format and compare each file in each engine with torch."""
     spec = ModelSpec(name=name, variant="b0", classes=CAMVID.names, palette=CAMVID.palette, input_size=SIZE, resize="stretch")
-    photo = draw_scene(SEED, SIZE).image[None]
+    photo = render_scene(SEED, SIZE).image[None]
     expected = TorchEngine(network, spec).run(photo)
     rows: list[dict[str, object]] = []
     for format, row in FORMATS.items():

@@ -16,7 +16,7 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-from measure import in_own_process, save_result, take_turns
+from measure import in_own_process, save_result, time_interleaved
 
 from galago._core.device import peak_memory_mb
 
@@ -37,7 +37,7 @@ def make(part: str, form: str, size: tuple[int, int]) -> Callable[[], object]:
 
     from galago.models.attention import set_attention
     from galago.models.efficientvit import build_model
-    from galago.training.cpu import keep_freed_memory
+    from galago.training.cpu import tune_malloc
 
     network: torch.nn.Module = build_model("b0", 19).eval()
     set_attention(network, form=form)
@@ -47,7 +47,7 @@ def make(part: str, form: str, size: tuple[int, int]) -> Callable[[], object]:
         run = run_openvino(naive_onnx(network, size))
         planes = np.random.default_rng(0).random((1, 3, *size), np.float32)
         return lambda: run(planes)
-    keep_freed_memory()  # else glibc gives large blocks back after each layer, and only large photos pay for that
+    tune_malloc()  # else glibc gives large blocks back after each layer, and only large photos pay for that
     if part == "network":
         example = torch.rand(1, 3, *size)
     else:  # the first attention block of stage 3, at stride 16
@@ -71,7 +71,7 @@ def measure_alone(part: str, form: str, size: tuple[int, int]) -> tuple[float, f
 
 def measure_in_turns(part: str, form: str, sizes: list[tuple[int, int]]) -> dict[tuple[int, int], dict[str, float]]:
     """Return the median and p95 of each size in ms."""
-    return take_turns({size: make(part, form, size) for size in sizes}, runs=TURNS[form], warmup=1)
+    return time_interleaved({size: make(part, form, size) for size in sizes}, runs=TURNS[form], warmup=1)
 
 
 def measure_curve(part: str, form: str) -> dict[str, object]:

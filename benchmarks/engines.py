@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from measure import save_result, take_turns
+from measure import save_result, time_interleaved
 
 import galago
 from galago._core.provenance import version
@@ -22,7 +22,7 @@ from galago.export.reference import load_reference
 from galago.runtime.engines.table import ENGINES, installed_engines
 from galago.runtime.model_folder import open_model
 from galago.runtime.segmenter import Segmenter
-from galago.scenes.dataset import draw_scene
+from galago.scenes.dataset import render_scene
 
 CHECKPOINT = Path(__file__).parent.parent / "checkpoints/b0-camvid.safetensors"
 SIZE = (512, 1024)
@@ -52,9 +52,9 @@ def main() -> None:
     names = installed_engines(open_model(arguments.folder).files)
     segmenters = {name: galago.load(arguments.folder, engine=name, threads=arguments.threads) for name in names}
     segmenters["torch"] = load_reference(CHECKPOINT)
-    photo = draw_scene(0, SIZE).image
+    photo = render_scene(0, SIZE).image
     expected, labels = segmenters["torch"].logits(photo), segmenters["torch"](photo).labels
-    times = take_turns(ways(segmenters, photo), runs=arguments.runs, warmup=arguments.warmup)
+    times = time_interleaved(ways(segmenters, photo), runs=arguments.runs, warmup=arguments.warmup)
     rows: dict[str, dict[str, Any]] = {}
     for name in segmenters:
         given = segmenters[name].logits(photo)

@@ -24,7 +24,7 @@ from galago.export.rewrite.attention import deploy_attention
 from galago.export.rewrite.deploy import DeployedNetwork, fold_norms
 from galago.labels import CAMVID
 from galago.models.checkpoint import load_checkpoint
-from galago.scenes.dataset import draw_scene
+from galago.scenes.dataset import render_scene
 from galago.spec import ModelSpec
 
 REPOSITORY = Path(__file__).parent.parent
@@ -73,7 +73,7 @@ def measure(name: str, network: nn.Module, sizes: Sequence[tuple[int, int]]) -> 
     reference = fold_norms(network)
     forms = {"trained": deploy_attention(fold_norms(network)), "exported": DeployedNetwork(network, spec).network}
     for size in sizes:
-        planes = normalize(draw_scene(SEED, size).image, spec)
+        planes = normalize(render_scene(SEED, size).image, spec)
         expected = reference(planes)
         room: list[dict[str, Any]] = [
             {"layer": layer.trained.layer, "trained": layer.trained.headroom, "exported": layer.exported.headroom}

@@ -19,7 +19,7 @@ from galago.data import Dataset, open_dataset, select
 from galago.data.cache import Cached
 from galago.data.mixture import mix
 from galago.training.config import TrainConfig
-from galago.training.cpu import keep_freed_memory
+from galago.training.cpu import tune_malloc
 from galago.training.recipes import RECIPES
 from galago.training.settings import parse_settings
 from galago.training.train import train
@@ -73,7 +73,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    keep_freed_memory()
+    tune_malloc()
     config = dataclasses.replace(RECIPES[arguments.recipe](), **parse_settings(arguments.set))
     config = dataclasses.replace(config, validate_every=config.epochs)
     photos = open_dataset(arguments.data, "train")

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from measure import save_result, take_turns
+from measure import save_result, time_interleaved
 from naive import naive_onnx, run_onnxruntime, run_openvino, with_resize
 
 from galago.export.writers.onnx import to_onnx
 from galago.labels import CAMVID
 from galago.models.efficientvit import build_model
 from galago.runtime.engines.table import open_engine
-from galago.scenes.dataset import draw_scene
+from galago.scenes.dataset import render_scene
 from galago.spec import IMAGENET_MEAN, IMAGENET_STD, ModelSpec
 
 SIZE = (512, 1024)
@@ -32,14 +32,14 @@ def measure(variant: str, folder: Path, runs: int) -> list[dict[str, object]]:
     network = build_model(variant, spec.num_classes).eval()
     to_onnx(network, spec, folder / f"{variant}.onnx")
     plain = naive_onnx(with_resize(network), SIZE)
-    photo = draw_scene(0, SIZE).image
+    photo = render_scene(0, SIZE).image
     planes = np.ascontiguousarray(((photo / 255 - IMAGENET_MEAN) / IMAGENET_STD).astype(np.float32).transpose(2, 0, 1)[None])
     rows = []
     for name, run in ENGINES.items():
         ours, theirs = open_engine(folder / f"{variant}.onnx", name), run(plain)
         gap = float(np.abs(ours.run(photo[None]) - theirs(planes)).max() / np.abs(theirs(planes)).max())
         rivals = {"rewritten": lambda ours=ours: ours.run(photo[None]), "naive": lambda theirs=theirs: theirs(planes)}
-        times = take_turns(rivals, runs=runs)
+        times = time_interleaved(rivals, runs=runs)
         ratio = round(times["rewritten"]["median_ms"] / times["naive"]["median_ms"], 3)
         rows.append({"variant": variant, "engine": name, "size": SIZE, **times, "rewritten_over_naive": ratio, "gap": gap})
     return rows

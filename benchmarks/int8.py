@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measure import save_result, take_turns
+from measure import save_result, time_interleaved
 
-from galago.data import Dataset, open_dataset, spread
+from galago.data import Dataset, open_dataset, subsample_evenly
 from galago.evaluation import evaluate
 from galago.export.int8 import Int8
 from galago.export.reference import checkpoint_spec
@@ -39,7 +39,7 @@ def measure(format: str, engine: str, files: tuple[Path, Path], spec: ModelSpec,
     whole, small = (Segmenter(open_engine(file, engine, threads=2), spec) for file in files)
     scores = [mean_iou(segmenter, val) for segmenter in (whole, small)]
     photo = np.ascontiguousarray(whole.prepare(val[0].image)[0][None])
-    times = take_turns({"float32": lambda: whole.engine.run(photo), "int8": lambda: small.engine.run(photo)}, runs=runs)
+    times = time_interleaved({"float32": lambda: whole.engine.run(photo), "int8": lambda: small.engine.run(photo)}, runs=runs)
     sizes = [sum((file.parent / name).stat().st_size for name in FORMATS[format].files) for file in files]
     return {
         "format": format, "engine": engine, "mean_iou_float32": scores[0], "mean_iou_int8": scores[1], **times,
@@ -57,7 +57,7 @@ def main() -> None:
     arguments = parser.parse_args()
     network, metadata = load_checkpoint(CHECKPOINT)
     spec = dataclasses.replace(checkpoint_spec(CHECKPOINT, metadata), input_size=SIZE, resize="stretch", precision="int8")
-    val = spread(open_dataset(arguments.data, "val"), arguments.photos)
+    val = subsample_evenly(open_dataset(arguments.data, "val"), arguments.photos)
     plan = Int8(open_dataset(arguments.data, "train"), val, max_drop=0.005)
     rows = []
     for format in ("openvino", "onnx", "litert"):

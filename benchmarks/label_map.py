@@ -10,7 +10,7 @@ import argparse
 
 import cv2
 import numpy as np
-from measure import save_result, take_turns
+from measure import save_result, time_interleaved
 
 from galago import load
 from galago.data import open_dataset
@@ -52,7 +52,7 @@ def measure(name: str, logits: np.ndarray, size: tuple[int, int], runs: int) -> 
         "galago_bicubic": lambda: label_map(logits, size, scale, "bicubic"),
         "opencv": lambda: interpolate_all(logits, size),
     }
-    return {"logits": name, "classes": len(logits), "size": size, **take_turns(rivals, runs=runs, warmup=1)}
+    return {"logits": name, "classes": len(logits), "size": size, **time_interleaved(rivals, runs=runs, warmup=1)}
 
 
 def main() -> None:

@@ -23,7 +23,7 @@ PACKAGES = (
 )  # fmt: skip
 
 
-def take_turns(rivals: Mapping[K, Callable[[], object]], *, runs: int, warmup: int = 3) -> dict[K, dict[str, float]]:
+def time_interleaved(rivals: Mapping[K, Callable[[], object]], *, runs: int, warmup: int = 3) -> dict[K, dict[str, float]]:
     """Time rivals one after the other, again and again, so that a noisy moment of the machine hits all of them.
 
     At each turn a rival runs twice and the second run counts: during the first, threads of the one before may still be waiting

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from measure import save_result, take_turns
+from measure import save_result, time_interleaved
 from naive import naive_onnx, run_onnxruntime, run_openvino, run_torch, with_pytorch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -25,7 +25,7 @@ from galago.export.writers.onnx import to_onnx
 from galago.models.efficientvit import build_model
 from galago.runtime.engines.table import open_engine
 from galago.runtime.segmenter import Segmenter
-from galago.scenes.dataset import draw_scene
+from galago.scenes.dataset import render_scene
 from galago.spec import ModelSpec
 
 SIZES = ((512, 1024), (1024, 2048))
@@ -81,11 +81,11 @@ def measure(name: str, size: tuple[int, int], runs: int) -> list[dict[str, objec
     """Time one network at one size, all engines in turns."""
     torch.manual_seed(0)
     network = (SegFormer() if name == "segformer-b0" else build_model(name, NUM_CLASSES)).eval()
-    photo = draw_scene(0, size).image
+    photo = render_scene(0, size).image
     with tempfile.TemporaryDirectory() as folder:
         ways = segformer_ways(network, photo) if name == "segformer-b0" else galago_ways(name, network, Path(folder), photo)
         rivals = {(engine, part): way for engine, both in ways.items() for part, way in enumerate(both)}
-        times = take_turns(rivals, runs=runs, warmup=2)
+        times = time_interleaved(rivals, runs=runs, warmup=2)
     about = {"network": name, "size": size, **count(network, size)}
     return [{**about, "engine": engine, "alone": times[engine, 0], "whole_way": times[engine, 1]} for engine in ways]
 

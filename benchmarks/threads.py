@@ -11,7 +11,7 @@ from measure import in_own_process, save_result
 
 from galago import load
 from galago._core.device import peak_memory_mb
-from galago.scenes.dataset import draw_scene
+from galago.scenes.dataset import render_scene
 
 THREADS = 8
 SIZE = (360, 480)  # (height, width) of the photos
@@ -47,7 +47,7 @@ def measure(engine: str, way: str, model: str, seconds: float) -> dict[str, floa
     """
     segmenter = load(model, engine=engine)
     lock = threading.Lock() if way == "lock" else nullcontext()
-    photos = [draw_scene(seed, SIZE).image for seed in range(4)]
+    photos = [render_scene(seed, SIZE).image for seed in range(4)]
 
     def call(photo: np.ndarray) -> object:
         with lock:

@@ -25,7 +25,7 @@ from galago._core.device import peak_memory_mb
 from galago.runtime.result import written_files
 from galago.runtime.tiling.stream import save_in_tiles
 from galago.runtime.tiling.tiles import OVERLAP, TILE, TileConfig
-from galago.scenes.dataset import draw_scene
+from galago.scenes.dataset import render_scene
 
 SIDES = (2_000, 5_000, 10_000, 20_000)
 SCENE = (1024, 1536)
@@ -35,7 +35,7 @@ NEW_SIZES = ((1024, 1024), (512, 1024), (544, 1024), (1024, 736), (352, 480), (3
 
 def draw(path: Path, side: int) -> None:
     """Write a TIFF of side x side pixels, row by row."""
-    scene = pyvips.Image.new_from_array(draw_scene(0, SCENE).image)
+    scene = pyvips.Image.new_from_array(render_scene(0, SCENE).image)
     across, down = -(-side // SCENE[1]), -(-side // SCENE[0])
     scene.replicate(across, down).crop(0, 0, side, side).tiffsave(str(path), compression="lzw", bigtiff=True)
 

@@ -15,15 +15,15 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from measure import save_result, take_turns
+from measure import save_result, time_interleaved
 
 from galago.data.cache import Cached
 from galago.models.efficientvit import build_model
 from galago.scenes.dataset import Scenes
 from galago.training.config import TrainConfig
-from galago.training.cpu import keep_freed_memory, quicken
+from galago.training.cpu import optimize_for_cpu, tune_malloc
 from galago.training.losses import total_loss
-from galago.training.model import Learner
+from galago.training.model import TrainingModel
 from galago.training.optim import make_optimizer
 from galago.training.recipes import camvid
 from galago.training.train import train
@@ -48,7 +48,7 @@ def by_hand(config: TrainConfig, images: torch.Tensor, labels: torch.Tensor) -> 
 
 def ours(config: TrainConfig, images: torch.Tensor, labels: torch.Tensor, *, bfloat16: bool) -> Callable[[], None]:
     """Return a step of galago's loop."""
-    learner = quicken(Learner(build_model(config.variant, CLASSES), CLASSES, config)).train()
+    learner = optimize_for_cpu(TrainingModel(build_model(config.variant, CLASSES), CLASSES, config)).train()
     learner = learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
     optimizer = make_optimizer(learner, config)
     images = images.contiguous(memory_format=torch.channels_last)
@@ -71,7 +71,7 @@ def main() -> None:
     parser.add_argument("--variant", default="b0")
     parser.add_argument("--runs", type=int, default=15)
     arguments = parser.parse_args()
-    keep_freed_memory()
+    tune_malloc()
     config = dataclasses.replace(camvid(), variant=arguments.variant)
     images = torch.randn(config.batch_size, 3, *config.crop_size)
     labels = torch.randint(0, CLASSES, (config.batch_size, *config.crop_size), dtype=torch.uint8)
@@ -80,7 +80,7 @@ def main() -> None:
         "float32": ours(config, images, labels, bfloat16=False),
         "bfloat16": ours(config, images, labels, bfloat16=True),
     }
-    times = take_turns(rivals, runs=arguments.runs)
+    times = time_interleaved(rivals, runs=arguments.runs)
     with tempfile.TemporaryDirectory() as folder:
         photos = Cached(Scenes(64), Path(folder) / "cache")
         for index in range(len(photos)):

@@ -23,7 +23,7 @@ from galago.cli.main import app
 from galago.errors import GalagoError
 from galago.export.writers.table import FORMATS
 from galago.labels import CAMVID
-from galago.scenes.dataset import draw_scene
+from galago.scenes.dataset import render_scene
 from galago.training.recipes import RECIPES
 
 SIZES = {"train": [(64 + 8 * index, 128 - 6 * index) for index in range(16)], "val": [(75, 100), (50, 130), (96, 64)]}
@@ -80,7 +80,7 @@ def draw_data(folder: Path) -> Path:
     """Write drawn scenes and their masks as a data set; return its data.yaml."""
     for split, sizes in SIZES.items():
         for index, size in enumerate(sizes):
-            scene = draw_scene(1000 * (split == "val") + index, size)
+            scene = render_scene(1000 * (split == "val") + index, size)
             for kind in ("images", "masks"):
                 (folder / kind / split).mkdir(parents=True, exist_ok=True)
             images.save(folder / f"images/{split}/{index}.png", scene.image)

@@ -26,7 +26,7 @@ from galago.cli._progress import PhotoBars
 from galago.cli.predict import Job, Labeled, choose_store
 from galago.cli.tiles import LargePhoto, plan
 from galago.runtime.video import VideoFile
-from galago.scenes.dataset import draw_scene
+from galago.scenes.dataset import render_scene
 from galago.sources import ReadFrame, Video, read_frames
 
 SIZE = (720, 1280)  # (height, width) in pixels
@@ -39,7 +39,7 @@ FIRST_LOOK = 200  # frames after which memory is read; queues and buffers are fu
 
 def draw_clip(path: Path, frames: int) -> None:
     """Write a video that moves sideways over a drawn street scene."""
-    scene = draw_scene(0, (SIZE[0], 2 * SIZE[1])).image
+    scene = render_scene(0, (SIZE[0], 2 * SIZE[1])).image
     with VideoFile(path, SIZE, rate=RATE) as file:
         for number in range(frames):
             left = abs((4 * number) % (2 * SIZE[1]) - SIZE[1])  # there and back

@@ -9,19 +9,19 @@ not change times, so the rivals' network has random ones.
 
 import argparse
 
-from measure import save_result, take_turns
+from measure import save_result, time_interleaved
 from naive import naive_network, naive_onnx, run_openvino, run_torch, with_opencv, with_pytorch
 
 from galago import load
 from galago.benchmarking.measure import summarize
-from galago.scenes.dataset import draw_scene
+from galago.scenes.dataset import render_scene
 
 SIZES = ((384, 480), (512, 1024), (1024, 2048))  # multiples of 32, so that the rivals need no padding
 
 
 def measure(size: tuple[int, int], precision: str, runs: int) -> dict[str, object]:
     """Let galago and its rivals label one drawn photo in turns."""
-    photo = draw_scene(0, size).image
+    photo = render_scene(0, size).image
     segmenter = load("b0-camvid", engine="openvino", half=precision == "bfloat16")
     network = naive_network("b0", segmenter.spec.num_classes)
     in_openvino = run_openvino(naive_onnx(network, size))
@@ -32,7 +32,7 @@ def measure(size: tuple[int, int], precision: str, runs: int) -> dict[str, objec
     }
     alone: list[float] = []
     rivals = {name: lambda way=way: way(photo) for name, way in ways.items()}
-    times = take_turns({"galago": lambda: alone.append(segmenter(photo).speed["infer"]), **rivals}, runs=runs)
+    times = time_interleaved({"galago": lambda: alone.append(segmenter(photo).speed["infer"]), **rivals}, runs=runs)
     times["network"] = summarize(alone[-2 * runs :][1::2])
     ours = times["galago"]["median_ms"]
     ratios = {f"over_{name}": round(times[name]["median_ms"] / ours, 2) for name in ways}

@@ -83,7 +83,7 @@ def train(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Call
     """Return a function that trains with a recipe, once, and gives the folder of the run."""
     runs: dict[str, Path] = {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("galago.training.cpu.keep_freed_memory", lambda: True)  # a setting of the whole process
+        patch.setattr("galago.training.cpu.tune_malloc", lambda: True)  # a setting of the whole process
 
         def once(recipe: str) -> Path:
             if recipe not in runs:

@@ -9,7 +9,7 @@ import torch
 from galago.models.backbone import STRIDES, Backbone
 from galago.models.checkpoint import load_backbone
 from galago.models.variants import BACKBONES
-from galago.scenes.dataset import draw_scene
+from galago.scenes.dataset import render_scene
 from galago.spec import IMAGENET_MEAN, IMAGENET_STD
 
 SIZE = (256, 384)  # (height, width) of a scene, multiples of 32
@@ -24,7 +24,7 @@ def describe(backbone: Backbone, seeds: range) -> tuple[np.ndarray, np.ndarray]:
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
     features, labels = [], []
     for seed in seeds:
-        scene = draw_scene(seed, SIZE)
+        scene = render_scene(seed, SIZE)
         maps = backbone((torch.tensor(scene.image).permute(2, 0, 1)[None] / 255 - mean) / std)
         grown = [torch.nn.functional.interpolate(maps[i], scale_factor=STRIDES[i] / 8, mode="bilinear") for i in STAGES]
         features.append(torch.cat(grown, 1)[0].flatten(1).T.numpy())

@@ -27,9 +27,9 @@ PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm")
 STREAM_SCHEMES = ("http", "https", "rtmp", "rtsp", "tcp", "udp")
 LIST_SUFFIX = ".txt"
-USUAL_RATE, HIGHEST_RATE = 25.0, 240.0  # frames per second; some cameras and browsers tell 0 or 1000
+DEFAULT_FPS, HIGHEST_RATE = 25.0, 240.0  # frames per second; some cameras and browsers tell 0 or 1000
 RATE_FRAMES = 25  # whose times tell the rate where the file tells none
-PATIENCE_MS = 10_000  # for a stream that does not answer
+TIMEOUT_MS = 10_000  # for a stream that does not answer
 WHOLE = 0.9  # of the frames that a video's container counts; some players' files hold a few that are never shown
 OTHER_PICTURES = (
     ".heic", ".heif", ".avif", ".gif", ".jxl", ".jp2", ".j2k", ".jfif", ".jpe", ".svg", ".psd", ".exr", ".hdr", ".ppm", ".pgm",
@@ -90,7 +90,7 @@ class Video:
         self._start_ms = self._capture.get(cv2.CAP_PROP_POS_MSEC)
         rate, length = self._capture.get(cv2.CAP_PROP_FPS), int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
         if not 1 <= rate <= HIGHEST_RATE:
-            rate = _measure_rate(source) if self.path else USUAL_RATE
+            rate = _measure_rate(source) if self.path else DEFAULT_FPS
         self.rate = rate
         self.length = length if length > 0 and not is_camera(source) else None
 
@@ -151,8 +151,8 @@ def _measure_rate(source: str) -> float:
         times.append(capture.get(cv2.CAP_PROP_POS_MSEC))
     capture.release()
     steps = [later - sooner for sooner, later in pairwise(times) if later > sooner]
-    rate = 1000 / statistics.median(steps) if steps else USUAL_RATE
-    return rate if 1 <= rate <= HIGHEST_RATE else USUAL_RATE
+    rate = 1000 / statistics.median(steps) if steps else DEFAULT_FPS
+    return rate if 1 <= rate <= HIGHEST_RATE else DEFAULT_FPS
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -349,7 +349,7 @@ def open_capture(source: str) -> cv2.VideoCapture:
     if is_stream(source):
         if not is_text(source):  # over which OpenCV would end the program
             raise SourceError(f"{printable(source)} is no UTF-8. {advice(source)}")
-        patience = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, PATIENCE_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, PATIENCE_MS]
+        patience = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, TIMEOUT_MS]
         return cv2.VideoCapture(source, cv2.CAP_FFMPEG, patience)
     try:
         with plain_path(Path(source)) as path:  # absolute: a relative path with a colon would be taken for a URL

@@ -16,7 +16,7 @@ from galago._core import avif
 from galago._core.image_decoder import MAX_PIXELS
 from galago._core.image_header import read_header
 from galago.errors import DataError, ImageError
-from galago.runtime.tiling.row_reader import FileStrips, photo_size
+from galago.runtime.tiling.row_reader import FileRowReader, photo_size
 
 VIPS = importlib.util.find_spec("pyvips") is not None
 ROWS, COLUMNS = np.indices((40, 56))
@@ -43,7 +43,7 @@ def write(path: Path, data: bytes) -> Path:
 
 
 def strips(path: Path) -> np.ndarray:
-    source = FileStrips(path)
+    source = FileRowReader(path)
     return np.concatenate([source.read(min(7, source.size[0] - top)) for top in range(0, source.size[0], 7)])
 
 
@@ -154,9 +154,11 @@ def test_compressed_bands_come_as_stored(tmp_path: Path, dtype: type, compressio
     big = np.tile(FIVE, (4, 3, 1))  # several strips, and tiles that the image does not fill
     stored = big.astype(np.uint16) * 257 if dtype is np.uint16 else big
     settings = {"tile": tile, "tile_width": 64, "tile_height": 48} if tile else {}
-    predictor = "none" if compression == "packbits" else "horizontal"
+    make_predict_fn = "none" if compression == "packbits" else "horizontal"
     path = tmp_path / "a.tif"
-    pyvips.Image.new_from_array(stored).write_to_file(str(path), compression=compression, predictor=predictor, **settings)
+    pyvips.Image.new_from_array(stored).write_to_file(
+        str(path), compression=compression, make_predict_fn=make_predict_fn, **settings
+    )
     assert np.array_equal(images.load(path), big[..., :3])
     assert np.array_equal(strips(path), big[..., :3])
 
@@ -185,7 +187,7 @@ def test_a_ycbcr_tiff_is_decoded_whole_so_that_its_colors_are_the_same(tmp_path:
     assert images.load(path).shape == (16, 16, 3)
     if VIPS:
         with pytest.raises(ImageError, match="cannot be read in strips"):
-            FileStrips(path)
+            FileRowReader(path)
 
 
 # --- bits ---
@@ -200,7 +202,7 @@ def test_few_bits_in_a_file_of_16_are_told(tmp_path: Path, suffix: str, bits: in
     note = images.describe_depth(header.depth, int(image.max()))
     assert note is None if told is None else f"holds {told} bits or less in a file of 16" in str(note)
     if VIPS:
-        source = FileStrips(path)
+        source = FileRowReader(path)
         source.read(source.size[0])
         assert source.describe_depth() == note
 
@@ -271,7 +273,7 @@ def test_the_largest_image_is_the_bound_itself():
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.tif"])
 def test_a_file_of_another_kind_is_called_what_it_is(tmp_path: Path, name: str, data: bytes, what: str):
     path = write(tmp_path / name, data)
-    for read in (images.load, *([FileStrips] if VIPS else [])):
+    for read in (images.load, *([FileRowReader] if VIPS else [])):
         with pytest.raises(ImageError, match=rf"{name} is {what}.*which galago does not read\. Expected JPEG, PNG"):
             read(path)
     assert photo_size(path) is None

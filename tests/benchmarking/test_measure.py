@@ -1,14 +1,22 @@
 import numpy as np
 import pytest
 
-from galago.benchmarking.measure import Timing, Way, choose_within, count_runs, pareto_front, take_rounds, take_turns
+from galago.benchmarking.measure import (
+    RunConfig,
+    Timing,
+    choose_within,
+    count_runs,
+    pareto_front,
+    time_in_passes,
+    time_interleaved,
+)
 from galago.runtime.segmenter import Segmenter
 from galago.spec import ModelSpec
 
 
 def timing(median_ms: float, mean_iou: float | None = None, side: int = 64, engine: str = "openvino") -> Timing:
     return Timing(
-        way=Way(engine), imgsz=(side, side), size=(100, 100), input_size=(side, side), network=(1.0,),
+        way=RunConfig(engine), imgsz=(side, side), size=(100, 100), input_size=(side, side), network=(1.0,),
         whole_way=(median_ms,), labels_changed=0.0, mean_iou=mean_iou,
     )  # fmt: skip
 
@@ -61,10 +69,10 @@ class Counting:
 
 def test_photos_take_turns_and_differences_to_the_first_way_are_counted(tiny_spec: ModelSpec):
     engines = [Counting(0), Counting(0), Counting(2)]
-    ways = {Way(f"engine {number}"): Segmenter(engine, tiny_spec, imgsz=(64, 64)) for number, engine in enumerate(engines)}
+    ways = {RunConfig(f"engine {number}"): Segmenter(engine, tiny_spec, imgsz=(64, 64)) for number, engine in enumerate(engines)}
     photos = [np.zeros((height, 100, 3), np.uint8) for height in (100, 50, 80)]
     calls: list[int] = []
-    timings = list(take_turns(ways, photos, runs=5, warmup=1, on_run=lambda: calls.append(1)))
+    timings = list(time_interleaved(ways, photos, runs=5, warmup=1, on_run=lambda: calls.append(1)))
     assert len(calls) == 18
     fitted = [(64, 64), (32, 64), (64, 64)] * 2  # 100 x 100, 50 x 100 and 80 x 100 fitted into 64 x 64
     assert engines[0].shapes == [shape for shape in fitted for _ in range(2)]  # the second run of a turn counts
@@ -74,7 +82,7 @@ def test_photos_take_turns_and_differences_to_the_first_way_are_counted(tiny_spe
 
 def test_more_photos_than_runs_do_no_harm(tiny_spec: ModelSpec):
     photos = [np.zeros((32, 32, 3), np.uint8)] * 4
-    (row,) = take_turns({Way("a"): Segmenter(Counting(0), tiny_spec)}, photos, runs=1, warmup=0, on_run=lambda: None)
+    (row,) = time_interleaved({RunConfig("a"): Segmenter(Counting(0), tiny_spec)}, photos, runs=1, warmup=0, on_run=lambda: None)
     assert row.labels_changed == pytest.approx(0)
 
 
@@ -82,8 +90,8 @@ def test_more_photos_than_runs_do_no_harm(tiny_spec: ModelSpec):
 def test_sizes_are_measured_in_several_passes(tiny_spec: ModelSpec, runs: int, warmup: int):
     engine, calls = Counting(0), []
     photos = [np.zeros((32, 32, 3), np.uint8)]
-    rounds = [({Way("a"): Segmenter(engine, tiny_spec, imgsz=(side, side))}, photos) for side in (32, 64)]
-    timings = take_rounds(rounds, runs=runs, warmup=warmup, on_run=lambda: calls.append(1))
+    rounds = [({RunConfig("a"): Segmenter(engine, tiny_spec, imgsz=(side, side))}, photos) for side in (32, 64)]
+    timings = time_in_passes(rounds, runs=runs, warmup=warmup, on_run=lambda: calls.append(1))
     assert len(calls) == count_runs(2, 1, runs=runs, warmup=warmup)
     assert [[len(row.whole_way) for row in rows] for rows in timings] == [[runs], [runs]]
     changes = sum(one != other for one, other in zip(engine.shapes, engine.shapes[1:], strict=False))
@@ -93,5 +101,5 @@ def test_sizes_are_measured_in_several_passes(tiny_spec: ModelSpec, runs: int, w
 def test_every_photo_has_its_turn_over_the_passes(tiny_spec: ModelSpec):
     engine = Counting(0)
     photos = [np.zeros((32 * (index + 1), 32, 3), np.uint8) for index in range(7)]
-    take_rounds([({Way("a"): Segmenter(engine, tiny_spec)}, photos)], runs=7, warmup=0, on_run=lambda: None)
+    time_in_passes([({RunConfig("a"): Segmenter(engine, tiny_spec)}, photos)], runs=7, warmup=0, on_run=lambda: None)
     assert [height // 32 for height, _ in engine.shapes] == [1, 2, 3, 4, 5, 6, 7]

@@ -8,10 +8,10 @@ import pytest
 
 import galago
 from galago._core.device import processor
-from galago.benchmarking.profile import OtherDeviceWarning, Setting, read_setting
+from galago.benchmarking.profile import DeviceMismatchWarning, DeviceProfile, read_setting
 from galago.errors import ConfigError
 
-SETTING = Setting(
+SETTING = DeviceProfile(
     model="b0-camvid", model_sha256="ab" * 32, engine="openvino", precision="float32", threads=2, imgsz=(320, 416),
     photo_size=(360, 480), median_ms=11.25, mean_iou=0.65, scored_on="20 of 101 photos of CamVid, val", device="Toaster (neon)",
     galago_version="0.1.0",
@@ -19,7 +19,7 @@ SETTING = Setting(
 
 
 @pytest.fixture
-def tiny_setting(tiny_onnx: Path) -> Setting:
+def tiny_setting(tiny_onnx: Path) -> DeviceProfile:
     """The setting of the tiny model on this device."""
     sha256 = hashlib.sha256(tiny_onnx.read_bytes()).hexdigest()
     return dataclasses.replace(SETTING, model=str(tiny_onnx), model_sha256=sha256, imgsz=(32, 64), device=processor())
@@ -89,7 +89,7 @@ def test_a_setting_tells_itself_in_one_line():
 
 
 @pytest.mark.openvino
-def test_a_setting_names_model_engine_and_size(tiny_setting: Setting, tmp_path: Path):
+def test_a_setting_names_model_engine_and_size(tiny_setting: DeviceProfile, tmp_path: Path):
     (tmp_path / "setting.json").write_text(tiny_setting.to_json())
     segmenter = galago.load(setting=tmp_path / "setting.json")
     assert (segmenter.spec.name, segmenter.engine.name, segmenter.imgsz) == ("tiny", "openvino", (32, 64))
@@ -97,12 +97,12 @@ def test_a_setting_names_model_engine_and_size(tiny_setting: Setting, tmp_path: 
 
 
 @pytest.mark.openvino
-def test_without_a_setting_nothing_of_it_counts(tiny_setting: Setting):
+def test_without_a_setting_nothing_of_it_counts(tiny_setting: DeviceProfile):
     assert galago.load(tiny_setting.model).imgsz is None
 
 
 @pytest.mark.openvino
-def test_the_same_model_in_another_place_is_fine(tiny_setting: Setting, tmp_path: Path):
+def test_the_same_model_in_another_place_is_fine(tiny_setting: DeviceProfile, tmp_path: Path):
     moved = Path(tiny_setting.model).rename(tmp_path / "moved.onnx")
     assert galago.load(moved, setting=tiny_setting).spec.name == "tiny"
 
@@ -115,21 +115,21 @@ def test_a_model_that_has_moved_is_asked_for():
 
 
 @pytest.mark.openvino
-def test_another_model_file_is_refused(tiny_setting: Setting):
+def test_another_model_file_is_refused(tiny_setting: DeviceProfile):
     with pytest.raises(ConfigError, match=r"measured with another model file: its SHA-256 is .*, the setting has abab"):
         galago.load(setting=dataclasses.replace(tiny_setting, model_sha256="ab" * 32))
 
 
 @pytest.mark.openvino
-def test_another_device_is_a_warning(tiny_setting: Setting):
+def test_another_device_is_a_warning(tiny_setting: DeviceProfile):
     with pytest.warns(
-        OtherDeviceWarning, match=r"measured on Toaster \(neon\), and this is .*: times differ\. Run `galago bench"
+        DeviceMismatchWarning, match=r"measured on Toaster \(neon\), and this is .*: times differ\. Run `galago bench"
     ):
         galago.load(setting=dataclasses.replace(tiny_setting, device="Toaster (neon)"))
 
 
 @pytest.mark.openvino
-def test_the_precision_of_a_setting_is_never_replaced_in_silence(tiny_setting: Setting):
+def test_the_precision_of_a_setting_is_never_replaced_in_silence(tiny_setting: DeviceProfile):
     with pytest.raises(ConfigError, match="Unknown precision 'float8'"):
         galago.load(setting=dataclasses.replace(tiny_setting, precision="float8"))
 
@@ -149,7 +149,7 @@ def test_what_contradicts_a_setting_is_refused(flags: dict[str, object], message
 
 
 @pytest.mark.openvino
-def test_what_agrees_with_a_setting_is_fine(tiny_setting: Setting):
+def test_what_agrees_with_a_setting_is_fine(tiny_setting: DeviceProfile):
     segmenter = galago.load(setting=tiny_setting, engine="openvino", threads=2, imgsz=(32, 64))
     assert segmenter.imgsz == (32, 64)
 

@@ -68,7 +68,7 @@ def test_markup_and_escape_sequences_in_a_table_are_shown_as_they_are(capsys: py
 def test_a_console_that_lacks_characters_shows_escapes(monkeypatch: pytest.MonkeyPatch, encoding: str):
     log = io.TextIOWrapper(io.BytesIO(), encoding=encoding)  # strict, as standard output of a log file is
     monkeypatch.setattr(sys, "stdout", log)
-    console.set_up()
+    console.build_state()
     table = console.Table(title="Зелёный лист")
     table.add_column("класс")
     table.add_row("背景 é \U0001f33f")

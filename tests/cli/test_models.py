@@ -45,7 +45,7 @@ def test_an_unknown_name_is_misuse(store: Path):
 
 
 def test_eleven_segmentation_checkpoints_are_listed_and_every_file_once():
-    assert sum(row.segments for row in PUBLISHED.values()) == 11
+    assert sum(row.is_segmentation for row in PUBLISHED.values()) == 11
     assert len({(row.repo, row.file) for row in PUBLISHED.values()}) == len(PUBLISHED)
     assert all(row.sha256 is None or len(row.sha256) == 64 for row in PUBLISHED.values())
 
@@ -123,11 +123,11 @@ def test_load_takes_a_published_name_and_needs_no_network_the_second_time(b0, mo
 def test_a_checkpoint_goes_back_into_the_authors_form(b0, tmp_path: Path):
     from hub_server import golden_tensors
 
-    from galago.pretrained.convert import read_foreign
+    from galago.pretrained.convert import read_external_checkpoint
 
     done = run("export", "--model", "b0-cityscapes", "--format", "authors", "--out", str(tmp_path / "theirs"))
     assert done.exit_code == 0, done.output
-    written, expected = read_foreign(tmp_path / "theirs/theirs.pt"), golden_tensors("seg-b0-cityscapes")
+    written, expected = read_external_checkpoint(tmp_path / "theirs/theirs.pt"), golden_tensors("seg-b0-cityscapes")
     assert list(written) == list(expected)
     assert all((written[name] == tensor).all() for name, tensor in expected.items())
     done = run("export", "--model", "b0-cityscapes", "--format", "authors,onnx")

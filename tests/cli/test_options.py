@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from galago import image as images
 from galago._core.device import processor
-from galago.benchmarking.profile import Setting
+from galago.benchmarking.profile import DeviceProfile
 from galago.cli.main import app
 from galago.errors import ConfigError, MissingDependencyError
 
@@ -28,7 +28,7 @@ def place(tiny_onnx: Path, tmp_path: Path) -> Path:
 def write(place: Path, **change: object) -> None:
     """Write setting.json, or change it."""
     path = place / "setting.json"
-    setting = Setting.from_json(path.read_text()) if path.exists() else Setting(
+    setting = DeviceProfile.from_json(path.read_text()) if path.exists() else DeviceProfile(
         model="", model_sha256="", engine="openvino", precision="float32", threads=None, imgsz=(64, 64), photo_size=(40, 60),
         median_ms=5.0, mean_iou=None, scored_on=None, device=processor(), galago_version="0.1.0",
     )  # fmt: skip
@@ -52,7 +52,7 @@ def test_predict_takes_a_setting_and_says_so(place: Path):
 def test_a_setting_that_lies_there_is_not_taken_unasked(place: Path):
     done = predict(place, "--model", str(place / "tiny.onnx"))
     assert done.exit_code == 0
-    assert "Setting" not in done.output
+    assert "DeviceProfile" not in done.output
 
 
 def test_another_device_is_one_warning_line(place: Path):

@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
-from galago.cli.scoring import follow, predictor, read_scales, read_views
+from galago.cli.scoring import apply_protocol, make_predict_fn, read_scales, read_views
 from galago.data import Sample
 from galago.errors import ConfigError
-from galago.evaluation import Views, examine
+from galago.evaluation import TTAConfig, evaluate_full
 from galago.evaluation.protocol import PROTOCOLS
 from galago.labels import ADE20K_NAMES, CAMVID, CITYSCAPES_NAMES, LabelSet, distinct_palette
 from galago.runtime.segmenter import Segmenter
@@ -100,7 +100,9 @@ def test_a_protocol_gives_the_figures_of_a_slow_implementation(
             true, claimed = (sample.labels == class_id) & known, (guess == class_id) & known
             shared[class_id] += (true & claimed).sum()
             union[class_id] += (true | claimed).sum()
-    scores = examine(predictor(follow(model, name, dataset.labels), Views(), confidence=False), dataset).scores
+    scores = evaluate_full(
+        make_predict_fn(apply_protocol(model, name, dataset.labels), TTAConfig(), confidence=False), dataset
+    ).scores
     assert (scores.confusion.sum(axis=0) > 0).sum() > 5  # the drawn network says more than one thing
     # rounding may turn a pixel whose two best classes are as good as tied
     np.testing.assert_allclose(np.diag(scores.confusion), shared, atol=2)
@@ -109,41 +111,41 @@ def test_a_protocol_gives_the_figures_of_a_slow_implementation(
 
 
 def test_a_protocol_sets_resize_rule_and_upsampling():
-    city = follow(segmenter(CITYSCAPES_NAMES), "cityscapes", label_set(CITYSCAPES_NAMES)).spec
+    city = apply_protocol(segmenter(CITYSCAPES_NAMES), "cityscapes", label_set(CITYSCAPES_NAMES)).spec
     assert (city.resize, city.input_size, city.upsampling) == ("stretch", (1024, 2048), "bicubic")
-    ade = follow(segmenter(ADE20K_NAMES), "ade20k", label_set(ADE20K_NAMES)).spec
+    ade = apply_protocol(segmenter(ADE20K_NAMES), "ade20k", label_set(ADE20K_NAMES)).spec
     assert (ade.resize, ade.short_side, ade.upsampling) == ("short_side", 512, "bicubic")
 
 
 def test_a_model_that_asks_for_the_same_rule_is_welcome_and_another_rule_an_error():
     labels = label_set(ADE20K_NAMES)
-    follow(segmenter(ADE20K_NAMES, resize="short_side", short_side=512), "ade20k", labels)
+    apply_protocol(segmenter(ADE20K_NAMES, resize="short_side", short_side=512), "ade20k", labels)
     with pytest.raises(ConfigError, match="asks for another resize rule: short_side 256"):
-        follow(segmenter(ADE20K_NAMES, resize="short_side", short_side=256), "ade20k", labels)
+        apply_protocol(segmenter(ADE20K_NAMES, resize="short_side", short_side=256), "ade20k", labels)
 
 
 def test_a_file_of_another_size_is_an_error():
     with pytest.raises(ConfigError, match=r"resizes photos to 1024 x 2048 pixels, but the file takes \(512, 1024\)"):
-        follow(segmenter(CITYSCAPES_NAMES, input_size=(512, 1024)), "cityscapes", label_set(CITYSCAPES_NAMES))
+        apply_protocol(segmenter(CITYSCAPES_NAMES, input_size=(512, 1024)), "cityscapes", label_set(CITYSCAPES_NAMES))
     fixed = Segmenter(Mixer(150, input_size=(512, 512)), segmenter(ADE20K_NAMES).spec)
     with pytest.raises(ConfigError, match=r"a short side of 512 pixels, but the file takes \(512, 512\)"):
-        follow(fixed, "ade20k", label_set(ADE20K_NAMES))
+        apply_protocol(fixed, "ade20k", label_set(ADE20K_NAMES))
 
 
 def test_a_size_beside_a_protocol_is_an_error():
     model = Segmenter(Mixer(19), segmenter(CITYSCAPES_NAMES).spec, imgsz=(512, 1024))
     with pytest.raises(ConfigError, match="Leave --imgsz and --setting out, or --protocol"):
-        follow(model, "cityscapes", label_set(CITYSCAPES_NAMES))
+        apply_protocol(model, "cityscapes", label_set(CITYSCAPES_NAMES))
 
 
 def test_a_data_set_of_other_classes_is_an_error_that_names_the_first():
     model = segmenter(CAMVID.names)
     with pytest.raises(ConfigError, match="its 19 classes, got 11: class 0 should be road, got sky"):
-        follow(model, "cityscapes", CAMVID)
+        apply_protocol(model, "cityscapes", CAMVID)
     with pytest.raises(ConfigError, match="its 19 classes, got 18: class 18 should be bicycle, got none"):
         PROTOCOLS["cityscapes"].check_classes(CITYSCAPES_NAMES[:18])
     with pytest.raises(ConfigError, match=r"Unknown protocol 'voc'. Choose one of: ade20k, cityscapes"):
-        follow(model, "voc", CAMVID)
+        apply_protocol(model, "voc", CAMVID)
 
 
 def test_of_synonyms_the_first_counts():
@@ -157,8 +159,8 @@ def test_the_classes_of_both_data_sets_are_complete_and_differ():
 
 
 def test_flags_become_views():
-    assert read_views(None, None, None, flip=False) == Views()
-    assert read_views("512x1024", "256", "0.5,1", flip=True) == Views(
+    assert read_views(None, None, None, flip=False) == TTAConfig()
+    assert read_views("512x1024", "256", "0.5,1", flip=True) == TTAConfig(
         window=(512, 1024), stride=(256, 256), scales=(0.5, 1), flip=True
     )
 
@@ -177,20 +179,20 @@ def test_the_message_about_a_size_names_the_flag():
 def test_one_whole_view_twice_is_as_labels_without_views():
     names = CAMVID.names
     dataset, model = Drawn(CAMVID, ((90, 121), (64, 96))), segmenter(names)
-    whole = examine(predictor(model, Views(), confidence=False), dataset).scores
-    window = examine(predictor(model, Views(window=(200, 200)), confidence=False), dataset).scores
+    whole = evaluate_full(make_predict_fn(model, TTAConfig(), confidence=False), dataset).scores
+    window = evaluate_full(make_predict_fn(model, TTAConfig(window=(200, 200)), confidence=False), dataset).scores
     # a window as large as the photo: the same logits, grown in another order
     assert np.abs(whole.confusion - window.confusion).sum() <= 4
 
 
 def test_confidence_comes_with_views_and_without():
     model, sample = segmenter(CAMVID.names), Drawn(CAMVID, ((64, 96),))[0]
-    once = predictor(model, Views(), confidence=True)(sample.image)
+    once = make_predict_fn(model, TTAConfig(), confidence=True)(sample.image)
     assert once.confidence is not None
     np.testing.assert_array_equal(once.labels, model(sample.image).labels)
-    whole = predictor(model, Views(window=(200, 200)), confidence=True)(sample.image)
+    whole = make_predict_fn(model, TTAConfig(window=(200, 200)), confidence=True)(sample.image)
     np.testing.assert_allclose(once.confidence, whole.confidence, atol=1e-5)  # the same logits, grown in another order
-    averaged = predictor(model, Views(flip=True), confidence=True)(sample.image)
+    averaged = make_predict_fn(model, TTAConfig(flip=True), confidence=True)(sample.image)
     assert averaged.confidence is not None
     assert averaged.confidence.shape == (64, 96)
     assert 1 / 11 <= averaged.confidence.min() <= averaged.confidence.max() <= 1

@@ -18,9 +18,9 @@ from typer.testing import CliRunner, Result
 pytest.importorskip("torch")
 
 from galago.cli.main import app
-from galago.cli.train import adapt
+from galago.cli.train import override
 from galago.data import Sample, open_dataset
-from galago.data.pairs import PhotoMaskPairs
+from galago.data.pairs import ImageMaskDataset
 from galago.errors import CheckpointError, ConfigError, DataError, TrainingError
 from galago.models.checkpoint import read_metadata, read_tensors
 from galago.spec import ModelSpec
@@ -55,7 +55,7 @@ def data(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def leave_the_allocator_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep a setting of the whole process out of the tests that come after."""
-    monkeypatch.setattr("galago.training.cpu.keep_freed_memory", lambda: True)
+    monkeypatch.setattr("galago.training.cpu.tune_malloc", lambda: True)
     monkeypatch.setattr("galago.cli.train.interrupt_once", lambda: None)
 
 
@@ -120,13 +120,13 @@ def test_an_early_end_is_said_aloud(data: Path, tmp_path: Path):
 
 
 def test_a_slow_disk_is_said_aloud_with_what_helps(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    read = PhotoMaskPairs.__getitem__
+    read = ImageMaskDataset.__getitem__
 
-    def slow(self: PhotoMaskPairs, index: int) -> Sample:
+    def slow(self: ImageMaskDataset, index: int) -> Sample:
         time.sleep(0.5)
         return read(self, index)
 
-    monkeypatch.setattr(PhotoMaskPairs, "__getitem__", slow)
+    monkeypatch.setattr(ImageMaskDataset, "__getitem__", slow)
     done = train(data, "--epochs", "1", "--out", str(tmp_path / "run"))
     assert re.search(r"The network waited for photos \d+% of the time\. More --workers \(now 0\), or --cache", done.stdout)
 
@@ -318,9 +318,9 @@ def test_an_interrupt_is_one_line_that_says_how_to_go_on(data: Path, tmp_path: P
 
 
 def test_the_size_of_the_crop_is_that_of_the_photos_where_a_recipe_fits_them():
-    assert adapt(RECIPES["folder"](), {"crop_size": (256, 384)}).short_side == 256
-    assert adapt(RECIPES["folder"](), {"crop_size": (256, 384)}, {"short_side": 320}).short_side == 320
-    assert adapt(RECIPES["camvid"](), {"crop_size": (256, 384)}).short_side is None
+    assert override(RECIPES["folder"](), {"crop_size": (256, 384)}).short_side == 256
+    assert override(RECIPES["folder"](), {"crop_size": (256, 384)}, {"short_side": 320}).short_side == 320
+    assert override(RECIPES["camvid"](), {"crop_size": (256, 384)}).short_side is None
 
 
 def optional_settings() -> dict[str, object]:
@@ -336,7 +336,7 @@ def test_none_is_a_value_of_a_setting_and_no_flag_that_was_left_out(name: str, c
     recipe = dataclasses.replace(RECIPES["folder"](), **{name: optional_settings()[name]})
     flags = {"crop_size": crop_size, "epochs": None}
     for text in (f"{name}=none", f"{name}=None"):
-        config = adapt(recipe, flags, parse_settings([text]))
+        config = override(recipe, flags, parse_settings([text]))
         assert getattr(config, name) is None
         assert config.epochs == recipe.epochs  # this flag was left out
 

@@ -8,7 +8,7 @@ import yaml
 
 from galago.data import open_dataset
 from galago.data.convert import CONVERTERS, Options, Source, read, write
-from galago.data.convert.source import Item, without
+from galago.data.convert.source import Item, drop_classes
 from galago.errors import ConfigError, DataError
 from galago.labels import LabelSet
 
@@ -76,9 +76,9 @@ def test_two_photos_of_one_name_and_none_at_all_are_errors(tmp_path: Path, photo
 
 def test_ignoring_an_unknown_class_or_all_of_them_is_an_error(photo: Path):
     with pytest.raises(ConfigError, match=r"'off': there is no such class\. Choose from: on, naïve: car"):
-        without(Source(LABELS, [item(photo)]), ("off",))
+        drop_classes(Source(LABELS, [item(photo)]), ("off",))
     with pytest.raises(ConfigError, match="leaves no class"):
-        without(Source(LABELS, [item(photo)]), LABELS.names)
+        drop_classes(Source(LABELS, [item(photo)]), LABELS.names)
 
 
 def test_misuse_is_a_config_error(tmp_path: Path):

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from galago.evaluation.boundary import BoundaryScores, band_width_px, boundary_counts, outline_bands
+from galago.evaluation.boundary import BoundaryScores, band_width_px, boundary_counts, boundary_mask
 
 
 def square(top: int, left: int) -> np.ndarray:
@@ -57,7 +57,7 @@ def test_bands_are_those_of_erosion_class_by_class():
     rng = np.random.default_rng(0)
     labels = cv2.resize(rng.integers(0, 4, (6, 9), np.uint8), (90, 60), interpolation=cv2.INTER_NEAREST)
     for width_px in (1, 3, 7):
-        found = outline_bands(labels, np.ones(labels.shape, bool), width_px)
+        found = boundary_mask(labels, np.ones(labels.shape, bool), width_px)
         for class_id in range(4):  # as the authors of boundary IoU do it: mask minus eroded mask, in a frame of zeros
             mask = (labels == class_id).astype(np.uint8)
             framed = cv2.copyMakeBorder(mask, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from galago.data import Sample
-from galago.evaluation import Guess, Scores, confusion, evaluate, examine
+from galago.evaluation import Prediction, Scores, confusion, evaluate, evaluate_full
 from galago.evaluation.label_counts import by_label, label_counts, settle
 from galago.evaluation.report import draw_page
 from galago.labels import ClassSet, LabelSet, distinct_palette
@@ -121,7 +121,7 @@ def test_a_whole_evaluation_knows_sets():
     guess = np.array([[1, 0, 2, 0], [2, 3, 1, 0]], np.uint8)
     data = OneImage(truth)
     scores = evaluate(lambda _: guess, data)
-    found = examine(lambda _: Guess(guess, np.ones(guess.shape, np.float32)), data, boundary=True, calibration=True)
+    found = evaluate_full(lambda _: Prediction(guess, np.ones(guess.shape, np.float32)), data, boundary=True, calibration=True)
     assert found.scores.summary() == scores.summary()
     assert found.interval == (pytest.approx(scores.mean_iou), pytest.approx(scores.mean_iou))
     assert found.worst[0].mean_iou == pytest.approx(scores.mean_iou)

@@ -8,7 +8,7 @@ from galago.evaluation import Evaluation, Scores
 from galago.evaluation.boundary import BoundaryScores
 from galago.evaluation.calibration import BINS, Calibration
 from galago.evaluation.report import RIGHT, UNLABELED, WRONG, draw_page, error_map, largest_confusions
-from galago.evaluation.worst import Mistaken
+from galago.evaluation.worst import WorstSample
 from galago.labels import LabelSet
 
 LABELS = LabelSet(("road", "<car>"), ((128, 64, 128), (64, 0, 128)))
@@ -16,7 +16,7 @@ LABELS = LabelSet(("road", "<car>"), ((128, 64, 128), (64, 0, 128)))
 
 def evaluation() -> Evaluation:
     truth, guess = np.array([[0, 1, 255]], np.uint8), np.array([[0, 0, 1]], np.uint8)
-    photo = Mistaken("a&b", np.full((1, 3, 3), 200, np.uint8), truth, guess, mean_iou=0.25, wrong=0.5)
+    photo = WorstSample("a&b", np.full((1, 3, 3), 200, np.uint8), truth, guess, mean_iou=0.25, wrong=0.5)
     sure = np.zeros((3, BINS))
     sure[:, 9] = (4, 2.6, 2)
     return Evaluation(

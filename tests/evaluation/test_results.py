@@ -7,7 +7,7 @@ import pytest
 
 from galago.data import Sample
 from galago.errors import ConfigError, DataError
-from galago.evaluation import Evaluation, Guess, examine
+from galago.evaluation import Evaluation, Prediction, evaluate_full
 from galago.labels import LabelSet
 
 
@@ -25,13 +25,13 @@ class Stripes:
         return Sample(self.names[index], np.zeros((1, 4, 3), np.uint8), labels)
 
 
-def left(image: np.ndarray) -> Guess:
-    return Guess(np.zeros(image.shape[:2], np.uint8), np.full(image.shape[:2], 0.7, np.float32))
+def left(image: np.ndarray) -> Prediction:
+    return Prediction(np.zeros(image.shape[:2], np.uint8), np.full(image.shape[:2], 0.7, np.float32))
 
 
 @pytest.fixture
 def result() -> Evaluation:
-    return examine(left, Stripes(), boundary=True, calibration=True)
+    return evaluate_full(left, Stripes(), boundary=True, calibration=True)
 
 
 def test_one_pass_finds_everything(result: Evaluation):
@@ -48,7 +48,7 @@ def test_one_pass_finds_everything(result: Evaluation):
 
 def test_without_being_asked_nothing_more_is_counted():
     seen = []
-    result = examine(lambda image: Guess(left(image).labels), Stripes(), on_sample=lambda: seen.append(None))
+    result = evaluate_full(lambda image: Prediction(left(image).labels), Stripes(), on_sample=lambda: seen.append(None))
     assert result.boundary is result.calibration is None
     assert result.summary()["boundary"] is None
     assert len(seen) == 2
@@ -56,12 +56,12 @@ def test_without_being_asked_nothing_more_is_counted():
 
 def test_calibration_without_confidence_is_an_error():
     with pytest.raises(ConfigError, match="the guess has no confidence"):
-        examine(lambda image: Guess(left(image).labels), Stripes(), calibration=True)
+        evaluate_full(lambda image: Prediction(left(image).labels), Stripes(), calibration=True)
 
 
 def test_an_error_names_the_sample():
     with pytest.raises(DataError, match=r"a: Expected predicted labels of the mask's shape \(1, 4\), got \(2, 2\)"):
-        examine(lambda image: Guess(np.zeros((2, 2), np.uint8)), Stripes())
+        evaluate_full(lambda image: Prediction(np.zeros((2, 2), np.uint8)), Stripes())
 
 
 def test_saves_metrics_picture_and_page_and_nothing_else(result: Evaluation, tmp_path: Path):

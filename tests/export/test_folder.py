@@ -18,7 +18,7 @@ from galago.export import ranges  # noqa: E402
 from galago.export.folder import (  # noqa: E402
     FILES,
     GOLDEN_SIZE,
-    Wanted,
+    ExportConfig,
     draw_golden,
     export_checkpoint,
     write_model_folder,
@@ -60,7 +60,7 @@ def write(network: Any, spec: ModelSpec, out: Path) -> float:
 def test_an_exported_checkpoint_gives_the_labels_that_validation_saw(
     checkpoint: Path, random_network: Callable[..., Any], photo: Callable[[int, int], np.ndarray], tmp_path: Path
 ):
-    wanted = Wanted(name="my-doors", licenses={"code": "Apache-2.0"})
+    wanted = ExportConfig(name="my-doors", licenses={"code": "Apache-2.0"})
     assert export_checkpoint(checkpoint, tmp_path / "model", wanted).differences["onnx"] < 1e-4
     segmenter = galago.load(str(tmp_path / "model"))
     predict = make_predict(random_network(), segmenter.spec.mean, segmenter.spec.std, torch.device("cpu"))
@@ -75,14 +75,14 @@ def test_an_exported_checkpoint_gives_the_labels_that_validation_saw(
 
 
 def test_a_fixed_size_reaches_the_description(checkpoint: Path, tmp_path: Path):
-    export_checkpoint(checkpoint, tmp_path / "model", Wanted(name="doors", input_size=(64, 96)))
+    export_checkpoint(checkpoint, tmp_path / "model", ExportConfig(name="doors", input_size=(64, 96)))
     spec = galago.load(str(tmp_path / "model")).spec
     assert (spec.input_size, spec.resize) == ((64, 96), "stretch")
 
 
 def test_a_size_that_is_no_multiple_of_32_is_refused(checkpoint: Path, tmp_path: Path):
     with pytest.raises(ConfigError, match=r"multiples of 32, got --imgsz 100 96\. The nearest is --imgsz 96 96\."):
-        export_checkpoint(checkpoint, tmp_path / "model", Wanted(name="doors", input_size=(100, 96)))
+        export_checkpoint(checkpoint, tmp_path / "model", ExportConfig(name="doors", input_size=(100, 96)))
     assert not (tmp_path / "model").exists()
 
 
@@ -136,11 +136,11 @@ def test_the_golden_photo_of_a_model_that_resizes_photos_goes_into_the_file_as_i
 
 @pytest.mark.parametrize("rule", [{"resize": "keep"}, {"resize": "short_side", "short_side": 512}])
 def test_a_fixed_size_takes_the_place_of_every_resize_rule(spec: ModelSpec, rule: dict[str, Any]):
-    fixed = Wanted(name="doors", input_size=(64, 96)).apply(dataclasses.replace(spec, **rule))
+    fixed = ExportConfig(name="doors", input_size=(64, 96)).apply(dataclasses.replace(spec, **rule))
     assert (fixed.input_size, fixed.resize, fixed.short_side) == ((64, 96), "stretch", None)
 
 
-class Mistaken:
+class WorstSample:
     """An engine that gives the golden labels but for some pixels."""
 
     name = "openvino"
@@ -170,7 +170,7 @@ def test_a_file_of_labels_that_export_calls_proven_passes_verify(
     border = int(most * labels.size)
     wrong = [0]
     for module in (folders, checks):
-        monkeypatch.setattr(module, "open_engine", lambda *_: Mistaken(labels, wrong[0]))
+        monkeypatch.setattr(module, "open_engine", lambda *_: WorstSample(labels, wrong[0]))
     for wrong[0] in (0, border - 1, border):
         write(random_network(), spec, tmp_path / "model")
         assert verify(str(tmp_path / "model"), engines=["openvino"]).files[0].checks[0].faults == []
@@ -244,7 +244,7 @@ def test_a_float16_folder_tells_how_far_the_attention_is_from_the_limit(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(ranges, "SIZES", ((64, 96), (96, 64)))  # large photos are the benchmark's
-    export_checkpoint(checkpoint, tmp_path / "model", Wanted(name="doors", precision="float16"))
+    export_checkpoint(checkpoint, tmp_path / "model", ExportConfig(name="doors", precision="float16"))
     rows = json.loads((tmp_path / "model/ranges.json").read_text())
     assert len(rows) == 2 * 4  # b0 has four attentions
     assert all(row["exported"]["headroom"] > 10 for row in rows)

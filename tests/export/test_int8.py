@@ -24,7 +24,7 @@ from galago.labels import CAMVID, LabelSet  # noqa: E402
 from galago.models.checkpoint import load_checkpoint  # noqa: E402
 from galago.runtime.engines.table import installed_engines, open_engine  # noqa: E402
 from galago.runtime.segmenter import Segmenter  # noqa: E402
-from galago.scenes.dataset import draw_scene  # noqa: E402
+from galago.scenes.dataset import render_scene  # noqa: E402
 from galago.spec import ModelSpec  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -46,7 +46,7 @@ class Photos:
 
     def __init__(self, network: Any, count: int, first: int = 0) -> None:
         segmenter = Segmenter(TorchEngine(network, SPEC), SPEC)
-        images = [draw_scene(first + index, SIZE).image for index in range(count)]
+        images = [render_scene(first + index, SIZE).image for index in range(count)]
         self.samples = [Sample(f"photo{index}", image, segmenter(image).labels) for index, image in enumerate(images)]
         self.labels = LabelSet(SPEC.classes, SPEC.palette)
         self.names = [sample.name for sample in self.samples]

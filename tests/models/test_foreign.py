@@ -11,7 +11,7 @@ from galago.errors import CheckpointError  # noqa: E402
 from galago.models.checkpoint import from_authors, load_tensors, save_tensors, to_authors  # noqa: E402
 from galago.models.efficientvit import build_classifier, build_model  # noqa: E402
 from galago.models.variants import BACKBONES, SEG_HEADS  # noqa: E402
-from galago.pretrained.convert import read_foreign  # noqa: E402
+from galago.pretrained.convert import read_external_checkpoint  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -27,14 +27,14 @@ def test_wrappers_and_prefixes_come_off(tmp_path: Path, name: str, prefix: str, 
     content = {f"{prefix}{key}": tensor for key, tensor in tensors.items()}
     content = {"state_dict": content, "epoch": 300, "best_val": 75.6} if wrapped else content
     (tmp_path / "w.pt").write_bytes(pickled(content, zipped=zipped))
-    read = read_foreign(tmp_path / "w.pt")
+    read = read_external_checkpoint(tmp_path / "w.pt")
     assert list(read) == list(tensors)
     assert all(torch.equal(read[key], tensor) for key, tensor in tensors.items())
 
 
 def test_safetensors_are_read_as_they_are(tmp_path: Path):
     save_tensors(tmp_path / "w.safetensors", {"head.bias": torch.arange(3)}, {})
-    assert read_foreign(tmp_path / "w.safetensors")["head.bias"].tolist() == [0, 1, 2]
+    assert read_external_checkpoint(tmp_path / "w.safetensors")["head.bias"].tolist() == [0, 1, 2]
 
 
 @pytest.mark.parametrize(
@@ -43,14 +43,14 @@ def test_safetensors_are_read_as_they_are(tmp_path: Path):
 def test_a_damaged_file_is_a_clear_error(tmp_path: Path, content: bytes):
     (tmp_path / "w.pt").write_bytes(content)
     with pytest.raises(CheckpointError, match=r"w.pt is damaged or no checkpoint. Get it again."):
-        read_foreign(tmp_path / "w.pt")
+        read_external_checkpoint(tmp_path / "w.pt")
 
 
 @pytest.mark.parametrize("content", [[1, 2], {"epoch": 3}, {}])
 def test_a_pickle_without_tensors_is_a_clear_error(tmp_path: Path, content: object):
     (tmp_path / "w.pt").write_bytes(pickled(content))
     with pytest.raises(CheckpointError, match=r"w.pt holds no table of tensors"):
-        read_foreign(tmp_path / "w.pt")
+        read_external_checkpoint(tmp_path / "w.pt")
 
 
 def test_a_class_that_torch_does_not_know_is_named_and_not_built(tmp_path: Path):
@@ -58,7 +58,7 @@ def test_a_class_that_torch_does_not_know_is_named_and_not_built(tmp_path: Path)
     with pytest.raises(
         CheckpointError, match=r"w.pt is a pickle that wants to run _?pickle.PickleBuffer. Nothing of it was run."
     ):
-        read_foreign(tmp_path / "w.pt")
+        read_external_checkpoint(tmp_path / "w.pt")
 
 
 @pytest.mark.parametrize("name", AUTHORS)

@@ -15,7 +15,7 @@ from galago.errors import CheckpointError, ConfigError, DownloadError, MissingDe
 from galago.models.checkpoint import from_authors, load_checkpoint  # noqa: E402
 from galago.pretrained.cache import home  # noqa: E402
 from galago.pretrained.convert import obtain_checkpoint  # noqa: E402
-from galago.weights import PUBLISHED, Published  # noqa: E402
+from galago.weights import PUBLISHED, PretrainedModel  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -23,7 +23,7 @@ B0 = PUBLISHED["b0-cityscapes"]
 KEY = f"{B0.repo}/{B0.file}"
 
 
-def pinned(content: bytes, published: Published = B0) -> Published:
+def pinned(content: bytes, published: PretrainedModel = B0) -> PretrainedModel:
     """Return a row whose SHA-256 is that of our own content, as the real file is not here."""
     return dataclasses.replace(published, sha256=hashlib.sha256(content).hexdigest())
 

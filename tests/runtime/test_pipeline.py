@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from galago.runtime.pipeline import overlap
+from galago.runtime.pipeline import run_pipeline
 
 
 def running() -> int:
@@ -14,18 +14,18 @@ def running() -> int:
 
 def test_results_are_written_in_order():
     written: list[int] = []
-    overlap(range(100), lambda number: number * number, written.append)
+    run_pipeline(range(100), lambda number: number * number, written.append)
     assert written == [number * number for number in range(100)]
 
 
 def test_nothing_is_written_where_the_work_gives_none():
     written: list[int] = []
-    overlap(range(6), lambda number: number if number % 2 else None, written.append)
+    run_pipeline(range(6), lambda number: number if number % 2 else None, written.append)
     assert written == [1, 3, 5]
 
 
 def test_no_items_end_at_once():
-    overlap([], lambda item: item, lambda item: None)
+    run_pipeline([], lambda item: item, lambda item: None)
 
 
 def test_the_three_sides_have_threads_of_their_own_and_the_work_has_the_callers():
@@ -39,7 +39,7 @@ def test_the_three_sides_have_threads_of_their_own_and_the_work_has_the_callers(
         threads["work"] = threading.current_thread()
         return item
 
-    overlap(items(), work, lambda item: threads.update(write=threading.current_thread()))
+    run_pipeline(items(), work, lambda item: threads.update(write=threading.current_thread()))
     assert threads["work"] is threading.current_thread()
     assert len(set(threads.values())) == 3
 
@@ -59,7 +59,7 @@ def test_a_slow_writer_holds_the_reader_back():
         time.sleep(0.005)
         written += 1
 
-    overlap(items(), lambda item: item, write, length=2)
+    run_pipeline(items(), lambda item: item, write, length=2)
     assert written == 40
     # 2 wait before the work and 2 after it; each of the three threads has one in its hands
     assert 4 <= max(ahead) <= 2 + 2 + 3
@@ -76,7 +76,7 @@ def test_an_error_on_any_side_comes_out_and_ends_all_threads(side: str):
 
     items = (fail_at_5(number, "read") for number in range(10_000))
     with pytest.raises(ZeroDivisionError, match=side):
-        overlap(items, lambda item: fail_at_5(item, "work"), lambda item: fail_at_5(item, "write") and None)
+        run_pipeline(items, lambda item: fail_at_5(item, "work"), lambda item: fail_at_5(item, "write") and None)
     assert running() == before
 
 
@@ -93,7 +93,7 @@ def test_a_generator_is_closed_in_the_thread_that_reads_it():
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        overlap(items(), work, lambda item: None)
+        run_pipeline(items(), work, lambda item: None)
     assert len(closed) == 1
     assert closed[0] != threading.get_ident()
 
@@ -114,7 +114,7 @@ def test_an_interrupt_ends_all_threads_and_finishes_only_where_asked(finish: boo
         written.append(item)
 
     with pytest.raises(KeyboardInterrupt):
-        overlap(range(1000), work, write, finish=finish)
+        run_pipeline(range(1000), work, write, finish=finish)
     assert written == [0, 1, 2] if finish else len(written) <= 1
     while running() > before:  # the timer
         time.sleep(0.01)
@@ -129,6 +129,6 @@ def test_an_interrupt_is_heard_while_the_reader_hangs():
         hang.wait(60)
 
     with pytest.raises(KeyboardInterrupt):
-        overlap(items(), lambda item: item, lambda item: None)
+        run_pipeline(items(), lambda item: item, lambda item: None)
     assert not hang.is_set()
     hang.set()

@@ -1,11 +1,11 @@
 import pytest
 
 from galago.runtime import tally
-from galago.runtime.tally import Tally
+from galago.runtime.tally import RunningStats
 
 
 def test_areas_are_averaged_over_frames_and_times_give_their_median():
-    told = Tally()
+    told = RunningStats()
     for share, time_ms in ((1.0, 3.0), (0.5, 1.0), (0.0, 8.0)):
         told.add({"road": share, "sky": 1 - share, "car": 0.2}, {"infer": time_ms})
     assert told.count == 3
@@ -15,11 +15,11 @@ def test_areas_are_averaged_over_frames_and_times_give_their_median():
 
 def test_times_are_kept_of_the_latest_frames_only(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(tally, "LATEST", 3)
-    told = Tally()
+    told = RunningStats()
     for time_ms in (100.0, 100.0, 100.0, 1.0, 2.0, 3.0):
         told.add({}, {"infer": time_ms})
     assert told.speed() == {"infer": 2.0}
 
 
 def test_nothing_gives_nothing():
-    assert (Tally().areas(), Tally().speed()) == ({}, {})
+    assert (RunningStats().areas(), RunningStats().speed()) == ({}, {})

@@ -7,7 +7,7 @@ import pytest
 
 from galago.errors import ConfigError
 from galago.labels import CAMVID
-from galago.scenes.dataset import SAMPLE_SEED, SAMPLE_SIZE, Scenes, draw_scene
+from galago.scenes.dataset import SAMPLE_SEED, SAMPLE_SIZE, Scenes, render_scene
 
 SMALL = (96, 128)
 
@@ -15,19 +15,19 @@ SMALL = (96, 128)
 @pytest.fixture(scope="module")
 def shares() -> np.ndarray:
     """Share of each class in 40 scenes: (40, 11)."""
-    counts = [np.bincount(draw_scene(seed, (180, 240)).labels.ravel(), minlength=len(CAMVID)) for seed in range(40)]
+    counts = [np.bincount(render_scene(seed, (180, 240)).labels.ravel(), minlength=len(CAMVID)) for seed in range(40)]
     return np.array(counts) / (180 * 240)
 
 
 def test_the_same_seed_gives_the_same_bytes():
-    first, second = draw_scene(5), draw_scene(5)
+    first, second = render_scene(5), render_scene(5)
     assert first.name == "scene_000005"
     assert first.image.tobytes() == second.image.tobytes()
     assert first.labels.tobytes() == second.labels.tobytes()
 
 
 def test_different_seeds_give_different_scenes():
-    scenes = [draw_scene(seed, SMALL) for seed in range(6)]
+    scenes = [render_scene(seed, SMALL) for seed in range(6)]
     for index, scene in enumerate(scenes):
         for other in scenes[:index]:
             assert (scene.labels != other.labels).mean() > 0.05
@@ -36,7 +36,7 @@ def test_different_seeds_give_different_scenes():
 
 @pytest.mark.parametrize("size", [(32, 32), (97, 131), (192, 256), (360, 480), (256, 512)])
 def test_a_scene_has_the_size_that_was_asked_for(size: tuple[int, int]):
-    scene = draw_scene(3, size)
+    scene = render_scene(3, size)
     assert scene.image.shape == (*size, 3)
     assert scene.labels.shape == size
     assert scene.image.dtype == scene.labels.dtype == np.uint8
@@ -44,7 +44,7 @@ def test_a_scene_has_the_size_that_was_asked_for(size: tuple[int, int]):
 
 
 def test_the_plan_of_a_scene_is_the_same_at_every_size():
-    small, large = draw_scene(4, (90, 120)).labels, draw_scene(4, (360, 480)).labels
+    small, large = render_scene(4, (90, 120)).labels, render_scene(4, (360, 480)).labels
     ground = [CAMVID.names.index("road"), CAMVID.names.index("sidewalk")]
     shares = [np.isin(labels, ground).mean() for labels in (small, large)]
     assert shares[0] == pytest.approx(shares[1], abs=0.1)
@@ -75,7 +75,7 @@ def test_classes_have_about_the_share_that_they_have_in_real_streets(shares: np.
 
 def test_sky_is_above_the_road():
     for seed in range(10):
-        labels = draw_scene(seed, SMALL).labels
+        labels = render_scene(seed, SMALL).labels
         rows = {name: np.nonzero(labels == CAMVID.names.index(name))[0] for name in ("sky", "road")}
         if rows["sky"].size:
             assert rows["sky"].max() <= rows["road"].min() + 0.1 * SMALL[0]
@@ -88,7 +88,7 @@ def test_scenes_are_a_data_set():
     assert scenes.names == ["scene_000123", "scene_000124", "scene_000125"]
     assert scenes.labels is CAMVID
     assert [scene.name for scene in scenes] == scenes.names  # type: ignore[attr-defined]  # a loop ends
-    assert scenes[2].image.tobytes() == draw_scene(125, SMALL).image.tobytes()
+    assert scenes[2].image.tobytes() == render_scene(125, SMALL).image.tobytes()
 
 
 @pytest.mark.parametrize("count", [0, -4])
@@ -98,20 +98,20 @@ def test_no_scenes_are_an_error(count: int):
 
 
 def test_a_scene_that_is_too_small_is_an_error_that_names_the_size():
-    for draw in (lambda: draw_scene(0, (20, 480)), lambda: Scenes(1, size=(20, 480))):
+    for draw in (lambda: render_scene(0, (20, 480)), lambda: Scenes(1, size=(20, 480))):
         with pytest.raises(ConfigError, match=re.escape("at least 32 x 32 pixels as (height, width), got (20, 480)")):
             draw()
 
 
 def test_a_negative_seed_is_an_error():
     with pytest.raises(ConfigError, match="seed of 0 or more, got -1"):
-        draw_scene(-1)
+        render_scene(-1)
 
 
 def test_the_shipped_sample_is_the_scene_of_its_seed():
     data = files("galago").joinpath("assets/sample_scene.jpg").read_bytes()
     assert len(data) < 300_000
     shipped = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
-    drawn = draw_scene(SAMPLE_SEED, SAMPLE_SIZE)
+    drawn = render_scene(SAMPLE_SEED, SAMPLE_SIZE)
     assert np.abs(shipped.astype(int) - drawn.image).mean() < 4  # gray levels: the loss of JPEG
     assert len(np.unique(drawn.labels)) >= 9

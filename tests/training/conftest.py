@@ -42,7 +42,7 @@ def draw(seed: int, size: tuple[int, int] = (72, 96)) -> Sample:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
+def init_worker() -> Iterator[None]:
     """Compute on one thread: quick enough for tiny photos, and the sums have one order."""
     torch = pytest.importorskip("torch")
     before = torch.get_num_threads()

@@ -3,7 +3,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from galago.training.augment import cast_color, change_appearance, change_color, filter_randomly, shade
+from galago.training.augment import change_appearance, color_jitter, rand_conv, shade, white_balance_jitter
 from galago.training.config import TrainConfig
 
 pytestmark = pytest.mark.torch
@@ -18,14 +18,14 @@ def image() -> np.ndarray:
 
 def test_no_strength_is_no_change_of_color():
     photo = np.zeros((4, 4, 3), np.uint8)
-    assert change_color(photo, 0.0, np.random.default_rng(0)) is photo
+    assert color_jitter(photo, 0.0, np.random.default_rng(0)) is photo
 
 
 def test_gray_stays_gray_and_a_color_changes():
     rng = np.random.default_rng(0)
-    gray = change_color(np.full((4, 4, 3), 100, np.uint8), 1.0, rng)
+    gray = color_jitter(np.full((4, 4, 3), 100, np.uint8), 1.0, rng)
     assert (gray == gray[..., :1]).all()
-    assert not np.array_equal(change_color(np.full((4, 4, 3), (200, 60, 60), np.uint8), 1.0, rng)[0, 0], (200, 60, 60))
+    assert not np.array_equal(color_jitter(np.full((4, 4, 3), (200, 60, 60), np.uint8), 1.0, rng)[0, 0], (200, 60, 60))
 
 
 @pytest.mark.parametrize("setting", ["color", "cast", "shade", "random_filter", "blur_noise"])
@@ -43,7 +43,7 @@ def test_each_change_follows_the_generator_and_keeps_shape_and_dtype(image: np.n
 def test_a_cast_keeps_the_order_of_tones():
     ramp = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
     for seed in range(5):
-        assert (np.diff(cast_color(ramp, 1.0, np.random.default_rng(seed)).astype(int), axis=1) >= 0).all()
+        assert (np.diff(white_balance_jitter(ramp, 1.0, np.random.default_rng(seed)).astype(int), axis=1) >= 0).all()
 
 
 def test_uneven_light_is_smooth_and_never_black():
@@ -57,7 +57,7 @@ def test_a_random_filter_keeps_edges_in_their_place():
     step = np.zeros((40, 60, 3), np.uint8)
     step[:, 30:] = 200
     for seed in range(5):
-        change = np.abs(np.diff(filter_randomly(step, np.random.default_rng(seed)).astype(int), axis=1)).max((0, 2))
+        change = np.abs(np.diff(rand_conv(step, np.random.default_rng(seed)).astype(int), axis=1)).max((0, 2))
         assert change[8:24].max() <= 1
         assert change[35:51].max() <= 1
         assert change[26:33].max() > 5

@@ -4,7 +4,7 @@ torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402
 
-from galago.training.model import moving_average  # noqa: E402
+from galago.training.model import ema  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -16,13 +16,13 @@ def weight(value: float) -> nn.Linear:
 
 
 def test_the_first_update_copies_the_network():
-    average = moving_average(weight(5.0), 0.9)
+    average = ema(weight(5.0), 0.9)
     average.update_parameters(weight(1.0))
     assert average.module.weight.item() == 1.0
 
 
 def test_the_decay_grows_with_the_steps():
-    average = moving_average(weight(0.0), 0.9)
+    average = ema(weight(0.0), 0.9)
     average.update_parameters(weight(1.0))
     average.update_parameters(weight(2.0))
     # after one update the decay is (1 + 1) / (10 + 1)
@@ -30,7 +30,7 @@ def test_the_decay_grows_with_the_steps():
 
 
 def test_the_decay_stops_at_its_limit():
-    average = moving_average(weight(0.0), 0.1)
+    average = ema(weight(0.0), 0.1)
     average.update_parameters(weight(1.0))
     average.update_parameters(weight(2.0))
     assert average.module.weight.item() == pytest.approx(1.0 * 0.1 + 2.0 * 0.9)
@@ -41,7 +41,7 @@ def test_statistics_of_norms_are_averaged_and_counters_copied():
     for value, norm in enumerate(norms, start=1):
         norm.running_mean.fill_(value)
         norm.num_batches_tracked.fill_(value)
-    average = moving_average(nn.BatchNorm2d(1), 0.5)
+    average = ema(nn.BatchNorm2d(1), 0.5)
     for norm in norms:
         average.update_parameters(norm)
     assert average.module.running_mean.item() == pytest.approx(1.0 * 2 / 11 + 2.0 * 9 / 11)

@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 from galago.data import Dataset  # noqa: E402
 from galago.errors import TrainingError  # noqa: E402
 from galago.training.config import TrainConfig  # noqa: E402
-from galago.training.data import Views  # noqa: E402
+from galago.training.data import AugmentedSamples  # noqa: E402
 from galago.training.train import train  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -34,7 +34,7 @@ def test_the_batch_of_a_loss_that_is_not_finite_is_kept(drawn: Callable[..., Dat
         batch = dict(kept)
     assert (batch["epoch"], batch["step"]) == (1, 2)
     assert f"epoch 1, step 2. The batch is saved as {tmp_path}/bad_batch.npz: images, labels, names. " in message
-    views = Views(data, WILD)
+    views = AugmentedSamples(data, WILD)
     for image, labels, view, name in zip(batch["images"], batch["labels"], batch["views"], batch["names"], strict=True):
         expected_image, expected_labels = views[tuple(view)]
         np.testing.assert_array_equal(image, expected_image)
@@ -62,7 +62,7 @@ def test_names_tell_what_was_mixed_in_and_pasted(drawn: Callable[..., Dataset], 
     fail(replace(WILD, paste=1.0), drawn(4), drawn(1), tmp_path)
     with np.load(tmp_path / "bad_batch.npz") as kept:
         assert all(len(name.split(" + ")) == 2 for name in kept["names"])
-    views = Views(drawn(4), replace(WILD, mix=1.0), drawn(3, first=10))
+    views = AugmentedSamples(drawn(4), replace(WILD, mix=1.0), drawn(3, first=10))
     assert {views.describe((0, index)) for index in range(4)} <= {"photo10", "photo11", "photo12"}
 
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from galago.models.efficientvit import build_model
-from galago.training.cpu import Float32Conv, NarrowBatchNorm, quicken
+from galago.training.cpu import Float32Conv, NarrowBatchNorm, optimize_for_cpu
 
 
 def pair(channels: int) -> tuple[nn.BatchNorm2d, nn.BatchNorm2d]:
@@ -13,7 +13,7 @@ def pair(channels: int) -> tuple[nn.BatchNorm2d, nn.BatchNorm2d]:
     plain = nn.BatchNorm2d(channels, eps=1e-3)
     nn.init.uniform_(plain.weight, 0.5, 2)
     nn.init.normal_(plain.bias)
-    return plain, quicken(copy.deepcopy(plain))
+    return plain, optimize_for_cpu(copy.deepcopy(plain))
 
 
 @pytest.mark.parametrize("channels", [1, 2, 4, 8])
@@ -51,7 +51,7 @@ def test_a_narrow_batch_norm_is_torchs_when_it_does_not_train():
 def test_a_quick_network_learns_as_the_plain_one():
     torch.manual_seed(0)
     plain = build_model("b0", 3).train()
-    quick = quicken(copy.deepcopy(plain))
+    quick = optimize_for_cpu(copy.deepcopy(plain))
     assert {type(module) for module in quick.modules()} > {NarrowBatchNorm, Float32Conv}
     assert list(quick.state_dict()) == list(plain.state_dict())
     images, gradients = torch.rand(2, 3, 64, 96), []
@@ -62,7 +62,7 @@ def test_a_quick_network_learns_as_the_plain_one():
 
 
 def test_slow_convolutions_leave_bfloat16():
-    conv = quicken(nn.Conv2d(8, 8, 5, padding=2, groups=8))
+    conv = optimize_for_cpu(nn.Conv2d(8, 8, 5, padding=2, groups=8))
     x = torch.randn(1, 8, 9, 9).bfloat16()
     with torch.autocast("cpu", torch.bfloat16):
         out = conv(x)

@@ -10,12 +10,12 @@ torch = pytest.importorskip("torch")
 from galago.data import Dataset, open_dataset  # noqa: E402
 from galago.errors import DataError, TrainingError  # noqa: E402
 from galago.training.config import TrainConfig  # noqa: E402
-from galago.training.data import Shuffle, batches, make_loader  # noqa: E402
+from galago.training.data import BatchSampler, batches, make_loader  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
 
-def order(shuffle: Shuffle, epoch: int) -> list[int]:
+def order(shuffle: BatchSampler, epoch: int) -> list[int]:
     return [index for batch in shuffle for of_epoch, index in batch if of_epoch == epoch]
 
 
@@ -49,7 +49,7 @@ def test_views_change_with_the_epoch_and_the_seed(drawn: Callable[..., Dataset])
 
 
 def test_every_epoch_has_a_new_order_of_all_photos():
-    shuffle = Shuffle(8, 2, seed=0, epochs=2)
+    shuffle = BatchSampler(8, 2, seed=0, epochs=2)
     first, second = order(shuffle, 0), order(shuffle, 1)
     assert sorted(first) == sorted(second) == list(range(8))
     assert first != second
@@ -57,20 +57,20 @@ def test_every_epoch_has_a_new_order_of_all_photos():
 
 
 def test_a_stream_that_begins_later_goes_on_as_the_whole_one():
-    whole, rest = Shuffle(5, 2, seed=0, epochs=3), Shuffle(5, 2, seed=0, epochs=3)
+    whole, rest = BatchSampler(5, 2, seed=0, epochs=3), BatchSampler(5, 2, seed=0, epochs=3)
     rest.epoch = 1
     assert list(rest) == list(whole)[whole.steps :]
 
 
 def test_the_last_incomplete_batch_is_left_out():
-    shuffle = Shuffle(5, 2, seed=0, epochs=3)
+    shuffle = BatchSampler(5, 2, seed=0, epochs=3)
     assert shuffle.steps == 2
     assert len(shuffle) == len(list(shuffle)) == 6
 
 
 def test_too_few_photos_are_an_error_that_names_the_fix():
     with pytest.raises(TrainingError, match=r"has 3 photos, fewer than one batch of 4. Use --batch 3 or less"):
-        Shuffle(3, 4, seed=0, epochs=1)
+        BatchSampler(3, 4, seed=0, epochs=1)
 
 
 @pytest.mark.parametrize("workers", [0, 1])

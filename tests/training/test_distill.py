@@ -11,7 +11,7 @@ from galago.labels import LabelSet  # noqa: E402
 from galago.models.checkpoint import save_checkpoint  # noqa: E402
 from galago.models.efficientvit import build_model  # noqa: E402
 from galago.training.config import TrainConfig  # noqa: E402
-from galago.training.losses import Teacher, feature_distance, logit_distance  # noqa: E402
+from galago.training.losses import Teacher, channel_correlation_loss, kd_loss  # noqa: E402
 from galago.training.train import train  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -43,14 +43,14 @@ def test_the_distance_of_logits_is_that_of_the_softened_probabilities():
     logits, target = torch.randn(2, 5, 3, 4), torch.randn(2, 5, 3, 4)
     own, other = (logits / 3).softmax(1), (target / 3).softmax(1)
     expected = 9 * (other * (other.log() - own.log())).sum(1).mean()
-    assert logit_distance(logits, target, 3.0).item() == pytest.approx(expected.item(), rel=1e-4)
-    assert logit_distance(logits, logits + 7, 3.0).item() == pytest.approx(0, abs=1e-5)
+    assert kd_loss(logits, target, 3.0).item() == pytest.approx(expected.item(), rel=1e-4)
+    assert kd_loss(logits, logits + 7, 3.0).item() == pytest.approx(0, abs=1e-5)
 
 
 def test_the_distance_of_features_knows_no_scale_and_no_shift():
     maps = [torch.randn(2, 4, 6, 5), torch.randn(2, 3, 3, 2)]
-    assert feature_distance(maps, [5 * x + 2 for x in maps]).item() == pytest.approx(0, abs=1e-4)
-    assert feature_distance(maps, [-x for x in maps]).item() == pytest.approx(2, abs=1e-4)
+    assert channel_correlation_loss(maps, [5 * x + 2 for x in maps]).item() == pytest.approx(0, abs=1e-4)
+    assert channel_correlation_loss(maps, [-x for x in maps]).item() == pytest.approx(2, abs=1e-4)
 
 
 def test_a_network_comes_closer_to_its_teacher(on_disk: Callable[[str], Dataset], tmp_path: Path):
@@ -62,7 +62,7 @@ def test_a_network_comes_closer_to_its_teacher(on_disk: Callable[[str], Dataset]
         config = TrainConfig(**{**vars(SMALL), "distill": weight, "distill_features": weight / 20})
         train(config, on_disk("train"), on_disk("val"), tmp_path / name, teacher=file)
         student = Teacher(tmp_path / name / "last.safetensors", on_disk("train").labels, CPU)
-        distances.append(logit_distance(student(images)[0], before, 2.0).item())
+        distances.append(kd_loss(student(images)[0], before, 2.0).item())
     assert distances[1] < 0.7 * distances[0]
     assert torch.equal(teacher(images)[0], before)
 

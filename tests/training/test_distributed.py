@@ -16,7 +16,7 @@ torch = pytest.importorskip("torch")
 from galago.errors import TrainingError  # noqa: E402
 from galago.models.checkpoint import read_tensors  # noqa: E402
 from galago.training.config import TrainConfig  # noqa: E402
-from galago.training.data import Shuffle  # noqa: E402
+from galago.training.data import BatchSampler  # noqa: E402
 from galago.training.distributed import SyncedBatchNorm  # noqa: E402
 from galago.training.hold import hold  # noqa: E402
 from galago.training.train import train  # noqa: E402
@@ -63,14 +63,14 @@ def test_a_norm_trains_as_torchs_own():
 
 
 def test_each_process_gets_its_part_of_the_same_batches():
-    whole = list(Shuffle(11, 4, seed=3, epochs=1))
-    parts = [list(Shuffle(11, 4, seed=3, epochs=1, part=(number, 2))) for number in (0, 1)]
+    whole = list(BatchSampler(11, 4, seed=3, epochs=1))
+    parts = [list(BatchSampler(11, 4, seed=3, epochs=1, part=(number, 2))) for number in (0, 1)]
     assert [sorted(first + second) for first, second in zip(*parts, strict=True)] == [sorted(batch) for batch in whole]
 
 
 def test_a_batch_that_leaves_a_rest_is_refused():
     with pytest.raises(TrainingError, match=r"A batch of 8 cannot be shared by 3 processes\. Choose --batch"):
-        Shuffle(20, 8, seed=0, epochs=1, part=(0, 3))
+        BatchSampler(20, 8, seed=0, epochs=1, part=(0, 3))
 
 
 def in_two_processes(script: Path, data: Path, out: Path, settings: TrainConfig = SETTINGS) -> str:

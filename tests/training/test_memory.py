@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from galago.training.cpu import keep_freed_memory
+from galago.training.cpu import tune_malloc
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="is about glibc")
@@ -15,4 +15,4 @@ def test_glibc_takes_the_settings():
 
 def test_other_systems_are_left_alone(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(sys, "platform", "darwin")
-    assert not keep_freed_memory()
+    assert not tune_malloc()

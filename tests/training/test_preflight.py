@@ -9,7 +9,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from galago.data import Dataset, Sample  # noqa: E402
-from galago.data.pairs import PhotoMaskPairs  # noqa: E402
+from galago.data.pairs import ImageMaskDataset  # noqa: E402
 from galago.errors import DataError, ImageError  # noqa: E402
 from galago.training import preflight as readable  # noqa: E402
 from galago.training.config import TrainConfig  # noqa: E402
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.torch
 
 
 def test_a_bad_mask_for_validation_ends_the_run_before_the_first_epoch(on_disk: Callable[[str], Any], tmp_path: Path):
-    data: PhotoMaskPairs = on_disk("val")
+    data: ImageMaskDataset = on_disk("val")
     bad = tmp_path / "bad.png"
     bad.write_bytes(data.pairs[1].mask.read_bytes()[:60])
     data = replace(data, pairs=(data.pairs[0], replace(data.pairs[1], mask=bad)))
@@ -34,7 +34,7 @@ def test_a_bad_mask_for_validation_ends_the_run_before_the_first_epoch(on_disk: 
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_a_photo_that_is_missing_is_named(on_disk: Callable[[str], Any], tmp_path: Path, threads: int):
-    data: PhotoMaskPairs = on_disk("val")
+    data: ImageMaskDataset = on_disk("val")
     data = replace(data, pairs=(*data.pairs, replace(data.pairs[0], photo=tmp_path / "gone.jpg")))
     with pytest.raises(ImageError, match=r"Cannot read .*gone\.jpg"):
         check_readable(data, threads=threads, report=lambda row: None)
@@ -70,7 +70,7 @@ def test_of_a_large_split_an_even_choice_is_read(drawn: Callable[..., Dataset]):
 
 
 def test_a_look_that_takes_long_is_reported(drawn: Callable[..., Dataset], monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(readable, "QUIET_S", -1.0)
+    monkeypatch.setattr(readable, "REPORT_AFTER_S", -1.0)
     rows: list[dict[str, float]] = []
     check_readable(drawn(2), threads=1, report=rows.append)
     assert rows == [{"epoch": 0, "checked": 1, "photos": 2}, {"epoch": 0, "checked": 2, "photos": 2}]

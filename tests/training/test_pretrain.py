@@ -13,12 +13,12 @@ torch = pytest.importorskip("torch")
 
 from galago import image as images  # noqa: E402
 from galago.cli.main import app  # noqa: E402
-from galago.data.class_folders import ClassFolders, middle_part, open_class_folders, open_classes  # noqa: E402
+from galago.data.class_folders import ClassFolders, center_crop, open_class_folders, open_classes  # noqa: E402
 from galago.errors import ConfigError, DataError, TrainingError  # noqa: E402
 from galago.models.checkpoint import load_classifier, read_tensors  # noqa: E402
 from galago.training.config import ClassifyConfig, TrainConfig  # noqa: E402
 from galago.training.model import start_network  # noqa: E402
-from galago.training.pretrain import accuracy, mix_batch, random_part, train_classifier  # noqa: E402
+from galago.training.pretrain import accuracy, mixup_or_cutmix, random_resized_crop, train_classifier  # noqa: E402
 from galago.training.validate import normalize  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -97,7 +97,7 @@ def test_parts_of_any_photo_are_squares_of_the_wanted_size():
     rng = np.random.default_rng(0)
     for size in ((5, 300), (300, 5), (1, 1), (200, 200)):
         photo = np.zeros((*size, 3), np.uint8)
-        assert random_part(photo, 64, 0.1, rng).shape == middle_part(photo, 64).shape == (64, 64, 3)
+        assert random_resized_crop(photo, 64, 0.1, rng).shape == center_crop(photo, 64).shape == (64, 64, 3)
 
 
 def test_cutmix_counts_the_pixels_of_each_class():
@@ -106,7 +106,7 @@ def test_cutmix_counts_the_pixels_of_each_class():
     config = replace(SMALL, cutmix=1.0)
     seen = set()
     for seed in range(20):
-        mixed, shares = mix_batch(images, targets, config, np.random.default_rng(seed))
+        mixed, shares = mixup_or_cutmix(images, targets, config, np.random.default_rng(seed))
         torch.testing.assert_close(shares[:, 1], mixed.mean((1, 2, 3)))
         seen.add(round(float(shares[0, 1]), 3))
     assert len(seen) > 3
@@ -115,7 +115,7 @@ def test_cutmix_counts_the_pixels_of_each_class():
 def test_mixup_blends_photos_as_it_blends_classes():
     images, targets = torch.stack([torch.zeros(3, 4, 4), torch.ones(3, 4, 4)]), torch.eye(2)
     for seed in range(5):
-        mixed, shares = mix_batch(images, targets, replace(SMALL, mixup=1.0), np.random.default_rng(seed))
+        mixed, shares = mixup_or_cutmix(images, targets, replace(SMALL, mixup=1.0), np.random.default_rng(seed))
         torch.testing.assert_close(shares[:, 1], mixed.mean((1, 2, 3)))
 
 
@@ -131,7 +131,7 @@ def test_a_backbone_learns_classes_and_a_segmentation_network_starts_from_it(
     done = CliRunner().invoke(app, ["classify", "--model", str(tmp_path / "best.safetensors"), "--source", str(photo), "--json"])
     assert done.exit_code == 0, done.output
     shown = {row["class"]: row["probability"] for row in json.loads(done.stdout)["photos"][0]["classes"]}
-    pixels = torch.from_numpy(middle_part(images.load(photo), 64)).permute(2, 0, 1)[None]
+    pixels = torch.from_numpy(center_crop(images.load(photo), 64)).permute(2, 0, 1)[None]
     with torch.inference_mode():
         logits = load_classifier(tmp_path / "best.safetensors")[0](normalize(pixels, SMALL.mean, SMALL.std))
     assert shown == pytest.approx(dict(zip(("blue", "red"), logits[0].softmax(0).tolist(), strict=True)), abs=1e-6)

@@ -16,7 +16,7 @@ from galago.labels import ClassSet, LabelSet, distinct_palette  # noqa: E402
 from galago.models.checkpoint import read_metadata  # noqa: E402
 from galago.training.config import TrainConfig  # noqa: E402
 from galago.training.losses import (  # noqa: E402
-    class_weights,  # noqa: E402
+    class_weights,
     cross_entropy,
     dice_loss,
     lovasz_loss,

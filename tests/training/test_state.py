@@ -16,7 +16,7 @@ torch = pytest.importorskip("torch")
 from accelerate import Accelerator  # noqa: E402
 
 from galago.errors import TrainingError  # noqa: E402
-from galago.training.model import moving_average  # noqa: E402
+from galago.training.model import ema  # noqa: E402
 from galago.training.run_dir import Progress  # noqa: E402
 from galago.training.state import (  # noqa: E402
     Changing,
@@ -59,7 +59,7 @@ def changing(epoch: int, scaled: bool = False) -> Changing:
     accelerator = Accelerator(mixed_precision="no", cpu=True)
     learner = torch.nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(learner.parameters(), lr=0.1)
-    average = moving_average(learner, 0.9)
+    average = ema(learner, 0.9)
     learner(torch.rand(1, 3, 8, 8)).sum().backward()
     optimizer.step()
     average.update_parameters(learner)

@@ -22,8 +22,8 @@ from galago.models.checkpoint import load_checkpoint, read_tensors, save_checkpo
 from galago.models.efficientvit import build_model  # noqa: E402
 from galago.spec import ModelSpec  # noqa: E402
 from galago.training.config import TrainConfig  # noqa: E402
-from galago.training.model import Learner, describe_start, start_network  # noqa: E402
-from galago.training.optim import learning_rate, make_optimizer, set_rate  # noqa: E402
+from galago.training.model import TrainingModel, describe_start, start_network  # noqa: E402
+from galago.training.optim import learning_rate, make_optimizer, set_lr  # noqa: E402
 from galago.training.run_dir import Progress  # noqa: E402
 from galago.training.train import mixed_precision, train  # noqa: E402
 
@@ -494,7 +494,7 @@ def test_only_convolution_weights_decay():
 
 def test_earlier_stages_learn_more_slowly_where_the_rate_decays_by_layer():
     optimizer = make_optimizer(build_model("b0", 2), replace(SMALL, layer_decay=0.5))
-    set_rate(optimizer, 0.32)
+    set_lr(optimizer, 0.32)
     rates = sorted({group["lr"] for group in optimizer.param_groups})
     assert rates == pytest.approx([0.01, 0.02, 0.04, 0.08, 0.16, 0.32])  # stages 1 to 5, head
 
@@ -523,7 +523,7 @@ def test_maps_that_are_computed_twice_change_nothing(drawn: Callable[..., Datase
 @pytest.mark.filterwarnings("ignore:.torch.jit.script_method:DeprecationWarning")
 def test_compiling_renames_no_tensor():
     # that a compiled network computes the same is for tests/models; two compilations at once disturb each other
-    learner = Learner(build_model("b0", 2), 2, SMALL)
+    learner = TrainingModel(build_model("b0", 2), 2, SMALL)
     names = list(learner.state_dict())
     learner.compile()
     assert list(learner.state_dict()) == names

@@ -11,7 +11,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from galago.data import Dataset  # noqa: E402
-from galago.data.pairs import PhotoMaskPairs  # noqa: E402
+from galago.data.pairs import ImageMaskDataset  # noqa: E402
 from galago.errors import ImageError, TrainingError  # noqa: E402
 from galago.training.config import TrainConfig  # noqa: E402
 from galago.training.data import batches, make_loader  # noqa: E402
@@ -54,7 +54,9 @@ def test_other_errors_pass():
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_photo_that_vanished_is_one_line_with_its_name(on_disk: Callable[[str], PhotoMaskPairs], tmp_path: Path, workers: int):
+def test_a_photo_that_vanished_is_one_line_with_its_name(
+    on_disk: Callable[[str], ImageMaskDataset], tmp_path: Path, workers: int
+):
     data = on_disk("train")
     gone = replace(data.pairs[2], photo=tmp_path / "gone.png")  # as if it had been there when the data set was opened
     data = replace(data, pairs=(*data.pairs[:2], gone, data.pairs[3]))

@@ -16,7 +16,7 @@ SAME_IOU = 4  # decimals; engines in float32 differ behind them, by rounding
 
 
 @dataclass(frozen=True)
-class Way:
+class RunConfig:
     """One way to run a model.
 
     Attributes:
@@ -45,7 +45,7 @@ class Timing:
         mean_iou: mean IoU, 0 to 1; None where it was not measured.
     """
 
-    way: Way
+    way: RunConfig
     imgsz: tuple[int, int] | None
     size: tuple[int, int]
     input_size: tuple[int, int]
@@ -60,7 +60,7 @@ class Timing:
         return median(self.whole_way)
 
 
-def list_ways(engines: Sequence[str], threads: Sequence[int | None], *, half: bool) -> list[Way]:
+def list_configs(engines: Sequence[str], threads: Sequence[int | None], *, half: bool) -> list[RunConfig]:
     """List all ways, those in float32 first.
 
     Args:
@@ -74,11 +74,11 @@ def list_ways(engines: Sequence[str], threads: Sequence[int | None], *, half: bo
     if half and not able:
         raise ConfigError(f"{' and '.join(engines)} cannot compute in bfloat16 on this CPU. Leave --half out.")
     pairs = [*((name, "float32") for name in engines), *((name, "bfloat16") for name in able)]
-    return [Way(name, precision, count) for name, precision in pairs for count in threads]
+    return [RunConfig(name, precision, count) for name, precision in pairs for count in threads]
 
 
-def take_turns(
-    segmenters: dict[Way, Segmenter], photos: Sequence[np.ndarray], *, runs: int, warmup: int, on_run: Callable[[], None]
+def time_interleaved(
+    segmenters: dict[RunConfig, Segmenter], photos: Sequence[np.ndarray], *, runs: int, warmup: int, on_run: Callable[[], None]
 ) -> Iterator[Timing]:
     """Time all ways on the same photos in turns, so that a noisy moment of the machine hits all of them.
 
@@ -91,12 +91,12 @@ def take_turns(
         warmup: runs of each before, which do not count.
         on_run: called after each run, as for a progress bar.
     """
-    network: dict[Way, list[float]] = {way: [] for way in segmenters}
-    whole_way: dict[Way, list[float]] = {way: [] for way in segmenters}
-    changed: dict[Way, list[float]] = {way: [] for way in segmenters}
+    network: dict[RunConfig, list[float]] = {way: [] for way in segmenters}
+    whole_way: dict[RunConfig, list[float]] = {way: [] for way in segmenters}
+    changed: dict[RunConfig, list[float]] = {way: [] for way in segmenters}
     for turn in range(warmup + runs):
         photo = photos[turn % len(photos)]
-        labels: dict[Way, np.ndarray] = {}
+        labels: dict[RunConfig, np.ndarray] = {}
         for way, segmenter in segmenters.items():
             if len(segmenters) > 1:  # the engine before may still wait busily for more work, and has filled the caches
                 segmenter(photo)
@@ -125,19 +125,23 @@ def take_turns(
 
 
 def count_runs(sizes: int, ways: int, *, runs: int, warmup: int) -> int:
-    """Return how often `take_rounds` labels a photo."""
+    """Return how often `time_in_passes` labels a photo."""
     return sizes * ways * (runs + warmup + (min(PASSES, runs) - 1) * min(warmup, 1))
 
 
-def take_rounds(
-    rounds: Sequence[tuple[dict[Way, Segmenter], Sequence[np.ndarray]]], *, runs: int, warmup: int, on_run: Callable[[], None]
+def time_in_passes(
+    rounds: Sequence[tuple[dict[RunConfig, Segmenter], Sequence[np.ndarray]]],
+    *,
+    runs: int,
+    warmup: int,
+    on_run: Callable[[], None],
 ) -> list[list[Timing]]:
     """Time all ways at all sizes in several passes, so that a noisy minute of the machine hits all sizes, too.
 
     Within a pass each size has its runs one after the other, as a change of size costs the engines time.
 
     Args:
-        rounds: for each size its segmenters and photos, as for `take_turns`.
+        rounds: for each size its segmenters and photos, as for `time_interleaved`.
         runs: measured runs of each way and size.
         warmup: runs of each before; a later pass has one at most.
         on_run: called after each run.
@@ -152,7 +156,7 @@ def take_rounds(
         for index, (segmenters, photos) in enumerate(rounds):
             start = (done - before) % len(photos)  # the measured runs go on where those of the last pass ended
             turned = [*photos[start:], *photos[:start]]
-            parts[index].append(list(take_turns(segmenters, turned, runs=share, warmup=before, on_run=on_run)))
+            parts[index].append(list(time_interleaved(segmenters, turned, runs=share, warmup=before, on_run=on_run)))
         done += share
     return [[merge(timings) for timings in zip(*part, strict=True)] for part in parts]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
-    from galago.benchmarking.measure import Timing, Way
+    from galago.benchmarking.measure import RunConfig, Timing
     from galago.data import Dataset
     from galago.runtime.segmenter import Segmenter
 
@@ -75,7 +75,7 @@ def plan_photo(segmenter: "Segmenter", source: Path | None, sizes: "list[Size]",
         fit: whether the sizes are to become a setting, so that the network's input is fitted into each.
     """
     from galago import image as images
-    from galago.scenes.dataset import draw_scene
+    from galago.scenes.dataset import render_scene
 
     photo = images.load(source) if source else None
     fixed = segmenter.spec.input_size
@@ -86,7 +86,7 @@ def plan_photo(segmenter: "Segmenter", source: Path | None, sizes: "list[Size]",
 
     def photos_of(size: "Size | None") -> "list[np.ndarray]":
         assert size is not None
-        return [draw_scene(0, size).image if photo is None else images.resize(photo, size)]
+        return [render_scene(0, size).image if photo is None else images.resize(photo, size)]
 
     words = str(source) if source else "drawn scene 0"
     return Plan(words, list(sizes or SIZES), photos_of, fit=fit and fixed is None)
@@ -105,7 +105,7 @@ def plan_data(segmenter: "Segmenter", data: tuple[str, str, int | None], sizes: 
         DataError: the data set cannot be opened.
     """
     from galago.cli.val import check_classes
-    from galago.data import open_dataset, spread
+    from galago.data import open_dataset, subsample_evenly
     from galago.runtime.segmenter import check_imgsz
 
     path, split, count = data
@@ -113,8 +113,8 @@ def plan_data(segmenter: "Segmenter", data: tuple[str, str, int | None], sizes: 
     check_classes(segmenter.spec, whole)
     for size in sizes:
         check_imgsz(size, segmenter.spec)
-    dataset = spread(whole, count or len(whole))
-    timed = spread(dataset, min(TIMED_PHOTOS, most))
+    dataset = subsample_evenly(whole, count or len(whole))
+    timed = subsample_evenly(dataset, min(TIMED_PHOTOS, most))
     photos = [timed[index].image for index in range(len(timed))]
     rounds: list[Size | None] = [*(sizes or usual_sizes(segmenter, photos))]
     named = f"{path}, {split}"
@@ -147,7 +147,7 @@ def scaled(size: "Size", factors: tuple[float, ...]) -> "list[Size]":
 
 
 def add_scores(
-    timings: "list[Timing]", segmenters: "dict[Way, Segmenter]", plan: Plan, on_photo: Callable[[], None]
+    timings: "list[Timing]", segmenters: "dict[RunConfig, Segmenter]", plan: Plan, on_photo: Callable[[], None]
 ) -> "list[Timing]":
     """Score one round's ways on the plan's labels, if there are any: once for each engine and precision, whatever the threads.
 

@@ -81,7 +81,7 @@ def draw_accuracy(timings: "list[Timing]", title: str, best: "Timing | None", bu
         rows = sorted((timing for timing in timings if timing.way == way), key=lambda row: row.input_size)
         axes.plot([row.median_ms for row in rows], [row.mean_iou for row in rows], **style(index), label=label_of(way), zorder=3)
     axes.margins(x=0.1, y=0.12)
-    name_points(axes, timings, best)
+    annotate_points(axes, timings, best)
     if budget_ms is not None:
         left, right = axes.get_xlim()
         left, right = min(left, 0.95 * budget_ms), max(right, 1.05 * budget_ms)
@@ -92,7 +92,7 @@ def draw_accuracy(timings: "list[Timing]", title: str, best: "Timing | None", bu
     return as_png(figure)
 
 
-def name_points(axes: Any, timings: "list[Timing]", best: "Timing | None") -> None:
+def annotate_points(axes: Any, timings: "list[Timing]", best: "Timing | None") -> None:
     """Write the size beside the fastest of the points that share it and their mean IoU; ring and name the best one in full."""
     from matplotlib.patheffects import withStroke
 

@@ -16,12 +16,12 @@ MOST_MS = 10**9  # 11 days
 AGAIN = "Run `galago bench --budget` again."
 
 
-class OtherDeviceWarning(UserWarning):
+class DeviceMismatchWarning(UserWarning):
     """A setting was measured on another device than this one."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Setting:
+class DeviceProfile:
     """How to run a model, and what was measured that way.
 
     Attributes:
@@ -134,7 +134,7 @@ class Setting:
         return f"The setting was measured on {self.device}, and this is {processor}: times differ. {AGAIN}"
 
 
-def read_setting(path: str | Path) -> Setting:
+def read_setting(path: str | Path) -> DeviceProfile:
     """Read a setting file.
 
     Raises:
@@ -149,7 +149,7 @@ def read_setting(path: str | Path) -> Setting:
     except ValueError as error:
         raise ConfigError(f"{path} is no setting file, which is JSON in UTF-8. {AGAIN}") from error
     try:
-        return Setting.from_json(text)
+        return DeviceProfile.from_json(text)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
 

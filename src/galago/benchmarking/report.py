@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from galago._core.printable import printable
 
 if TYPE_CHECKING:
-    from galago.benchmarking.measure import Timing, Way
+    from galago.benchmarking.measure import RunConfig, Timing
     from galago.benchmarking.plan import Plan
-    from galago.benchmarking.profile import Setting
+    from galago.benchmarking.profile import DeviceProfile
     from galago.cli._console import Table
 
 PACKAGES = ("galago", "numpy", "opencv-python-headless", "openvino", "onnxruntime", "ncnn", "ai-edge-litert")
@@ -73,17 +73,17 @@ class Report:
             "made_with": self.made_with,
         }
 
-    def setting(self) -> "Setting | None":
+    def setting(self) -> "DeviceProfile | None":
         """Return what is best within the budget as a setting; None without a budget, or if nothing is."""
         from importlib.metadata import version
 
-        from galago.benchmarking.profile import Setting
+        from galago.benchmarking.profile import DeviceProfile
         from galago.runtime.model_folder import bundled_models
 
         if self.budget_ms is None or self.best is None:
             return None
         best, way = self.best, self.best.way
-        return Setting(
+        return DeviceProfile(
             model=self.model if self.model in bundled_models() else str(Path(self.model).resolve()),
             model_sha256=self.model_sha256[way.engine],
             engine=way.engine,
@@ -244,7 +244,7 @@ def short(milliseconds: float) -> str:
     return f"{round(milliseconds, 2) or milliseconds:g}"
 
 
-def label_of(way: "Way") -> str:
+def label_of(way: "RunConfig") -> str:
     """Name a way in a few words."""
     threads = f", {way.threads} thread{'s' * (way.threads > 1)}" if way.threads else ""
     return f"{way.engine} {way.precision}{threads}"

@@ -19,7 +19,7 @@ Cell = str | tuple[int, int, int]  # text, or a color to show
 _printed: list[dict[str, Any]] = []  # objects of --json so far: one per process
 
 
-def set_up() -> None:
+def build_state() -> None:
     """Let standard output and standard error escape what their encoding lacks, as a console or a log in cp1252 does."""
     _printed.clear()
     for stream in (sys.stdout, sys.stderr):

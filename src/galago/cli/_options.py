@@ -20,7 +20,7 @@ def open_segmenter(
 ) -> "Segmenter":
     """Load a model as flags or a setting say; standard error tells the setting, and a warning if it is from elsewhere."""
     from galago import load
-    from galago.benchmarking.profile import OtherDeviceWarning, read_setting
+    from galago.benchmarking.profile import DeviceMismatchWarning, read_setting
     from galago.cli._console import say
 
     chosen = read_setting(setting) if setting else None
@@ -28,7 +28,7 @@ def open_segmenter(
         obtain(published)  # with a bar, where it is not here
     size = read_size(imgsz) if imgsz else None
     with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", OtherDeviceWarning)
+        warnings.simplefilter("always", DeviceMismatchWarning)
         segmenter = load(model, engine=engine, threads=threads, half=half, imgsz=size, setting=chosen)
     if chosen:
         say(f"Setting: {chosen.describe()}", err=True)

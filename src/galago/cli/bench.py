@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from galago.benchmarking.measure import Timing, Way
+    from galago.benchmarking.measure import RunConfig, Timing
     from galago.benchmarking.plan import Plan
     from galago.runtime.segmenter import Segmenter
 
@@ -39,7 +39,7 @@ def bench(
 
     With --data also the mean IoU of each engine, precision and size, and with --budget which of them to use.
     """
-    from galago.benchmarking.measure import list_ways
+    from galago.benchmarking.measure import list_configs
     from galago.benchmarking.plan import plan_data, plan_photo, read_budget
     from galago.benchmarking.report import Report
     from galago.cli._console import print_json
@@ -54,7 +54,7 @@ def bench(
         raise ConfigError("--data brings its own photos. Leave out --source, or --data.")
     if out.exists() and not out.is_dir():
         raise ConfigError(f"{out} is a file, not a folder. Choose another --out.")
-    ways = list_ways(choose_engines(engine, open_model(model).files), threads or [None], half=half)
+    ways = list_configs(choose_engines(engine, open_model(model).files), threads or [None], half=half)
     segmenters = open_segmenters(model, ways)
     sizes = [read_size(text) for text in imgsz or []]
     first = next(iter(segmenters.values()))
@@ -87,16 +87,16 @@ def choose_engines(names: list[str] | None, files: Collection[str]) -> list[str]
     return list(dict.fromkeys(choose_engine(name.strip(), files) for text in names for name in text.split(",")))
 
 
-def open_segmenters(model: str, ways: "list[Way]") -> "dict[Way, Segmenter]":
+def open_segmenters(model: str, ways: "list[RunConfig]") -> "dict[RunConfig, Segmenter]":
     """Load the model once for each way."""
     from galago import load
 
     return {way: load(model, engine=way.engine, threads=way.threads, half=way.precision == "bfloat16") for way in ways}
 
 
-def measure(segmenters: "dict[Way, Segmenter]", plan: "Plan", *, runs: int, warmup: int) -> "list[Timing]":
+def measure(segmenters: "dict[RunConfig, Segmenter]", plan: "Plan", *, runs: int, warmup: int) -> "list[Timing]":
     """Measure all ways at each size of a plan and score them, with a progress bar on standard error."""
-    from galago.benchmarking.measure import count_runs, take_rounds
+    from galago.benchmarking.measure import count_runs, time_in_passes
     from galago.benchmarking.plan import add_scores
     from galago.cli._progress import counting_bar
     from galago.runtime.segmenter import Segmenter
@@ -108,7 +108,7 @@ def measure(segmenters: "dict[Way, Segmenter]", plan: "Plan", *, runs: int, warm
     scored = len({(way.engine, way.precision) for way in segmenters}) * (len(plan.dataset) if plan.dataset else 0)
     total = count_runs(len(rounds), len(segmenters), runs=runs, warmup=warmup)
     with counting_bar("Measuring", total + len(rounds) * scored) as (advance, describe):
-        timings = take_rounds(rounds, runs=runs, warmup=warmup, on_run=advance)
+        timings = time_in_passes(rounds, runs=runs, warmup=warmup, on_run=advance)
         describe("Scoring" if plan.dataset else "Measuring")
         pairs = zip(timings, rounds, strict=True)
         return [timing for row, (fitted, _) in pairs for timing in add_scores(row, fitted, plan, advance)]

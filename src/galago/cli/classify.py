@@ -61,7 +61,7 @@ def find_checkpoint(model: str) -> Path:
 
     if Path(model).is_file():
         return Path(model)
-    return obtain(choose({name: row for name, row in PUBLISHED.items() if not row.segments}, model, "classifier"))
+    return obtain(choose({name: row for name, row in PUBLISHED.items() if not row.is_segmentation}, model, "classifier"))
 
 
 def read_names(file: Path, count: int) -> list[str]:

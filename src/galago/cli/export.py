@@ -58,7 +58,7 @@ def export(
         write_for_authors(obtain(published) if published else model, out, name, json=json)
         return
     require("onnx", "export")
-    from galago.export.folder import Wanted, check_replaceable, export_checkpoint
+    from galago.export.folder import ExportConfig, check_replaceable, export_checkpoint
     from galago.export.rewrite.deploy import DEFAULT_SIZE
     from galago.export.writers.table import FORMATS
 
@@ -68,7 +68,7 @@ def export(
         check_utf8(out)
     licenses = {"code": "Apache-2.0 (galago)", "weights": "not stated", "data": "not stated"}
     licenses |= published.licenses if published else {}
-    wanted = Wanted(
+    wanted = ExportConfig(
         name=name or (published.name if published else out.resolve().name),
         input_size=size,
         precision=choose_precision(half=half, int8=int8, data=data),

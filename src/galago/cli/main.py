@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from galago._core.write_errors import advice, is_known
-from galago.cli._console import print_json_error, say, set_up
+from galago.cli._console import build_state, print_json_error, say
 from galago.cli._sizes import SizeCommand
 from galago.cli.bench import bench
 from galago.cli.classify import classify
@@ -62,7 +62,7 @@ def main() -> None:
     Exit codes: 0 done, 1 failed, 2 misused, 130 interrupted. With `--json` the last line of standard output is one JSON object
     even then; of a command that ended before its own, `{"error": "..."}`.
     """
-    set_up()
+    build_state()
     try:
         try:
             app()
@@ -74,11 +74,11 @@ def main() -> None:
     except (GalagoError, OSError) as error:
         if "--debug" in sys.argv:
             raise
-        complain(describe(error), "" if isinstance(error, InterruptError) else "error: ")
+        print_error(describe(error), "" if isinstance(error, InterruptError) else "error: ")
         sys.exit(error.exit_code if isinstance(error, GalagoError) else 1)
     except SystemExit as end:
         if end.code == InterruptError.exit_code:  # typer turns Ctrl-C into this exit code
-            complain("interrupted")
+            print_error("interrupted")
         elif end.code == MISUSED:
             tell_json("The command is misused; standard error says how.")
         raise
@@ -92,7 +92,7 @@ def describe(error: Exception) -> str:
     return str(error)
 
 
-def complain(message: str, before: str = "") -> None:
+def print_error(message: str, before: str = "") -> None:
     """Print to standard error, in red on a terminal, and as JSON where that was asked for."""
     say(f"{before}{message}", err=True, style="red", lines=True)
     tell_json(message)

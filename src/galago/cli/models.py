@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from galago.weights import Published
+    from galago.weights import PretrainedModel
 
 app = typer.Typer()
 UNKNOWN = "n/a"
@@ -47,7 +47,7 @@ def get(
     for what, line in published.licenses.items():
         say(f"License of {'the ' if what != 'data' else ''}{what}: {line}", err=json)
     say(f"Kept: {path}", err=json)
-    if published.segments:
+    if published.is_segmentation:
         say(f"Next: galago predict --model {name} --source PHOTO, or galago export --model {name} --out {name}", err=json)
     else:
         say(f"Next: galago classify --model {name} --source PHOTO, or galago train --weights {name} ...", err=json)
@@ -64,7 +64,7 @@ def go_offline() -> None:
     os.environ[OFFLINE] = "1"
 
 
-def find_published(model: str | Path | None) -> "Published | None":
+def find_published(model: str | Path | None) -> "PretrainedModel | None":
     """Return the published segmentation network of a name; None where it is a path, bundled or unknown.
 
     Raises:
@@ -79,7 +79,7 @@ def find_published(model: str | Path | None) -> "Published | None":
     return PUBLISHED[str(model)]
 
 
-def obtain(published: "Published") -> Path:
+def obtain(published: "PretrainedModel") -> Path:
     """Return the checkpoint of a published model; a download shows a bar, and what is trusted from now on is said.
 
     Raises:
@@ -96,7 +96,7 @@ def obtain(published: "Published") -> Path:
         return obtain_checkpoint(published, say=lambda line: say(line, err=True, style="yellow"), progress=progress)
 
 
-def summary(published: "Published") -> dict[str, object]:
+def summary(published: "PretrainedModel") -> dict[str, object]:
     """Return what is known of a model, as JSON has it."""
     import dataclasses
 
@@ -123,7 +123,7 @@ def bundled() -> list[dict[str, object]]:
     return rows
 
 
-def show_table(published: "list[Published]") -> None:
+def show_table(published: "list[PretrainedModel]") -> None:
     """Print all models, then the license lines of each source."""
     from galago.cli._console import Table, say
     from galago.pretrained.cache import is_current

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from galago.runtime.result import Segmentation
     from galago.runtime.segmenter import Segmenter
     from galago.runtime.smoothing import Smoother
-    from galago.runtime.tally import Tally
+    from galago.runtime.tally import RunningStats
     from galago.runtime.tiling.stream import TiledSegmentation
     from galago.runtime.video import VideoFile, Window
     from galago.sources import Frame, ReadFrame, Video
@@ -43,7 +43,7 @@ def predict(
     imgsz: Annotated[str | None, typer.Option(help=SIZE_HELP, metavar="H [W]")] = None,
     setting: Annotated[Path | None, typer.Option(help=SETTING_HELP)] = None,
     tile: Annotated[int | None, typer.Option(help=TILE_HELP, min=0)] = None,
-    overlap: Annotated[int | None, typer.Option(help="Pixels that tiles share; 128 without it.", min=0)] = None,
+    run_pipeline: Annotated[int | None, typer.Option(help="Pixels that tiles share; 128 without it.", min=0)] = None,
     alpha: Annotated[float, typer.Option(help="Strength of the colors in overlays, 0 to 1.", min=0, max=1)] = 0.5,
     save: Annotated[bool, typer.Option(help="Write files, or only print.")] = True,
     save_labels: Annotated[bool, typer.Option("--save-labels", help="Of a video, also write each frame's label map.")] = False,
@@ -55,7 +55,7 @@ def predict(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
 ) -> None:
     """Label every pixel of photos, an indexed PNG of class ids and an overlay each, or of a video, as one overlay video."""
-    quiet_video_reader()
+    silence_opencv()
     from galago import sources
     from galago.cli._console import print_json
     from galago.cli._outputs import Outputs, frame_files, list_claims
@@ -63,35 +63,35 @@ def predict(
     from galago.runtime.video import VideoFile, Window
 
     opened = sources.open_source(source)
-    film = opened if isinstance(opened, sources.Video) else None
-    check_flags(tile, overlap, film=film is not None, smooth=smooth, confidence=confidence)
+    video = opened if isinstance(opened, sources.Video) else None
+    check_flags(tile, run_pipeline, video=video is not None, smooth=smooth, confidence=confidence)
     if save and isinstance(opened, list):
         check_photos_stay(opened, out)
-    target = out / f"{film.name}_overlay.mp4" if film and save else None
+    target = out / f"{video.name}_overlay.mp4" if video and save else None
     smoother = Smoother(smooth) if smooth else None
     outputs = Outputs(out, overwrite) if save else None
-    if film and target:
-        check_video_stays(film, target)
+    if video and target:
+        check_video_stays(video, target)
     if outputs:
         outputs.claim(list_claims(opened, out, target, labels=save_labels, confidence=confidence))
     with ExitStack() as stack:
         window = stack.enter_context(Window()) if show else None
         segmenter = open_segmenter(model, engine=engine, threads=threads, half=half, imgsz=imgsz, setting=setting)
-        file = stack.enter_context(VideoFile(target, film.size, rate=film.rate)) if film and target else None
+        file = stack.enter_context(VideoFile(target, video.size, rate=video.rate)) if video and target else None
         store = choose_store(file, out, labels=save_labels, alpha=alpha, confidence=confidence) if save else None
-        tiles = plan(segmenter, tile, overlap, out=out if save else None, alpha=alpha)
-        job = Job("frames" if film else "photos", segmenter, smoother, store, window, tiles, confidence and save, outputs)
+        tiles = plan(segmenter, tile, run_pipeline, out=out if save else None, alpha=alpha)
+        job = Job("frames" if video else "photos", segmenter, smoother, store, window, tiles, confidence and save, outputs)
         job.run(opened, limit=max_frames)
     if outputs:
-        if file and film:
-            outputs.add(film.path or film.name, [file.path, *(frame_files(out, film.name) if save_labels else ())])
+        if file and video:
+            outputs.add(video.path or video.name, [file.path, *(frame_files(out, video.name) if save_labels else ())])
         outputs.save()
     report(job, file, out, err=json)
     left_out = sources.left_out(source)
     report_oddities(job, sources.describe_left_out(left_out), file)
     if json:
         counts = {"model": segmenter.spec.name, "out": str(out), job.kind: job.tally.count, "failed": job.failed}
-        if not film:
+        if not video:
             counts |= {"tiles": tiles.told, "sources": job.saved, "left_out": left_out}
         print_json(counts | summarize(job))
     raise_failures(job)
@@ -135,11 +135,11 @@ def choose_store(file: "VideoFile | None", out: Path, *, labels: bool, alpha: fl
     return store_frame if file else store_photo
 
 
-def new_tally() -> "Tally":
+def new_tally() -> "RunningStats":
     """Return an empty tally."""
-    from galago.runtime.tally import Tally
+    from galago.runtime.tally import RunningStats
 
-    return Tally()
+    return RunningStats()
 
 
 @dataclass(eq=False)
@@ -171,7 +171,7 @@ class Job:
     tiles: TileJob
     confidence: bool = False
     outputs: "Outputs | None" = None
-    tally: "Tally" = field(default_factory=new_tally)
+    tally: "RunningStats" = field(default_factory=new_tally)
     failed: dict[str, str] = field(default_factory=dict)
     saved: dict[str, str] = field(default_factory=dict)
     renamed: dict[str, str] = field(default_factory=dict)
@@ -183,7 +183,7 @@ class Job:
         from time import perf_counter
 
         from galago.cli._progress import PhotoBars
-        from galago.runtime.pipeline import overlap
+        from galago.runtime.pipeline import run_pipeline
         from galago.sources import Video, read_frames
 
         frames: Iterable[ReadFrame | LargePhoto]
@@ -199,7 +199,7 @@ class Job:
                 return self.label(frame, bars)
 
             try:
-                overlap(frames, label, self.write, finish=live)
+                run_pipeline(frames, label, self.write, finish=live)
             except KeyboardInterrupt:
                 if not live:
                     self.keep_index()
@@ -286,7 +286,7 @@ class Job:
                 self.outputs.save()
 
 
-def quiet_video_reader() -> None:
+def silence_opencv() -> None:
     """Keep OpenCV and FFmpeg from printing about each damaged block of a video; our own messages say what matters.
 
     To be called before OpenCV is imported, which reads these settings once.
@@ -313,7 +313,7 @@ def check_photos_stay(frames: "list[Frame]", out: Path) -> None:
                 raise ConfigError(f"The labels of {frame.path} would replace the photo {file}. Choose another --out.")
 
 
-def check_video_stays(film: "Video", target: Path) -> None:
+def check_video_stays(video: "Video", target: Path) -> None:
     """Refuse to write over the video that is read.
 
     Raises:
@@ -321,8 +321,8 @@ def check_video_stays(film: "Video", target: Path) -> None:
     """
     from galago.errors import ConfigError
 
-    if film.path and film.path.resolve() == target.resolve():
-        raise ConfigError(f"The overlay would replace the video {film.path}. Choose another --out.")
+    if video.path and video.path.resolve() == target.resolve():
+        raise ConfigError(f"The overlay would replace the video {video.path}. Choose another --out.")
 
 
 def summarize(job: Job) -> dict[str, Any]:

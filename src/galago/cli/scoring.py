@@ -10,22 +10,22 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from galago.evaluation import Guess, Views
+    from galago.evaluation import Prediction, TTAConfig
     from galago.labels import LabelSet
     from galago.runtime.segmenter import Segmenter
 
 
-def read_views(slide: str | None, stride: str | None, scales: str | None, flip: bool) -> "Views":
+def read_views(sliding_window_inference: str | None, stride: str | None, scales: str | None, flip: bool) -> "TTAConfig":
     """Turn flags into views.
 
     Raises:
         ConfigError: a flag has another form, or they do not suit each other.
     """
-    from galago.evaluation import Views
+    from galago.evaluation import TTAConfig
 
-    window = read_size(slide, "--slide") if slide else None
+    window = read_size(sliding_window_inference, "--slide") if sliding_window_inference else None
     step = read_size(stride, "--stride") if stride else None
-    return Views(window=window, stride=step, scales=read_scales(scales) if scales else (1.0,), flip=flip)
+    return TTAConfig(window=window, stride=step, scales=read_scales(scales) if scales else (1.0,), flip=flip)
 
 
 def read_scales(text: str) -> tuple[float, ...]:
@@ -42,13 +42,13 @@ def read_scales(text: str) -> tuple[float, ...]:
         raise ConfigError(f"Expected numbers with commas between, as --scales 0.5,1,1.5, got {text!r}.") from error
 
 
-def describe(views: "Views", protocol: str | None) -> "dict[str, Any]":
+def describe(views: "TTAConfig", protocol: str | None) -> "dict[str, Any]":
     """Return how photos are shown, as JSON knows it: in words as `how`, and each flag."""
     words = f"protocol {protocol}, {views.describe()}" if protocol else views.describe()
     return {"how": words, "protocol": protocol, **views.summary()}
 
 
-def check_plain(views: "Views") -> None:
+def check_plain(views: "TTAConfig") -> None:
     """Refuse views beside a protocol.
 
     Raises:
@@ -60,7 +60,7 @@ def check_plain(views: "Views") -> None:
         raise ConfigError("A protocol shows each photo once and whole. Leave --slide, --stride, --scales and --flip out, or it.")
 
 
-def follow(segmenter: "Segmenter", name: str, labels: "LabelSet") -> "Segmenter":
+def apply_protocol(segmenter: "Segmenter", name: str, labels: "LabelSet") -> "Segmenter":
     """Return the same model with the resize rule and the upsampling of a protocol.
 
     Raises:
@@ -95,30 +95,30 @@ def follow(segmenter: "Segmenter", name: str, labels: "LabelSet") -> "Segmenter"
     return Segmenter(segmenter.engine, changed)
 
 
-def predictor(segmenter: "Segmenter", views: "Views", *, confidence: bool) -> "Callable[[np.ndarray], Guess]":
+def make_predict_fn(segmenter: "Segmenter", views: "TTAConfig", *, confidence: bool) -> "Callable[[np.ndarray], Prediction]":
     """Return what labels a photo, through views if there are any.
 
     Raises:
         ConfigError: views or confidence need logits, and the model gives labels.
     """
-    from galago.evaluation import Guess
-    from galago.evaluation.tta import most_likely, probabilities
-    from galago.runtime.labelmap.full_resolution import DenseLogits, top_probabilities
+    from galago.evaluation import Prediction
+    from galago.evaluation.tta import argmax_classes, probabilities
+    from galago.runtime.labelmap.full_resolution import FullResolutionLogits, top_probabilities
 
     if views.plain and not confidence:
-        return lambda image: Guess(segmenter(image).labels)
+        return lambda image: Prediction(segmenter(image).labels)
     if views.plain:
 
-        def label(image: "np.ndarray") -> Guess:
+        def label(image: "np.ndarray") -> Prediction:
             result = segmenter(image, confidence=True)
             assert result.logits
-            return Guess(result.labels, top_probabilities(result.logits, result.orig_shape, segmenter.spec.upsampling))
+            return Prediction(result.labels, top_probabilities(result.logits, result.orig_shape, segmenter.spec.upsampling))
 
         return label
-    logits = DenseLogits(segmenter)
+    logits = FullResolutionLogits(segmenter)
 
-    def average(image: "np.ndarray") -> Guess:
+    def average(image: "np.ndarray") -> Prediction:
         height, width = image.shape[:2]
-        return Guess(*most_likely(probabilities(logits, segmenter.resize(image), (height, width), views)))
+        return Prediction(*argmax_classes(probabilities(logits, segmenter.resize(image), (height, width), views)))
 
     return average

@@ -105,7 +105,7 @@ class TileJob:
 
     def tell(self, origin: str, result: "TiledSegmentation", bars: "PhotoBars") -> None:
         """Print how a photo was cut, once why it took much memory, and keep it for `--json`."""
-        from galago.runtime.tiling.row_reader import can_read_strips
+        from galago.runtime.tiling.row_reader import can_read_rows
 
         grid = result.grid
         self.told[origin] = {"size": grid.size, "tile": grid.tile, "overlap": grid.overlap, "tiles": grid.count}
@@ -114,7 +114,7 @@ class TileJob:
         bars.say(line)
         if result.whole and grid.size[0] * grid.size[1] > LARGEST_WHOLE and not self._warned:
             self._warned = True
-            advice = "save it as TIFF, PNG or JPEG in RGB" if can_read_strips() else "run: pip install 'galago[large]'"
+            advice = "save it as TIFF, PNG or JPEG in RGB" if can_read_rows() else "run: pip install 'galago[large]'"
             memory_gb = 3e-9 * grid.size[0] * grid.size[1]
             line = f"It was decoded as a whole, {memory_gb:.1f} GB. To read such photos in strips, {advice}"
             bars.say(line)
@@ -170,7 +170,7 @@ def plan(segmenter: "Segmenter", tile: int | None, overlap: int | None, *, out: 
     return TileJob(segmenter=segmenter, config=config, wanted=wanted, out=out, alpha=alpha)
 
 
-def check_flags(tile: int | None, overlap: int | None, *, film: bool, smooth: float, confidence: bool) -> None:
+def check_flags(tile: int | None, overlap: int | None, *, video: bool, smooth: float, confidence: bool) -> None:
     """Refuse tiles and confidence for a video and together, and tiles with what belongs to a video.
 
     Raises:
@@ -178,9 +178,9 @@ def check_flags(tile: int | None, overlap: int | None, *, film: bool, smooth: fl
     """
     from galago.errors import ConfigError
 
-    if film and (tile is not None or overlap is not None):
+    if video and (tile is not None or overlap is not None):
         raise ConfigError("--tile and --overlap are for photos, got a video, camera or stream. Leave them out.")
-    if confidence and (film or tile):
+    if confidence and (video or tile):
         raise ConfigError(
             "--confidence is for photos that are labeled at once, without --tile, and not for videos. Leave it out."
         )

@@ -89,15 +89,15 @@ def train(
     from galago.data.mixture import mix as mix_data
     from galago.models.variants import BACKBONES
     from galago.training.config import ClassifyConfig
-    from galago.training.cpu import keep_freed_memory
-    from galago.training.distributed import is_first_process
+    from galago.training.cpu import tune_malloc
+    from galago.training.distributed import is_main_process
     from galago.training.hold import hold
     from galago.training.model import describe_start
     from galago.training.recipes import CLASSIFY_RECIPES, RECIPES
     from galago.training.settings import parse_settings
     from galago.training.train import train as run
 
-    keep_freed_memory()  # of the whole process, so not for a library to decide
+    tune_malloc()  # of the whole process, so not for a library to decide
     filterwarnings("ignore", message="Grad strides do not match")  # of several processes, about depthwise convolutions
     if threads:
         torch.set_num_threads(threads)
@@ -109,9 +109,9 @@ def train(
             | {"cache": cache}
         )
         flags = {"variant": model, "epochs": epochs, "batch_size": batch, "workers": workers, "seed": seed}
-        classes = adapt(CLASSIFY_RECIPES[recipe](), flags, parse_settings(settings or [], ClassifyConfig))
+        classes = override(CLASSIFY_RECIPES[recipe](), flags, parse_settings(settings or [], ClassifyConfig))
         return train_classes(classes, data, out, resume=resume, json=json)
-    config = adapt(
+    config = override(
         choose(RECIPES, recipe, "recipe")(),
         {
             "variant": model, "epochs": epochs, "batch_size": batch, "crop_size": imgsz, "workers": workers, "seed": seed,
@@ -119,7 +119,7 @@ def train(
         },
         parse_settings(settings or []),
     )  # fmt: skip
-    first = is_first_process()
+    first = is_main_process()
     weights = find_weights(weights, model)
     train_set, val_set = open_splits(data, holdout or [])
     check_mix(mix, config.mix)
@@ -143,7 +143,7 @@ def train(
     try:
         with hold(out), progress_bar(config, shown=first) as report:
             if cache:
-                train_set, mixed_in = keep_decoded(train_set, mixed_in, out / CACHE, anew=not resume)
+                train_set, mixed_in = cache_decoded(train_set, mixed_in, out / CACHE, anew=not resume)
             progress = run(
                 config, train_set, val_set, out,
                 mixed_in=mixed_in, teacher=teacher, start=(weights, resume), also_score=also_score, data=words, report=report,
@@ -151,13 +151,13 @@ def train(
             if first:
                 rmtree(out / CACHE, ignore_errors=True)
     except KeyboardInterrupt:
-        raise InterruptError(how_to_go_on(out)) from None
+        raise InterruptError(resume_hint(out)) from None
     if not first:
         return
-    conclude(config, progress, out, len(val_set), json=json)
+    print_summary(config, progress, out, len(val_set), json=json)
 
 
-def keep_decoded(
+def cache_decoded(
     train_set: "Dataset", mixed_in: "Dataset | None", folder: Path, *, anew: bool
 ) -> tuple["Dataset", "Dataset | None"]:
     """Return data sets that keep their decoded photos in a folder, which all processes share.
@@ -170,15 +170,15 @@ def keep_decoded(
     from shutil import rmtree
 
     from galago.data.cache import Cached
-    from galago.training.distributed import is_first_process, join
+    from galago.training.distributed import is_main_process, join
 
-    if anew and is_first_process():
+    if anew and is_main_process():
         rmtree(folder, ignore_errors=True)
     join().wait_for_everyone()
     return Cached(train_set, folder / "train"), mixed_in and Cached(mixed_in, folder / "mixed_in")
 
 
-def conclude(config: "TrainConfig", progress: "Progress", out: Path, photos: int, *, json: bool) -> None:
+def print_summary(config: "TrainConfig", progress: "Progress", out: Path, photos: int, *, json: bool) -> None:
     """Say how good the network is on so many validation photos, what lies where, what held the run up, and what comes next."""
     from galago.cli._console import print_json, say
     from galago.training.early_stopping import remarks
@@ -193,7 +193,7 @@ def conclude(config: "TrainConfig", progress: "Progress", out: Path, photos: int
         print_json({"out": str(out), "epochs": progress.epoch, "best_mean_iou": progress.best})
 
 
-def adapt(recipe: "C", flags: Mapping[str, object], settings: Mapping[str, object] = MappingProxyType({})) -> "C":
+def override(recipe: "C", flags: Mapping[str, object], settings: Mapping[str, object] = MappingProxyType({})) -> "C":
     """Replace settings of a recipe by what was given.
 
     Args:
@@ -220,7 +220,7 @@ def find_weights(weights: Path | None, variant: str) -> Path | None:
     """
     from galago.cli.models import obtain
     from galago.errors import ConfigError
-    from galago.training.distributed import is_first_process, join
+    from galago.training.distributed import is_main_process, join
     from galago.weights import PUBLISHED
 
     if weights is None or weights.exists() or str(weights) not in PUBLISHED:
@@ -230,12 +230,12 @@ def find_weights(weights: Path | None, variant: str) -> Path | None:
         raise ConfigError(
             f"--weights {weights} is of {published.variant}, but the network is {variant}: --model {published.variant}."
         )
-    found = obtain(published) if is_first_process() else None
+    found = obtain(published) if is_main_process() else None
     join().wait_for_everyone()
     return found or obtain(published)
 
 
-def how_to_go_on(out: Path) -> str:
+def resume_hint(out: Path) -> str:
     """Say what becomes of a run that was stopped by Ctrl-C."""
     import shlex
     import sys

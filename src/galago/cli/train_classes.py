@@ -12,13 +12,13 @@ def train_classes(config: "ClassifyConfig", data: str, out: Path, *, resume: boo
     from dataclasses import replace
 
     from galago.cli._console import print_json, say
-    from galago.cli.train import how_to_go_on, progress_bar
+    from galago.cli.train import progress_bar, resume_hint
     from galago.data.class_folders import open_classes
     from galago.errors import InterruptError
-    from galago.training.distributed import is_first_process
+    from galago.training.distributed import is_main_process
     from galago.training.pretrain import train_classifier
 
-    root, first = Path(data), is_first_process()
+    root, first = Path(data), is_main_process()
     train_set, val_set = (open_classes(root, split) for split in ("train", "val"))
     config = replace(config, batch_size=min(config.batch_size, len(train_set)))
     if first:
@@ -28,7 +28,7 @@ def train_classes(config: "ClassifyConfig", data: str, out: Path, *, resume: boo
         with progress_bar(config, shown=first) as report:
             progress = train_classifier(config, train_set, val_set, out, resume=resume, data=data, report=report)
     except KeyboardInterrupt:
-        raise InterruptError(how_to_go_on(out)) from None
+        raise InterruptError(resume_hint(out)) from None
     if not first:
         return
     say(f"Best top-1 accuracy {progress.best:.4f} on {len(val_set)} validation photos.", err=json)

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from galago.cli._options import MODEL_HELP, SETTING_HELP, SIZE_HELP, open_segmenter
-from galago.cli.scoring import check_plain, describe, follow, predictor, read_views
+from galago.cli.scoring import apply_protocol, check_plain, describe, make_predict_fn, read_views
 
 if TYPE_CHECKING:
     from galago.data import Dataset
-    from galago.evaluation import Evaluation, Views
+    from galago.evaluation import Evaluation, TTAConfig
     from galago.runtime.segmenter import Segmenter
     from galago.spec import ModelSpec
 
@@ -25,7 +25,9 @@ def val(
     imgsz: Annotated[str | None, typer.Option(help=SIZE_HELP, metavar="H [W]")] = None,
     setting: Annotated[Path | None, typer.Option(help=SETTING_HELP)] = None,
     protocol: Annotated[str | None, typer.Option(help="Measure as the authors do: cityscapes or ade20k.")] = None,
-    slide: Annotated[str | None, typer.Option(help="Show photos in sliding windows of this size.", metavar="H [W]")] = None,
+    sliding_window_inference: Annotated[
+        str | None, typer.Option(help="Show photos in sliding windows of this size.", metavar="H [W]")
+    ] = None,
     stride: Annotated[
         str | None, typer.Option(help="From one window to the next; two thirds without it.", metavar="H [W]")
     ] = None,
@@ -48,10 +50,10 @@ def val(
     else:
         segmenter = open_segmenter(model, engine=engine, threads=threads, half=half, imgsz=imgsz, setting=setting)
     check_classes(segmenter.spec, dataset)
-    views = read_views(slide, stride, scales, flip)
+    views = read_views(sliding_window_inference, stride, scales, flip)
     if protocol:
         check_plain(views)
-        segmenter = follow(segmenter, protocol, dataset.labels)
+        segmenter = apply_protocol(segmenter, protocol, dataset.labels)
     result = score(segmenter, dataset, views, boundary=boundary, calibration=calibration)
     shown = {"model": model or segmenter.spec.name, "data": data, "split": split, "photos": len(dataset)}
     flags = {"engine": engine, "half": half, "imgsz": imgsz, "setting": str(setting) if setting else None}
@@ -124,7 +126,7 @@ def check_classes(spec: "ModelSpec", dataset: "Dataset") -> None:
 
 
 def score(
-    segmenter: "Segmenter", dataset: "Dataset", views: "Views", *, boundary: bool = False, calibration: bool = False
+    segmenter: "Segmenter", dataset: "Dataset", views: "TTAConfig", *, boundary: bool = False, calibration: bool = False
 ) -> "Evaluation":
     """Examine with a progress bar on standard error.
 
@@ -132,11 +134,11 @@ def score(
         ConfigError: views or calibration need logits, and the model gives labels.
     """
     from galago.cli._progress import counting_bar
-    from galago.evaluation import examine
+    from galago.evaluation import evaluate_full
 
-    predict = predictor(segmenter, views, confidence=calibration)
+    predict = make_predict_fn(segmenter, views, confidence=calibration)
     with counting_bar("Scoring", len(dataset)) as (advance, _):
-        return examine(predict, dataset, boundary=boundary, calibration=calibration, on_sample=advance)
+        return evaluate_full(predict, dataset, boundary=boundary, calibration=calibration, on_sample=advance)
 
 
 def show(result: "Evaluation", title: str, *, to_stderr: bool) -> None:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from galago.data.camvid import is_camvid, open_camvid
 from galago.data.folder import EXAMPLE_YAML, open_folder
-from galago.data.sample import Dataset, Sample, Subset, select, spread
+from galago.data.sample import Dataset, Sample, Subset, select, subsample_evenly
 from galago.errors import DataError
 
-__all__ = ["Dataset", "Sample", "Subset", "open_dataset", "select", "spread"]
+__all__ = ["Dataset", "Sample", "Subset", "open_dataset", "select", "subsample_evenly"]
 
 YAML_NAMES = ("data.yaml", "dataset.yaml")  # looked for in a folder, in this order
 

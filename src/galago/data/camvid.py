@@ -4,7 +4,7 @@ from pathlib import Path
 
 from galago._core.shown import shown
 from galago._core.text_files import read_text
-from galago.data.pairs import SPLITS, Pair, PhotoMaskPairs, check_pairs, check_split
+from galago.data.pairs import SPLITS, ImageMaskDataset, Pair, check_pairs, check_split
 from galago.errors import DataError
 from galago.labels import CAMVID, IGNORE_ID
 
@@ -19,7 +19,7 @@ def is_camvid(root: Path) -> bool:
     return any((root / f"{split}.txt").is_file() for split in SPLITS)
 
 
-def open_camvid(root: Path, split: str) -> PhotoMaskPairs:
+def open_camvid(root: Path, split: str) -> ImageMaskDataset:
     """Open one split; names of samples are file names, whose part before `_` is the drive.
 
     Args:
@@ -35,7 +35,7 @@ def open_camvid(root: Path, split: str) -> PhotoMaskPairs:
         there = ", ".join(name for name in SPLITS if (root / f"{name}.txt").is_file()) or "none"
         raise DataError(f"{root} has no {list_file.name}, so no split {split}. Splits that are there: {there}.")
     pairs = [read_line(root, line, where) for where, line in lines_of(list_file)]
-    return PhotoMaskPairs(CAMVID, check_pairs(pairs, str(list_file)), TRAIN_IDS)
+    return ImageMaskDataset(CAMVID, check_pairs(pairs, str(list_file)), TRAIN_IDS)
 
 
 def lines_of(list_file: Path) -> list[tuple[str, str]]:

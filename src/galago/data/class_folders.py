@@ -80,7 +80,7 @@ def open_class_folders(root: Path, split: str) -> ClassFolders:
     return ClassFolders(tuple(path.name for path in classes), tuple(photos), tuple(class_ids))
 
 
-def middle_part(photo: np.ndarray, size: int) -> np.ndarray:
+def center_crop(photo: np.ndarray, size: int) -> np.ndarray:
     """Cut the middle square of a photo and bring it to (size, size, 3)."""
     side = max(1, round(SHOWN_SHARE * min(photo.shape[:2])))
     top, left = ((length - side) // 2 for length in photo.shape[:2])

@@ -18,8 +18,8 @@ from galago.data.listing import (
     some,
     stem_of,
 )
-from galago.data.pairs import SPLITS, Pair, PhotoMaskPairs, check_pairs, check_split
-from galago.data.resized import Fitted
+from galago.data.pairs import SPLITS, ImageMaskDataset, Pair, check_pairs, check_split
+from galago.data.resized import ResizedDataset
 from galago.data.sample import Dataset
 from galago.data.selection import Selection, read_selection, read_short_side
 from galago.errors import ConfigError, DataError
@@ -104,8 +104,8 @@ def open_folder(description_file: Path, split: str) -> Dataset:
     checked = check_pairs(pairs, str(photo_dir))
     _check_lone_masks(checked, masks, photo_dir)
     kept = description.selection.select(checked, part, split)
-    pairs_set = PhotoMaskPairs(description.labels, kept, description.train_ids)
-    return Fitted(pairs_set, description.short_side) if description.short_side else pairs_set
+    pairs_set = ImageMaskDataset(description.labels, kept, description.train_ids)
+    return ResizedDataset(pairs_set, description.short_side) if description.short_side else pairs_set
 
 
 def read_description(file: Path) -> Description:

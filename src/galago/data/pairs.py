@@ -25,7 +25,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class PhotoMaskPairs:
+class ImageMaskDataset:
     """Photos with masks, checked as they are read.
 
     Attributes:

@@ -11,7 +11,7 @@ from galago.labels import LabelSet
 
 
 @dataclass(frozen=True)
-class Fitted:
+class ResizedDataset:
     """Photos resized by the rule `short_side` of a ModelSpec, as a Segmenter does it, and labels by nearest neighbor.
 
     Attributes:

@@ -81,7 +81,7 @@ def select(dataset: Dataset, keep: Callable[[str], bool]) -> Subset:
     return Subset(dataset, indices)
 
 
-def spread(dataset: Dataset, count: int) -> Dataset:
+def subsample_evenly(dataset: Dataset, count: int) -> Dataset:
     """Return so many samples, spread evenly over a data set, or all if there are fewer."""
     total = len(dataset)
     if count >= total:

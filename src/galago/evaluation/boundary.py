@@ -15,7 +15,7 @@ def band_width_px(size: tuple[int, int]) -> int:
     return max(1, round(BAND_SHARE * float(np.hypot(*size))))
 
 
-def outline_bands(labels: np.ndarray, known: np.ndarray, width_px: int) -> np.ndarray:
+def boundary_mask(labels: np.ndarray, known: np.ndarray, width_px: int) -> np.ndarray:
     """Find the pixels of each class that lie near its outline: what erosion by a square takes away.
 
     A pixel stays where the square of 2 * width_px + 1 around it holds one class only. As in the authors' code the photo's border
@@ -51,7 +51,7 @@ def boundary_counts(truth: np.ndarray, guess: np.ndarray, num_classes: int) -> n
     """
     height, width = truth.shape
     known, band = truth < num_classes, band_width_px((height, width))
-    of_truth, of_guess = (known & outline_bands(labels, known, band) for labels in (truth, guess))
+    of_truth, of_guess = (known & boundary_mask(labels, known, band) for labels in (truth, guess))
     shared = of_truth & of_guess & (truth == guess)
     inside = (truth[shared], truth[of_truth], guess[of_guess])
     return np.stack([np.bincount(labels, minlength=num_classes) for labels in inside]).astype(np.int64)

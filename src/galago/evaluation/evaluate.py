@@ -16,7 +16,7 @@ from galago.evaluation.worst import Worst
 
 
 @dataclass(frozen=True, eq=False)
-class Guess:
+class Prediction:
     """What a model says of a photo.
 
     Attributes:
@@ -44,15 +44,15 @@ def evaluate(
         DataError: a prediction has another size than its photo or an id without a class, or nothing in the set is labeled.
     """
     total = np.zeros((len(dataset.labels) + len(dataset.labels.sets), len(dataset.labels)), np.int64)
-    for sample, guess, counts in judge(lambda image: Guess(predict(image)), dataset):
+    for sample, guess, counts in iter_predictions(lambda image: Prediction(predict(image)), dataset):
         total += counts
         if on_sample:
             on_sample(sample, guess.labels)
     return Scores.of(dataset.labels, total)
 
 
-def examine(
-    predict: Callable[[np.ndarray], Guess],
+def evaluate_full(
+    predict: Callable[[np.ndarray], Prediction],
     dataset: Dataset,
     *,
     boundary: bool = False,
@@ -75,7 +75,7 @@ def examine(
     total = np.zeros((num_classes + len(labels.sets), num_classes), np.int64)
     near, sure = np.zeros((3, num_classes), np.int64), np.zeros((3, BINS))
     tallies, worst = [], Worst()
-    for sample, guess, counts in judge(predict, dataset):
+    for sample, guess, counts in iter_predictions(predict, dataset):
         total += counts
         rows, sets, _ = by_label(labels, counts)
         tallies.append(tally(rows, right_classes(num_classes, sets)))
@@ -99,7 +99,9 @@ def examine(
     )
 
 
-def judge(predict: Callable[[np.ndarray], Guess], dataset: Dataset) -> Iterator[tuple[Sample, Guess, np.ndarray]]:
+def iter_predictions(
+    predict: Callable[[np.ndarray], Prediction], dataset: Dataset
+) -> Iterator[tuple[Sample, Prediction, np.ndarray]]:
     """Go through a data set: each sample, what is said of it, and its (K + S, K) int64 counts of labels by predicted class.
 
     Raises:

@@ -10,7 +10,7 @@ from galago._core.html_report import document, escape, picture
 from galago._core.printable import drawable
 from galago.evaluation.boundary import BAND_SHARE
 from galago.evaluation.label_counts import settle
-from galago.evaluation.worst import Mistaken
+from galago.evaluation.worst import WorstSample
 from galago.labels import LabelSet
 
 if TYPE_CHECKING:
@@ -207,7 +207,7 @@ def _calibration(calibration: "Calibration") -> str:
     return f"<h2>Calibration</h2><table>{head}{''.join(rows)}</table>{about}"
 
 
-def _worst(photos: Sequence[Mistaken], labels: LabelSet) -> str:
+def _worst(photos: Sequence[WorstSample], labels: LabelSet) -> str:
     colors = np.zeros((256, 3), np.uint8)
     colors[: len(labels.colors)] = labels.colors
     parts = [

@@ -14,7 +14,7 @@ from galago.evaluation.boundary import BoundaryScores
 from galago.evaluation.calibration import Calibration
 from galago.evaluation.metrics import LEVEL, RESAMPLES, Scores
 from galago.evaluation.report import draw_confusion, draw_page
-from galago.evaluation.worst import Mistaken
+from galago.evaluation.worst import WorstSample
 from galago.labels import LabelSet
 
 FILES = ("metrics.json", "confusion.png", "report.html")
@@ -22,7 +22,7 @@ FILES = ("metrics.json", "confusion.png", "report.html")
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Evaluation:
-    """What `examine` found.
+    """What `evaluate_full` found.
 
     Attributes:
         labels: names and colors of the classes.
@@ -38,7 +38,7 @@ class Evaluation:
     interval: tuple[float, float]
     boundary: BoundaryScores | None = None
     calibration: Calibration | None = None
-    worst: tuple[Mistaken, ...] = ()
+    worst: tuple[WorstSample, ...] = ()
 
     def summary(self) -> dict[str, Any]:
         """Return all scores as JSON knows them: numbers from 0 to 1, None for n/a."""

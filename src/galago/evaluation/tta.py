@@ -18,7 +18,7 @@ LogitsOf = Callable[[np.ndarray, tuple[int, int]], np.ndarray]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Views:
+class TTAConfig:
     """How a photo is shown to the network; without anything said, once and whole.
 
     Attributes:
@@ -49,7 +49,7 @@ class Views:
     @property
     def plain(self) -> bool:
         """Whether the photo is shown once, whole and as it is."""
-        return self == Views()
+        return self == TTAConfig()
 
     @property
     def step(self) -> tuple[int, int]:
@@ -76,7 +76,7 @@ class Views:
         return ", ".join(words)
 
 
-def probabilities(logits: LogitsOf, image: np.ndarray, size: tuple[int, int], views: Views) -> np.ndarray:
+def probabilities(logits: LogitsOf, image: np.ndarray, size: tuple[int, int], views: TTAConfig) -> np.ndarray:
     """Average the softmax probabilities of all views of a photo.
 
     Memory is that of about three such results.
@@ -101,18 +101,18 @@ def probabilities(logits: LogitsOf, image: np.ndarray, size: tuple[int, int], vi
     return total
 
 
-def view_scores(logits: LogitsOf, image: np.ndarray, size: tuple[int, int], views: Views) -> np.ndarray:
+def view_scores(logits: LogitsOf, image: np.ndarray, size: tuple[int, int], views: TTAConfig) -> np.ndarray:
     """Return the (K, height, width) float32 softmax of one view, through windows if there are any."""
     image = np.ascontiguousarray(image)
     window = views.window
-    grown = resize_planes(slide(logits, image, window, views.step), size) if window else logits(image, size)
+    grown = resize_planes(sliding_window_inference(logits, image, window, views.step), size) if window else logits(image, size)
     scores: np.ndarray = grown - grown.max(axis=0)
     np.exp(scores, out=scores)
     scores /= scores.sum(axis=0)
     return scores
 
 
-def slide(logits: LogitsOf, image: np.ndarray, window: tuple[int, int], step: tuple[int, int]) -> np.ndarray:
+def sliding_window_inference(logits: LogitsOf, image: np.ndarray, window: tuple[int, int], step: tuple[int, int]) -> np.ndarray:
     """Run the network on windows, and average its logits where they overlap.
 
     All windows are whole: the last ones of a row or column are moved back. A side that is longer than the image's is cut to it.
@@ -129,8 +129,8 @@ def slide(logits: LogitsOf, image: np.ndarray, window: tuple[int, int], step: tu
     sides = min(window[0], height), min(window[1], width)
     total: np.ndarray | None = None
     counts = np.zeros((height, width), np.float32)
-    for top in window_starts(height, sides[0], step[0]):
-        for left in window_starts(width, sides[1], step[1]):
+    for top in window_offsets(height, sides[0], step[0]):
+        for left in window_offsets(width, sides[1], step[1]):
             place = slice(top, top + sides[0]), slice(left, left + sides[1])
             part = logits(np.ascontiguousarray(image[place]), sides)
             if total is None:
@@ -142,7 +142,7 @@ def slide(logits: LogitsOf, image: np.ndarray, window: tuple[int, int], step: tu
     return total
 
 
-def window_starts(length: int, side: int, step: int) -> list[int]:
+def window_offsets(length: int, side: int, step: int) -> list[int]:
     """Return where windows start along an axis that is at least one window long; the last one ends at its end."""
     return [*range(0, length - side, step), length - side]
 
@@ -165,7 +165,7 @@ def resize_planes(planes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return grown
 
 
-def most_likely(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def argmax_classes(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the class of each pixel and its probability, (H, W) uint8 and float32; the smallest id where classes tie."""
     best = scores[0].copy()
     labels = np.zeros(best.shape, np.uint8)

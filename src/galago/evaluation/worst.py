@@ -12,7 +12,7 @@ LONGEST = 640  # pixels of a kept picture's longer side, so that memory and page
 
 
 @dataclass(frozen=True, eq=False)
-class Mistaken:
+class WorstSample:
     """One photo, made small.
 
     Attributes:
@@ -39,7 +39,7 @@ class Worst:
     """
 
     def __init__(self, kept: int = KEPT) -> None:
-        self.photos: list[Mistaken] = []
+        self.photos: list[WorstSample] = []
         self._kept = kept
 
     def add(self, sample: Sample, guess: np.ndarray, tallied: np.ndarray) -> None:
@@ -59,7 +59,7 @@ class Worst:
             return
         wrong = 1 - float(found.sum() / truth.sum())
         image, labels = small(sample.image, cv2.INTER_AREA), small(sample.labels, cv2.INTER_NEAREST)
-        new = Mistaken(sample.name, image, labels, small(guess, cv2.INTER_NEAREST), mean_iou, wrong)
+        new = WorstSample(sample.name, image, labels, small(guess, cv2.INTER_NEAREST), mean_iou, wrong)
         self.photos = sorted([*self.photos, new], key=lambda photo: photo.mean_iou)[: self._kept]
 
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from galago.data.class_folders import middle_part
+from galago.data.class_folders import center_crop
 from galago.errors import CheckpointError
 from galago.image import check
 from galago.models.checkpoint import load_classifier
@@ -44,7 +44,7 @@ class Classifier:
         else:
             given = json.loads(metadata["input"])
             self.prepare = lambda image: normalize(
-                torch.from_numpy(middle_part(image, given["side"])).permute(2, 0, 1)[None], given["mean"], given["std"]
+                torch.from_numpy(center_crop(image, given["side"])).permute(2, 0, 1)[None], given["mean"], given["std"]
             )
 
     @torch.inference_mode()

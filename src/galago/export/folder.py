@@ -23,7 +23,7 @@ from galago.export.writers.table import FORMATS, check_formats
 from galago.models.checkpoint import load_checkpoint
 from galago.runtime.engines.table import installed_engines, open_engine
 from galago.runtime.segmenter import Segmenter
-from galago.scenes.dataset import draw_scene
+from galago.scenes.dataset import render_scene
 from galago.spec import SIZE_MULTIPLE, ModelSpec
 from galago.verification.checks import compare
 from galago.verification.compare import TOLERANCES
@@ -40,12 +40,12 @@ Report = Callable[[str], None]
 def export_checkpoint(
     checkpoint: Path,
     out: Path,
-    wanted: "Wanted",
+    wanted: "ExportConfig",
     *,
     formats: Sequence[str] = ("onnx",),
     int8: Int8 | None = None,
     report: Report = lambda what: None,
-) -> "Written":
+) -> "ExportResult":
     """Write the model folder of a checkpoint; see `write_model_folder`.
 
     Args:
@@ -70,7 +70,7 @@ def export_checkpoint(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class ExportConfig:
     """What the user decides about a model folder.
 
     Attributes:
@@ -106,7 +106,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Written:
+class ExportResult:
     """What is known of the files of a folder.
 
     Attributes:
@@ -128,7 +128,7 @@ def write_model_folder(
     formats: Sequence[str] = ("onnx",),
     int8: Int8 | None = None,
     report: Report = lambda what: None,
-) -> Written:
+) -> ExportResult:
     """Write the model's files, golden/, CARD.md and model.json, and prove that each file gives what the network gives.
 
     Args:
@@ -150,7 +150,7 @@ def write_model_folder(
             one_size = any(FORMATS[format].one_size for format in formats)
             size = spec.input_size or (DEFAULT_SIZE if one_size else GOLDEN_SIZE)
             golden = draw_golden(TorchEngine(network, spec), spec, size)
-            written = Written()
+            written = ExportResult()
             for format in formats:
                 file = new / FORMATS[format].files[0]
                 if int8:
@@ -229,7 +229,7 @@ def draw_golden(reference: TorchEngine, spec: ModelSpec, size: tuple[int, int]) 
         spec: its description.
         size: (height, width) of the photo, which all files of the folder take.
     """
-    photo = draw_scene(GOLDEN_SEED, size).image
+    photo = render_scene(GOLDEN_SEED, size).image
     segmenter = Segmenter(reference, dataclasses.replace(spec.unresized(), output="logits"))
     return Golden(
         photo=photo,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import nn
 
-from galago.data import Dataset, spread
+from galago.data import Dataset, subsample_evenly
 from galago.errors import ConfigError, MissingDependencyError, ModelError
 from galago.evaluation import evaluate
 from galago.export.quantize import QUANTIZERS, block_of
@@ -91,7 +91,7 @@ class Int8:
             report(f"Writing {path.name} in float32")
             FORMATS[format].write(network, spec, source)
             segmenter = Segmenter(open_engine(source, engines[0]), spec)
-            few = spread(self.calibration, CALIBRATION_PHOTOS)
+            few = subsample_evenly(self.calibration, CALIBRATION_PHOTOS)
             photos = [segmenter.prepare(few[index].image)[0][None] for index in range(len(few))]
             report(f"Scoring {path.name} in float32")
             whole = self.score(segmenter)
@@ -107,7 +107,7 @@ class Int8:
 
     def score(self, segmenter: Segmenter) -> float:
         """Return the mean IoU of a model."""
-        return evaluate(lambda image: segmenter(image).labels, spread(self.judged, JUDGED_PHOTOS)).mean_iou
+        return evaluate(lambda image: segmenter(image).labels, subsample_evenly(self.judged, JUDGED_PHOTOS)).mean_iou
 
 
 def search(

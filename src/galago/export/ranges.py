@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from galago.export.rewrite.attention import deploy_attention, watch_tokens
+from galago.export.rewrite.attention import capture_qkv, deploy_attention
 from galago.export.rewrite.deploy import DeployedNetwork, fold_norms
-from galago.scenes.dataset import draw_scene
+from galago.scenes.dataset import render_scene
 from galago.spec import ModelSpec
 
 FLOAT16_MAX = 65504.0
@@ -42,7 +42,7 @@ class AttentionRange:
 def attention_ranges(network: nn.Module, photo: Tensor) -> list[AttentionRange]:
     """Measure the range of every DeployedAttention of a network on a photo, in order of computation."""
     ranges = []
-    for name, (module, tokens) in watch_tokens(network, photo).items():
+    for name, (module, tokens) in capture_qkv(network, photo).items():
         steps = (*tokens, *module.mix(*tokens))
         largest = {step: float(value.abs().max()) for step, value in zip(STEPS, steps, strict=True)}
         ranges.append(AttentionRange(name, tokens[0].shape[-1], largest))
@@ -85,7 +85,7 @@ def measure_ranges(network: nn.Module, spec: ModelSpec, sizes: Sequence[tuple[in
     exported = DeployedNetwork(network, spec).network
     rows = []
     for size in sizes or SIZES:
-        planes = normalize(draw_scene(SEED, size).image, spec)
+        planes = normalize(render_scene(SEED, size).image, spec)
         pairs = zip(attention_ranges(trained, planes), attention_ranges(exported, planes), strict=True)
         rows += [RangeRow(size, before, after) for before, after in pairs]
     return rows

@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from galago.export.reference import TorchEngine, load_reference
 from galago.models.attention import AttentionBlock, MultiScaleAttention
-from galago.models.layers import ConvNorm, Residual
+from galago.models.layers import ConvNorm, ResidualBlock
 from galago.models.upsample import BicubicUpsample
 from galago.verification.fingerprints import INPUT, Stage
 
-KINDS = (ConvNorm, Residual, AttentionBlock, nn.Conv2d)
+KINDS = (ConvNorm, ResidualBlock, AttentionBlock, nn.Conv2d)
 BLOCKS = (r"backbone\.stages\.\d+\.\d+", r"head\.(inputs|middle)\.\d+", r"head\.(expand|classify)")
 
 

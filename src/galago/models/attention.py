@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from galago.errors import ConfigError, choose
-from galago.models.layers import ConvNorm, Residual, mbconv
+from galago.models.layers import ConvNorm, ResidualBlock, mbconv
 
 AttentionForm = Callable[[Tensor, Tensor, Tensor, float], Tensor]
 
@@ -125,7 +125,7 @@ def no_autocast(device: str) -> AbstractContextManager[object]:
 class AttentionBlock(nn.Module):
     """The EfficientViT block: attention for the context, then an MBConv for the detail, each with a skip connection."""
 
-    def __init__(self, attention: MultiScaleAttention, local: Residual) -> None:
+    def __init__(self, attention: MultiScaleAttention, local: ResidualBlock) -> None:
         super().__init__()
         self.attention = attention
         self.local = local

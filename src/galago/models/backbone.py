@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from galago.models.attention import attention_block
-from galago.models.layers import ConvNorm, fused_mbconv, mbconv, plain_block, separable_block
+from galago.models.layers import ConvNorm, ds_conv, fused_mbconv, mbconv, res_block
 from galago.models.variants import BackboneConfig
 
 STRIDES = (2, 4, 8, 16, 32)  # of the five maps
@@ -31,7 +31,7 @@ def b_stages(config: BackboneConfig) -> list[list[nn.Module]]:
     """Return the blocks of b0-b3: a stem, two stages of MBConv, two of attention."""
     widths, depths, eps, act = config.widths, config.depths, config.norm_eps, config.activation
     stem: list[nn.Module] = [ConvNorm(3, widths[0], 3, stride=2, norm_eps=eps, activation=act)]
-    stem += [separable_block(widths[0], norm_eps=eps, activation=act) for _ in range(depths[0])]
+    stem += [ds_conv(widths[0], norm_eps=eps, activation=act) for _ in range(depths[0])]
     stages = [stem]
     for before, width, depth in zip(widths[:2], widths[1:3], depths[1:3], strict=True):
         blocks: list[nn.Module] = [mbconv(before, width, 4, stride=2, norm_eps=eps, activation=act)]
@@ -51,7 +51,7 @@ def l_stages(config: BackboneConfig) -> list[list[nn.Module]]:
     """
     widths, depths, eps, act = config.widths, config.depths, config.norm_eps, config.activation
     stem: list[nn.Module] = [ConvNorm(3, widths[0], 3, stride=2, norm_eps=eps, activation=act)]
-    stem += [plain_block(widths[0], norm_eps=eps, activation=act) for _ in range(depths[0])]
+    stem += [res_block(widths[0], norm_eps=eps, activation=act) for _ in range(depths[0])]
     stages = [stem]
     for before, width, depth in zip(widths[:2], widths[1:3], depths[1:3], strict=True):
         blocks: list[nn.Module] = [fused_mbconv(before, width, 16, stride=2, norm_eps=eps, activation=act)]

@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from torch import Tensor, nn
 
 from galago.errors import choose
-from galago.models.layers import ConvNorm, Residual, fused_mbconv, mbconv
+from galago.models.layers import ConvNorm, ResidualBlock, fused_mbconv, mbconv
 from galago.models.upsample import BicubicUpsample
 from galago.models.variants import BackboneConfig, ClsHeadConfig, SegHeadConfig
 
-BLOCKS: Mapping[str, Callable[..., Residual]] = {"mbconv": mbconv, "fused_mbconv": fused_mbconv}
+BLOCKS: Mapping[str, Callable[..., ResidualBlock]] = {"mbconv": mbconv, "fused_mbconv": fused_mbconv}
 
 
 class SegHead(nn.Module):

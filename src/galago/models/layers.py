@@ -65,7 +65,7 @@ def drop_path(x: Tensor, rate: float) -> Tensor:
     return x * (kept / (1 - rate))
 
 
-class Residual(nn.Module):
+class ResidualBlock(nn.Module):
     """Base of the blocks below: the input plus the block's parts in order, or the parts alone where the shape changes.
 
     In training a sample skips the parts with the probability `drop_rate`, where there is a skip connection.
@@ -92,21 +92,21 @@ class Residual(nn.Module):
 
 def set_drop_path(network: nn.Module, rate: float) -> None:
     """Let samples skip residual blocks in training: never the first one, with probability `rate` the last, linearly between."""
-    blocks = [module for module in network.modules() if isinstance(module, Residual) and module.skip]
+    blocks = [module for module in network.modules() if isinstance(module, ResidualBlock) and module.skip]
     for index, block in enumerate(blocks):
         block.drop_rate = rate * index / max(1, len(blocks) - 1)
 
 
-def separable_block(channels: int, *, norm_eps: float, activation: str) -> Residual:
+def ds_conv(channels: int, *, norm_eps: float, activation: str) -> ResidualBlock:
     """Return a depthwise 3x3, then a 1x1 convolution (DSConv), with a skip connection."""
     depth = ConvNorm(channels, channels, 3, depthwise=True, norm_eps=norm_eps, activation=activation)
-    return Residual({"depth": depth, "point": ConvNorm(channels, channels, 1, norm_eps=norm_eps)}, skip=True)
+    return ResidualBlock({"depth": depth, "point": ConvNorm(channels, channels, 1, norm_eps=norm_eps)}, skip=True)
 
 
-def plain_block(channels: int, *, norm_eps: float, activation: str) -> Residual:
+def res_block(channels: int, *, norm_eps: float, activation: str) -> ResidualBlock:
     """Return two 3x3 convolutions with a skip connection."""
     conv1 = ConvNorm(channels, channels, 3, norm_eps=norm_eps, activation=activation)
-    return Residual({"conv1": conv1, "conv2": ConvNorm(channels, channels, 3, norm_eps=norm_eps)}, skip=True)
+    return ResidualBlock({"conv1": conv1, "conv2": ConvNorm(channels, channels, 3, norm_eps=norm_eps)}, skip=True)
 
 
 def mbconv(
@@ -118,7 +118,7 @@ def mbconv(
     norm_eps: float,
     inner_norm: bool = True,
     activation: str,
-) -> Residual:
+) -> ResidualBlock:
     """Return an MBConv: 1x1 to `expand` times the width, depthwise 3x3, 1x1 back; skip connection where the shape stays.
 
     With `inner_norm=False` the first two convolutions carry a bias instead of a norm, as in the attention stages.
@@ -129,16 +129,16 @@ def mbconv(
         "depth": ConvNorm(width, width, 3, stride=stride, depthwise=True, norm_eps=inner_eps, activation=activation),
         "point": ConvNorm(width, out_channels, 1, norm_eps=norm_eps),
     }
-    return Residual(parts, skip=stride == 1 and in_channels == out_channels)
+    return ResidualBlock(parts, skip=stride == 1 and in_channels == out_channels)
 
 
 def fused_mbconv(
     in_channels: int, out_channels: int, expand: int, *, stride: int = 1, norm_eps: float, activation: str
-) -> Residual:
+) -> ResidualBlock:
     """Return a fused MBConv: one 3x3 convolution to `expand` times the width, then 1x1 back."""
     width = expand * in_channels
     parts: dict[str, nn.Module] = {
         "spatial": ConvNorm(in_channels, width, 3, stride=stride, norm_eps=norm_eps, activation=activation),
         "point": ConvNorm(width, out_channels, 1, norm_eps=norm_eps),
     }
-    return Residual(parts, skip=stride == 1 and in_channels == out_channels)
+    return ResidualBlock(parts, skip=stride == 1 and in_channels == out_channels)

@@ -10,14 +10,14 @@ from galago._core.strict_json import parse_json
 from galago._core.text_files import read_text
 from galago.errors import ConfigError, DownloadError
 from galago.pretrained.download import Progress, download, is_offline, look_up
-from galago.pretrained.table import Published
+from galago.pretrained.table import PretrainedModel
 
 CHECKPOINT, RECORD, MODEL = "checkpoint.safetensors", "source.json", "model"
 LAYOUT = 1  # of what is kept; another number means that it is made anew
 
 
 @dataclass(frozen=True)
-class Original:
+class DownloadedFile:
     """A published file on this machine.
 
     Attributes:
@@ -43,12 +43,12 @@ def store_folder() -> Path:
     return folder / "weights"
 
 
-def home(published: Published) -> Path:
+def home(published: PretrainedModel) -> Path:
     """Return the folder of one model: `checkpoint.safetensors`, `source.json`, and `model/` where it was exported."""
     return store_folder() / published.name
 
 
-def kept_checkpoint(published: Published) -> Path | None:
+def kept_checkpoint(published: PretrainedModel) -> Path | None:
     """Return the checkpoint that was made from a published file earlier, None where there is none of the file known now.
 
     Raises:
@@ -64,14 +64,14 @@ def kept_checkpoint(published: Published) -> Path | None:
     return folder / CHECKPOINT
 
 
-def is_current(published: Published) -> bool:
+def is_current(published: PretrainedModel) -> bool:
     """Tell whether a checkpoint is here that was made from the file known now; its content is not looked at."""
     record = _read_json(home(published) / RECORD)
     known = record.get("layout") == LAYOUT and published.sha256 in (None, record.get("sha256"))
     return known and (home(published) / CHECKPOINT).is_file()
 
 
-def fetch(published: Published, progress: Progress = lambda done, size: None) -> Original:
+def fetch(published: PretrainedModel, progress: Progress = lambda done, size: None) -> DownloadedFile:
     """Bring a published file here, unless it is, and check its SHA-256; nothing opens it before.
 
     Raises:
@@ -80,7 +80,7 @@ def fetch(published: Published, progress: Progress = lambda done, size: None) ->
     """
     path, expected = home(published) / published.file, published.sha256 or trusted_sha256(published)
     if path.is_file() and expected and sha256(path) == expected:
-        return Original(path, expected, was_known=True)
+        return DownloadedFile(path, expected, was_known=True)
     if is_offline():
         raise DownloadError(
             f"{published.name} is not on this machine, and --offline or HF_HUB_OFFLINE forbids to download it. Run `galago "
@@ -102,10 +102,10 @@ def fetch(published: Published, progress: Progress = lambda done, size: None) ->
         part.unlink()
         raise _not_the_file(published, given, "It was deleted unopened.")
     part.replace(path)
-    return Original(path, given, was_known=expected is not None)
+    return DownloadedFile(path, given, was_known=expected is not None)
 
 
-def keep(published: Published, original: Original) -> None:
+def keep(published: PretrainedModel, original: DownloadedFile) -> None:
     """Record that `checkpoint.safetensors` was made from a file, which is trusted from now on, and delete the file."""
     folder = home(published)
     record = {
@@ -119,13 +119,13 @@ def keep(published: Published, original: Original) -> None:
     original.path.unlink(missing_ok=True)
 
 
-def trusted_sha256(published: Published) -> str | None:
+def trusted_sha256(published: PretrainedModel) -> str | None:
     """Return the SHA-256 that was recorded when a file was first used."""
     value = _read_json(_trust_file()).get(_key(published))
     return value if isinstance(value, str) else None
 
 
-def _not_the_file(published: Published, given: str, outcome: str) -> DownloadError:
+def _not_the_file(published: PretrainedModel, given: str, outcome: str) -> DownloadError:
     expected = published.sha256 or trusted_sha256(published) or ""
     whose, remedy = "galago knows", "If its publishers replaced it, a newer galago may know the new one."
     if not published.sha256:
@@ -141,7 +141,7 @@ def _trust_file() -> Path:
     return store_folder() / "trusted.json"
 
 
-def _key(published: Published) -> str:
+def _key(published: PretrainedModel) -> str:
     return f"{published.repo}/{published.file}"
 
 

@@ -10,17 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from galago.errors import CheckpointError
-from galago.export.folder import Wanted, export_checkpoint
+from galago.export.folder import ExportConfig, export_checkpoint
 from galago.labels import ADE20K, CITYSCAPES, LabelSet
 from galago.models.checkpoint import CLASSIFIER, from_authors, from_timm, load_tensors, read_tensors, save_checkpoint
 from galago.models.efficientvit import build_classifier, build_model
 from galago.pretrained import cache as store
 from galago.pretrained.download import Progress
-from galago.pretrained.table import Published
+from galago.pretrained.table import PretrainedModel
 from galago.spec import ModelSpec
 
 
-def read_foreign(path: Path) -> dict[str, Tensor]:
+def read_external_checkpoint(path: Path) -> dict[str, Tensor]:
     """Read the tensors of a `.safetensors` file or of a pickled checkpoint, whose `state_dict` and `module.` are taken off.
 
     Raises:
@@ -61,7 +61,7 @@ Say = Callable[[str], None]
 
 
 def obtain_checkpoint(
-    published: Published, *, say: Say = lambda line: None, progress: Progress = lambda done, size: None
+    published: PretrainedModel, *, say: Say = lambda line: None, progress: Progress = lambda done, size: None
 ) -> Path:
     """Return galago's checkpoint of a published model; downloads and converts it where it is not here.
 
@@ -78,7 +78,7 @@ def obtain_checkpoint(
     original = store.fetch(published, progress)
     checkpoint = store.home(published) / store.CHECKPOINT
     try:
-        network = convert(published, read_foreign(original.path))
+        network = convert(published, read_external_checkpoint(original.path))
     except CheckpointError:
         original.path.unlink(missing_ok=True)
         raise
@@ -92,14 +92,14 @@ def obtain_checkpoint(
     return checkpoint
 
 
-def convert(published: Published, tensors: dict[str, Tensor]) -> nn.Module:
+def convert(published: PretrainedModel, tensors: dict[str, Tensor]) -> nn.Module:
     """Build the network that published tensors belong to, and fill it.
 
     Raises:
         CheckpointError: a tensor is missing, left over or misshapen.
     """
     network: nn.Module
-    if published.segments:
+    if published.is_segmentation:
         network = build_model(published.variant, len(LABELS[published.data]), head=published.name)
     else:
         network = build_classifier(published.variant, IMAGENET_CLASSES)  # eps is no tensor: load_classifier sets timm's
@@ -108,7 +108,7 @@ def convert(published: Published, tensors: dict[str, Tensor]) -> nn.Module:
     return network
 
 
-def describe(published: Published, sha256: str) -> dict[str, str]:
+def describe(published: PretrainedModel, sha256: str) -> dict[str, str]:
     """Return a checkpoint's metadata: the network, and where it is from; of a segmentation network its description, too."""
     facts = {
         "repo": published.repo, "file": published.file, "revision": published.revision, "sha256": sha256,
@@ -116,14 +116,14 @@ def describe(published: Published, sha256: str) -> dict[str, str]:
         "size": published.size, "crop": published.crop,
     }  # fmt: skip
     metadata = {"variant": published.variant, "published": json.dumps(facts)}
-    if not published.segments:
+    if not published.is_segmentation:
         return metadata | {"kind": CLASSIFIER, "num_classes": str(IMAGENET_CLASSES), "layout": published.layout}
     labels = LABELS[published.data]
     spec = published_spec(published, labels)
     return metadata | {"num_classes": str(len(labels)), "head": published.name, "spec": spec.to_json()}
 
 
-def published_spec(published: Published, labels: LabelSet) -> ModelSpec:
+def published_spec(published: PretrainedModel, labels: LabelSet) -> ModelSpec:
     """Describe a segmentation network with its authors' resize rule and upsampling (as galago.evaluation.protocol)."""
     stretch = published.data == "Cityscapes"
     return ModelSpec(
@@ -133,7 +133,7 @@ def published_spec(published: Published, labels: LabelSet) -> ModelSpec:
     )  # fmt: skip
 
 
-def export_published(published: Published, *, say: Say = lambda line: None, report: Say = lambda what: None) -> Path:
+def export_published(published: PretrainedModel, *, say: Say = lambda line: None, report: Say = lambda what: None) -> Path:
     """Write the model folder of a published segmentation network into the store, as `galago.load` opens it; return the folder.
 
     Raises:
@@ -142,5 +142,5 @@ def export_published(published: Published, *, say: Say = lambda line: None, repo
     """
     checkpoint = obtain_checkpoint(published, say=say)
     folder = store.home(published) / store.MODEL
-    export_checkpoint(checkpoint, folder, Wanted(name=published.name, licenses=published.licenses), report=report)
+    export_checkpoint(checkpoint, folder, ExportConfig(name=published.name, licenses=published.licenses), report=report)
     return folder

@@ -10,7 +10,7 @@ from re import fullmatch
 from typing import Any, BinaryIO
 
 from galago.errors import DownloadError, require
-from galago.pretrained.table import Published
+from galago.pretrained.table import PretrainedModel
 
 MIRROR = "HF_ENDPOINT"  # the hub's address, as huggingface_hub has it
 OFFLINE = "HF_HUB_OFFLINE"
@@ -49,7 +49,7 @@ def endpoint() -> str:
     return (os.environ.get(MIRROR) or HUB).rstrip("/")
 
 
-def look_up(published: Published) -> Remote:
+def look_up(published: PretrainedModel) -> Remote:
     """Ask the hub about a file.
 
     Raises:

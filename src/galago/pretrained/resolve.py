@@ -4,7 +4,7 @@ import warnings
 
 from galago.errors import ConfigError, require
 from galago.pretrained import cache as store
-from galago.pretrained.table import Published
+from galago.pretrained.table import PretrainedModel
 from galago.runtime.model_folder import OpenedModel, open_folder
 
 
@@ -12,7 +12,7 @@ class TrustWarning(UserWarning):
     """A file whose SHA-256 was not known was downloaded, and is trusted from now on."""
 
 
-def open_published(published: Published) -> OpenedModel:
+def open_published(published: PretrainedModel) -> OpenedModel:
     """Open the model folder of a published model; the first time it is downloaded, converted and exported.
 
     Raises:
@@ -31,13 +31,13 @@ def open_published(published: Published) -> OpenedModel:
     return open_folder(folder)
 
 
-def check_segments(published: Published) -> None:
+def check_segments(published: PretrainedModel) -> None:
     """Refuse a classifier where a segmentation network is wanted.
 
     Raises:
         ConfigError: it is one.
     """
-    if not published.segments:
+    if not published.is_segmentation:
         raise ConfigError(
             f"{published.name} classifies whole photos: `galago classify --model {published.name}`, or start a training from it "
             f"with --weights {published.name}. `galago models` lists those that label pixels."

@@ -23,7 +23,7 @@ CODE = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Published:
+class PretrainedModel:
     """A checkpoint that somebody published.
 
     Attributes:
@@ -56,14 +56,14 @@ class Published:
     crop: float = 1.0
 
     @property
-    def segments(self) -> bool:
+    def is_segmentation(self) -> bool:
         """Whether it labels pixels; else it classifies whole photos."""
         return self.data != "ImageNet"
 
     @property
     def metric(self) -> str:
         """Name of the score."""
-        return "mean IoU" if self.segments else "top-1"
+        return "mean IoU" if self.is_segmentation else "top-1"
 
     @property
     def licenses(self) -> dict[str, str]:
@@ -72,10 +72,10 @@ class Published:
         return {"code": CODE[self.layout], "weights": weights, "data": DATA_TERMS[self.data]}
 
 
-def _segmentation(data: str, size: tuple[int, int], rows: str) -> list[Published]:
+def _segmentation(data: str, size: tuple[int, int], rows: str) -> list[PretrainedModel]:
     """Read rows of variant, mean IoU, parameters, MACs, size in MB and SHA-256; `-` is unknown."""
     return [
-        Published(
+        PretrainedModel(
             name=f"{variant}-{data.lower()}", variant=variant, data=data, size=size, repo=SEG_REPO, revision=SEG_REVISION,
             file=f"efficientvit_seg_{variant}_{data.lower()}.pt", score=_number(score), parameters_m=_number(parameters),
             macs_g=_number(macs), size_mb=_number(size_mb), sha256=None if sha256 == "-" else sha256,
@@ -84,10 +84,10 @@ def _segmentation(data: str, size: tuple[int, int], rows: str) -> list[Published
     ]  # fmt: skip
 
 
-def _classification(rows: str) -> list[Published]:
+def _classification(rows: str) -> list[PretrainedModel]:
     """Read rows of variant, side, crop, top-1, parameters, MACs, size in MB and SHA-256 of the authors' classifiers."""
     return [
-        Published(
+        PretrainedModel(
             name=f"{variant}-r{side}", variant=variant, data="ImageNet", size=(int(side), int(side)), crop=float(crop),
             repo=CLS_REPO, file=f"efficientvit_{variant}_r{side}.pt", score=_number(score), parameters_m=_number(parameters),
             macs_g=_number(macs), size_mb=_number(size_mb), sha256=None if sha256 == "-" else sha256,
@@ -96,10 +96,10 @@ def _classification(rows: str) -> list[Published]:
     ]  # fmt: skip
 
 
-def _timm(rows: str) -> list[Published]:
+def _timm(rows: str) -> list[PretrainedModel]:
     """Read rows of variant, side, crop, parameters, size in MB and SHA-256 of timm's copies, whose scores are not given here."""
     return [
-        Published(
+        PretrainedModel(
             name=f"{variant}-imagenet" + ("" if side == "224" else f"-r{side}"), variant=variant, data="ImageNet",
             size=(int(side), int(side)), crop=float(crop), repo=f"timm/efficientvit_{variant}.r{side}_in1k",
             file="model.safetensors", layout="timm", parameters_m=_number(parameters), size_mb=_number(size_mb),
@@ -113,7 +113,7 @@ def _number(word: str) -> float | None:
     return None if word == "-" else float(word)
 
 
-PUBLISHED: Mapping[str, Published] = {
+PUBLISHED: Mapping[str, PretrainedModel] = {
     row.name: row
     for row in [
         *_segmentation("Cityscapes", (1024, 2048), """

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from galago._core.atomic_io import sha256
 from galago._core.device import processor
-from galago.benchmarking.profile import OtherDeviceWarning, Setting, read_setting
+from galago.benchmarking.profile import DeviceMismatchWarning, DeviceProfile, read_setting
 from galago.errors import ConfigError
 from galago.pretrained.table import PUBLISHED
 from galago.runtime.engines.base import Engine
@@ -26,7 +26,7 @@ def load(
     threads: int | None = None,
     half: bool = False,
     imgsz: tuple[int, int] | None = None,
-    setting: Setting | str | Path | None = None,
+    setting: DeviceProfile | str | Path | None = None,
 ) -> Segmenter:
     """Open a model for labeling photos.
 
@@ -56,7 +56,7 @@ def load(
         ModelError: the model is missing, damaged, its checksums do not match, or it has no file for the engine.
     """
     if setting is not None:
-        setting = setting if isinstance(setting, Setting) else read_setting(setting)
+        setting = setting if isinstance(setting, DeviceProfile) else read_setting(setting)
         setting.check_flags(engine=engine, threads=threads, half=half, imgsz=imgsz)
         model = _find_model(setting) if model is None else model
         engine, threads, imgsz = setting.engine, setting.threads, setting.imgsz
@@ -67,11 +67,11 @@ def load(
     if setting is not None:
         setting.check_model(sha256(file))
         if message := setting.device_warning(processor()):
-            warnings.warn(message, OtherDeviceWarning, stacklevel=2)
+            warnings.warn(message, DeviceMismatchWarning, stacklevel=2)
     return Segmenter(open_engine(file, name, threads=threads, precision=precision), opened.spec, imgsz=imgsz)
 
 
-def _find_model(setting: Setting) -> str:
+def _find_model(setting: DeviceProfile) -> str:
     """Return the model that a setting names.
 
     Raises:

@@ -17,7 +17,7 @@ LOOK_UP_SECONDS = 0.2  # a wait without end would not hear Ctrl-C on Windows
 STALLED_SECONDS = 0.5  # after Ctrl-C, for a camera or a stream that gives nothing
 
 
-class Channel(Generic[In]):
+class BoundedQueue(Generic[In]):
     """A queue of bounded length from one thread to another, which either of them can end."""
 
     def __init__(self, length: int) -> None:
@@ -68,7 +68,7 @@ class Channel(Generic[In]):
             yield item
 
 
-class Helper(Thread):
+class WorkerThread(Thread):
     """A thread that keeps the error it ends with, and tells the others to end as well."""
 
     def __init__(self, work: Callable[[], None], stop: Callable[[], None]) -> None:
@@ -80,12 +80,12 @@ class Helper(Thread):
         """Do the work."""
         try:
             self._work()
-        except BaseException as error:  # raised again by `overlap`
+        except BaseException as error:  # raised again by `run_pipeline`
             self.error = error
             self._stop()
 
 
-def overlap(
+def run_pipeline(
     items: Iterable[In],
     work: Callable[[In], Out | None],
     write: Callable[[Out], None],
@@ -105,15 +105,15 @@ def overlap(
         KeyboardInterrupt: Ctrl-C; all threads have ended, but for a reader whose camera hangs.
         BaseException: the first error of any thread; the others have ended.
     """
-    came: Channel[In] = Channel(length)
-    done: Channel[Out] = Channel(length)
+    came: BoundedQueue[In] = BoundedQueue(length)
+    done: BoundedQueue[Out] = BoundedQueue(length)
 
     def stop() -> None:
         came.cut()
         done.cut()
 
-    reader = Helper(lambda: feed(items, came), stop)
-    writer = Helper(lambda: drain(done, write), stop)
+    reader = WorkerThread(lambda: feed(items, came), stop)
+    writer = WorkerThread(lambda: drain(done, write), stop)
     reader.start()
     writer.start()
     try:
@@ -137,7 +137,7 @@ def overlap(
             raise helper.error
 
 
-def feed(items: Iterable[In], channel: Channel[In]) -> None:
+def feed(items: Iterable[In], channel: BoundedQueue[In]) -> None:
     """Put all items into a channel; each is read only when there is room for it."""
     try:
         iterator = iter(items)
@@ -153,7 +153,7 @@ def feed(items: Iterable[In], channel: Channel[In]) -> None:
             items.close()
 
 
-def drain(channel: Channel[Out], write: Callable[[Out], None]) -> None:
+def drain(channel: BoundedQueue[Out], write: Callable[[Out], None]) -> None:
     """Write all results of a channel."""
     for result in channel:
         write(result)

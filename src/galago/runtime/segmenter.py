@@ -84,7 +84,7 @@ class Segmenter:
             output = smoother(output)
         scale = self._scale(image.shape[:2], seen)
         if self.spec.output == "labels":
-            labels = grow_labels(output[: seen[0], : seen[1]], image.shape[:2])
+            labels = resize_labels(output[: seen[0], : seen[1]], image.shape[:2])
         else:
             labels = label_map(output, image.shape[:2], scale, self.spec.upsampling)
         post = perf_counter()
@@ -186,7 +186,7 @@ class Segmenter:
         return output
 
 
-def grow_labels(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def resize_labels(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Bring (h, w) labels to a photo's (height, width): each pixel takes the nearest one."""
     if labels.shape == size:
         return labels.copy()  # the engine writes this thread's next photo's into the same memory

@@ -7,7 +7,7 @@ from statistics import median
 LATEST = 10_000  # frames whose times are kept; a camera may run for weeks
 
 
-class Tally:
+class RunningStats:
     """Counts frames, adds up their areas and keeps their times.
 
     Attributes:

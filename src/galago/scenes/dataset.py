@@ -66,10 +66,10 @@ class Scenes:
         """Draw scene `index`, 0 to len - 1."""
         if not 0 <= index < self.count:
             raise IndexError(f"Scene {index} of {self.count} does not exist.")
-        return draw_scene(self.first_seed + index, self.size)
+        return render_scene(self.first_seed + index, self.size)
 
 
-def draw_scene(seed: int, size: tuple[int, int] = (360, 480)) -> Sample:
+def render_scene(seed: int, size: tuple[int, int] = (360, 480)) -> Sample:
     """Draw a street scene; the same seed and size give the same bytes.
 
     Args:

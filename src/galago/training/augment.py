@@ -24,21 +24,23 @@ def augment(
     Returns:
         image and labels of (crop height, crop width); what lies outside the photo is of mean color and ignored.
     """
-    view, *others = (mirror(*zoom_and_crop(image, labels, config, rng), config, rng) for image, labels in photos)
+    view, *others = (random_hflip(*random_resized_crop(image, labels, config, rng), config, rng) for image, labels in photos)
     for other in others:
         view = paste_things(view, other, rng)
     image = change_appearance(view[0], config, rng)
     return np.ascontiguousarray(image), np.ascontiguousarray(view[1])
 
 
-def mirror(image: np.ndarray, labels: np.ndarray, config: TrainConfig, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def random_hflip(
+    image: np.ndarray, labels: np.ndarray, config: TrainConfig, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """Exchange left and right with the probability of the config."""
     if rng.random() < config.flip:
         return image[:, ::-1], labels[:, ::-1]
     return image, labels
 
 
-def zoom_and_crop(
+def random_resized_crop(
     image: np.ndarray, labels: np.ndarray, config: TrainConfig, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Cut a window of random place and size out of the photo and bring it to crop_size."""
@@ -108,13 +110,13 @@ def change_appearance(image: np.ndarray, config: TrainConfig, rng: np.random.Gen
     Returns:
         an image of the same shape and dtype.
     """
-    image = change_color(image, config.color, rng)
+    image = color_jitter(image, config.color, rng)
     if config.cast:
-        image = cast_color(image, config.cast, rng)
+        image = white_balance_jitter(image, config.cast, rng)
     if config.shade and rng.random() < config.shade:
         image = shade(image, rng)
     if config.random_filter and rng.random() < config.random_filter:
-        image = filter_randomly(image, rng)
+        image = rand_conv(image, rng)
     if rng.random() < config.blur_noise:
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.2))
     if rng.random() < config.blur_noise:
@@ -123,7 +125,7 @@ def change_appearance(image: np.ndarray, config: TrainConfig, rng: np.random.Gen
     return image
 
 
-def change_color(image: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
+def color_jitter(image: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
     """Change brightness, contrast, gamma, saturation and hue at random.
 
     Args:
@@ -145,7 +147,7 @@ def change_color(image: np.ndarray, strength: float, rng: np.random.Generator) -
     return cv2.cvtColor(cv2.LUT(hsv, table), cv2.COLOR_HSV2RGB)
 
 
-def cast_color(image: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
+def white_balance_jitter(image: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
     """Change white balance and exposure: a random gamma and gain for each channel.
 
     Args:
@@ -169,7 +171,7 @@ def shade(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return lit
 
 
-def filter_randomly(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def rand_conv(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Blend a photo with the same photo after a random convolution, which changes texture and color but no shape.
 
     Xu et al., arXiv:2007.13003, section 3.1 and the mixing variant of section 3.2; the result gets the mean and the contrast of

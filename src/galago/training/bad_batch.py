@@ -9,15 +9,15 @@ from torch import Tensor, nn
 
 from galago._core.atomic_io import write_whole
 from galago.errors import TrainingError
-from galago.training.data import Views
+from galago.training.data import AugmentedSamples
 
 if TYPE_CHECKING:
-    from galago.training.train import Parts
+    from galago.training.train import TrainState
 
-SOUND = 1000.0  # trained weights stay far below
+MAX_SANE_WEIGHT = 1000.0  # trained weights stay far below
 
 
-def stop_at_bad_batch(parts: "Parts", batch: tuple[Tensor, Tensor], loss: float, step: int) -> TrainingError:
+def stop_at_bad_batch(parts: "TrainState", batch: tuple[Tensor, Tensor], loss: float, step: int) -> TrainingError:
     """Save this process's part of a batch and return the error that ends the run.
 
     The file holds `images` (N, 3, H, W) uint8, `labels` (N, H, W) uint8, `views` (N, 2) int64, each the epoch and the index that
@@ -34,7 +34,7 @@ def stop_at_bad_batch(parts: "Parts", batch: tuple[Tensor, Tensor], loss: float,
     epoch = parts.progress.epoch
     views = parts.shuffle.views(epoch, step)
     source = parts.loader.dataset
-    assert isinstance(source, Views)
+    assert isinstance(source, AugmentedSamples)
     content = io.BytesIO()
     images, labels = (tensor.numpy(force=True) for tensor in batch)
     np.savez_compressed(
@@ -49,7 +49,7 @@ def stop_at_bad_batch(parts: "Parts", batch: tuple[Tensor, Tensor], loss: float,
     else:
         said += f"The batch is saved as {path}: images, labels, names. "
     largest = largest_weight(parts.learner)
-    if largest <= SOUND:
+    if largest <= MAX_SANE_WEIGHT:
         said += f"The weights look sound (the largest is {largest:.3g}), so look at the batch first. "
     else:
         said += f"The weights went astray before it (the largest is {largest:.3g}). "

@@ -17,7 +17,7 @@ from galago.models.attention import no_autocast
 WIDE = 16  # float32 numbers in a line of the cache, and in a register of AVX-512
 
 
-def quicken(network: nn.Module) -> nn.Module:
+def optimize_for_cpu(network: nn.Module) -> nn.Module:
     """Let the layers of a network that are slow on a CPU take their fast form, in place."""
     for module in network.modules():
         if type(module) is nn.BatchNorm2d and module.num_features < WIDE and WIDE % module.num_features == 0:
@@ -117,7 +117,7 @@ def along_rows(of_channel: Tensor) -> Tensor:
 TRIM_THRESHOLD, TOP_PAD, MMAP_MAX = -1, -2, -4
 
 
-def keep_freed_memory() -> bool:
+def tune_malloc() -> bool:
     """Tell the C library to keep what the process frees.
 
     Features of a step are tens of megabytes each. glibc returns blocks of that size to the kernel at once, and the kernel clears

@@ -21,10 +21,10 @@ from galago.training.augment import augment
 from galago.training.config import TrainConfig
 from galago.training.distributed import check_divides
 
-View = tuple[int, int]  # (epoch, index): names one random view for good
+AugmentedSample = tuple[int, int]  # (epoch, index): names one random view for good
 
 
-class Views(TorchDataset[tuple[Tensor, Tensor]]):
+class AugmentedSamples(TorchDataset[tuple[Tensor, Tensor]]):
     """Random views of a data set and of one that is mixed in; the view (epoch, index) is always the same."""
 
     def __init__(self, dataset: Dataset, config: TrainConfig, mixed_in: Dataset | None = None) -> None:
@@ -32,18 +32,18 @@ class Views(TorchDataset[tuple[Tensor, Tensor]]):
         self.config = config
         self.mixed_in = mixed_in
 
-    def __getitem__(self, view: View) -> tuple[Tensor, Tensor]:
+    def __getitem__(self, view: AugmentedSample) -> tuple[Tensor, Tensor]:
         """Return the image (3, H, W) uint8 and the labels (H, W) uint8 of a view."""
         rng, photos = self._draw(view)
         samples = [dataset[index] for dataset, index in photos]
         image, labels = augment([(sample.image, sample.labels) for sample in samples], self.config, rng)
         return torch.from_numpy(image).permute(2, 0, 1), torch.from_numpy(labels)
 
-    def describe(self, view: View) -> str:
+    def describe(self, view: AugmentedSample) -> str:
         """Name the photo of a view, and the one whose things are pasted into it; reads none."""
         return " + ".join(dataset.names[index] for dataset, index in self._draw(view)[1])
 
-    def _draw(self, view: View) -> tuple[np.random.Generator, list[tuple[Dataset, int]]]:
+    def _draw(self, view: AugmentedSample) -> tuple[np.random.Generator, list[tuple[Dataset, int]]]:
         """Choose the photos of a view; further randomness comes from the generator."""
         epoch, index = view
         rng = np.random.default_rng((self.config.seed, epoch, index))
@@ -56,7 +56,7 @@ class Views(TorchDataset[tuple[Tensor, Tensor]]):
         return rng, photos
 
 
-class Shuffle(Sampler[list[View]]):
+class BatchSampler(Sampler[list[AugmentedSample]]):
     """The batches of all epochs from `epoch` on, in a new order each; the last incomplete batch of an epoch is left out.
 
     They form one stream, so that the workers do not idle where one epoch ends. Of each batch a process gets its own part:
@@ -79,20 +79,20 @@ class Shuffle(Sampler[list[View]]):
     def __len__(self) -> int:
         return (self.epochs - self.epoch) * self.steps
 
-    def __iter__(self) -> Iterator[list[View]]:
+    def __iter__(self) -> Iterator[list[AugmentedSample]]:
         for epoch in range(self.epoch, self.epochs):
             order = self._order(epoch)
             for step in range(self.steps):
                 yield self._part_of(order, epoch, step)
 
-    def views(self, epoch: int, step: int) -> list[View]:
+    def views(self, epoch: int, step: int) -> list[AugmentedSample]:
         """Return this process's part of one batch."""
         return self._part_of(self._order(epoch), epoch, step)
 
     def _order(self, epoch: int) -> np.ndarray:
         return np.random.default_rng((self.seed, epoch)).permutation(self.length)
 
-    def _part_of(self, order: np.ndarray, epoch: int, step: int) -> list[View]:
+    def _part_of(self, order: np.ndarray, epoch: int, step: int) -> list[AugmentedSample]:
         number, parts = self.part
         start = step * self.batch_size
         return [(epoch, int(index)) for index in order[start : start + self.batch_size][number::parts]]
@@ -100,7 +100,7 @@ class Shuffle(Sampler[list[View]]):
 
 def make_loader(
     dataset: Dataset, config: TrainConfig, part: tuple[int, int] = (0, 1), *, mixed_in: Dataset | None = None
-) -> tuple[DataLoader[tuple[Tensor, Tensor]], Shuffle]:
+) -> tuple[DataLoader[tuple[Tensor, Tensor]], BatchSampler]:
     """Return the loader of a training split, and its sampler, whose `epoch` says where to begin.
 
     Args:
@@ -111,15 +111,15 @@ def make_loader(
     Raises:
         TrainingError: there are fewer photos than a batch needs, or a batch cannot be shared evenly.
     """
-    shuffle = Shuffle(len(dataset), config.batch_size, config.seed, config.epochs, part)
+    shuffle = BatchSampler(len(dataset), config.batch_size, config.seed, config.epochs, part)
     loader = DataLoader(
-        Views(dataset, config, mixed_in),
+        AugmentedSamples(dataset, config, mixed_in),
         batch_sampler=shuffle,
         num_workers=config.workers,
         prefetch_factor=4 if config.workers else None,
         pin_memory=torch.cuda.is_available(),
         multiprocessing_context="spawn" if config.workers else None,  # a fork inherits OpenCV's locks and hangs
-        worker_init_fn=one_thread,
+        worker_init_fn=init_worker,
         generator=own_randomness(config.seed),
     )
     return loader, shuffle
@@ -161,7 +161,7 @@ def own_randomness(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def one_thread(worker: int) -> None:
+def init_worker(worker: int) -> None:
     """Prepare a worker process: the cores belong to the network, and whoever asks for a batch may go away."""
     import cv2
 

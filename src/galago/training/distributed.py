@@ -33,7 +33,7 @@ class SumOverProcesses(torch.autograd.Function):
         return total
 
 
-def sum_over_processes(values: Tensor) -> Tensor:
+def all_reduce_sum(values: Tensor) -> Tensor:
     """Return the sum of a tensor over all processes, the tensor itself where there is one.
 
     A loss made of such sums is the same number everywhere, so that each process gets as many times its share of the gradient as
@@ -56,10 +56,10 @@ class SyncedBatchNorm(nn.BatchNorm2d):
         assert self.running_var is not None
         assert self.momentum is not None
         axes = (0, 2, 3)
-        pixels = sum_over_processes(torch.tensor(x.numel() / x.shape[1], device=x.device))
-        mean = sum_over_processes(x.sum(axes)) / pixels
+        pixels = all_reduce_sum(torch.tensor(x.numel() / x.shape[1], device=x.device))
+        mean = all_reduce_sum(x.sum(axes)) / pixels
         centered = x - mean[:, None, None]
-        variance = sum_over_processes(centered.square().sum(axes)) / pixels
+        variance = all_reduce_sum(centered.square().sum(axes)) / pixels
         with torch.no_grad():
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(variance * pixels / (pixels - 1), self.momentum)
@@ -67,7 +67,7 @@ class SyncedBatchNorm(nn.BatchNorm2d):
         return centered * scale[:, None, None] + self.bias[:, None, None]
 
 
-def sync_norms(network: nn.Module, processes: int, device: torch.device) -> nn.Module:
+def convert_sync_batchnorm(network: nn.Module, processes: int, device: torch.device) -> nn.Module:
     """Let all BatchNorms of a network take their statistics from all processes, where there are several."""
     if processes == 1:
         return network
@@ -80,12 +80,12 @@ def sync_norms(network: nn.Module, processes: int, device: torch.device) -> nn.M
     return network
 
 
-def is_first_process() -> bool:
+def is_main_process() -> bool:
     """Tell whether this process is the one that writes and speaks."""
     return bool(join().is_main_process)
 
 
-def ask_first_process(answer: bool) -> bool:
+def broadcast_from_rank0(answer: bool) -> bool:
     """Return the first process's answer in all of them; each has to call this."""
     if join().num_processes == 1:
         return answer
@@ -101,7 +101,7 @@ def let_first_process(act: Callable[[], object]) -> None:
         GalagoError: as `act` does.
     """
     failure: GalagoError | None = None
-    if is_first_process():
+    if is_main_process():
         try:
             act()
         except GalagoError as error:

@@ -22,7 +22,7 @@ def is_out_of_patience(config: TrainConfig, rows: Sequence[Mapping[str, float]])
     return best is not None and 0 < config.patience <= sum("mean_iou" in row and row["epoch"] > best for row in rows)
 
 
-STARVED = 0.15  # share of the time spent waiting for photos from which on it is worth a word
+DATA_BOUND_SHARE = 0.15  # share of the time spent waiting for photos from which on it is worth a word
 
 
 def remarks(config: TrainConfig, rows: Sequence[Mapping[str, float]]) -> list[str]:
@@ -39,7 +39,7 @@ def remarks(config: TrainConfig, rows: Sequence[Mapping[str, float]]) -> list[st
             f"Stopped after epoch {len(rows)} of {config.epochs}: {validations} brought no better mean IoU "
             f"than epoch {best_epoch(rows)}. To go on: --resume --set patience=0."
         )
-    if (share := waited_share(rows)) > STARVED:
+    if (share := waited_share(rows)) > DATA_BOUND_SHARE:
         said.append(
             f"The network waited for photos {share:.0%} of the time. "
             f"More --workers (now {config.workers}), or --cache where photos are large, would make training faster."

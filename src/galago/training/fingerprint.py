@@ -16,7 +16,7 @@ import numpy as np
 from galago._core.atomic_io import sha256
 from galago.data.class_folders import ClassFolders
 from galago.data.class_tars import ClassTars
-from galago.data.sample import Dataset, spread
+from galago.data.sample import Dataset, subsample_evenly
 
 LOOKED_AT = 4  # samples of each part
 THUMBNAIL = (4, 4)  # pixels that an image is shrunk to
@@ -44,7 +44,7 @@ def fingerprint(parts: Mapping[str, Part | None], files: Mapping[str, Path | Non
 
 def of_dataset(dataset: Dataset) -> dict[str, Any]:
     """Describe labeled images."""
-    few = spread(dataset, LOOKED_AT)
+    few = subsample_evenly(dataset, LOOKED_AT)
     samples = (few[index] for index in range(len(few)))
     sets = [f"{found.name}={found.classes}|{found.hidden}" for found in dataset.labels.sets]
     return _describe([*dataset.labels.names, *sets], dataset.names, ((sample.image, sample.labels) for sample in samples))

@@ -8,13 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, from_numpy, nn
 
-from galago.data.sample import Dataset, spread
+from galago.data.sample import Dataset, subsample_evenly
 from galago.errors import TrainingError
 from galago.labels import IGNORE_ID, LabelSet
 from galago.models.checkpoint import load_checkpoint
 from galago.spec import IMAGENET_MEAN, IMAGENET_STD, ModelSpec
 from galago.training.config import TrainConfig
-from galago.training.distributed import sum_over_processes
+from galago.training.distributed import all_reduce_sum
 from galago.training.sets import SetTable, marginal_cross_entropy, plain_labels
 from galago.training.validate import normalize
 
@@ -69,7 +69,7 @@ class Projections(nn.Module):
         return [project(feature) for project, feature in zip(self.projections, features[-STAGES:], strict=True)]
 
 
-def logit_distance(logits: Tensor, target: Tensor, temperature: float) -> Tensor:
+def kd_loss(logits: Tensor, target: Tensor, temperature: float) -> Tensor:
     """Return the mean Kullback-Leibler divergence of softened class probabilities, times the temperature squared.
 
     Hinton et al., arXiv:1503.02531, section 2, for each pixel.
@@ -83,7 +83,7 @@ def logit_distance(logits: Tensor, target: Tensor, temperature: float) -> Tensor
     return temperature**2 * _mean_over_processes(distance)
 
 
-def feature_distance(features: list[Tensor], targets: list[Tensor]) -> Tensor:
+def channel_correlation_loss(features: list[Tensor], targets: list[Tensor]) -> Tensor:
     """Return 1 minus the mean Pearson correlation of each channel with the teacher's; Cao et al., arXiv:2207.02039, equation 5.
 
     Args:
@@ -104,7 +104,7 @@ def _standardize(x: Tensor) -> Tensor:
 
 def _mean_over_processes(values: Tensor) -> Tensor:
     """Return the mean over the batch of all processes, who hold equal parts of it."""
-    return sum_over_processes(values.sum()) / sum_over_processes(values.new_tensor(float(values.numel())))
+    return all_reduce_sum(values.sum()) / all_reduce_sum(values.new_tensor(float(values.numel())))
 
 
 def sample_pixels(logits: Tensor, labels: Tensor, stride: int, shift: tuple[int, int]) -> tuple[Tensor, Tensor]:
@@ -160,12 +160,12 @@ def cross_entropy(
         losses = losses + marginal_cross_entropy(logits, labels, sets, weights=weights, smoothing=smoothing).flatten(1)
     counted = (labels != IGNORE_ID).flatten(1)
     if hardest < 1:
-        counted = counted & hardest_pixels(losses.detach(), counted, hardest)
+        counted = counted & ohem_mask(losses.detach(), counted, hardest)
     shares = counted.float() if weights is None else weights[labels.where(labels != IGNORE_ID, 0)].flatten(1) * counted
-    return sum_over_processes((losses * counted).sum()) / sum_over_processes(shares.sum()).clamp(min=1e-6)
+    return all_reduce_sum((losses * counted).sum()) / all_reduce_sum(shares.sum()).clamp(min=1e-6)
 
 
-def hardest_pixels(losses: Tensor, counted: Tensor, share: float) -> Tensor:
+def ohem_mask(losses: Tensor, counted: Tensor, share: float) -> Tensor:
     """Tell which pixels belong to the share of each photo's counted pixels with the largest loss: (N, H W) bool."""
     ranked = losses.masked_fill(~counted, -1).sort(1, descending=True).values
     kept = (counted.sum(1, keepdim=True) * share).ceil().long().clamp(min=1)
@@ -183,7 +183,7 @@ def dice_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """
     scores = logits.softmax(1) * (labels != IGNORE_ID)[:, None]
     truth = labels[:, None] == torch.arange(logits.shape[1], device=labels.device)[:, None, None]
-    shared, found, pixels = (sum_over_processes(part.sum((0, 2, 3))) for part in (scores * truth, scores, truth))
+    shared, found, pixels = (all_reduce_sum(part.sum((0, 2, 3))) for part in (scores * truth, scores, truth))
     shown = pixels > 0
     return (shown * (1 - (2 * shared + 1) / (found + pixels + 1))).sum() / shown.sum().clamp(min=1)
 
@@ -223,10 +223,10 @@ class AuxiliaryHeads(nn.Module):
         return [classify(feature) for classify, feature in zip(self.classify, features[-2:], strict=True)]
 
 
-def teaching_loss(own: tuple[Tensor, list[Tensor]], answer: tuple[Tensor, list[Tensor]], config: TrainConfig) -> Tensor:
+def distillation_loss(own: tuple[Tensor, list[Tensor]], answer: tuple[Tensor, list[Tensor]], config: TrainConfig) -> Tensor:
     """Return how far logits and features of the network are from the teacher's."""
-    loss = config.distill * logit_distance(own[0], answer[0], config.temperature)
-    return loss + config.distill_features * feature_distance(own[1], answer[1]) if config.distill_features else loss
+    loss = config.distill * kd_loss(own[0], answer[0], config.temperature)
+    return loss + config.distill_features * channel_correlation_loss(own[1], answer[1]) if config.distill_features else loss
 
 
 def total_loss(
@@ -278,7 +278,7 @@ def class_weights(dataset: Dataset, power: float) -> Tensor | None:
     if power == 0:
         return None
     counts = np.zeros(len(dataset.labels))
-    photos = spread(dataset, PHOTOS)
+    photos = subsample_evenly(dataset, PHOTOS)
     for index in range(len(photos)):
         pixels = np.bincount(photos[index].labels.ravel(), minlength=IGNORE_ID + 1)
         counts += pixels[: len(counts)]

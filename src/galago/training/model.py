@@ -19,7 +19,7 @@ from galago.training.losses import AuxiliaryHeads, Projections
 from galago.training.styles import STAGES, mix_styles
 
 
-class Learner(nn.Module):
+class TrainingModel(nn.Module):
     """The network and what it has in training only: auxiliary heads, projections to a teacher's channels."""
 
     def __init__(
@@ -167,7 +167,7 @@ def describe_start(weights: Path, names: Sequence[str]) -> str:
     return f"Starting from {weights}: its classifier is kept, sorted by the names of the classes."
 
 
-def moving_average(network: nn.Module, decay: float) -> AveragedModel:
+def ema(network: nn.Module, decay: float) -> AveragedModel:
     """Return a copy of a network that follows it slowly, buffers of the norms included.
 
     The first update copies the network. After t updates the decay is (1 + t) / (10 + t), at most `decay`, so that the random

@@ -16,12 +16,12 @@ def make_optimizer(learner: nn.Module, config: Config) -> torch.optim.Optimizer:
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in learner.named_parameters():
         decay = config.weight_decay if parameter.ndim > 1 else 0.0
-        groups.setdefault((decay, layer_scale(name, config.layer_decay)), []).append(parameter)
+        groups.setdefault((decay, lr_scale(name, config.layer_decay)), []).append(parameter)
     settings = [{"params": parameters, "weight_decay": decay, "scale": scale} for (decay, scale), parameters in groups.items()]
     return torch.optim.AdamW(settings, lr=config.peak_learning_rate, fused=torch.cuda.is_available() or None)
 
 
-def layer_scale(name: str, decay: float) -> float:
+def lr_scale(name: str, decay: float) -> float:
     """Return decay ** (stages from here to the head) for a parameter of the backbone, 1 for the others.
 
     Layer-wise rate decay by stage, after Clark et al., arXiv:2003.10555, appendix A: early layers change less in fine-tuning.
@@ -30,7 +30,7 @@ def layer_scale(name: str, decay: float) -> float:
     return decay ** (NUM_STAGES - int(stage[1])) if stage else 1.0
 
 
-def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+def set_lr(optimizer: torch.optim.Optimizer, rate: float) -> None:
     """Set the learning rate of a step."""
     for group in optimizer.param_groups:
         group["lr"] = rate * group["scale"]

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from galago.data.sample import Dataset, spread
+from galago.data.sample import Dataset, subsample_evenly
 from galago.errors import DataError
 
 MOST = 3000  # samples; of larger splits an even choice
-QUIET_S = 2.0  # a look that takes longer is reported
+REPORT_AFTER_S = 2.0  # a look that takes longer is reported
 
 
 def is_labeled(dataset: Dataset, index: int) -> bool:
@@ -47,13 +47,13 @@ def check_readable(dataset: Dataset, *, threads: int, report: Callable[[dict[str
     Raises:
         DataError, ImageError: a sample cannot be read, or no pixel has a class.
     """
-    chosen = spread(dataset, MOST)
+    chosen = subsample_evenly(dataset, MOST)
     began, labeled = time.monotonic(), False
     with ThreadPoolExecutor(threads) as pool:
         found_in = pool.map(partial(is_labeled, chosen), range(len(chosen)))
         for index, found in enumerate(found_in):
             labeled |= found
-            if time.monotonic() - began > QUIET_S:
+            if time.monotonic() - began > REPORT_AFTER_S:
                 report({"epoch": 0, "checked": index + 1, "photos": len(chosen)})
     if not labeled:
         raise DataError(

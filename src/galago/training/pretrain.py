@@ -21,23 +21,23 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from galago.data.class_folders import ClassFolders, middle_part
+from galago.data.class_folders import ClassFolders, center_crop
 from galago.data.class_tars import ClassTars
 from galago.errors import TrainingError
 from galago.models.checkpoint import CLASSIFIER, save_checkpoint
 from galago.models.efficientvit import build_classifier
 from galago.models.layers import set_drop_path
 from galago.training import run_dir as run
-from galago.training.augment import change_color
+from galago.training.augment import color_jitter
 from galago.training.begin import Beginning
 from galago.training.config import ClassifyConfig
-from galago.training.cpu import quicken
-from galago.training.data import Shuffle, View, batches, one_thread, own_randomness
-from galago.training.distributed import join, sync_norms
+from galago.training.cpu import optimize_for_cpu
+from galago.training.data import AugmentedSample, BatchSampler, batches, init_worker, own_randomness
+from galago.training.distributed import convert_sync_batchnorm, join
 from galago.training.fingerprint import Part, fingerprint
 from galago.training.hold import hold
-from galago.training.model import moving_average
-from galago.training.optim import learning_rate, make_optimizer, set_rate
+from galago.training.model import ema
+from galago.training.optim import learning_rate, make_optimizer, set_lr
 from galago.training.state import Changing, save_state
 from galago.training.train import Report, mixed_precision
 from galago.training.validate import normalize
@@ -50,19 +50,19 @@ class ClassViews(TorchDataset[tuple[Tensor, int]]):
     def __init__(self, photos: ClassFolders | ClassTars, config: ClassifyConfig) -> None:
         self.photos, self.config = photos, config
 
-    def __getitem__(self, view: View) -> tuple[Tensor, int]:
+    def __getitem__(self, view: AugmentedSample) -> tuple[Tensor, int]:
         """Return the image (3, S, S) uint8 of the largest size S, and its class id."""
         epoch, index = view
         rng = np.random.default_rng((self.config.seed, epoch, index))
         photo, class_id = self.photos[index]
-        image = random_part(photo, max(self.config.sizes), self.config.min_area, rng)
+        image = random_resized_crop(photo, max(self.config.sizes), self.config.min_area, rng)
         if rng.random() < self.config.flip:
             image = image[:, ::-1]
-        image = change_color(np.ascontiguousarray(image), self.config.color, rng)
+        image = color_jitter(np.ascontiguousarray(image), self.config.color, rng)
         return torch.from_numpy(image).permute(2, 0, 1), class_id
 
 
-def random_part(photo: np.ndarray, size: int, min_area: float, rng: np.random.Generator) -> np.ndarray:
+def random_resized_crop(photo: np.ndarray, size: int, min_area: float, rng: np.random.Generator) -> np.ndarray:
     """Cut a random part of an (H, W, 3) photo, of an aspect ratio from 3/4 to 4/3, and bring it to (size, size, 3)."""
     height, width = photo.shape[:2]
     area, ratio = rng.uniform(min_area, 1) * height * width, np.exp(rng.uniform(-1, 1) * np.log(4 / 3))
@@ -73,7 +73,7 @@ def random_part(photo: np.ndarray, size: int, min_area: float, rng: np.random.Ge
     return cv2.resize(part, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
-def mix_batch(images: Tensor, targets: Tensor, config: ClassifyConfig, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+def mixup_or_cutmix(images: Tensor, targets: Tensor, config: ClassifyConfig, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """Blend a batch with itself in another order (mixup, arXiv:1710.09412) or exchange rectangles (CutMix, arXiv:1905.04899).
 
     Args:
@@ -148,11 +148,11 @@ def _train_classifier(
     main, progress = accelerator.is_main_process, run.Progress()
     network: nn.Module = build_classifier(config.variant, len(train_set.names))
     set_drop_path(network, config.drop_path)
-    network = sync_norms(network, accelerator.num_processes, device)
+    network = convert_sync_batchnorm(network, accelerator.num_processes, device)
     if device.type == "cpu":
-        quicken(network)
-    average = moving_average(network, config.ema_decay).to(device)
-    shuffle = Shuffle(
+        optimize_for_cpu(network)
+    average = ema(network, config.ema_decay).to(device)
+    shuffle = BatchSampler(
         len(train_set), config.batch_size, config.seed, config.epochs, (accelerator.process_index, accelerator.num_processes)
     )
     loader = DataLoader(
@@ -161,7 +161,7 @@ def _train_classifier(
         num_workers=config.workers,
         prefetch_factor=4 if config.workers else None,
         multiprocessing_context="spawn" if config.workers else None,
-        worker_init_fn=one_thread,
+        worker_init_fn=init_worker,
         generator=own_randomness(config.seed),
     )
     network, optimizer = accelerator.prepare(network, make_optimizer(network, config))
@@ -217,14 +217,14 @@ def run_epoch(
         step = epoch * steps + index
         rng = np.random.default_rng((config.seed, step))
         rate = learning_rate(config, step, steps)
-        set_rate(optimizer, rate)
+        set_lr(optimizer, rate)
         pixels = normalize(images, config.mean, config.std)
         size = int(rng.choice(config.sizes))
         if size != pixels.shape[-1]:
             pixels = F.interpolate(pixels, size=(size, size), mode="bilinear", antialias=True)
         num_classes = accelerator.unwrap_model(network).head.classify.out_features
         targets = F.one_hot(class_ids, num_classes) * (1 - config.label_smoothing) + config.label_smoothing / num_classes
-        pixels, targets = mix_batch(pixels, targets, config, rng)
+        pixels, targets = mixup_or_cutmix(pixels, targets, config, rng)
         loss = F.binary_cross_entropy_with_logits(network(pixels).float(), targets, reduction="sum") / len(images)
         if not torch.isfinite(loss):
             raise TrainingError(
@@ -252,7 +252,7 @@ def accuracy(
     first = among = 0
     for index in range(len(photos)):
         photo, class_id = photos[index]
-        image = torch.from_numpy(middle_part(photo, max(config.sizes))).permute(2, 0, 1)[None].to(device)
+        image = torch.from_numpy(center_crop(photo, max(config.sizes))).permute(2, 0, 1)[None].to(device)
         best = network(normalize(image, config.mean, config.std))[0].topk(min(5, len(photos.names))).indices.tolist()
         first += best[0] == class_id
         among += class_id in best

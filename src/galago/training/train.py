@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
-from galago.data.resized import Fitted
+from galago.data.resized import ResizedDataset
 from galago.data.sample import Dataset, check_learnable
 from galago.errors import TrainingError
 from galago.evaluation.evaluate import evaluate
@@ -27,15 +27,15 @@ from galago.training import run_dir as run
 from galago.training.bad_batch import stop_at_bad_batch
 from galago.training.begin import Beginning
 from galago.training.config import TrainConfig
-from galago.training.cpu import quicken
-from galago.training.data import Shuffle, batches, make_loader
-from galago.training.distributed import ask_first_process, join, let_first_process, sync_norms
+from galago.training.cpu import optimize_for_cpu
+from galago.training.data import BatchSampler, batches, make_loader
+from galago.training.distributed import broadcast_from_rank0, convert_sync_batchnorm, join, let_first_process
 from galago.training.early_stopping import is_out_of_patience
 from galago.training.fingerprint import Part, fingerprint
 from galago.training.hold import hold
-from galago.training.losses import Teacher, class_weights, teaching_loss, total_loss
-from galago.training.model import Learner, moving_average, start_network
-from galago.training.optim import learning_rate, make_optimizer, set_rate
+from galago.training.losses import Teacher, class_weights, distillation_loss, total_loss
+from galago.training.model import TrainingModel, ema, start_network
+from galago.training.optim import learning_rate, make_optimizer, set_lr
 from galago.training.preflight import check_labeled, check_readable
 from galago.training.report import PAGE, draw_page
 from galago.training.run_dir import Progress
@@ -50,7 +50,7 @@ Report = Callable[[dict[str, float]], None]
 
 
 @dataclass
-class Parts:
+class TrainState:
     """What a run consists of.
 
     Attributes:
@@ -72,7 +72,7 @@ class Parts:
     optimizer: torch.optim.Optimizer
     average: AveragedModel
     loader: DataLoader[tuple[Tensor, Tensor]]
-    shuffle: Shuffle
+    shuffle: BatchSampler
     class_weights: Tensor | None
     sets: SetTable | None
     teacher: Teacher | None
@@ -131,9 +131,9 @@ def train(
         **also,
     }
     if config.short_side:
-        also = {name: Fitted(dataset, config.short_side) for name, dataset in also.items()}
-        train_set, val_set = Fitted(train_set, config.short_side), Fitted(val_set, config.short_side)
-        mixed_in = mixed_in and Fitted(mixed_in, config.short_side)
+        also = {name: ResizedDataset(dataset, config.short_side) for name, dataset in also.items()}
+        train_set, val_set = ResizedDataset(train_set, config.short_side), ResizedDataset(val_set, config.short_side)
+        mixed_in = mixed_in and ResizedDataset(mixed_in, config.short_side)
     with hold(out):
         begin = Beginning(out, config, start, lambda: fingerprint(sets, {"teacher": teacher}))
 
@@ -144,7 +144,7 @@ def train(
                 check_readable(dataset, threads=max(1, config.workers), report=report)
 
         let_first_process(look)
-        parts = set_up(config, train_set, out=out, mixed_in=mixed_in, teacher_file=teacher, weights=begin.weights)
+        parts = build_state(config, train_set, out=out, mixed_in=mixed_in, teacher_file=teacher, weights=begin.weights)
         photos = len(train_set), len(val_set)
         changing = Changing(parts.accelerator, parts.learner, parts.optimizer, parts.average, parts.progress, begin.data)
         begin(
@@ -155,7 +155,7 @@ def train(
 
 
 def run_epochs(
-    config: TrainConfig, parts: Parts, changing: Changing, val_set: Dataset, also: Mapping[str, Dataset], report: Report
+    config: TrainConfig, parts: TrainState, changing: Changing, val_set: Dataset, also: Mapping[str, Dataset], report: Report
 ) -> Progress:
     """Train from where a run stands to its end.
 
@@ -164,7 +164,7 @@ def run_epochs(
     """
     main, progress = parts.accelerator.is_main_process, parts.progress
     parts.shuffle.epoch = progress.epoch
-    keep = Keeper(config, val_set, parts, also) if main else None
+    keep = Checkpointer(config, val_set, parts, also) if main else None
     ended = is_out_of_patience(config, progress.rows)
     with closing(batches(parts.loader)) as stream:
         for _ in () if ended else range(progress.epoch, config.epochs):
@@ -178,7 +178,7 @@ def run_epochs(
                 if validates:
                     report({name: row[name] for name in row if name in ("epoch", "loss") or name.startswith("mean_iou")})
             if validates and config.patience:
-                last |= ask_first_process(is_out_of_patience(config, progress.rows))
+                last |= broadcast_from_rank0(is_out_of_patience(config, progress.rows))
             if last or progress.epoch % config.save_every == 0:
                 save_state(changing, parts.out)
             if last:
@@ -188,7 +188,7 @@ def run_epochs(
     return progress
 
 
-def set_up(
+def build_state(
     config: TrainConfig,
     train_set: Dataset,
     *,
@@ -196,7 +196,7 @@ def set_up(
     mixed_in: Dataset | None,
     teacher_file: Path | None,
     weights: Path | None,
-) -> Parts:
+) -> TrainState:
     """Build a run that has not begun.
 
     Raises:
@@ -210,13 +210,13 @@ def set_up(
     teacher = Teacher(teacher_file, train_set.labels, accelerator.device) if teacher_file else None
     widths = teacher.widths if teacher else None
     network = start_network(config, num_classes, weights, names=train_set.labels.names)
-    learner: nn.Module = Learner(network, num_classes, config, widths)
-    learner = sync_norms(learner, processes, accelerator.device)
+    learner: nn.Module = TrainingModel(network, num_classes, config, widths)
+    learner = convert_sync_batchnorm(learner, processes, accelerator.device)
     if accelerator.device.type == "cpu" and not config.compile:
-        quicken(learner)
+        optimize_for_cpu(learner)
     if processes == 1:  # DistributedDataParallel's buckets are contiguous
         learner = learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
-    average = moving_average(learner.network, config.ema_decay).to(accelerator.device)  # type: ignore[arg-type]
+    average = ema(learner.network, config.ema_decay).to(accelerator.device)  # type: ignore[arg-type]
     loader, shuffle = make_loader(train_set, config, (accelerator.process_index, processes), mixed_in=mixed_in)
     balance = class_weights(train_set, config.class_balance)
     balance, progress = None if balance is None else balance.to(accelerator.device), Progress()
@@ -224,10 +224,12 @@ def set_up(
         learner.compile()
     learner, optimizer = accelerator.prepare(learner, make_optimizer(learner, config))
     sets = SetTable.of(train_set.labels, accelerator.device, config.hidden_weight)
-    return Parts(accelerator, learner, optimizer, average, loader, shuffle, balance, sets, teacher, progress, out)
+    return TrainState(accelerator, learner, optimizer, average, loader, shuffle, balance, sets, teacher, progress, out)
 
 
-def run_epoch(config: TrainConfig, parts: Parts, stream: Iterator[tuple[Tensor, Tensor]], report: Report) -> dict[str, float]:
+def run_epoch(
+    config: TrainConfig, parts: TrainState, stream: Iterator[tuple[Tensor, Tensor]], report: Report
+) -> dict[str, float]:
     """Pass over the photos once, with the next batches of the stream.
 
     Returns:
@@ -247,9 +249,9 @@ def run_epoch(config: TrainConfig, parts: Parts, stream: Iterator[tuple[Tensor, 
         images, labels = (tensor.to(accelerator.device, non_blocking=True) for tensor in batch)
         step = epoch * steps + index
         rate = learning_rate(config, step, steps)
-        set_rate(optimizer, rate)
+        set_lr(optimizer, rate)
         optimizer.zero_grad()
-        loss = compute_gradients(config, parts, images, labels, step)
+        loss = forward_backward(config, parts, images, labels, step)
         if not math.isfinite(loss):
             raise stop_at_bad_batch(parts, batch, loss, index)
         accelerator.clip_grad_norm_(parts.learner.parameters(), config.gradient_clip)
@@ -263,7 +265,7 @@ def run_epoch(config: TrainConfig, parts: Parts, stream: Iterator[tuple[Tensor, 
     return row
 
 
-def compute_gradients(config: TrainConfig, parts: Parts, images: Tensor, labels: Tensor, step: int) -> float:
+def forward_backward(config: TrainConfig, parts: TrainState, images: Tensor, labels: Tensor, step: int) -> float:
     """Add up the gradients of a batch, in as many pieces as the config says, and return its loss.
 
     Args:
@@ -284,17 +286,17 @@ def compute_gradients(config: TrainConfig, parts: Parts, images: Tensor, labels:
             if parts.teacher:
                 with accelerator.autocast():
                     answer = parts.teacher(photos)
-                loss = loss + teaching_loss((outputs[0], features), answer, config)
+                loss = loss + distillation_loss((outputs[0], features), answer, config)
             loss = loss / len(pieces)
             accelerator.backward(loss)
         total += loss.item()
     return total
 
 
-class Keeper:
+class Checkpointer:
     """Writes down each epoch; where it validates, evaluates the moving average and keeps the last and the best of it."""
 
-    def __init__(self, config: TrainConfig, val_set: Dataset, parts: Parts, also: Mapping[str, Dataset]) -> None:
+    def __init__(self, config: TrainConfig, val_set: Dataset, parts: TrainState, also: Mapping[str, Dataset]) -> None:
         self.also = also
         self.config, self.val_set, self.out, self.average = config, val_set, parts.out, parts.average
         self.board = Board(self.out / "tensorboard", parts.progress) if config.tensorboard else None

@@ -12,10 +12,10 @@ from galago.evaluation import evaluate
 from galago.runtime.engines.table import AUTO, ENGINES, choose_engine, open_engine
 from galago.runtime.model_folder import OpenedModel, open_model
 from galago.runtime.segmenter import Segmenter
-from galago.scenes.dataset import draw_scene
+from galago.scenes.dataset import render_scene
 from galago.spec import ModelSpec
 from galago.verification.activations import PROBES
-from galago.verification.compare import TOLERANCES, Difference, compare_labels, compare_logits, shift_of
+from galago.verification.compare import TOLERANCES, Difference, compare_labels, compare_logits, find_shift
 from galago.verification.contents import fixed_size_of, own_description, precision_of, tells_size
 from galago.verification.fingerprints import (
     INPUT,
@@ -182,7 +182,7 @@ def look_for_overflow(report: Report, opened: OpenedModel, file: str, sizes: Seq
     try:
         fixed = fixed_size_of(path) if tells_size(path) else open_engine(path, first.engine).input_size
         size = fixed or max((LARGE, *sizes), key=lambda sides: sides[0] * sides[1])
-        found, reason = overflow(path, draw_scene(SCENE_SEED, size).image[None])
+        found, reason = overflow(path, render_scene(SCENE_SEED, size).image[None])
     except ModelError as error:
         found, reason = None, str(error)
     first.overflow = found and f"{size[0]} x {size[1]}: {found}"
@@ -202,7 +202,7 @@ def photos(
             raise ModelError(f"takes {fixed} only, and golden/ holds another size: give --against, or export with --imgsz")
         return
     for size in dict.fromkeys([fixed] if fixed else sizes):
-        photo = draw_scene(SCENE_SEED, size).image
+        photo = render_scene(SCENE_SEED, size).image
         whole = Segmenter(reference.segmenter.engine, reference.segmenter.spec.unresized())
         yield f"{size[0]} x {size[1]}", photo, whole.engine.run(photo[None])[0].copy(), whole(photo).labels
 
@@ -245,7 +245,7 @@ def diagnose(
         if order:
             moved = ", ".join(f"{new} for {old}" for old, new in enumerate(order) if new != old)
             report.cause = f"the classes stand in another order: {moved}"
-    if report.cause is None and (shift := shift_of(labels, shown)):
+    if report.cause is None and (shift := find_shift(labels, shown)):
         report.cause = (
             f"the labels are shifted by {shift[0]} rows and {shift[1]} columns, as by a crop or padding that is off by one"
         )

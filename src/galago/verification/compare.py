@@ -97,7 +97,7 @@ def borders(labels: np.ndarray) -> np.ndarray:
     return near
 
 
-def shift_of(expected: np.ndarray, given: np.ndarray) -> tuple[int, int] | None:
+def find_shift(expected: np.ndarray, given: np.ndarray) -> tuple[int, int] | None:
     """Return by how many (rows, columns), one at most, a label map has moved, None where moving explains nothing."""
     inner = expected[1:-1, 1:-1]
     height, width = inner.shape

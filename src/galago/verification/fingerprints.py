@@ -130,9 +130,9 @@ def first_divergence(stages: Sequence[Stage], errors: Mapping[str, float], allow
     differs by as much as is allowed, it is the one whose error jumps most above those of all stages before.
     """
     found = [stage.name for stage in stages if stage.name in errors]
-    agreeing = [name for name in found if errors[name] <= allowed]
+    uniform_cells = [name for name in found if errors[name] <= allowed]
     for name in found:
-        if errors[name] > allowed and not any(is_made_from(later, name) for later in agreeing):
+        if errors[name] > allowed and not any(is_made_from(later, name) for later in uniform_cells):
             return name
     jumps = {}
     for name in found:

@@ -7,7 +7,7 @@ import numpy as np
 
 from galago.errors import ModelError
 from galago.runtime.segmenter import Segmenter
-from galago.scenes.dataset import draw_scene
+from galago.scenes.dataset import render_scene
 from galago.spec import ModelSpec
 from galago.verification.compare import compare_labels
 from galago.verification.report import HostCheck
@@ -47,7 +47,7 @@ def check_host(segmenter: Segmenter, trained: Segmenter | None, truth: ModelSpec
         yield HostCheck(image=f"{name} {image.shape[0]} x {image.shape[1]}", faults=not_finite(segmenter, image))
     twin = expected_host(segmenter, trained, truth) if trained else None
     for size in SCENE_SIZES:
-        image = draw_scene(SEED, size).image
+        image = render_scene(SEED, size).image
         faults = not_finite(segmenter, image)
         if not faults:
             faults = compare_host(segmenter, twin, image, LABELS[precision])

@@ -15,7 +15,7 @@ import galago  # noqa: E402
 from galago.errors import ConfigError, MissingDependencyError, ModelError  # noqa: E402
 from galago.export.folder import write_model_folder  # noqa: E402
 from galago.export.reference import TorchEngine  # noqa: E402
-from galago.export.writers.ncnn import improve  # noqa: E402
+from galago.export.writers.ncnn import optimize_graph  # noqa: E402
 from galago.export.writers.table import FORMATS, check_formats  # noqa: E402
 from galago.runtime.engines.executorch import ExecuTorchEngine  # noqa: E402
 from galago.runtime.engines.litert import LiteRTEngine  # noqa: E402
@@ -286,10 +286,10 @@ def test_a_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch,
 
 def test_a_hardswish_becomes_part_of_the_convolution_before_it():
     graph = "7767517\n3 3\nInput in0 0 1 in0\nConvolution c 1 1 in0 a 0=8\nHardSwish h 1 1 a out0 0=0.2 1=0.5\n"
-    assert improve(graph) == "7767517\n2 2\nInput in0 0 1 in0\nConvolution c 1 1 in0 out0 0=8 9=6 -23310=2,0.2,0.5\n"
+    assert optimize_graph(graph) == "7767517\n2 2\nInput in0 0 1 in0\nConvolution c 1 1 in0 out0 0=8 9=6 -23310=2,0.2,0.5\n"
 
 
 def test_a_map_reshaped_as_another_goes_by_way_of_two_axes():
     graph = '7767517\n1 1\nReshape r 2 1 a b c 12=0 13=0 6="1w,1h,64,1"\n'
-    lines = improve(graph).splitlines()
+    lines = optimize_graph(graph).splitlines()
     assert lines[1:] == ["2 2", 'Reshape r_flat 1 1 a r_flat 6="0w,64"', 'Reshape r 2 1 r_flat b c 12=0 13=0 6="1w,1h,64,1"']

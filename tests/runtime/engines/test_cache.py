@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from galago._core.atomic_io import cache_folder
-from galago.runtime.engines.cache import UnsafeCacheWarning, is_own, keep, key_of, recall
+from galago.runtime.engines.cache import UnsafeCacheWarning, is_own, keep, key_of, load_compiled
 from galago.runtime.engines.table import cache as compiled
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
@@ -21,15 +21,15 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_what_was_kept_is_found_again():
     keep("a", b"compiled")
-    assert recall("a") == b"compiled"
-    assert recall("b") is None
+    assert load_compiled("a") == b"compiled"
+    assert load_compiled("b") is None
 
 
 @pytest.mark.parametrize("damage", [lambda content: b"", lambda content: content[:-1], lambda content: content[:-1] + b"?"])
 def test_a_damaged_file_is_not_used(folder: Path, damage):
     keep("a", b"compiled")
     (folder / "a.blob").write_bytes(damage((folder / "a.blob").read_bytes()))
-    assert recall("a") is None
+    assert load_compiled("a") is None
 
 
 def test_a_key_tells_every_part_apart():
@@ -49,14 +49,14 @@ def test_an_empty_variable_switches_it_off(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("GALAGO_CACHE", "")
     assert cache_folder() is None
     keep("a", b"compiled")
-    assert recall("a") is None
+    assert load_compiled("a") is None
 
 
 def test_a_folder_that_cannot_be_written_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "file").write_bytes(b"")
     monkeypatch.setenv("GALAGO_CACHE", str(tmp_path / "file"))
     keep("a", b"compiled")
-    assert recall("a") is None
+    assert load_compiled("a") is None
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have other places")
@@ -88,7 +88,7 @@ def test_a_damaged_compiled_model_is_compiled_again(folder: Path, tiny_onnx: Pat
     whole = blob.read_bytes()
     blob.write_bytes(whole[:100] + bytes(100) + whole[200:])
     assert (OpenVINOEngine(tiny_onnx).run(photo) == 7).all()
-    assert recall(blob.stem) is not None
+    assert load_compiled(blob.stem) is not None
     keep(blob.stem, b"no compiled model, with a right checksum")
     assert (OpenVINOEngine(tiny_onnx).run(photo) == 7).all()
 
@@ -102,7 +102,7 @@ def test_the_folder_and_what_is_in_it_belong_to_the_user_alone(folder: Path):
         os.umask(before)
     assert folder.stat().st_mode & 0o777 == 0o700
     assert (folder / "a.blob").stat().st_mode & 0o777 == 0o600
-    assert recall("a") == b"compiled"
+    assert load_compiled("a") == b"compiled"
 
 
 @POSIX
@@ -112,7 +112,7 @@ def test_an_older_folder_in_the_users_cache_becomes_the_users_alone(tmp_path: Pa
     (tmp_path / "old").mkdir(mode=0o755)
     keep("a", b"compiled")
     assert (tmp_path / "old").stat().st_mode & 0o777 == 0o700
-    assert recall("a") == b"compiled"
+    assert load_compiled("a") == b"compiled"
 
 
 @POSIX
@@ -121,7 +121,7 @@ def test_a_folder_that_others_can_write_is_not_used(folder: Path, mode: int):
     keep("a", b"compiled")
     folder.chmod(mode)
     with pytest.warns(UnsafeCacheWarning, match="others can write it, so compiled models are not kept there"):
-        assert recall("a") is None
+        assert load_compiled("a") is None
     with pytest.warns(UnsafeCacheWarning):
         keep("b", b"compiled")
     assert [path.name for path in folder.iterdir()] == ["a.blob"]
@@ -133,9 +133,9 @@ def test_a_folder_that_others_can_write_is_not_used(folder: Path, mode: int):
 def test_a_compiled_model_that_others_can_write_is_not_used(folder: Path, mode: int):
     keep("a", b"compiled")
     (folder / "a.blob").chmod(mode)
-    assert recall("a") is None
+    assert load_compiled("a") is None
     keep("a", b"compiled")
-    assert recall("a") == b"compiled"
+    assert load_compiled("a") == b"compiled"
 
 
 @POSIX
@@ -143,11 +143,11 @@ def test_a_compiled_model_that_others_can_write_is_not_used(folder: Path, mode: 
 def test_what_belongs_to_another_user_is_not_used(folder: Path):
     keep("a", b"compiled")
     os.chown(folder / "a.blob", 12345, 12345)
-    assert recall("a") is None
+    assert load_compiled("a") is None
     keep("a", b"compiled")
     os.chown(folder, 12345, 12345)
     with pytest.warns(UnsafeCacheWarning, match="belongs to another user"):
-        assert recall("a") is None
+        assert load_compiled("a") is None
 
 
 @POSIX
@@ -162,7 +162,7 @@ def test_another_networks_compiled_model_under_this_ones_key_is_noticed(folder: 
     keep("b", b"another network")
     shutil.copyfile(folder / "b.blob", folder / "a.blob")
     (folder / "a.blob").chmod(0o600)
-    assert recall("a") is None
+    assert load_compiled("a") is None
 
 
 @pytest.mark.openvino

@@ -13,7 +13,7 @@ from galago.errors import ConfigError, ModelError
 from galago.runtime.engines.onnxruntime import ONNXRuntimeEngine
 from galago.runtime.model_folder import ASSETS, bundled_models
 from galago.runtime.onnx_metadata import read_metadata
-from galago.scenes.dataset import draw_scene
+from galago.scenes.dataset import render_scene
 
 SIZES = [(64, 96), (100, 131), (256, 320)]
 
@@ -37,7 +37,7 @@ def run_without(packages: list[str], code: str) -> subprocess.CompletedProcess[s
 @pytest.mark.parametrize("size", SIZES)
 def test_engines_agree_on_logits_and_on_every_label(trained: str, size: tuple[int, int]):
     pytest.importorskip("onnxruntime")
-    photo = draw_scene(3, size).image
+    photo = render_scene(3, size).image
     first, second = (galago.load(trained, engine=engine) for engine in ("openvino", "onnxruntime"))
     one, other = first.logits(photo), second.logits(photo)
     assert np.linalg.norm(one - other) < 1e-5 * np.linalg.norm(one)  # the same float32 sums in another order
@@ -156,5 +156,5 @@ def test_a_model_in_a_folder_whose_name_is_no_utf_8_runs_or_is_refused_clearly(t
         with pytest.raises(ModelError, match=r"is no UTF-8, which onnxruntime cannot open. Rename the file or folder"):
             galago.load(folder, engine=engine)
     else:
-        scene = draw_scene(0, (64, 96)).image
+        scene = render_scene(0, (64, 96)).image
         np.testing.assert_array_equal(galago.load(folder, engine=engine)(scene).labels, galago.load(trained)(scene).labels)

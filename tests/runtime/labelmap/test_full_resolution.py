@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from galago.errors import ConfigError, ImageError, ModelError
-from galago.runtime.labelmap.full_resolution import DenseLogits, top_probabilities
+from galago.runtime.labelmap.full_resolution import FullResolutionLogits, top_probabilities
 from galago.runtime.result import Logits
 from galago.runtime.segmenter import Segmenter
 from galago.spec import ModelSpec
@@ -34,20 +34,20 @@ def photo() -> np.ndarray:
 @pytest.mark.parametrize("upsampling", ["bilinear", "bicubic"])
 def test_the_largest_logit_is_what_the_segmenter_says(tiny_spec: ModelSpec, photo: np.ndarray, upsampling: str):
     segmenter = Segmenter(Means(), replace(tiny_spec, upsampling=upsampling))
-    logits = DenseLogits(segmenter)(photo, (70, 100))
+    logits = FullResolutionLogits(segmenter)(photo, (70, 100))
     assert logits.shape == (3, 70, 100)
     assert (logits.argmax(axis=0) == segmenter(photo).labels).mean() > 0.999  # rounding may decide a tie
 
 
 def test_images_are_padded_and_not_resized(tiny_spec: ModelSpec, photo: np.ndarray):
     engine = Means()
-    DenseLogits(Segmenter(engine, replace(tiny_spec, resize="short_side", short_side=32)))(photo, (140, 200))
+    FullResolutionLogits(Segmenter(engine, replace(tiny_spec, resize="short_side", short_side=32)))(photo, (140, 200))
     assert engine.seen == [(96, 128)]
 
 
 def test_a_file_of_one_size_takes_smaller_images_and_no_larger_ones(tiny_spec: ModelSpec, photo: np.ndarray):
     engine = Means(input_size=(96, 96))
-    logits = DenseLogits(Segmenter(engine, tiny_spec))
+    logits = FullResolutionLogits(Segmenter(engine, tiny_spec))
     logits(photo[:, :60], (70, 60))
     assert engine.seen == [(96, 96)]
     with pytest.raises(ImageError, match=r"takes 96 x 96 pixels and nothing larger, got 70 x 100\. .* --slide 96 96"):
@@ -56,13 +56,13 @@ def test_a_file_of_one_size_takes_smaller_images_and_no_larger_ones(tiny_spec: M
 
 def test_a_model_that_gives_labels_is_an_error(tiny_spec: ModelSpec):
     with pytest.raises(ConfigError, match="Averaging over several views of a photo needs logits"):
-        DenseLogits(Segmenter(Means(), replace(tiny_spec, output="labels")))
+        FullResolutionLogits(Segmenter(Means(), replace(tiny_spec, output="labels")))
 
 
 def test_a_network_of_other_classes_is_an_error(tiny_spec: ModelSpec, photo: np.ndarray):
     spec = replace(tiny_spec, classes=("red", "green"), palette=((255, 0, 0), (0, 255, 0)))
     with pytest.raises(ModelError, match="gives 3 classes, but its description names 2"):
-        DenseLogits(Segmenter(Means(), spec))(photo, (70, 100))
+        FullResolutionLogits(Segmenter(Means(), spec))(photo, (70, 100))
 
 
 def test_the_top_probability_is_the_softmax_of_grown_logits():

@@ -4,7 +4,7 @@ import pytest
 
 from galago.errors import ConfigError, ModelError
 from galago.runtime.labelmap.interpolation import TAPS, Axis
-from galago.runtime.labelmap.label_map import grow_logits, label_map
+from galago.runtime.labelmap.label_map import label_map, upsample_logits
 
 
 def cubic(distance: float) -> float:
@@ -136,11 +136,11 @@ def test_pixels_lie_in_the_gaps_between_logits():
 def test_grown_logits_are_all_of_them_interpolated_the_slow_way(upsampling: str, size: tuple[int, int]):
     logits = np.random.default_rng(3).normal(size=(4, 5, 7)).astype(np.float32)
     scale = (4.6 / size[0], 7 / size[1])  # the last logits may be padding
-    grown = grow_logits(logits, size, scale, upsampling)
+    grown = upsample_logits(logits, size, scale, upsampling)
     assert grown.dtype == np.float32
     np.testing.assert_allclose(grown, interpolate_all(logits, size, scale, upsampling), atol=1e-5)  # float32 sums
 
 
 def test_logits_that_are_not_finite_do_not_grow():
     with pytest.raises(ModelError, match="values that are not finite"):
-        grow_logits(np.full((2, 3, 3), np.nan, np.float32), (9, 9), (1 / 3, 1 / 3))
+        upsample_logits(np.full((2, 3, 3), np.nan, np.float32), (9, 9), (1 / 3, 1 / 3))

@@ -10,8 +10,8 @@ from galago import image as images
 from galago.errors import ConfigError, ImageError, ModelError
 from galago.runtime.labelmap.label_map import label_map
 from galago.runtime.segmenter import Segmenter
-from galago.runtime.tiling.row_reader import ArrayStrips
-from galago.runtime.tiling.tiles import TileConfig, TiledLabels, TileGrid, label_in_tiles, shares, shift, starts
+from galago.runtime.tiling.row_reader import ArrayRowReader
+from galago.runtime.tiling.tiles import TileConfig, TiledLabels, TileGrid, blend_weights, label_in_tiles, shift, starts
 from galago.spec import ModelSpec
 
 # smaller than a tile in both sides, in one; of its very size; a bit larger; several tiles, on multiples of 32 and between them
@@ -103,7 +103,7 @@ def test_one_tile_gives_what_the_whole_photo_gives(tiny_spec: ModelSpec, size: t
 
 
 def test_strips_are_as_high_as_a_row_of_tiles_at_most(tiny_spec: ModelSpec):
-    labels = TiledLabels(Segmenter(Wobbly(), tiny_spec), ArrayStrips(draw((1000, 40))), TileConfig(tile=64, overlap=32))
+    labels = TiledLabels(Segmenter(Wobbly(), tiny_spec), ArrayRowReader(draw((1000, 40))), TileConfig(tile=64, overlap=32))
     heights = [len(rows) for rows in labels]
     assert sum(heights) == 1000
     assert max(heights) <= 64
@@ -136,8 +136,8 @@ def test_the_last_tile_ends_where_the_photo_ends():
 
 def test_shares_fall_linearly_and_make_one():
     # two tiles of 4 logits share 2: a quarter and three quarters, as half a step and one and a half of two
-    assert shares((0, 16), 32, 16, 8).tolist() == [[1, 1, 0.75, 0.25], [0.25, 0.75, 1, 1]]
-    assert shares((0, 32), 32, 0, 8).tolist() == [[1, 1, 1, 1], [1, 1, 1, 1]]
+    assert blend_weights((0, 16), 32, 16, 8).tolist() == [[1, 1, 0.75, 0.25], [0.25, 0.75, 1, 1]]
+    assert blend_weights((0, 32), 32, 0, 8).tolist() == [[1, 1, 1, 1], [1, 1, 1, 1]]
 
 
 def test_the_grid_counts_its_tiles(tiny_spec: ModelSpec):
@@ -156,7 +156,11 @@ def test_rows_move_up_in_place():
 def test_progress_counts_to_the_number_of_tiles(tiny_spec: ModelSpec):
     seen: list[tuple[int, int]] = []
     config = TileConfig(tile=64, overlap=0)
-    list(TiledLabels(Segmenter(Wobbly(), tiny_spec), ArrayStrips(draw((128, 70))), config, advance=lambda *now: seen.append(now)))
+    list(
+        TiledLabels(
+            Segmenter(Wobbly(), tiny_spec), ArrayRowReader(draw((128, 70))), config, advance=lambda *now: seen.append(now)
+        )
+    )
     assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from galago.data.check.facts import Facts, inspect
+from galago.data.check.facts import ImageStats, inspect
 from galago.data.check.file_rules import FILE_RULES
 from galago.data.check.finding import ERROR, WARNING, Finding, size_text
 from galago.data.check.label_rules import LABEL_RULES
 from galago.data.check.layout import Layout, read_layout
 from galago.data.check.statistics import IdTable, Split, summarize
 
-__all__ = ["Facts", "Finding", "Layout", "Report", "Split", "check", "read_layout"]
+__all__ = ["Finding", "ImageStats", "Layout", "Report", "Split", "check", "read_layout"]
 
 MAX_THREADS = 8  # each holds a decoded photo
 
@@ -34,7 +34,7 @@ class Report:
 
     data: str
     layout: Layout
-    facts: list[Facts]
+    facts: list[ImageStats]
     splits: dict[str, Split]
     findings: list[Finding]
 

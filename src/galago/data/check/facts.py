@@ -36,7 +36,7 @@ class MaskFault:
 
 
 @dataclass(frozen=True, eq=False)
-class Facts:
+class ImageStats:
     """What was found in the files of an item; None where there is no file, or it cannot be read.
 
     Attributes:
@@ -62,9 +62,9 @@ class Facts:
     counts: np.ndarray | None = None
 
 
-def inspect(item: Item) -> Facts:
+def inspect(item: Item) -> ImageStats:
     """Read both files of an item; whatever is wrong with them becomes part of the facts."""
-    facts = _inspect_photo(item) if item.has_photo else Facts(item)
+    facts = _inspect_photo(item) if item.has_photo else ImageStats(item)
     mask_size = mask_fault = counts = None
     if item.has_mask:
         try:
@@ -79,14 +79,14 @@ def inspect(item: Item) -> Facts:
     return replace(facts, mask_size=mask_size, mask_fault=mask_fault, counts=counts)
 
 
-def _inspect_photo(item: Item) -> Facts:
+def _inspect_photo(item: Item) -> ImageStats:
     try:
         photo = image.load(item.photo)
         header = read_photo_header(item.photo)
     except (ImageError, OSError) as error:
-        return Facts(item, photo_fault=str(error))
+        return ImageStats(item, photo_fault=str(error))
     width = str(photo.shape[1]).encode()
-    return Facts(
+    return ImageStats(
         item,
         photo_size=(photo.shape[0], photo.shape[1]),
         photo_hash=hashlib.blake2b(photo.data, digest_size=16, salt=width).hexdigest(),

@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from galago.data.check.facts import Facts
+from galago.data.check.facts import ImageStats
 from galago.data.check.finding import ERROR, WARNING, Finding, plural, size_text
 from galago.data.check.layout import Layout
 from galago.data.colors import nearest
@@ -34,7 +34,7 @@ MASK_MESSAGES = {
 }
 
 
-def missing_splits(layout: Layout, facts: list[Facts]) -> Iterator[Finding]:
+def missing_splits(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]:
     """Find splits without photos, and training data without train or val."""
     empty = {split: str(layout.places[split]) for split, items in layout.items.items() if not any(i.has_photo for i in items)}
     if empty:
@@ -58,7 +58,7 @@ def missing_splits(layout: Layout, facts: list[Facts]) -> Iterator[Finding]:
             )
 
 
-def bad_lines(layout: Layout, facts: list[Facts]) -> Iterator[Finding]:
+def bad_lines(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]:
     """Find lines of lists that are no pair of files."""
     if layout.bad_lines:
         yield Finding(
@@ -71,7 +71,7 @@ def bad_lines(layout: Layout, facts: list[Facts]) -> Iterator[Finding]:
         )
 
 
-def other_files(layout: Layout, facts: list[Facts]) -> Iterator[Finding]:
+def other_files(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]:
     """Find files that no opener looks at, as photos of a format that galago does not read."""
     if layout.others:
         kinds = Counter(file.suffix.lower() or "no suffix" for file in layout.others)
@@ -86,7 +86,7 @@ def other_files(layout: Layout, facts: list[Facts]) -> Iterator[Finding]:
         )
 
 
-def missing_partners(layout: Layout, facts: list[Facts]) -> Iterator[Finding]:
+def missing_partners(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]:
     """Find photos without a mask and masks without a photo."""
     no_mask = [fact.item for fact in facts if not fact.item.has_mask]
     no_photo = [fact.item for fact in facts if not fact.item.has_photo]
@@ -121,7 +121,7 @@ def _ending(photos: list[str], masks: list[str]) -> str:
     return ""
 
 
-def same_names(layout: Layout, facts: list[Facts]) -> Iterator[Finding]:
+def same_names(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]:
     """Find two photos of one name in a split, as a.jpg and a.png."""
     groups: dict[str, list[Path]] = defaultdict(list)
     for fact in facts:
@@ -137,7 +137,7 @@ def same_names(layout: Layout, facts: list[Facts]) -> Iterator[Finding]:
         )
 
 
-def rival_masks(layout: Layout, facts: list[Facts]) -> Iterator[Finding]:
+def rival_masks(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]:
     """Find masks that differ from another in their suffix alone, as a.tif beside a.png."""
     if layout.rivals:
         yield Finding(
@@ -150,7 +150,7 @@ def rival_masks(layout: Layout, facts: list[Facts]) -> Iterator[Finding]:
         )
 
 
-def unreadable_photos(layout: Layout, facts: list[Facts]) -> Iterator[Finding]:
+def unreadable_photos(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]:
     """Find photos that are empty, cut short or no photos."""
     if bad := {fact.item.shown: fact.photo_fault for fact in facts if fact.photo_fault}:
         yield Finding(
@@ -162,7 +162,7 @@ def unreadable_photos(layout: Layout, facts: list[Facts]) -> Iterator[Finding]:
         )
 
 
-def unusable_masks(layout: Layout, facts: list[Facts]) -> Iterator[Finding]:
+def unusable_masks(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]:
     """Find masks that are damaged, colored, JPEG or otherwise hold no ids."""
     for kind, advice in MASK_ADVICE.items():
         bad = [fact for fact in facts if fact.mask_fault and fact.mask_fault.kind == kind]
@@ -175,7 +175,7 @@ def unusable_masks(layout: Layout, facts: list[Facts]) -> Iterator[Finding]:
         yield Finding(kind=f"{kind}-mask", severity=ERROR, message=message, advice=advice, found=found, unit="masks")
 
 
-def _colors(layout: Layout, facts: list[Facts]) -> str:
+def _colors(layout: Layout, facts: list[ImageStats]) -> str:
     """Name the commonest colors of colored masks."""
     total: dict[Color, int] = defaultdict(int)
     for fact in facts:
@@ -185,7 +185,7 @@ def _colors(layout: Layout, facts: list[Facts]) -> str:
     return ", ".join(f"{color} {count:,} pixels{nearest(color, layout.labels)}" for color, count in common)
 
 
-def size_mismatches(layout: Layout, facts: list[Facts]) -> Iterator[Finding]:
+def size_mismatches(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]:
     """Find masks of another size than their photo."""
     bad = {
         fact.item.shown: (fact.photo_size, fact.mask_size)
@@ -202,7 +202,7 @@ def size_mismatches(layout: Layout, facts: list[Facts]) -> Iterator[Finding]:
     yield Finding(kind="size-mismatch", severity=ERROR, message=message, advice=advice, found=found, unit="masks")
 
 
-def silent_turns(layout: Layout, facts: list[Facts]) -> Iterator[Finding]:
+def silent_turns(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]:
     """Find photos that EXIF turns or mirrors and whose size does not show it."""
     turned = {f.item.shown: f"orientation {f.header.orientation}" for f in facts if f.photo_size and f.header.turns_silently}
     if not turned:
@@ -223,7 +223,7 @@ def silent_turns(layout: Layout, facts: list[Facts]) -> Iterator[Finding]:
     )
 
 
-def dark_photos(layout: Layout, facts: list[Facts]) -> Iterator[Finding]:
+def dark_photos(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]:
     """Find photos of 10 or 12 bits in files of 16, which look black."""
     dark = {
         fact.item.shown: f"brightest value {fact.brightest} of 255"
@@ -240,9 +240,9 @@ def dark_photos(layout: Layout, facts: list[Facts]) -> Iterator[Finding]:
         )
 
 
-def duplicates(layout: Layout, facts: list[Facts]) -> Iterator[Finding]:
+def duplicates(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]:
     """Find photos of the same pixels, in two splits or in one."""
-    groups: dict[str, list[Facts]] = defaultdict(list)
+    groups: dict[str, list[ImageStats]] = defaultdict(list)
     for fact in facts:
         if fact.photo_hash:
             groups[fact.photo_hash].append(fact)

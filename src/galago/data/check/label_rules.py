@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from galago.data.check.facts import Facts
+from galago.data.check.facts import ImageStats
 from galago.data.check.finding import ERROR, WARNING, Finding, plural
 from galago.data.check.layout import Layout
 from galago.data.check.statistics import IdTable, Split
@@ -21,7 +21,7 @@ SHOWN_IDS, SHOWN_IDS_OF_MASK = 12, 4
 Stats = Mapping[str, Split]
 
 
-def binary_masks(layout: Layout, facts: list[Facts], stats: Stats) -> Iterator[Finding]:
+def binary_masks(layout: Layout, facts: list[ImageStats], stats: Stats) -> Iterator[Finding]:
     """Find masks of 0 and 255 alone, which image editors and many tools write for two classes."""
     classes = len(layout.labels)
     if classes > FEW_CLASSES or layout.train_ids.get(255) != IGNORE_ID or layout.train_ids.get(0) == IGNORE_ID:
@@ -45,7 +45,7 @@ def binary_masks(layout: Layout, facts: list[Facts], stats: Stats) -> Iterator[F
     )
 
 
-def unknown_ids(layout: Layout, facts: list[Facts], stats: Stats) -> Iterator[Finding]:
+def unknown_ids(layout: Layout, facts: list[ImageStats], stats: Stats) -> Iterator[Finding]:
     """Find ids that mean nothing, and suggest what they may mean."""
     table, total = IdTable.of(layout.labels, layout.train_ids), Counter[int]()
     found = {}
@@ -73,7 +73,7 @@ def unknown_ids(layout: Layout, facts: list[Facts], stats: Stats) -> Iterator[Fi
     yield Finding(kind="unknown-id", severity=ERROR, message=message, advice=advice, found=found, unit="masks")
 
 
-def one_class(layout: Layout, facts: list[Facts], stats: Stats) -> Iterator[Finding]:
+def one_class(layout: Layout, facts: list[ImageStats], stats: Stats) -> Iterator[Finding]:
     """Find data in which nothing can be told apart: one name, or one class in all of train."""
     present = np.flatnonzero(stats["train"].pixels) if "train" in stats else np.array([])
     seen = sum((split.ids for split in stats.values()), np.zeros(256, np.int64))
@@ -169,7 +169,7 @@ def _yaml(mapping: Mapping[int, int | str]) -> str:
     return "{" + ", ".join(f"{source}: {target}" for source, target in mapping.items()) + "}"
 
 
-def absent_classes(layout: Layout, facts: list[Facts], stats: Stats) -> Iterator[Finding]:
+def absent_classes(layout: Layout, facts: list[ImageStats], stats: Stats) -> Iterator[Finding]:
     """Find classes that occur in no photo of train, whether another split has them or not."""
     if "train" not in stats or not stats["train"].ids.any():
         return  # said elsewhere, once and not for every class
@@ -203,7 +203,7 @@ def absent_classes(layout: Layout, facts: list[Facts], stats: Stats) -> Iterator
         )
 
 
-def rare_classes(layout: Layout, facts: list[Facts], stats: Stats) -> Iterator[Finding]:
+def rare_classes(layout: Layout, facts: list[ImageStats], stats: Stats) -> Iterator[Finding]:
     """Find classes that train has, but hardly."""
     if "train" not in stats:
         return
@@ -223,7 +223,7 @@ def rare_classes(layout: Layout, facts: list[Facts], stats: Stats) -> Iterator[F
         )
 
 
-def unlabeled_photos(layout: Layout, facts: list[Facts], stats: Stats) -> Iterator[Finding]:
+def unlabeled_photos(layout: Layout, facts: list[ImageStats], stats: Stats) -> Iterator[Finding]:
     """Find photos all of whose pixels are ignored."""
     table, found = IdTable.of(layout.labels, layout.train_ids), {}
     labeled: dict[str, bool] = {}

@@ -6,7 +6,7 @@ import numpy as np
 from galago import image as images
 from galago._core.html_report import document, escape, picture, table
 from galago.data.check import Report
-from galago.data.check.facts import Facts
+from galago.data.check.facts import ImageStats
 from galago.data.check.finding import Finding, plural, size_text
 from galago.data.check.statistics import IdTable, Split
 from galago.labels import IGNORE_ID
@@ -91,7 +91,7 @@ def _offenders(report: Report) -> str:
             kinds.setdefault(name, []).append(finding.kind)
     ids = IdTable.of(report.layout.labels, report.layout.train_ids)
 
-    def lost(fact: Facts) -> float:
+    def lost(fact: ImageStats) -> float:
         """Return the share of pixels that count nowhere."""
         if fact.counts is None:
             return 0.0
@@ -117,7 +117,7 @@ def _pictures(report: Report) -> list[str]:
     return [_picture(fact, targets, report) for fact in chosen]
 
 
-def _picture(fact: Facts, targets: np.ndarray, report: Report) -> str:
+def _picture(fact: ImageStats, targets: np.ndarray, report: Report) -> str:
     photo, labels = images.load(fact.item.photo), targets[images.load_labels(fact.item.mask)]
     scale = PICTURE_WIDTH / photo.shape[1]
     if scale < 1:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from galago.data.check.facts import Facts
+from galago.data.check.facts import ImageStats
 from galago.labels import IGNORE_ID, LabelSet
 
 
@@ -78,7 +78,7 @@ class IdTable:
         return {int(index): int(counts[index]) for index in np.flatnonzero((self._targets < 0) & (counts > 0))}
 
 
-def summarize(facts: Iterable[Facts], table: IdTable, num_classes: int) -> Split:
+def summarize(facts: Iterable[ImageStats], table: IdTable, num_classes: int) -> Split:
     """Add up a split."""
     pixels, photos, ids = np.zeros(num_classes, np.int64), np.zeros(num_classes, np.int64), np.zeros(256, np.int64)
     sizes: Counter[tuple[int, int]] = Counter()

@@ -9,7 +9,7 @@ from galago.data.convert.cityscapes import read_cityscapes
 from galago.data.convert.coco import read_coco
 from galago.data.convert.colors import read_colors
 from galago.data.convert.roboflow import read_roboflow
-from galago.data.convert.source import Item, Options, Source, without
+from galago.data.convert.source import Item, Options, Source, drop_classes
 from galago.data.convert.voc import read_voc
 from galago.data.convert.write import check_out, write
 from galago.data.listing import some
@@ -61,7 +61,7 @@ def read(kind: str, source: Path, options: Options) -> Source:
             raise ConfigError(f"--{name} has no use for {kind}.")
     if not source.exists():
         raise DataError(f"There is nothing at {source}.")
-    return without(converter.read(source, options), options.ignore)
+    return drop_classes(converter.read(source, options), options.ignore)
 
 
 def describe_turns(items: list[Item]) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from galago import image
 from galago._core.text_files import read_text
-from galago.data.convert.source import Item, Options, Source, Unknown, note_lone, refuse_missing, to_class_ids
+from galago.data.convert.source import Item, Options, Source, UnmappedValues, note_lone, refuse_missing, to_class_ids
 from galago.data.listing import MASK_SUFFIX, PHOTO_SUFFIXES, by_stem, files_in, only_one, stem_of
 from galago.errors import DataError
 from galago.labels import IGNORE_ID, LabelSet, distinct_palette
@@ -25,7 +25,9 @@ def read_ade20k(source: Path, options: Options) -> Source:
     Raises:
         DataError: the folders are missing, a photo has no annotation, or the file of names is broken.
     """
-    unknown = Unknown("ids", f"Masks of the benchmark hold 0 to {CLASSES}; the full ADE20K has other files, which do not fit.")
+    unknown = UnmappedValues(
+        "ids", f"Masks of the benchmark hold 0 to {CLASSES}; the full ADE20K has other files, which do not fit."
+    )
     items: list[Item] = []
     missing: list[str] = []
     lone: list[Path] = []
@@ -71,5 +73,5 @@ def read_names(file: Path) -> tuple[str, ...]:
     return tuple(name if short.count(name) == 1 else whole for name, whole in zip(short, full, strict=True))
 
 
-def _draw(mask: Path, unknown: Unknown) -> np.ndarray:
+def _draw(mask: Path, unknown: UnmappedValues) -> np.ndarray:
     return to_class_ids(image.load_labels(mask), IDS, unknown)

@@ -135,11 +135,11 @@ class CocoFile:
             self.faults.append(f"{where}: has a box and no area; boxes say nothing about pixels")
             return
         try:
-            shape, without = check_segmentation(entry["segmentation"], owner.size)
+            shape, drop_classes = check_segmentation(entry["segmentation"], owner.size)
         except DataError as error:
             self.faults.append(f"{where}: {error}")
             return
-        if without:
+        if drop_classes:
             self.flat.append(where)
         if shape:
             owner.shapes.append((shape, category_id))

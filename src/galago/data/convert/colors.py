@@ -9,7 +9,7 @@ import numpy as np
 from galago import image
 from galago.data.colors import nearest, pack, unpack
 from galago.data.convert.palettes import EXAMPLE, PALETTE_NAMES, find_palette, read_palette
-from galago.data.convert.source import Item, Options, Source, Unknown, note_lone, refuse_missing
+from galago.data.convert.source import Item, Options, Source, UnmappedValues, note_lone, refuse_missing
 from galago.data.listing import PHOTO_SUFFIXES, by_stem, files_in, only_one, stem_of
 from galago.data.pairs import SPLITS
 from galago.errors import ConfigError, DataError
@@ -29,7 +29,7 @@ ADVICE = (
 class ColorTable:
     """Turns colors into ids."""
 
-    def __init__(self, colors: Mapping[Color, int], labels: LabelSet, unknown: Unknown) -> None:
+    def __init__(self, colors: Mapping[Color, int], labels: LabelSet, unknown: UnmappedValues) -> None:
         """Prepare the table.
 
         Args:
@@ -73,7 +73,7 @@ def read_colors(source: Path, options: Options) -> Source:
             f"For example a YAML file:\n\n{EXAMPLE}"
         )
     labels = read_palette(palette_file)
-    unknown = Unknown("colors", ADVICE)
+    unknown = UnmappedValues("colors", ADVICE)
     table = ColorTable({color: index for index, color in enumerate(labels.palette)}, labels, unknown)
     items: list[Item] = []
     missing: list[str] = []

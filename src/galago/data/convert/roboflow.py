@@ -10,7 +10,7 @@ from galago import image
 from galago._core.file_walk import is_hidden
 from galago._core.shown import shown
 from galago._core.text_files import read_text
-from galago.data.convert.source import Item, Options, Source, Unknown, note_lone, refuse_missing, to_class_ids
+from galago.data.convert.source import Item, Options, Source, UnmappedValues, note_lone, refuse_missing, to_class_ids
 from galago.data.convert.splits import split_of
 from galago.data.listing import MASK_SUFFIX, PHOTO_SUFFIXES, by_stem, only_one
 from galago.errors import ConfigError, DataError
@@ -35,7 +35,7 @@ def read_roboflow(source: Path, options: Options) -> Source:
     ids = tables[folders[0]]
     if other := next((folder for folder in folders if tables[folder] != ids), None):
         raise DataError(f"{other / CLASSES_FILE} has other classes than {folders[0] / CLASSES_FILE}.")
-    unknown = Unknown("ids", f"Add them to {CLASSES_FILE}.")
+    unknown = UnmappedValues("ids", f"Add them to {CLASSES_FILE}.")
     table = {IGNORE_ID: IGNORE_ID} | {value: index for index, value in enumerate(ids)}
     items: list[Item] = []
     notes: list[str] = []
@@ -94,5 +94,5 @@ def _is_png(paths: list[Path]) -> bool:
     return all(path.suffix.lower() == MASK_SUFFIX for path in paths)
 
 
-def _draw(mask: Path, table: dict[int, int], unknown: Unknown) -> np.ndarray:
+def _draw(mask: Path, table: dict[int, int], unknown: UnmappedValues) -> np.ndarray:
     return to_class_ids(image.load_labels(mask), table, unknown)

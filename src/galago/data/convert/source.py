@@ -56,7 +56,7 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Unknown:
+class UnmappedValues:
     """Counts what has no meaning while labels are drawn, so that all of it can be told at once.
 
     Attributes:
@@ -103,12 +103,12 @@ class Source:
 
     labels: LabelSet
     items: list[Item]
-    unknown: Unknown | None = None
+    unknown: UnmappedValues | None = None
     notes: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
 
 
-def to_class_ids(ids: np.ndarray, table: Mapping[int, int], unknown: Unknown) -> np.ndarray:
+def to_class_ids(ids: np.ndarray, table: Mapping[int, int], unknown: UnmappedValues) -> np.ndarray:
     """Turn (H, W) uint8 ids of a file into class ids; those that the table lacks are counted and become 255."""
     targets, known = np.full(256, IGNORE_ID, np.uint8), np.zeros(256, bool)
     for source, target in table.items():
@@ -137,7 +137,7 @@ def note_lone(masks: list[Path]) -> list[str]:
     return [f"{len(masks):,} masks have no photo and are left out: {some([str(mask) for mask in masks])}."]
 
 
-def without(source: Source, ignored: tuple[str, ...]) -> Source:
+def drop_classes(source: Source, ignored: tuple[str, ...]) -> Source:
     """Take classes out: their pixels count nowhere, and the ids of the others close up.
 
     Raises:

@@ -11,7 +11,7 @@ from galago._core.printable import printable
 from galago._core.text_files import read_text
 from galago.data.convert.colors import ADVICE, ColorTable
 from galago.data.convert.palettes import read_palette
-from galago.data.convert.source import Item, Options, Source, Unknown, refuse_missing, to_class_ids
+from galago.data.convert.source import Item, Options, Source, UnmappedValues, refuse_missing, to_class_ids
 from galago.data.convert.splits import split_of
 from galago.data.listing import MASK_SUFFIX, PHOTO_SUFFIXES, by_stem, only_one
 from galago.data.pairs import SPLITS
@@ -52,7 +52,7 @@ def read_voc(source: Path, options: Options) -> Source:
     """
     labelmap = options.palette or (source / LABELMAP if (source / LABELMAP).is_file() else None)
     labels = read_palette(labelmap) if labelmap else VOC
-    unknown = Unknown("colors or ids", ADVICE)
+    unknown = UnmappedValues("colors or ids", ADVICE)
     reader = MaskReader(labels, unknown, by_color=labelmap is not None)
     photo_dir = options.images or source / "JPEGImages"
     photos, masks = by_stem(photo_dir, PHOTO_SUFFIXES), by_stem(source / MASK_DIR, (MASK_SUFFIX,))
@@ -104,7 +104,7 @@ def _names(file: Path) -> list[str]:
 class MaskReader:
     """Reads masks of ids and masks of colors."""
 
-    def __init__(self, labels: LabelSet, unknown: Unknown, *, by_color: bool) -> None:
+    def __init__(self, labels: LabelSet, unknown: UnmappedValues, *, by_color: bool) -> None:
         """Prepare the tables.
 
         Args:

@@ -55,7 +55,7 @@ def write(
         root = beside / "data"
         for item in source.items:
             image.save_labels(root / "masks" / item.split / f"{item.name}.png", item.draw(), source.labels.palette)
-            place_photo(item.photo, root / "images" / item.split / f"{item.name}{item.photo.suffix.lower()}")
+            link_or_copy(item.photo, root / "images" / item.split / f"{item.name}{item.photo.suffix.lower()}")
             on_item()
         if source.unknown and not accept_unknown:
             source.unknown.check()
@@ -67,7 +67,7 @@ def write(
         shutil.rmtree(beside, ignore_errors=True)
 
 
-def place_photo(photo: Path, place: Path) -> None:
+def link_or_copy(photo: Path, place: Path) -> None:
     """Link a photo to its new place, or copy it byte for byte where that fails."""
     place.parent.mkdir(parents=True, exist_ok=True)
     try:

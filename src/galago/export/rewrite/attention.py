@@ -34,9 +34,9 @@ class DeployedAttention(nn.Module):
         self.smallest = smallest
         self.head_dim = attention.head_dim
         self.heads = attention.qkv.in_channels // attention.head_dim  # of one scale
-        self.single = _apart(attention.qkv, self.heads)
-        self.depth = nn.ModuleList(_apart(part.depth, self.heads) for part in attention.aggregate)  # type: ignore[arg-type]
-        self.group = nn.ModuleList(_apart(part.group, self.heads) for part in attention.aggregate)  # type: ignore[arg-type]
+        self.single = split_qkv_conv(attention.qkv, self.heads)
+        self.depth = nn.ModuleList(split_qkv_conv(part.depth, self.heads) for part in attention.aggregate)  # type: ignore[arg-type]
+        self.group = nn.ModuleList(split_qkv_conv(part.group, self.heads) for part in attention.aggregate)  # type: ignore[arg-type]
         self.project = attention.project
         scales = 1 + len(self.depth)
         self.adds_eps = attention.eps > NEGLIGIBLE_EPS
@@ -95,7 +95,7 @@ class DeployedAttention(nn.Module):
     @staticmethod
     def _aggregate(maps: Sequence[Tensor], depth: nn.Module, group: nn.Module) -> list[Tensor]:
         parts = zip(maps, depth, group, strict=True)  # type: ignore[call-overload]
-        return [mix(spread(part)) for part, spread, mix in parts]
+        return [mix(subsample_evenly(part)) for part, subsample_evenly, mix in parts]
 
 
 def deploy_attention(network: nn.Module, *, smallest: float = FLOAT16_TINY) -> nn.Module:
@@ -111,11 +111,11 @@ def balance_attention(network: nn.Module, photo: Tensor) -> None:
         network: takes `photo`; in float32.
         photo: what to calibrate with; resolution and subject hardly matter, as scales are powers of two with much room.
     """
-    for module, (q, k, v) in watch_tokens(network, photo).values():
+    for module, (q, k, v) in capture_qkv(network, photo).values():
         module.balance(k[0], q[0], v[0])
 
 
-def watch_tokens(network: nn.Module, photo: Tensor) -> dict[str, tuple[DeployedAttention, list[Tensor]]]:
+def capture_qkv(network: nn.Module, photo: Tensor) -> dict[str, tuple[DeployedAttention, list[Tensor]]]:
     """Run a photo through a network and return the q, k and v of every attention, by the name of its module."""
     seen: dict[str, tuple[DeployedAttention, list[Tensor]]] = {}
     handles = []
@@ -135,7 +135,7 @@ def watch_tokens(network: nn.Module, photo: Tensor) -> dict[str, tuple[DeployedA
     return seen
 
 
-def _apart(convolution: nn.Conv2d, heads: int) -> nn.ModuleList:
+def split_qkv_conv(convolution: nn.Conv2d, heads: int) -> nn.ModuleList:
     """Split a convolution whose outputs are, per head, D channels of q, of k and of v, into one each for q, k and v.
 
     Its inputs are either those three as well (depthwise, or grouped by head and kind), or one map that all three read.

@@ -11,7 +11,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from galago.export.rewrite.attention import FLOAT16_NORMAL, FLOAT16_TINY, balance_attention, deploy_attention
 from galago.models.layers import ConvNorm, replace_modules
 from galago.models.upsample import TAPS, BicubicUpsample, repeat_border
-from galago.scenes.dataset import draw_scene
+from galago.scenes.dataset import render_scene
 from galago.spec import ModelSpec
 
 DEFAULT_SIZE = (512, 1024)  # (height, width) of files that take one size only, where none is asked for
@@ -39,7 +39,7 @@ class DeployedNetwork(nn.Module):
         self.register_buffer("deviation", 255 * torch.tensor(spec.std).view(3, 1, 1))
         with torch.no_grad():
             balance_attention(
-                self.network, self.normalize(torch.from_numpy(draw_scene(CALIBRATION_SEED, CALIBRATION_SIZE).image[None]))
+                self.network, self.normalize(torch.from_numpy(render_scene(CALIBRATION_SEED, CALIBRATION_SIZE).image[None]))
             )
 
     def normalize(self, image: Tensor) -> Tensor:
@@ -73,7 +73,7 @@ class BilinearUpsample(nn.Module):
 UPSAMPLERS: Mapping[str, Callable[[int], nn.Module]] = {"bilinear": BilinearUpsample, "bicubic": BicubicUpsample}
 
 
-class ShuffledBicubic(nn.Module):
+class PixelShuffleBicubic(nn.Module):
     """The same numbers as BicubicUpsample in one convolution per phase and a pixel shuffle: fewer walks through memory."""
 
     weight: Tensor
@@ -97,7 +97,7 @@ class ShuffledBicubic(nn.Module):
 
 def shuffle_upsampling(network: nn.Module) -> nn.Module:
     """Put a ShuffledBicubic in place of every BicubicUpsample of a network, in place; for engines that shuffle fast."""
-    return replace_modules(network, BicubicUpsample, ShuffledBicubic)
+    return replace_modules(network, BicubicUpsample, PixelShuffleBicubic)
 
 
 def fold_norms(network: nn.Module) -> nn.Module:

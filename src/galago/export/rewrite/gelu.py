@@ -20,6 +20,6 @@ class SigmoidGELU(nn.Module):
         return x * torch.sigmoid(x * (x * x * (0.044715 * scale) + scale))
 
 
-def spell_out_gelu(network: nn.Module) -> nn.Module:
+def decompose_gelu(network: nn.Module) -> nn.Module:
     """Put a SigmoidGELU in place of every GELU of a network, all of which are of the tanh form, in place."""
     return replace_modules(network, nn.GELU, lambda gelu: SigmoidGELU())

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from galago.export.rewrite.attention import DeployedAttention
 from galago.export.rewrite.deploy import DEFAULT_SIZE, DeployedNetwork
-from galago.export.rewrite.gelu import spell_out_gelu
+from galago.export.rewrite.gelu import decompose_gelu
 from galago.models.layers import replace_modules
 from galago.models.upsample import BicubicUpsample
 from galago.spec import ModelSpec
@@ -73,7 +73,7 @@ def rewrite_for_xnnpack(deployed: DeployedNetwork, spec: ModelSpec) -> DeployedN
 
     replace_modules(deployed.network, BicubicUpsample, by_matrices)
     replace_modules(deployed.network, DeployedAttention, BatchedAttention)
-    spell_out_gelu(deployed.network)
+    decompose_gelu(deployed.network)
     if isinstance(deployed.grow, BicubicUpsample):
         deployed.grow = MatrixUpsample(stride, (height // stride, width // stride))
     return deployed

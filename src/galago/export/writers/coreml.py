@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from galago.errors import require
 from galago.export.rewrite.deploy import DEFAULT_SIZE, DeployedNetwork
-from galago.export.rewrite.gelu import spell_out_gelu
+from galago.export.rewrite.gelu import decompose_gelu
 from galago.spec import ModelSpec
 
 
@@ -56,7 +56,7 @@ def convert(network: nn.Module, spec: ModelSpec) -> Any:
         tools = require("coremltools", "export-coreml")
         shape = (1, 3, *(spec.input_size or DEFAULT_SIZE))
         deployed = DeployedNetwork(network, spec)
-        spell_out_gelu(deployed.network)
+        decompose_gelu(deployed.network)
         program = torch.export.export(ImageNetwork(deployed).eval(), (torch.zeros(shape),))
         half = spec.precision == "float16"
         return tools.convert(

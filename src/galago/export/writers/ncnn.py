@@ -80,7 +80,7 @@ def to_ncnn(network: nn.Module, spec: ModelSpec, path: Path) -> None:
         graph = Path(temporary) / "model.ncnn.param"
         if done.returncode or not graph.is_file():
             raise ModelError(f"pnnx cannot convert the network: {(done.stderr or done.stdout).strip()[-300:]}")
-        path.write_text(improve(graph.read_text()))
+        path.write_text(optimize_graph(graph.read_text()))
         weights_file(path).write_bytes((Path(temporary) / "model.ncnn.bin").read_bytes())
 
 
@@ -89,7 +89,7 @@ def weights_file(path: Path) -> Path:
     return path.with_suffix(".bin")
 
 
-def improve(text: str) -> str:
+def optimize_graph(text: str) -> str:
     """Rewrite a graph into one of the same numbers that runs faster.
 
     A Hardswish becomes part of the convolution before it, which saves a walk through memory. Attention's result,

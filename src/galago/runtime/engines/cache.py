@@ -31,7 +31,7 @@ def key_of(*parts: str) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 
-def recall(key: str) -> bytes | None:
+def load_compiled(key: str) -> bytes | None:
     """Return a compiled model; None where there is none, or one that is damaged, another's or another user's.
 
     Warns where others can write the folder.

@@ -16,7 +16,7 @@ from galago._core.device import processor
 from galago._core.printable import printable
 from galago.errors import ConfigError, ModelError, choose
 from galago.runtime.engines.base import check_threads, reason_of, watch_forks
-from galago.runtime.engines.cache import keep, key_of, recall
+from galago.runtime.engines.cache import keep, key_of, load_compiled
 from galago.runtime.engines.onnx_graph import read_operators
 from galago.runtime.engines.trial import can_try, try_conversion
 
@@ -148,7 +148,7 @@ def compile_file(file: Path, settings: dict[str, Any]) -> openvino.CompiledModel
         key = key_of(sums, openvino.get_version(), json.dumps(settings, sort_keys=True), processor())
     except OSError as error:
         raise ModelError(f"Cannot read {file}: {error.strerror or error}.") from error
-    if (kept := recall(key)) is not None:
+    if (kept := load_compiled(key)) is not None:
         with suppress(RuntimeError, UnicodeDecodeError):  # whatever it is, it can be compiled again
             return core.import_model(kept, "CPU", settings)
     try:

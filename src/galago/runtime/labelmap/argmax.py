@@ -7,7 +7,7 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Scratch:
+class Workspace:
     """Memory that many chunks of pixels use in turn, as taking it anew costs as much as the arithmetic."""
 
     best: np.ndarray
@@ -18,24 +18,24 @@ class Scratch:
     raised: np.ndarray
 
     @classmethod
-    def allocate(cls, shape: tuple[int, ...], labels: np.dtype) -> "Scratch":
+    def allocate(cls, shape: tuple[int, ...], labels: np.dtype) -> "Workspace":
         """Reserve memory for chunks of up to a shape."""
         kinds = (np.float32, np.float32, np.float32, bool, labels, labels)
         return cls(*(np.empty(shape, kind).reshape(-1) for kind in kinds))
 
-    def fit(self, shape: tuple[int, ...]) -> "Scratch":
+    def fit(self, shape: tuple[int, ...]) -> "Workspace":
         """Return the start of the same memory in the shape of one chunk."""
         size = math.prod(shape)
-        return Scratch(*(memory[:size].reshape(shape) for memory in vars(self).values()))
+        return Workspace(*(memory[:size].reshape(shape) for memory in vars(self).values()))
 
 
-def largest(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def argmax(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the largest value along the first axis of (K, ...) float32, and its index; the smallest index where values tie."""
     best = logits[0].copy()
     labels = np.zeros(best.shape, label_type(len(logits)))
     scratch = np.empty(best.shape, bool), np.empty_like(labels)
     for class_id in range(1, len(logits)):
-        raise_labels(best, labels, logits[class_id], labels.dtype.type(class_id), scratch)
+        update_argmax(best, labels, logits[class_id], labels.dtype.type(class_id), scratch)
     return best, labels
 
 
@@ -44,7 +44,7 @@ def label_type(num_classes: int) -> np.dtype:
     return np.dtype(np.uint8 if num_classes <= 256 else np.uint16)
 
 
-def raise_labels(
+def update_argmax(
     best: np.ndarray,
     labels: np.ndarray,
     values: np.ndarray,

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from galago.runtime.labelmap.argmax import largest
+from galago.runtime.labelmap.argmax import argmax
 from galago.runtime.labelmap.interpolation import Axis, pad
-from galago.runtime.labelmap.label_map import agreeing
+from galago.runtime.labelmap.label_map import uniform_cells
 
 BAND_ROWS = 32  # interpolated at a time, so that the buffers stay in a core's cache
 CHUNK_PIXELS = 16384  # likewise
@@ -22,8 +22,8 @@ def confidence_map(logits: np.ndarray, labels: np.ndarray, scale: tuple[float, f
     Returns:
         (H, W) float32, 0 to 1.
     """
-    best, main = largest(logits)
-    return Pixels(main, labels, scale).look_up(softmax(logits, best))
+    best, main = argmax(logits)
+    return ClassPlaneSampler(main, labels, scale).look_up(softmax(logits, best))
 
 
 def margin_map(logits: np.ndarray, labels: np.ndarray, scale: tuple[float, float]) -> np.ndarray:
@@ -31,12 +31,12 @@ def margin_map(logits: np.ndarray, labels: np.ndarray, scale: tuple[float, float
 
     Args and Returns are those of `confidence_map`; 0 where the class is not ahead. There have to be two classes or more.
     """
-    best, main = largest(logits)
+    best, main = argmax(logits)
     shares = softmax(logits, best)
     second, first = np.partition(shares, -2, axis=0)[-2:]
     ahead = shares - first
     np.put_along_axis(ahead, main[None].astype(np.intp), first - second, axis=0)
-    found: np.ndarray = np.maximum(Pixels(main, labels, scale).look_up(ahead), 0)
+    found: np.ndarray = np.maximum(ClassPlaneSampler(main, labels, scale).look_up(ahead), 0)
     return found
 
 
@@ -47,7 +47,7 @@ def softmax(logits: np.ndarray, best: np.ndarray) -> np.ndarray:
     return shares
 
 
-class Pixels:
+class ClassPlaneSampler:
     """Looks up, for each pixel, the interpolated plane of its own class."""
 
     def __init__(self, main: np.ndarray, labels: np.ndarray, scale: tuple[float, float]) -> None:
@@ -62,7 +62,7 @@ class Pixels:
         self.main, self.labels = main[None].astype(np.intp), labels.reshape(-1)
         cells = np.pad(main, 1, mode="edge")[:-1, :-1]
         same = cells.take(self.columns.cell, axis=1).take(self.rows.cell, axis=0) == labels
-        same &= agreeing(main, 2).take(self.columns.cell, axis=1).take(self.rows.cell, axis=0)
+        same &= uniform_cells(main, 2).take(self.columns.cell, axis=1).take(self.rows.cell, axis=0)
         self.mixed = np.flatnonzero(~same)
 
     def look_up(self, planes: np.ndarray) -> np.ndarray:

@@ -5,14 +5,14 @@ from concurrent.futures import ThreadPoolExecutor
 import cv2
 import numpy as np
 
-from galago.runtime.labelmap.argmax import Scratch, label_type, raise_labels
-from galago.runtime.labelmap.interpolation import TAPS, Axis, pad, slide
+from galago.runtime.labelmap.argmax import Workspace, label_type, update_argmax
+from galago.runtime.labelmap.interpolation import TAPS, Axis, pad, weighted_sum_rows
 
 BAND_PIXELS = 131072  # as many as a core's cache holds
 CLASSES = 16  # whose rows are interpolated in one step: threads meet at the interpreter's lock between steps
 
 
-class Bands:
+class DenseLabeler:
     """All classes at all pixels; what a band needs beside its rows.
 
     Within a band, pixels are kept by their place within the cell, (n, rows * cells): every step runs along whole rows of logits,
@@ -25,8 +25,8 @@ class Bands:
         self.below = [self.padded[:, tap:] - self.padded[:, :-tap] for tap in range(1, self.taps)]
         self.rows = rows
         self.cells = len(columns.count)
-        places, self.across = columns.places()
-        self.order = places * self.cells + columns.cell
+        phases, self.across = columns.phases()
+        self.order = phases * self.cells + columns.cell
 
     def label(self, size: tuple[int, int]) -> np.ndarray:
         """Return the (height, width) labels of all pixels, found on as many threads as OpenCV uses."""
@@ -40,27 +40,29 @@ class Bands:
         """Label these rows of pixels, band by band; `full` is their part of the label map."""
         width = self.across.shape[1] * self.cells
         height = max(1, -(-len(rows) // max(1, round(len(rows) * width / BAND_PIXELS))))
-        scratch = Scratch.allocate((height * width,), full.dtype)
+        scratch = Workspace.allocate((height * width,), full.dtype)
         for top in range(0, len(rows), height):
             self._label_band(rows[top : top + height], full[top : top + height], scratch)
 
-    def _label_band(self, rows: np.ndarray, full: np.ndarray, scratch: Scratch) -> None:
+    def _label_band(self, rows: np.ndarray, full: np.ndarray, scratch: Workspace) -> None:
         """Label one band of rows."""
         across = self.across if self.across.shape[2] == 1 else np.tile(self.across, len(rows))
         work = scratch.fit((self.across.shape[1], len(rows) * self.cells))
         work.labels.fill(0)
         for start in range(0, len(self.padded), CLASSES):
             for class_id, (first, *differences) in enumerate(self._grow_down(rows, slice(start, start + CLASSES)), start):
-                grown = slide(first, differences, across, (work.grown if class_id else work.best, work.term))
+                grown = weighted_sum_rows(first, differences, across, (work.grown if class_id else work.best, work.term))
                 if class_id:
-                    raise_labels(work.best, work.labels, grown, full.dtype.type(class_id), (work.larger, work.raised))
+                    update_argmax(work.best, work.labels, grown, full.dtype.type(class_id), (work.larger, work.raised))
         by_row = work.labels.reshape(-1, len(rows), self.cells).transpose(1, 0, 2).reshape(len(rows), -1)
         by_row.take(self.order, axis=1, out=full, mode="clip")
 
     def _grow_down(self, rows: np.ndarray, classes: slice) -> np.ndarray:
         """Interpolate some classes to rows of pixels: (classes, taps, rows * cells), the first logit and differences to it."""
         first, *differences = (plane[classes].take(self.rows.cell[rows], axis=1) for plane in (self.padded, *self.below))
-        line = slide(first, differences, self.rows.shares[1:, rows, None], (np.empty_like(first), np.empty_like(first)))
+        line = weighted_sum_rows(
+            first, differences, self.rows.shares[1:, rows, None], (np.empty_like(first), np.empty_like(first))
+        )
         around = np.empty((self.taps, *first.shape[:2], self.cells), np.float32)
         around[0] = line[:, :, : self.cells]
         for tap in range(1, self.taps):

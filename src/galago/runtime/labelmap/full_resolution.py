@@ -4,12 +4,12 @@ import numpy as np
 
 from galago import image as images
 from galago.errors import ImageError
-from galago.runtime.labelmap.label_map import grow_logits
+from galago.runtime.labelmap.label_map import upsample_logits
 from galago.runtime.result import Logits
 from galago.runtime.segmenter import Segmenter
 
 
-class DenseLogits:
+class FullResolutionLogits:
     """Runs a model on photos, parts of them, and copies in other sizes, which are padded and not resized."""
 
     def __init__(self, segmenter: Segmenter) -> None:
@@ -47,7 +47,7 @@ class DenseLogits:
             padded = images.pad_to_multiple(image, color)
         output = segmenter.check_output(segmenter.engine.run(np.ascontiguousarray(padded)[None])[0], padded.shape[:2])
         scale = height / size[0] / spec.output_stride, width / size[1] / spec.output_stride
-        return grow_logits(output, size, scale, spec.upsampling)
+        return upsample_logits(output, size, scale, spec.upsampling)
 
 
 def top_probabilities(logits: Logits, size: tuple[int, int], upsampling: str) -> np.ndarray:
@@ -63,7 +63,7 @@ def top_probabilities(logits: Logits, size: tuple[int, int], upsampling: str) ->
     Returns:
         (height, width) float32, 1 / K to 1.
     """
-    grown = grow_logits(logits.values, size, logits.scale, upsampling)
+    grown = upsample_logits(logits.values, size, logits.scale, upsampling)
     grown -= grown.max(axis=0)
     np.exp(grown, out=grown)
     top: np.ndarray = 1 / grown.sum(axis=0)

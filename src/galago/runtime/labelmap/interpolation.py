@@ -43,7 +43,7 @@ class Axis:
         pixels = np.minimum(self.first[cells] + step, len(self.cell) - 1)
         return pixels, self.shares.take(pixels, axis=1)
 
-    def places(self) -> tuple[np.ndarray, np.ndarray]:
+    def phases(self) -> tuple[np.ndarray, np.ndarray]:
         """Return each pixel's place within its cell, (pixels,), and the shares of all but the first logit at each place.
 
         Returns:
@@ -83,17 +83,17 @@ def weights(part: np.ndarray, taps: int) -> np.ndarray:
     return np.where(distance <= 1, near, far).astype(np.float32)
 
 
-def blend(values: np.ndarray, shares: np.ndarray, out: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+def weighted_sum(values: np.ndarray, shares: np.ndarray, out: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
     """Return the sum of values times shares, which sum to one, along the first axis.
 
     Args:
         values, shares: (taps, ...), whose further axes broadcast against each other.
         out: memory for the result, and for one term.
     """
-    return slide(values[0], values[1:] - values[0], shares[1:], out)
+    return weighted_sum_rows(values[0], values[1:] - values[0], shares[1:], out)
 
 
-def slide(
+def weighted_sum_rows(
     first: np.ndarray,
     differences: Sequence[np.ndarray] | np.ndarray,
     shares: Sequence[np.ndarray] | np.ndarray,

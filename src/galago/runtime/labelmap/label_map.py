@@ -9,10 +9,10 @@ interpolation overshoots by a bounded amount, so there a cell is left out only i
 import numpy as np
 
 from galago.errors import ModelError, choose
-from galago.runtime.labelmap.argmax import largest
-from galago.runtime.labelmap.dense import Bands
+from galago.runtime.labelmap.argmax import argmax
+from galago.runtime.labelmap.dense import DenseLabeler
 from galago.runtime.labelmap.interpolation import OVERSHOOT, TAPS, Axis
-from galago.runtime.labelmap.sparse import ROUNDING, Borders
+from galago.runtime.labelmap.sparse import ROUNDING, SparseLabeler
 
 NOT_FINITE = "The network gave values that are not finite. Run it in float32, or export it again."
 MOSTLY_BORDERS = 0.9  # of all cells; beyond, a search for classes that cannot win finds little
@@ -40,23 +40,23 @@ def label_map(logits: np.ndarray, size: tuple[int, int], scale: tuple[float, flo
     if not np.isfinite(logits).all():
         raise ModelError(NOT_FINITE)
     rows, columns = (Axis.lay(*of_axis, upsampling) for of_axis in zip(size, logits.shape[1:], scale, strict=True))
-    best, labels = largest(logits)
-    sure = agreeing(labels, taps)
+    best, labels = argmax(logits)
+    sure = uniform_cells(labels, taps)
     if OVERSHOOT[upsampling]:
-        sure &= beyond_overshoot(logits, best, OVERSHOOT[upsampling])
+        sure &= margin_beats_overshoot(logits, best, OVERSHOOT[upsampling])
     unsure = ~sure & (rows.count > 0)[:, None] & (columns.count > 0)
     if np.count_nonzero(unsure) > MOSTLY_BORDERS * unsure.size:
-        return Bands(logits, upsampling, rows, columns).label(size)
-    borders = Borders(logits, labels, upsampling, np.nonzero(unsure))
+        return DenseLabeler(logits, upsampling, rows, columns).label(size)
+    borders = SparseLabeler(logits, labels, upsampling, np.nonzero(unsure))
     if borders.counts.sum() > MOSTLY_CANDIDATES * unsure.size * len(logits):
-        return Bands(logits, upsampling, rows, columns).label(size)
+        return DenseLabeler(logits, upsampling, rows, columns).label(size)
     cells = np.pad(labels, 1, mode="edge")[:-1, :-1]  # for each cell the label of its upper left logit
     full = cells.take(columns.cell, axis=1).take(rows.cell, axis=0)
     borders.label(rows, columns, full)
     return full
 
 
-def grow_logits(
+def upsample_logits(
     logits: np.ndarray, size: tuple[int, int], scale: tuple[float, float], upsampling: str = "bilinear"
 ) -> np.ndarray:
     """Interpolate all logits to all pixels, for what needs more of them than the largest; `label_map` is many times faster.
@@ -83,13 +83,13 @@ def windows(values: np.ndarray, taps: int, reduce: np.ufunc) -> np.ndarray:
     return values
 
 
-def agreeing(labels: np.ndarray, taps: int) -> np.ndarray:
+def uniform_cells(labels: np.ndarray, taps: int) -> np.ndarray:
     """Tell for each cell whether all logits around it have their largest at the same class: (h, w) to (h + 1, w + 1) bool."""
     equal: np.ndarray = windows(labels, taps, np.minimum) == windows(labels, taps, np.maximum)
     return equal
 
 
-def beyond_overshoot(logits: np.ndarray, best: np.ndarray, overshoot: float) -> np.ndarray:
+def margin_beats_overshoot(logits: np.ndarray, best: np.ndarray, overshoot: float) -> np.ndarray:
     """Tell for each cell whether its largest class stays ahead of every other one however the weights of its pixels fall.
 
     A quick form of the bound in `borders.py`: no margin is negative here, so corners only help.

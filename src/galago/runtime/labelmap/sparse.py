@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from galago.runtime.labelmap.argmax import Scratch, raise_labels
-from galago.runtime.labelmap.interpolation import OVERSHOOT, TAPS, Axis, blend, pad
+from galago.runtime.labelmap.argmax import Workspace, update_argmax
+from galago.runtime.labelmap.interpolation import OVERSHOOT, TAPS, Axis, pad, weighted_sum
 
 ROUNDING = 1e-5  # relative; a class this near to its bound counts as one that can win
 CHUNK_PIXELS = 32768  # interpolated at a time, so that the float32 buffers stay in a core's cache
@@ -13,7 +13,7 @@ CHUNK_LOGITS = 65536  # compared with those of the main class at a time, for the
 SMALLEST_CHUNK = 64  # cells; shorter rows keep NumPy busy with its own bookkeeping
 
 
-class Borders:
+class SparseLabeler:
     """Labels some cells of a map.
 
     Attributes:
@@ -98,12 +98,12 @@ class Borders:
         order = np.argsort(-self.counts, kind="stable")  # alike ones together: a chunk runs as long as its longest
         shape = int(rows.count.max()), int(columns.count.max())
         step = max(SMALLEST_CHUNK, CHUNK_PIXELS // math.prod(shape))
-        scratch = Scratch.allocate((*shape, step), full.dtype)
+        scratch = Workspace.allocate((*shape, step), full.dtype)
         for start in range(0, len(order), step):
             chosen = order[start : start + step]
             self._label_chunk(chosen, (rows, columns), full, scratch)
 
-    def _label_chunk(self, chosen: np.ndarray, axes: tuple[Axis, Axis], full: np.ndarray, scratch: Scratch) -> None:
+    def _label_chunk(self, chosen: np.ndarray, axes: tuple[Axis, Axis], full: np.ndarray, scratch: Workspace) -> None:
         """Interpolate the candidates of some of the cells and write the labels of their pixels."""
         (tops, down), (lefts, across) = (axis.block(cell[chosen]) for axis, cell in zip(axes, self.cells, strict=True))
         work = scratch.fit((len(tops), len(lefts), len(chosen)))
@@ -112,9 +112,9 @@ class Borders:
         work.labels.fill(0)
         for class_id in self.ids[: self.counts[chosen[0]], chosen]:
             values = self._logits_around(class_id, chosen)
-            blend(values[:, :, None], down, (lines[0], lines[1]))
-            blend(lines[0][:, :, None], across, (work.grown, work.term))
-            raise_labels(work.best, work.labels, work.grown, class_id.astype(full.dtype), (work.larger, work.raised))
+            weighted_sum(values[:, :, None], down, (lines[0], lines[1]))
+            weighted_sum(lines[0][:, :, None], across, (work.grown, work.term))
+            update_argmax(work.best, work.labels, work.grown, class_id.astype(full.dtype), (work.larger, work.raised))
         full.reshape(-1)[(tops * full.shape[1])[:, None] + lefts] = work.labels
 
     def _logits_around(self, class_id: np.ndarray, chosen: np.ndarray | slice = slice(None)) -> np.ndarray:

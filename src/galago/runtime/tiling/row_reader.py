@@ -17,7 +17,7 @@ DEPTHS = {"uchar": 0, "ushort": 8}  # bits to drop
 FORMS = ("b-w", "grey16", "rgb", "rgb16", "srgb", "multiband")  # libvips would turn others into RGB in its own way
 
 
-class Strips(Protocol):
+class RowReader(Protocol):
     """A photo that can be read once, from the top.
 
     Attributes:
@@ -37,7 +37,7 @@ class Strips(Protocol):
         """Say what `galago.image.describe_depth` says of the rows that were read."""
 
 
-class ArrayStrips:
+class ArrayRowReader:
     """An (H, W, 3) uint8 RGB photo in memory."""
 
     def __init__(self, image: np.ndarray, *, depth: int = 8) -> None:
@@ -61,7 +61,7 @@ class ArrayStrips:
         return images.describe_depth(self._depth, int(self._image.max())) if self._depth == 16 else None
 
 
-class FileStrips:
+class FileRowReader:
     """A JPEG, PNG, TIFF, BigTIFF or WebP file, of which libvips decodes no more than is read.
 
     The pixels are those of `galago.image.load`; what would come differently is refused here, and decoded whole.
@@ -178,7 +178,7 @@ def open_source(vips: Any, path: Path) -> Any:
         raise ImageError(f"Cannot read {path}: {error.strerror or error}.") from error
 
 
-def can_read_strips() -> bool:
+def can_read_rows() -> bool:
     """Tell whether files can be read strip by strip here."""
     try:
         load_vips()
@@ -189,26 +189,26 @@ def can_read_strips() -> bool:
 
 def photo_size(path: Path) -> tuple[int, int] | None:
     """Return the (height, width) that a file's header tells; None where it cannot be read strip by strip."""
-    if not can_read_strips():
+    if not can_read_rows():
         return None
     try:
-        return FileStrips(path).size
+        return FileRowReader(path).size
     except ImageError:
         return None
 
 
-def open_strips(photo: np.ndarray | str | Path) -> Strips:
+def open_row_reader(photo: np.ndarray | str | Path) -> RowReader:
     """Open a photo for reading from the top: strip by strip where that can be done, else decoded whole.
 
     Raises:
         ImageError: the photo cannot be read, or the array has another form.
     """
     if isinstance(photo, np.ndarray):
-        return ArrayStrips(photo)
-    if can_read_strips():
+        return ArrayRowReader(photo)
+    if can_read_rows():
         try:
-            return FileStrips(Path(photo))
+            return FileRowReader(Path(photo))
         except ImageError:  # OpenCV reads more kinds, and says better what is wrong
             pass
     image, header = images.load_with_header(photo)
-    return ArrayStrips(image, depth=header.depth)
+    return ArrayRowReader(image, depth=header.depth)

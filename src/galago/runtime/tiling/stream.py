@@ -15,14 +15,14 @@ from galago.errors import ImageError
 from galago.labels import Color
 from galago.runtime.result import shares_by_name
 from galago.runtime.segmenter import Segmenter
-from galago.runtime.tiling.row_reader import ArrayStrips, Strips, open_strips
+from galago.runtime.tiling.row_reader import ArrayRowReader, RowReader, open_row_reader
 from galago.runtime.tiling.tiles import TileConfig, TiledLabels, TileGrid
 
 LONGEST = 4096  # pixels of the long side
 BAND_ROWS = 256  # rows of the picture that are colored at once
 
 
-class Preview:
+class DownscaledOverlay:
     """Averages the pixels of a photo over squares, and takes the label in the middle of each; `picture` joins the two.
 
     A photo whose long side is short enough stays as it is.
@@ -110,10 +110,10 @@ class TiledSegmentation:
         return images.draw_legend(self.picture, self.areas(), colors) if legend else self.picture
 
 
-class PreviewedStrips:
+class PreviewedRowReader:
     """Strips of a photo that a preview sees as well."""
 
-    def __init__(self, strips: Strips, preview: Preview) -> None:
+    def __init__(self, strips: RowReader, preview: DownscaledOverlay) -> None:
         self.size, self._strips, self._preview = strips.size, strips, preview
 
     def read(self, count: int) -> np.ndarray:
@@ -155,10 +155,10 @@ def save_in_tiles(
     if files and not isinstance(photo, np.ndarray) and Path(photo).resolve() in [file.resolve() for file in files]:
         raise ImageError(f"The labels would replace the photo {photo}. Choose another folder.")
     start = perf_counter()
-    strips = open_strips(photo)
+    strips = open_row_reader(photo)
     opened_ms = 1000 * (perf_counter() - start)
-    preview = Preview(strips.size)
-    labels = TiledLabels(segmenter, PreviewedStrips(strips, preview), config, advance=advance)
+    preview = DownscaledOverlay(strips.size)
+    labels = TiledLabels(segmenter, PreviewedRowReader(strips, preview), config, advance=advance)
     spec, counts, save_ms = segmenter.spec, np.zeros(segmenter.spec.num_classes, np.int64), 0.0
     with ExitStack() as stack:
         file: IndexedPNG | None = None
@@ -174,7 +174,7 @@ def save_in_tiles(
         start = perf_counter()
     result = TiledSegmentation(
         counts=counts, names=spec.classes, palette=spec.palette, grid=labels.grid, picture=preview.picture(spec.palette, alpha),
-        speed=labels.speed, whole=isinstance(strips, ArrayStrips), note=strips.describe_depth(),
+        speed=labels.speed, whole=isinstance(strips, ArrayRowReader), note=strips.describe_depth(),
     )  # fmt: skip
     result.speed["read"] += opened_ms
     if files:

@@ -18,7 +18,7 @@ from galago.runtime.labelmap.interpolation import TAPS
 from galago.runtime.labelmap.label_map import label_map
 from galago.runtime.result import Segmentation
 from galago.runtime.segmenter import Segmenter
-from galago.runtime.tiling.row_reader import ArrayStrips, Strips
+from galago.runtime.tiling.row_reader import ArrayRowReader, RowReader
 from galago.spec import SIZE_MULTIPLE, ModelSpec
 
 TILE, OVERLAP = 1024, 128  # pixels
@@ -122,7 +122,7 @@ def starts(length: int, tile: int, overlap: int) -> tuple[int, ...]:
     return (*range(0, length - tile, tile - overlap), length - tile)
 
 
-def shares(firsts: tuple[int, ...], tile: int, overlap: int, stride: int) -> np.ndarray:
+def blend_weights(firsts: tuple[int, ...], tile: int, overlap: int, stride: int) -> np.ndarray:
     """Return how much each tile counts along one axis: linearly less over the overlap, all tiles together 1 everywhere.
 
     Args:
@@ -150,7 +150,7 @@ class TiledLabels:
     """
 
     def __init__(
-        self, segmenter: Segmenter, strips: Strips, config: TileConfig, *, advance: Callable[[int, int], None] | None = None
+        self, segmenter: Segmenter, strips: RowReader, config: TileConfig, *, advance: Callable[[int, int], None] | None = None
     ) -> None:
         """Prepare.
 
@@ -168,7 +168,8 @@ class TiledLabels:
         self._segmenter, self._strips, self._advance = segmenter, strips, advance
         grid, stride = self.grid, segmenter.spec.output_stride
         self._down, self._across = (
-            shares(firsts, tile, grid.overlap, stride) for firsts, tile in zip((grid.tops, grid.lefts), grid.tile, strict=True)
+            blend_weights(firsts, tile, grid.overlap, stride)
+            for firsts, tile in zip((grid.tops, grid.lefts), grid.tile, strict=True)
         )
 
     def __iter__(self) -> Iterator[np.ndarray]:
@@ -274,7 +275,7 @@ def label_in_tiles(
     start = perf_counter()
     image = photo if isinstance(photo, np.ndarray) else images.load(photo)
     read_ms = 1000 * (perf_counter() - start)
-    result = TiledLabels(segmenter, ArrayStrips(image), TileConfig(tile=tile, overlap=overlap))
+    result = TiledLabels(segmenter, ArrayRowReader(image), TileConfig(tile=tile, overlap=overlap))
     labels = np.concatenate(list(result))
     spec, speed = segmenter.spec, {**result.speed, "read": result.speed["read"] + read_ms}
     return Segmentation(labels=labels, names=spec.classes, palette=spec.palette, image=image, path=path, speed=speed)
