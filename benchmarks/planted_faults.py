@@ -24,7 +24,7 @@ import onnx
 from measure import save_result
 from onnx import helper, numpy_helper
 
-from galago.runtime.model_folder import ASSETS
+from galago.pretrained.resolve import ASSETS
 from galago.spec import ModelSpec
 from galago.verification import Report, verify
 from galago.verification.golden import read_golden

@@ -17,9 +17,9 @@ from galago.errors import ConfigError  # noqa: E402
 from galago.export.classify import center  # noqa: E402
 from galago.models.checkpoint import load_backbone, load_classifier  # noqa: E402
 from galago.pretrained.convert import obtain_checkpoint  # noqa: E402
+from galago.pretrained.table import PUBLISHED  # noqa: E402
 from galago.training.config import TrainConfig  # noqa: E402
 from galago.training.train import start_network  # noqa: E402
-from galago.weights import PUBLISHED  # noqa: E402
 
 pytestmark = pytest.mark.torch
 

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from galago.runtime.model_folder import ASSETS
+from galago.pretrained.resolve import ASSETS
 from galago.spec import ModelSpec
 
 pytestmark = pytest.mark.openvino

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from galago.cli.main import app
-from galago.weights import PUBLISHED
+from galago.pretrained.table import PUBLISHED
 
 
 def run(*words: str) -> Result:

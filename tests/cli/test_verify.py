@@ -8,7 +8,7 @@ from typer.testing import CliRunner, Result
 
 from galago.cli.main import app
 from galago.errors import CheckpointError, ConfigError, DataError, ModelError
-from galago.runtime.model_folder import ASSETS
+from galago.pretrained.resolve import ASSETS
 
 pytestmark = pytest.mark.openvino
 CHECKPOINT = Path(__file__).parents[2] / "checkpoints/b0-camvid.safetensors"

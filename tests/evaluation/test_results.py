@@ -8,6 +8,7 @@ import pytest
 from galago.data import Sample
 from galago.errors import ConfigError, DataError
 from galago.evaluation import Evaluation, Prediction, evaluate_full
+from galago.evaluation.report import save_report
 from galago.labels import LabelSet
 
 
@@ -67,7 +68,7 @@ def test_an_error_names_the_sample():
 def test_saves_metrics_picture_and_page_and_nothing_else(result: Evaluation, tmp_path: Path):
     folder = tmp_path / "runs/val"
     for _ in range(2):  # again, over the first
-        result.save(folder, title="t", setup={"flip": False})
+        save_report(result, folder, title="t", setup={"flip": False})
     assert sorted(file.name for file in folder.iterdir()) == ["confusion.png", "metrics.json", "report.html"]
     assert json.loads((folder / "metrics.json").read_text()) == result.summary() | {"setup": {"flip": False}}
     assert cv2.imread(str(folder / "confusion.png")) is not None

@@ -15,7 +15,7 @@ from galago.errors import CheckpointError, ConfigError, DownloadError, MissingDe
 from galago.models.checkpoint import from_authors, load_checkpoint  # noqa: E402
 from galago.pretrained.cache import home  # noqa: E402
 from galago.pretrained.convert import obtain_checkpoint  # noqa: E402
-from galago.weights import PUBLISHED, PretrainedModel  # noqa: E402
+from galago.pretrained.table import PUBLISHED, PretrainedModel  # noqa: E402
 
 pytestmark = pytest.mark.torch
 

@@ -10,7 +10,7 @@ import pytest
 
 import galago
 from galago.errors import ConfigError, ModelError
-from galago.runtime.model_folder import bundled_models, open_model
+from galago.runtime.model_folder import open_model
 from galago.spec import ModelSpec
 
 
@@ -29,20 +29,6 @@ def test_a_folder_opens_with_its_description(tiny_folder: Path):
 def test_a_single_file_opens_with_the_description_inside(tiny_onnx: Path, tiny_spec: ModelSpec):
     opened = open_model(str(tiny_onnx))
     assert (opened.files, opened.spec) == ({"model.onnx": tiny_onnx}, tiny_spec)
-
-
-def test_a_bundled_model_opens_by_name(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("galago.runtime.model_folder.ASSETS", tiny_folder.parent)
-    assert bundled_models() == ["tiny"]
-    assert open_model("tiny").files["model.onnx"] == tiny_folder / "model.onnx"
-
-
-@pytest.mark.parametrize("model", ["b9-nowhere", "no/such/folder"])
-def test_an_unknown_model_is_an_error_that_lists_the_bundled_ones(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, model: str):
-    monkeypatch.setattr("galago.runtime.model_folder.ASSETS", tiny_folder.parent)
-    message = rf"There is no model '{model}'\. Give a model folder, an \.onnx file, a bundled model's name \(tiny\), or"
-    with pytest.raises(ConfigError, match=message):
-        open_model(model)
 
 
 def test_an_unknown_engine_is_an_error_that_lists_the_known_ones(tiny_folder: Path):

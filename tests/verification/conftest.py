@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from galago.runtime.model_folder import ASSETS
+from galago.pretrained.resolve import ASSETS
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from galago.errors import ModelError
-from galago.runtime.model_folder import ASSETS
+from galago.pretrained.resolve import ASSETS
 from galago.verification.contents import fixed_size_of, main_precision, own_description, precision_of
 
 onnx = pytest.importorskip("onnx")

@@ -206,3 +206,24 @@ def pareto_front(timings: Iterable[Timing]) -> list[Timing]:
         if timing.mean_iou is not None and (not front or timing.mean_iou > (front[-1].mean_iou or 0)):
             front.append(timing)
     return front
+
+
+def area(size: tuple[int, int]) -> int:
+    """Return the pixels of a size."""
+    return size[0] * size[1]
+
+
+def format_size(size: tuple[int, int] | None) -> str:
+    """Write a size as 360x480; `own` stands for the model's own rule."""
+    return f"{size[0]}x{size[1]}" if size else "own"
+
+
+def format_ms(milliseconds: float) -> str:
+    """Write milliseconds with up to two decimals, or more where nothing would be left."""
+    return f"{round(milliseconds, 2) or milliseconds:g}"
+
+
+def describe_config(way: RunConfig) -> str:
+    """Name a way in a few words."""
+    threads = f", {way.threads} thread{'s' * (way.threads > 1)}" if way.threads else ""
+    return f"{way.engine} {way.precision}{threads}"

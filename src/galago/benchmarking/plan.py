@@ -104,13 +104,13 @@ def plan_data(segmenter: "Segmenter", data: tuple[str, str, int | None], sizes: 
         ConfigError: the model does not take a size, or knows other classes than the data set.
         DataError: the data set cannot be opened.
     """
-    from galago.cli.val import check_classes
     from galago.data import open_dataset, subsample_evenly
+    from galago.evaluation.evaluate import check_classes
     from galago.runtime.segmenter import check_imgsz
 
     path, split, count = data
     whole = open_dataset(path, split)
-    check_classes(segmenter.spec, whole)
+    check_classes(segmenter.spec.name, segmenter.spec.classes, whole)
     for size in sizes:
         check_imgsz(size, segmenter.spec)
     dataset = subsample_evenly(whole, count or len(whole))

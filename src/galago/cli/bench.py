@@ -9,6 +9,8 @@ import typer
 if TYPE_CHECKING:
     from galago.benchmarking.measure import RunConfig, Timing
     from galago.benchmarking.plan import Plan
+    from galago.benchmarking.report import Report
+    from galago.cli._console import Table
     from galago.runtime.segmenter import Segmenter
 
 IMGSZ_HELP = "Height and width, one number for a square: of the photo or, with --data, that photos are fitted into. Repeat it."
@@ -41,10 +43,11 @@ def bench(
     """
     from galago.benchmarking.measure import list_configs
     from galago.benchmarking.plan import plan_data, plan_photo, read_budget
-    from galago.benchmarking.report import Report
+    from galago.benchmarking.report import Report, TestedModel
     from galago.cli._console import print_json
     from galago.cli._sizes import read_size
     from galago.errors import ConfigError
+    from galago.pretrained.resolve import resolve
     from galago.runtime.model_folder import open_model
 
     budget_ms = None if budget is None else read_budget(budget)
@@ -54,7 +57,9 @@ def bench(
         raise ConfigError("--data brings its own photos. Leave out --source, or --data.")
     if out.exists() and not out.is_dir():
         raise ConfigError(f"{out} is a file, not a folder. Choose another --out.")
-    ways = list_configs(choose_engines(engine, open_model(model).files), threads or [None], half=half)
+    path = resolve(model)
+    tested = TestedModel(model, path, open_model(path))
+    ways = list_configs(choose_engines(engine, tested.opened.files), threads or [None], half=half)
     segmenters = open_segmenters(model, ways)
     sizes = [read_size(text) for text in imgsz or []]
     first = next(iter(segmenters.values()))
@@ -63,9 +68,9 @@ def bench(
     else:
         plan = plan_data(first, (data, split or "val", photos), sizes, most=runs)
     timings = list(measure(segmenters, plan, runs=runs, warmup=warmup))
-    report = Report(model, plan, timings, runs=runs, warmup=warmup, budget_ms=budget_ms)
+    report = Report(tested, plan, timings, runs=runs, warmup=warmup, budget_ms=budget_ms)
     saved = report.save(out)
-    report.show(saved, out, to_stderr=json)
+    show(report, saved, out, to_stderr=json)
     if json:
         print_json({"out": str(out)} | report.summary())
     report.check_budget()
@@ -112,3 +117,43 @@ def measure(segmenters: "dict[RunConfig, Segmenter]", plan: "Plan", *, runs: int
         describe("Scoring" if plan.dataset else "Measuring")
         pairs = zip(timings, rounds, strict=True)
         return [timing for row, (fitted, _) in pairs for timing in add_scores(row, fitted, plan, advance)]
+
+
+def show(report: "Report", saved: list[Path], out: Path, *, to_stderr: bool) -> None:
+    """Print the table, what to use, and where it all lies."""
+    from galago.cli._console import say
+
+    make_table(report).show(err=to_stderr)
+    for line in (*report.conclusion(out), f"Saved: {', '.join(str(path) for path in saved)}"):
+        say(line, err=to_stderr)
+
+
+def make_table(report: "Report") -> "Table":
+    """Return a table of the ways by size, the fastest first."""
+    from galago._core.printable import printable
+    from galago.benchmarking.measure import area, format_size
+    from galago.benchmarking.report import as_row
+    from galago.cli._console import Table
+
+    scored, fitted = report.plan.dataset is not None, any(timing.imgsz for timing in report.timings)
+    halves = any(timing.way.precision != "float32" for timing in report.timings)
+    title = f"{printable(report.name)} on {report.made_with['processor']}, {report.made_with['cores']} cores; milliseconds"
+    title += (
+        ", share of labels changed" * halves
+        + f"\nwhole way: to labels of {format_size(report.fastest.size)}; mIoU: {printable(report.plan.scored_on)}" * scored
+    )
+    table = Table(title=title, form="simple")
+    sizes = (["photo"] if not scored else []) + (["fitted into"] if fitted else [])
+    for heading in (*(sizes or ["photo"]), "engine", "precision", "threads"):
+        table.add_column(heading, whole=True)
+    for heading in ("network", "whole way", "p95", *(["changed"] * halves), *(["mIoU"] * scored)):
+        table.add_column(heading, right=True, whole=True)
+    for timing in sorted(report.timings, key=lambda timing: (area(timing.size), area(timing.input_size), timing.median_ms)):
+        row, way = as_row(timing), timing.way
+        shown = {"photo": format_size(timing.size), "fitted into": format_size(timing.imgsz)}
+        names = [*(shown[heading] for heading in sizes or ["photo"]), way.engine, way.precision, str(way.threads or "auto")]
+        times = (row["network"]["median_ms"], row["whole_way"]["median_ms"], row["whole_way"]["p95_ms"])
+        figures = [*(f"{value:.1f}" for value in times), *([f"{timing.labels_changed:.2%}"] * halves)]
+        score = [f"{timing.mean_iou:.4f}"] if timing.mean_iou is not None else []
+        table.add_row(*names, *figures, *score, style="bold" if timing is report.best else "")
+    return table

@@ -57,7 +57,7 @@ def find_checkpoint(model: str) -> Path:
     """
     from galago.cli.models import obtain
     from galago.errors import choose
-    from galago.weights import PUBLISHED
+    from galago.pretrained.table import PUBLISHED
 
     if Path(model).is_file():
         return Path(model)

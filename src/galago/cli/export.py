@@ -101,7 +101,7 @@ def check_checkpoint(model: Path) -> None:
         ConfigError: it is a model that was exported already, or is not there.
     """
     from galago.errors import ConfigError
-    from galago.runtime.model_folder import bundled_models
+    from galago.pretrained.resolve import bundled_models
 
     if model.is_file():
         return
@@ -168,14 +168,15 @@ def plan_int8(checkpoint: Path, data: str, max_drop: float) -> "Int8":
         ConfigError: the checkpoint knows other classes, or max_drop is out of range.
         DataError: the data set cannot be opened.
     """
-    from galago.cli.val import check_classes
     from galago.data import open_dataset
+    from galago.evaluation.evaluate import check_classes
     from galago.export.int8 import Int8
     from galago.export.reference import checkpoint_spec
     from galago.models.checkpoint import load_checkpoint
 
     train, val = open_dataset(data, "train"), open_dataset(data, "val")
-    check_classes(checkpoint_spec(checkpoint, load_checkpoint(checkpoint)[1]), val)
+    spec = checkpoint_spec(checkpoint, load_checkpoint(checkpoint)[1])
+    check_classes(spec.name, spec.classes, val)
     return Int8(train, val, max_drop / 100)
 
 

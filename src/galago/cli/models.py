@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from galago.weights import PretrainedModel
+    from galago.pretrained.table import PretrainedModel
 
 app = typer.Typer()
 UNKNOWN = "n/a"
@@ -21,7 +21,7 @@ def models(
     if context.invoked_subcommand:
         return
     from galago.cli._console import print_json
-    from galago.weights import PUBLISHED
+    from galago.pretrained.table import PUBLISHED
 
     if json:
         print_json({"bundled": bundled(), "published": [summary(row) for row in PUBLISHED.values()]})
@@ -38,7 +38,7 @@ def get(
     """Download a published checkpoint, check it, and keep it as safetensors; nothing inside a pickle is run."""
     from galago.cli._console import print_json, say
     from galago.errors import choose
-    from galago.weights import PUBLISHED
+    from galago.pretrained.table import PUBLISHED
 
     if offline:
         go_offline()
@@ -71,7 +71,7 @@ def find_published(model: str | Path | None) -> "PretrainedModel | None":
         ConfigError: a classifier has that name.
     """
     from galago.pretrained.resolve import check_segments
-    from galago.weights import PUBLISHED
+    from galago.pretrained.table import PUBLISHED
 
     if model is None or Path(model).exists() or str(model) not in PUBLISHED:
         return None
@@ -110,11 +110,12 @@ def bundled() -> list[dict[str, object]]:
     """Return the models that come with galago, and their score as their card says it."""
     import re
 
-    from galago.runtime.model_folder import ASSETS, bundled_models, open_model
+    from galago.pretrained.resolve import ASSETS, bundled_models
+    from galago.runtime.model_folder import open_model
 
     rows: list[dict[str, object]] = []
     for name in bundled_models():
-        spec = open_model(name).spec
+        spec = open_model(ASSETS / name).spec
         found = re.search(r"Mean IoU \*\*([\d.]+)\*\*", (ASSETS / name / "CARD.md").read_text(encoding="utf-8"))
         score = round(100 * float(found[1]), 2) if found else None
         rows.append(

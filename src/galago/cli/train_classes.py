@@ -12,7 +12,7 @@ def train_classes(config: "ClassifyConfig", data: str, out: Path, *, resume: boo
     from dataclasses import replace
 
     from galago.cli._console import print_json, say
-    from galago.cli.train import progress_bar, resume_hint
+    from galago.cli._training import progress_bar, resume_hint
     from galago.data.class_folders import open_classes
     from galago.errors import InterruptError
     from galago.training.distributed import is_main_process

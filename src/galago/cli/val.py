@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from galago.data import Dataset
     from galago.evaluation import Evaluation, TTAConfig
     from galago.runtime.segmenter import Segmenter
-    from galago.spec import ModelSpec
 
 
 def val(
@@ -42,14 +41,15 @@ def val(
     from galago._core.printable import printable
     from galago.cli._console import print_json, say
     from galago.data import open_dataset
-    from galago.evaluation.results import FILES
+    from galago.evaluation.evaluate import check_classes
+    from galago.evaluation.report import FILES, save_report
 
     dataset = open_dataset(data, split)
     if model and model.endswith(".safetensors"):
         segmenter = open_checkpoint(Path(model), plain=engine in ("auto", "torch") and not any((threads, half, imgsz, setting)))
     else:
         segmenter = open_segmenter(model, engine=engine, threads=threads, half=half, imgsz=imgsz, setting=setting)
-    check_classes(segmenter.spec, dataset)
+    check_classes(segmenter.spec.name, segmenter.spec.classes, dataset)
     views = read_views(sliding_window_inference, stride, scales, flip)
     if protocol:
         check_plain(views)
@@ -59,7 +59,7 @@ def val(
     flags = {"engine": engine, "half": half, "imgsz": imgsz, "setting": str(setting) if setting else None}
     how = describe(views, protocol)
     title = f"{printable(segmenter.spec.name)} on the {len(dataset)} photos of {printable(data)}, {split}: {how['how']}"
-    result.save(out, title=title, setup=shown | flags | how)
+    save_report(result, out, title=title, setup=shown | flags | how)
     show(result, title, to_stderr=json)
     beside = compare(segmenter.spec.name, protocol, result.scores.mean_iou)
     if beside:
@@ -80,7 +80,7 @@ def compare(name: str, protocol: str | None, mean_iou: float) -> dict[str, float
         protocol: by which it was measured.
         mean_iou: 0 to 1.
     """
-    from galago.weights import PUBLISHED
+    from galago.pretrained.table import PUBLISHED
 
     published = PUBLISHED.get(name)
     if published is None or published.score is None or published.data.lower() != protocol:
@@ -108,21 +108,6 @@ def open_checkpoint(path: Path, *, plain: bool) -> "Segmenter":
     from galago.export.reference import load_reference
 
     return load_reference(path)
-
-
-def check_classes(spec: "ModelSpec", dataset: "Dataset") -> None:
-    """Refuse to score a model on labels that it does not know.
-
-    Raises:
-        ConfigError: the model knows other classes than the data set.
-    """
-    from galago.errors import ConfigError
-
-    if spec.classes != dataset.labels.names:
-        raise ConfigError(
-            f"The model {spec.name} knows the classes {', '.join(spec.classes)}, but the data set has "
-            f"{', '.join(dataset.labels.names)}. Use a model trained for these, or name them alike in the data set's YAML."
-        )
 
 
 def score(

@@ -38,25 +38,27 @@ def verify(
     from galago.cli._console import print_json, say
     from galago.cli._progress import spinner
     from galago.cli._sizes import read_size
-    from galago.cli.val import check_classes
     from galago.data import open_dataset
     from galago.errors import ConfigError
+    from galago.evaluation.evaluate import check_classes
+    from galago.pretrained.resolve import resolve
     from galago.runtime.model_folder import open_model
     from galago.spec import SIZE_MULTIPLE
     from galago.verification import verify as check
     from galago.verification.report_page import draw_page
 
-    spec = open_model(model).spec
+    folder = resolve(model)
+    spec = open_model(folder).spec
     sizes = [read_size(text) for text in imgsz or []]
     if wrong := [size for size in sizes if any(side % SIZE_MULTIPLE for side in size)]:
         raise ConfigError(f"The network takes multiples of {SIZE_MULTIPLE}, got --imgsz {wrong[0][0]}x{wrong[0][1]}.")
     dataset = open_dataset(data, split) if data else None
     if dataset:
-        check_classes(spec, dataset)
+        check_classes(spec.name, spec.classes, dataset)
     reference = open_reference(against) if against else None
     with spinner("Reading the golden photo") as on_step:
         report = check(
-            model,
+            folder,
             engines=engine or ["auto"],
             reference=reference,
             sizes=sizes or (DEFAULT_SIZES if reference else ()),

@@ -88,7 +88,7 @@ def open_folder(description_file: Path, split: str) -> Dataset:
     """
     check_split(split)
     description = read_description(description_file)
-    part, split = split, description.selection.source(split, description)
+    part, split = split, description.selection.source(split, description.root / description.folders["val"])
     photo_dir = description.root / description.folders[split]
     mask_dir = description.root / mask_folder(description.folders[split], description.masks_dir, description_file)
     if not photo_dir.is_dir():

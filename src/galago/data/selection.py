@@ -3,14 +3,11 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from galago._core.text_files import read_text
 from galago.data.pairs import Pair
 from galago.errors import DataError
-
-if TYPE_CHECKING:
-    from galago.data.folder import Description
 
 SIDES = (32, 1 << 14)  # pixels of a short side, least and most
 SUFFIX = re.compile(r"\.[A-Za-z]{3,4}$")  # of an image file
@@ -30,18 +27,20 @@ class Selection:
     only: frozenset[str] | None = None
     file: str = ""
 
-    def source(self, split: str, description: "Description") -> str:
+    def source(self, split: str, val_folder: Path) -> str:
         """Return the split whose folder holds the images of a split.
 
+        Args:
+            split: train, val or test.
+            val_folder: where images of val would be.
         Raises:
             DataError: images are held out for val, but there is a folder for it.
         """
         if not self.holdout or split == "test":
             return split
-        folder = description.root / description.folders["val"]
-        if folder.is_dir():
+        if val_folder.is_dir():
             raise DataError(
-                f"{self.file}: holdout makes val from images of train, but there is {folder}, too. Remove one of both."
+                f"{self.file}: holdout makes val from images of train, but there is {val_folder}, too. Remove one of both."
             )
         return "train"
 

@@ -115,3 +115,20 @@ def iter_predictions(
         except DataError as error:
             raise DataError(f"{sample.name}: {error}") from error
         yield sample, guess, counts
+
+
+def check_classes(model: str, classes: tuple[str, ...], dataset: Dataset) -> None:
+    """Refuse to score a model on labels that it does not know.
+
+    Args:
+        model: its name.
+        classes: the names of its classes, in order.
+        dataset: what it is to be scored on.
+    Raises:
+        ConfigError: the model knows other classes than the data set.
+    """
+    if classes != dataset.labels.names:
+        raise ConfigError(
+            f"The model {model} knows the classes {', '.join(classes)}, but the data set has "
+            f"{', '.join(dataset.labels.names)}. Use a model trained for these, or name them alike in the data set's YAML."
+        )

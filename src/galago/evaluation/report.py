@@ -1,11 +1,14 @@
 """The HTML page of an evaluation: one file, pictures inside."""
 
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 
+from galago._core.atomic_io import write_whole
 from galago._core.html_report import document, escape, picture
 from galago._core.printable import drawable
 from galago.evaluation.boundary import BAND_SHARE
@@ -85,6 +88,7 @@ def _paste(canvas: np.ndarray, patch: np.ndarray, top: int, left: int) -> None:
     canvas[top : top + height, left : left + width] = patch
 
 
+FILES = ("metrics.json", "confusion.png", "report.html")
 STYLE = """
 td.bar, td.words { text-align: left }
 .bar { width: 14rem } .bar div { background: #1f6feb; height: .8em } .bar div + div { background: #9ec5fe; height: .25em }
@@ -235,3 +239,22 @@ def _jpeg(image: np.ndarray) -> bytes:
 
 def _png(image: np.ndarray) -> bytes:
     return cv2.imencode(".png", np.ascontiguousarray(image[..., ::-1]))[1].tobytes()
+
+
+def save_report(result: "Evaluation", folder: Path, *, title: str, setup: Mapping[str, Any]) -> None:
+    """Write `metrics.json`, `confusion.png` and `report.html` into a folder, which is made where it is missing.
+
+    Args:
+        result: what was found.
+        folder: where.
+        title: says what was scored on what.
+        setup: how it was scored, as JSON knows it; goes into `metrics.json`, and its words into the page.
+    Raises:
+        OSError: the folder or a file cannot be written.
+    """
+    picture = draw_confusion(result.scores.confusion, result.labels.names)
+    _, png = cv2.imencode(".png", np.ascontiguousarray(picture[..., ::-1]))
+    metrics = json.dumps(result.summary() | {"setup": setup}, indent=2) + "\n"
+    page = draw_page(result, title=title, setup=setup, confusion_png=png.tobytes())
+    for name, data in zip(FILES, (metrics.encode(), png.tobytes(), page.encode()), strict=True):
+        write_whole(folder / name, data)

@@ -1,23 +1,13 @@
 """Evaluation: all that was found out about a model on a data set, and the files that it becomes."""
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
-
-from galago._core.atomic_io import write_whole
 from galago.evaluation.boundary import BoundaryScores
 from galago.evaluation.calibration import Calibration
 from galago.evaluation.metrics import LEVEL, RESAMPLES, Scores
-from galago.evaluation.report import draw_confusion, draw_page
 from galago.evaluation.worst import WorstSample
 from galago.labels import LabelSet
-
-FILES = ("metrics.json", "confusion.png", "report.html")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -72,20 +62,3 @@ class Evaluation:
             figures.append((f"{self.calibration.error:.4f}", "expected calibration error of the class probabilities"))
             figures.append((f"{self.calibration.mean_confidence:.4f}", "mean probability of the predicted class"))
         return figures
-
-    def save(self, folder: Path, *, title: str, setup: Mapping[str, Any]) -> None:
-        """Write `metrics.json`, `confusion.png` and `report.html` into a folder, which is made where it is missing.
-
-        Args:
-            folder: where.
-            title: says what was scored on what.
-            setup: how it was scored, as JSON knows it; goes into `metrics.json`, and its words into the page.
-        Raises:
-            OSError: the folder or a file cannot be written.
-        """
-        picture = draw_confusion(self.scores.confusion, self.labels.names)
-        _, png = cv2.imencode(".png", np.ascontiguousarray(picture[..., ::-1]))
-        metrics = json.dumps(self.summary() | {"setup": setup}, indent=2) + "\n"
-        page = draw_page(self, title=title, setup=setup, confusion_png=png.tobytes())
-        for name, data in zip(FILES, (metrics.encode(), png.tobytes(), page.encode()), strict=True):
-            write_whole(folder / name, data)

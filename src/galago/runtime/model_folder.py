@@ -1,4 +1,4 @@
-"""Find a model, read its description, and check that its files are those that were exported."""
+"""Open a model: read its description, and check that its files are those that were exported."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,12 +7,10 @@ from pathlib import Path
 from galago._core.atomic_io import sha256
 from galago._core.text_files import decode_text
 from galago.errors import ConfigError, ModelError
-from galago.pretrained.table import PUBLISHED
 from galago.runtime.engines.table import ENGINES, FORMATS
 from galago.runtime.onnx_metadata import check_self_contained, read_metadata
 from galago.spec import ModelSpec
 
-ASSETS = Path(__file__).parent.parent / "assets"  # the bundled models
 METADATA_KEY = "galago"  # of a single .onnx file
 COMPANIONS = {"model.xml": "model.bin", "model.ncnn.param": "model.ncnn.bin"}  # a graph, and the file of its weights
 
@@ -36,35 +34,19 @@ class OpenedModel:
         return self.files[name]
 
 
-def bundled_models() -> list[str]:
-    """Return the names of the models that come with the package."""
-    return sorted(path.parent.name for path in ASSETS.glob("*/model.json"))
-
-
-def open_model(model: str) -> OpenedModel:
-    """Find a model by the name of a bundled or published one, as a model folder, or as a single .onnx file.
+def open_model(path: str | Path) -> OpenedModel:
+    """Open a model folder, or a single .onnx file that carries its description.
 
     Raises:
-        ConfigError: there is no such name or path, or a published classifier has it.
-        DownloadError, CheckpointError, MissingDependencyError: a published model is not here and cannot be had.
+        ConfigError: there is no such path.
         ModelError: the model is incomplete or damaged.
     """
-    if "/" not in model and (ASSETS / model / "model.json").is_file():
-        return open_folder(ASSETS / model)
-    path = Path(model)
-    if not path.exists() and model in PUBLISHED:
-        from galago.pretrained.resolve import open_published
-
-        return open_published(PUBLISHED[model])
+    path = Path(path)
     if path.is_dir():
         return open_folder(path)
     if path.is_file():
         return open_file(path)
-    names = ", ".join(bundled_models()) or "none is bundled"
-    raise ConfigError(
-        f"There is no model {model!r}. Give a model folder, an .onnx file, a bundled model's name ({names}), or that of "
-        "a published one: `galago models` lists them."
-    )
+    raise ConfigError(f"There is no model {path}. Give a model folder or an .onnx file that galago wrote.")
 
 
 def open_folder(folder: Path) -> OpenedModel:

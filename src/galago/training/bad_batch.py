@@ -12,7 +12,7 @@ from galago.errors import TrainingError
 from galago.training.data import AugmentedSamples
 
 if TYPE_CHECKING:
-    from galago.training.train import TrainState
+    from galago.training.train_state import TrainState
 
 MAX_SANE_WEIGHT = 1000.0  # trained weights stay far below
 

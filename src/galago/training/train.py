@@ -5,7 +5,6 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,6 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
-from torch.utils.data import DataLoader
 
 from galago.data.resized import ResizedDataset
 from galago.data.sample import Dataset, check_learnable
@@ -28,7 +25,7 @@ from galago.training.bad_batch import stop_at_bad_batch
 from galago.training.begin import Beginning
 from galago.training.config import TrainConfig
 from galago.training.cpu import optimize_for_cpu
-from galago.training.data import BatchSampler, batches, make_loader
+from galago.training.data import batches, make_loader
 from galago.training.distributed import broadcast_from_rank0, convert_sync_batchnorm, join, let_first_process
 from galago.training.early_stopping import is_out_of_patience
 from galago.training.fingerprint import Part, fingerprint
@@ -43,41 +40,11 @@ from galago.training.sample_grid import write_panel
 from galago.training.sets import SetTable
 from galago.training.state import Changing, save_state
 from galago.training.tensorboard import Board
+from galago.training.train_state import TrainState
 from galago.training.validate import make_predict, normalize
 from galago.training.workers import explain_lost_workers
 
 Report = Callable[[dict[str, float]], None]
-
-
-@dataclass
-class TrainState:
-    """What a run consists of.
-
-    Attributes:
-        accelerator: places tensors, computes gradients, saves and loads the state.
-        learner: network and auxiliary heads, as the accelerator prepared them.
-        optimizer: of all their parameters.
-        average: moving average of the network.
-        loader: batches of this process.
-        shuffle: their order; its `epoch` has to be set before the loader is read.
-        class_weights: (K,) of the cross-entropy, or None.
-        sets: what labels stand for that name several classes, or None where there are none.
-        teacher: from whom the network learns, or None.
-        progress: epochs, best score, rows of metrics.csv.
-        out: folder of the run.
-    """
-
-    accelerator: Accelerator
-    learner: nn.Module
-    optimizer: torch.optim.Optimizer
-    average: AveragedModel
-    loader: DataLoader[tuple[Tensor, Tensor]]
-    shuffle: BatchSampler
-    class_weights: Tensor | None
-    sets: SetTable | None
-    teacher: Teacher | None
-    progress: Progress
-    out: Path
 
 
 @explain_lost_workers()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -52,7 +53,7 @@ class Reference(Protocol):
 
 
 def verify(
-    folder: str,
+    folder: str | Path,
     *,
     engines: Sequence[str] = (AUTO,),
     reference: Reference | None = None,
@@ -63,7 +64,7 @@ def verify(
     """Check a model folder.
 
     Args:
-        folder: the model folder, or the name of a bundled one.
+        folder: the model folder.
         engines: names; `auto` for all that are installed.
         reference: the trained network; golden/ alone without it.
         sizes: (height, width) of drawn photos, multiples of 32, that are compared with the reference, too.

@@ -10,8 +10,8 @@ import pytest
 import galago
 from galago import image as images
 from galago.errors import ConfigError, ModelError
+from galago.pretrained.resolve import ASSETS, bundled_models
 from galago.runtime.engines.onnxruntime import ONNXRuntimeEngine
-from galago.runtime.model_folder import ASSETS, bundled_models
 from galago.runtime.onnx_metadata import read_metadata
 from galago.scenes.dataset import render_scene
 

@@ -100,7 +100,7 @@ def _selected(items: dict[str, list[Item]], description: Description) -> dict[st
     """Leave out what `only` does not list, and make val from what `holdout` takes out of train."""
     selection, parts = description.selection, {}
     for part in SPLITS:
-        split = selection.source(part, description)
+        split = selection.source(part, description.root / description.folders["val"])
         if split in items:
             parts[part] = [replace(item, split=part) for item in items[split] if selection.keeps(item.name, part, split)]
     return parts
