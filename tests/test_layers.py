@@ -11,7 +11,8 @@ import pytest
 
 SOURCE = Path(__file__).parent.parent / "src/galago"
 
-# Part of galago -> parts that it may import, outside packages that it may import. A part may always import itself.
+# Part of galago -> parts that it may import, outside packages that it may import. A part may always
+# import itself.
 TABLE = {
     "__init__": ("errors spec runtime _load", ""),
     "_core": ("errors labels", "numpy cv2 yaml"),
@@ -20,7 +21,10 @@ TABLE = {
     "spec": ("errors labels", ""),
     "image": ("errors labels spec", "numpy cv2"),
     "sources": ("errors image spec", "numpy cv2"),
-    "runtime": ("errors labels spec image sources", "numpy cv2"),  # and one package per file of OWNERS
+    "runtime": (
+        "errors labels spec image sources",
+        "numpy cv2",
+    ),  # and one package per file of OWNERS
     "data": ("errors labels image", "numpy cv2 yaml"),
     "scenes": ("errors labels data image", "numpy cv2"),
     "evaluation": ("errors labels data", "numpy cv2"),
@@ -28,7 +32,10 @@ TABLE = {
         "errors labels spec image data scenes evaluation runtime",
         "numpy cv2 onnx onnxruntime openvino ai_edge_litert ncnn",
     ),
-    "benchmarking": ("errors spec image sources runtime data scenes evaluation", "numpy cv2 matplotlib"),
+    "benchmarking": (
+        "errors spec image sources runtime data scenes evaluation",
+        "numpy cv2 matplotlib",
+    ),
     "models": ("errors", "torch safetensors"),
     "training": (
         "errors labels spec image data scenes evaluation models",
@@ -36,12 +43,14 @@ TABLE = {
     ),
     "export": (
         "errors labels spec image data scenes evaluation runtime models verification",
-        "torch onnx onnxscript onnxslim litert_torch ai_edge_quantizer nncf executorch coremltools pnnx numpy",
+        "torch onnx onnxscript onnxslim litert_torch ai_edge_quantizer nncf executorch coremltools "
+        "pnnx numpy",
     ),
     "pretrained": ("errors labels spec runtime models export", "torch onnx huggingface_hub"),
     "_load": ("errors runtime benchmarking pretrained", ""),
     "cli": (
-        "errors labels spec image sources runtime data scenes evaluation verification benchmarking models training export "
+        "errors labels spec image sources runtime data scenes evaluation verification benchmarking "
+        "models training export "
         "pretrained _load",
         "typer rich numpy torch accelerate onnx matplotlib",
     ),
@@ -57,7 +66,13 @@ OWNERS = {  # an engine, and what reads large photos, are imported by their own 
     "runtime/engines/torch.py": "torch",
     "runtime/tiling/row_reader.py": "pyvips",
 }
-LIGHT = {"typer", "rich", "galago.cli", "galago.errors", "galago._core"}  # what a command may import outside its functions
+LIGHT = {
+    "typer",
+    "rich",
+    "galago.cli",
+    "galago.errors",
+    "galago._core",
+}  # what a command may import outside its functions
 
 
 @dataclass(frozen=True)
@@ -87,7 +102,9 @@ def imports_in(file: Path) -> Iterator[Import]:
 
 
 def is_late(node: ast.AST) -> bool:
-    """Tell whether what stands inside does not run on import: functions, and blocks for type checkers."""
+    """Tell whether what stands inside does not run on import: functions, and blocks for type
+    checkers.
+    """
     if isinstance(node, ast.If):
         return isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
     return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
@@ -136,18 +153,26 @@ def test_no_two_files_import_each_other():
         named = found.module if found.module in modules else found.module.rpartition(".")[0]
         if named in modules and named != name_of(SOURCE / found.file):
             edges.setdefault(name_of(SOURCE / found.file), set()).add(named)
-    assert not [(a, b) for a, targets in edges.items() for b in targets if a in edges.get(b, ()) and a < b]
+    assert not [
+        (a, b) for a, targets in edges.items() for b in targets if a in edges.get(b, ()) and a < b
+    ]
 
 
 def name_of(file: Path) -> str:
-    return ".".join(["galago", *file.relative_to(SOURCE).with_suffix("").parts]).removesuffix(".__init__")
+    return ".".join(["galago", *file.relative_to(SOURCE).with_suffix("").parts]).removesuffix(
+        ".__init__"
+    )
 
 
 def test_outside_packages_are_only_those_of_the_table():
     wrong = []
     for found in IMPORTS:
         top = found.module.partition(".")[0]
-        allowed = {*TABLE[found.part][1].split(), "galago", *OWNERS.get(found.file.as_posix(), "").split()}
+        allowed = {
+            *TABLE[found.part][1].split(),
+            "galago",
+            *OWNERS.get(found.file.as_posix(), "").split(),
+        }
         if top not in allowed and top not in sys.stdlib_module_names:
             wrong.append(str(found))
     assert not wrong
@@ -165,11 +190,17 @@ def test_commands_import_heavy_things_inside_functions():
 
 
 def test_modules_are_imported_by_name_only_through_require_and_for_public_names():
-    files = {file.relative_to(SOURCE).as_posix() for file in SOURCE.rglob("*.py") if "import_module" in file.read_text()}
+    files = {
+        file.relative_to(SOURCE).as_posix()
+        for file in SOURCE.rglob("*.py")
+        if "import_module" in file.read_text()
+    }
     assert files == {"errors.py", "__init__.py"}
 
 
-MODULES = "galago, galago.runtime, galago.data, galago.scenes.dataset, galago.evaluation, galago.cli.main"
+MODULES = (
+    "galago, galago.runtime, galago.data, galago.scenes.dataset, galago.evaluation, galago.cli.main"
+)
 
 
 def run_python(code: str) -> None:

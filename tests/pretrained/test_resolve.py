@@ -13,7 +13,9 @@ def test_a_bundled_model_is_found_by_name(tiny_folder: Path, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("model", ["b9-nowhere", "no/such/folder"])
-def test_an_unknown_model_is_an_error_that_lists_the_bundled_ones(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, model: str):
+def test_an_unknown_model_is_an_error_that_lists_the_bundled_ones(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, model: str
+):
     monkeypatch.setattr("galago.pretrained.resolve.ASSETS", tiny_folder.parent)
     message = rf"There is no model '{model}'\. Give a model folder, an \.onnx file, a bundled model's name \(tiny\), or"
     with pytest.raises(ConfigError, match=message):

@@ -14,7 +14,15 @@ if TYPE_CHECKING:
     from galago.benchmarking.profile import DeviceProfile
     from galago.runtime.model_folder import OpenedModel
 
-PACKAGES = ("galago", "numpy", "opencv-python-headless", "openvino", "onnxruntime", "ncnn", "ai-edge-litert")
+PACKAGES = (
+    "galago",
+    "numpy",
+    "opencv-python-headless",
+    "openvino",
+    "onnxruntime",
+    "ncnn",
+    "ai-edge-litert",
+)
 
 
 @dataclass(frozen=True)
@@ -50,7 +58,14 @@ class Report:
     """
 
     def __init__(
-        self, model: "TestedModel", plan: "Plan", timings: "list[Timing]", *, runs: int, warmup: int, budget_ms: float | None
+        self,
+        model: "TestedModel",
+        plan: "Plan",
+        timings: "list[Timing]",
+        *,
+        runs: int,
+        warmup: int,
+        budget_ms: float | None,
     ) -> None:
         from galago._core.atomic_io import sha256
         from galago._core.device import describe_run, peak_memory_mb
@@ -64,7 +79,10 @@ class Report:
 
     @cached_property
     def best(self) -> "Timing | None":
-        """The way and size to use: within the budget or, without one, the most accurate; None where there is none."""
+        """The way and size to use: within the budget or, without one, the most accurate.
+
+        None where there is none.
+        """
         from galago.benchmarking.measure import choose_within
 
         if self.budget_ms is not None:
@@ -75,7 +93,10 @@ class Report:
     def fastest(self) -> "Timing":
         """The fastest way for the largest photo."""
         largest = max(area(timing.size) for timing in self.timings)
-        return min((timing for timing in self.timings if area(timing.size) == largest), key=lambda timing: timing.median_ms)
+        return min(
+            (timing for timing in self.timings if area(timing.size) == largest),
+            key=lambda timing: timing.median_ms,
+        )
 
     def summary(self) -> dict[str, Any]:
         """Return what stands in bench.json."""
@@ -89,13 +110,18 @@ class Report:
             "budget_ms": self.budget_ms,
             "rows": [as_row(timing) for timing in self.timings],
             "fastest": {"size": self.fastest.size, "command": command(self.model, self.fastest)},
-            "best": {**as_row(self.best), "command": command(self.model, self.best)} if self.best else None,
+            "best": {**as_row(self.best), "command": command(self.model, self.best)}
+            if self.best
+            else None,
             "peak_memory_mb": self.peak_memory_mb,
             "made_with": self.made_with,
         }
 
     def setting(self) -> "DeviceProfile | None":
-        """Return what is best within the budget as a setting; None without a budget, or if nothing is."""
+        """Return what is best within the budget as a setting.
+
+        None without a budget, or if nothing is.
+        """
         from importlib.metadata import version
 
         from galago.benchmarking.profile import DeviceProfile
@@ -119,7 +145,9 @@ class Report:
         )
 
     def save(self, out: Path) -> list[Path]:
-        """Write bench.json, the plots where matplotlib is installed, and setting.json if there is a setting; return the paths."""
+        """Write bench.json, the plots where matplotlib is installed, and setting.json if there is a
+        setting; return the paths.
+        """
         from json import dumps
 
         from galago._core.atomic_io import write_whole
@@ -129,11 +157,15 @@ class Report:
         if have_matplotlib():
             device = f"{self.made_with['processor']}, {self.made_with['cores']} cores"
             files["bench.png"] = draw_latency(
-                self.timings, f"{printable(self.name)} on {device}", fitted=self.plan.dataset is not None
+                self.timings,
+                f"{printable(self.name)} on {device}",
+                fitted=self.plan.dataset is not None,
             )
             if self.plan.dataset:
                 title = f"{printable(self.name)} on {printable(self.plan.scored_on)}\n{device}"
-                files["accuracy.png"] = draw_accuracy(self.timings, title, self.best, self.budget_ms)
+                files["accuracy.png"] = draw_accuracy(
+                    self.timings, title, self.best, self.budget_ms
+                )
         if setting := self.setting():
             files["setting.json"] = setting.to_json().encode()
         for name, content in files.items():
@@ -145,21 +177,36 @@ class Report:
         from shlex import quote
 
         if self.budget_ms is None and self.best is None:
-            return [f"Fastest at {format_size(self.fastest.size)}: {command(self.model, self.fastest)}"]
+            return [
+                f"Fastest at {format_size(self.fastest.size)}: {command(self.model, self.fastest)}"
+            ]
         if self.best is None:
             return []  # check_budget says more
         if self.budget_ms is None:
-            return [f"Most accurate: {self.describe(self.best)}", f"Use it: {command(self.model, self.best)}"]
+            return [
+                f"Most accurate: {self.describe(self.best)}",
+                f"Use it: {command(self.model, self.best)}",
+            ]
         kind = "Best" if self.plan.dataset else "Largest"
-        lines = [f"{kind} within {format_ms(self.budget_ms)} ms (median of the whole way): {self.describe(self.best)}"]
+        lines = [
+            f"{kind} within {format_ms(self.budget_ms)} ms (median of the whole way): "
+            f"{self.describe(self.best)}"
+        ]
         if not self.plan.dataset:
             lines.append("No accuracy was measured: give labeled photos with --data for that.")
-        return [*lines, f"Use it: galago predict --setting {quote(str(out / 'setting.json'))} --source PHOTO"]
+        return [
+            *lines,
+            f"Use it: galago predict --setting {quote(str(out / 'setting.json'))} --source PHOTO",
+        ]
 
     def describe(self, timing: "Timing") -> str:
         """Say what a way and size takes and is worth."""
         times = as_row(timing)["whole_way"]
-        size = format_size(timing.imgsz) if timing.imgsz else f"the model's own size for photos of {format_size(timing.size)}"
+        size = (
+            format_size(timing.imgsz)
+            if timing.imgsz
+            else f"the model's own size for photos of {format_size(timing.size)}"
+        )
         score = "" if timing.mean_iou is None else f", mean IoU {timing.mean_iou:.4f}"
         return f"{size}, {describe_config(timing.way)}: median {times['median_ms']:.1f} ms, p95 {times['p95_ms']:.1f} ms{score}"
 
@@ -178,7 +225,8 @@ class Report:
         raise BudgetError(
             f"Nothing keeps within {format_ms(self.budget_ms)} ms, so no setting is written. "
             f"The fastest: {self.describe(fastest)}. "
-            f"Allow more time, or try a smaller size, as --imgsz {-(-height // 2)} {-(-width // 2)}, --threads, or --half."
+            f"Allow more time, or try a smaller size, as --imgsz {-(-height // 2)} "
+            f"{-(-width // 2)}, --threads, or --half."
         )
 
 

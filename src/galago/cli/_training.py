@@ -44,7 +44,10 @@ def interrupt_once() -> None:
 
 @contextmanager
 def progress_bar(config: "Config", *, shown: bool) -> Iterator[Callable[[dict[str, float]], None]]:
-    """Show epoch, loss, learning rate, photos per second and time left; one line per validation stays."""
+    """Show epoch, loss, learning rate, photos per second and time left.
+
+    One line per validation stays.
+    """
     from galago.cli._progress import TrainingBars
 
     with TrainingBars(config.epochs, shown=shown) as bars:
@@ -55,7 +58,11 @@ def progress_bar(config: "Config", *, shown: bool) -> Iterator[Callable[[dict[st
                 return
             if score := next((name for name in SCORES if name in row), None):
                 line = f"epoch {row['epoch']:.0f}/{config.epochs}: loss {row['loss']:.3f}, {SCORES[score]} {row[score]:.4f}"
-                sets = [f"{name.split(' ', 1)[1]} {value:.4f}" for name, value in row.items() if name.startswith("mean_iou ")]
+                sets = [
+                    f"{name.split(' ', 1)[1]} {value:.4f}"
+                    for name, value in row.items()
+                    if name.startswith("mean_iou ")
+                ]
                 bars.say(line + (f" ({', '.join(sets)})" if sets else ""))
                 return
             figures = f"loss {row['loss']:.3f}  rate {row['rate']:.1e}  {row['images_per_s']:.1f} photos/s"

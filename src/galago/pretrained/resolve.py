@@ -24,10 +24,12 @@ def resolve(model: str) -> Path:
     """Return the path of a model: a model folder, or a single .onnx file.
 
     Args:
-        model: the name of a bundled or a published model, or a path. A path wins over the name of a published model.
+        model: the name of a bundled or a published model, or a path. A path wins over the name of a
+            published model.
     Raises:
         ConfigError: there is no such name or path, or a published classifier has it.
-        DownloadError, CheckpointError, MissingDependencyError: a published model is not here and cannot be downloaded.
+        DownloadError, CheckpointError, MissingDependencyError: a published model is not here and
+            cannot be downloaded.
     """
     if "/" not in model and (ASSETS / model / "model.json").is_file():
         return ASSETS / model
@@ -38,13 +40,16 @@ def resolve(model: str) -> Path:
         return model_folder(PUBLISHED[model])
     names = ", ".join(bundled_models()) or "none is bundled"
     raise ConfigError(
-        f"There is no model {model!r}. Give a model folder, an .onnx file, a bundled model's name ({names}), or that of "
+        f"There is no model {model!r}. Give a model folder, an .onnx file, a bundled model's name "
+        f"({names}), or that of "
         "a published one: `galago models` lists them."
     )
 
 
 def model_folder(published: PretrainedModel) -> Path:
-    """Return the model folder of a published model; the first time it is downloaded, converted and exported.
+    """Return the model folder of a published model.
+
+    The first time it is downloaded, converted and exported.
 
     Raises:
         ConfigError: it classifies whole images.
@@ -58,7 +63,9 @@ def model_folder(published: PretrainedModel) -> Path:
         require("onnx", "export")
         from galago.pretrained.convert import export_published
 
-        export_published(published, say=lambda line: warnings.warn(line, TrustWarning, stacklevel=4))
+        export_published(
+            published, say=lambda line: warnings.warn(line, TrustWarning, stacklevel=4)
+        )
     return folder
 
 
@@ -70,6 +77,7 @@ def check_segments(published: PretrainedModel) -> None:
     """
     if not published.is_segmentation:
         raise ConfigError(
-            f"{published.name} classifies whole photos: `galago classify --model {published.name}`, or start a training from it "
+            f"{published.name} classifies whole photos: `galago classify --model "
+            f"{published.name}`, or start a training from it "
             f"with --weights {published.name}. `galago models` lists those that label pixels."
         )
