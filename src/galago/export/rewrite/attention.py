@@ -46,11 +46,13 @@ class DeployedAttention(nn.Module):
         self.heads = attention.qkv.in_channels // attention.head_dim  # of one scale
         self.single = split_qkv_conv(attention.qkv, self.heads)
         self.depth = nn.ModuleList(
-            split_qkv_conv(part.depth, self.heads) for part in attention.aggregate
-        )  # type: ignore[arg-type]
+            split_qkv_conv(part.depth, self.heads)  # type: ignore[arg-type]
+            for part in attention.aggregate
+        )
         self.group = nn.ModuleList(
-            split_qkv_conv(part.group, self.heads) for part in attention.aggregate
-        )  # type: ignore[arg-type]
+            split_qkv_conv(part.group, self.heads)  # type: ignore[arg-type]
+            for part in attention.aggregate
+        )
         self.project = attention.project
         scales = 1 + len(self.depth)
         self.adds_eps = attention.eps > NEGLIGIBLE_EPS
