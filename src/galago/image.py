@@ -17,6 +17,7 @@ from galago._core.image_decoder import (
     imdecode,
 )
 from galago._core.image_decoder import decode as decode_image
+from galago._core.image_encoder import JPEG_SUFFIXES, encode
 from galago._core.image_header import ImageHeader
 from galago._core.image_header import read_header as read_header_of
 from galago._core.png import SIGNATURE as PNG_SIGNATURE
@@ -27,8 +28,6 @@ from galago.errors import DataError, ImageError
 from galago.labels import Color
 from galago.spec import SIZE_MULTIPLE
 
-JPEG_QUALITY = 92
-JPEG_SUFFIXES = (".jpg", ".jpeg")
 # long side over short side, up to which the short side is as told; the photos of ADE20K stay below
 # 4
 NARROWEST = 16
@@ -185,20 +184,14 @@ def save(path: str | Path, image: np.ndarray) -> None:
     check(image)
     path = Path(path)
     try:
-        settings = (
-            [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if path.suffix.lower() in JPEG_SUFFIXES else []
-        )
-        done, data = cv2.imencode(path.suffix, image[..., ::-1], settings)
-    except cv2.error:
-        done = False
-    if not done and path.suffix.lower() in (".jpg", ".jpeg", ".png"):
-        raise ImageError(
-            f"Cannot write {path}: the format holds no image of {image.shape[0]} x "
-            f"{image.shape[1]} pixels."
-        )
-    if not done:
-        raise ImageError(f"Cannot write {path}: unknown suffix {path.suffix!r}. Use .jpg or .png.")
-    _write(path, data.tobytes())
+        data = encode(image, path.suffix)
+    except ValueError as error:
+        reason = f"unknown suffix {path.suffix!r}. Use .jpg or .png."
+        if path.suffix.lower() in (*JPEG_SUFFIXES, ".png"):
+            height, width = image.shape[:2]
+            reason = f"the format holds no image of {height} x {width} pixels."
+        raise ImageError(f"Cannot write {path}: {reason}") from error
+    _write(path, data)
 
 
 def save_gray(path: str | Path, image: np.ndarray) -> None:
@@ -207,7 +200,7 @@ def save_gray(path: str | Path, image: np.ndarray) -> None:
     Raises:
         ImageError: the file cannot be written.
     """
-    _write(Path(path), cv2.imencode(".png", image)[1].tobytes())
+    _write(Path(path), encode(image, ".png"))
 
 
 def save_labels(path: str | Path, labels: np.ndarray, palette: Sequence[Color]) -> None:

@@ -176,7 +176,7 @@ def test_a_full_disk_names_the_file_and_says_what_to_do(place: Path, command: st
         ),
     }
     code = (
-        "import errno, os; from galago import files\n"
+        "import errno, os; from galago._core import atomic_io as files\n"
         "class Full:\n"
         "    def __init__(self, path): self.file = real(path)\n"
         "    def __enter__(self): self.file.__enter__(); return self\n"

@@ -148,6 +148,6 @@ def test_a_whole_evaluation_knows_sets():
     assert found.worst[0].mean_iou == pytest.approx(scores.mean_iou)
     assert found.calibration is not None
     assert found.calibration.counts[0].sum() == 6  # all but one ignored and one excused
-    page = draw_page(found, title="t", setup={}, confusion_png=b"")
+    page = draw_page(found, title="t", setup={})
     assert "tree or building" in page
     assert "pixels not counted: a class was predicted that the masks cannot show there" in page

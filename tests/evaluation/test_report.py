@@ -40,7 +40,7 @@ def evaluation() -> Evaluation:
 
 def page() -> str:
     setup = {"model": "m<1>", "photos": 3, "flip": True, "scales": [1.0]}
-    return draw_page(evaluation(), title="m on <data>", setup=setup, confusion_png=b"png")
+    return draw_page(evaluation(), title="m on <data>", setup=setup)
 
 
 def test_confusions_in_words_are_shares_of_the_true_class():
@@ -79,7 +79,7 @@ def test_the_page_holds_its_pictures_and_needs_nothing_else():
     text = page()
     assert not re.search(r'(src|href)="(?!data:)', text)
     data = re.findall(
-        r'alt="(?:photo|truth|prediction|errors)" src="data:image/\w+;base64,([^"]+)"', text
+        r'alt="(?:photo|target|prediction|errors)" src="data:image/\w+;base64,([^"]+)"', text
     )
     shapes = [
         cv2.imdecode(np.frombuffer(base64.b64decode(part), np.uint8), cv2.IMREAD_COLOR).shape
@@ -91,5 +91,5 @@ def test_the_page_holds_its_pictures_and_needs_nothing_else():
 def test_what_nobody_asked_for_is_left_out():
     whole = evaluation()
     bare = Evaluation(labels=whole.labels, scores=whole.scores, interval=whole.interval)
-    text = draw_page(bare, title="m", setup={}, confusion_png=b"")
+    text = draw_page(bare, title="m", setup={})
     assert not re.search("boundary|Calibration|Worst", text)

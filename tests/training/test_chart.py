@@ -5,9 +5,28 @@ import pytest
 
 pytest.importorskip("torch")
 
-from galago.training.report import BOTTOM, HEIGHT, LEFT, MOST_POINTS, RIGHT, TOP, WIDTH, draw_chart
+from collections.abc import Callable
+
+from galago._core.html_report import render
+from galago.training.report import (
+    BOTTOM,
+    HEIGHT,
+    LEFT,
+    MOST_POINTS,
+    RIGHT,
+    TOP,
+    WIDTH,
+    lay_out_curve,
+)
 
 pytestmark = pytest.mark.torch
+
+
+def draw_chart(
+    points: list[tuple[float, float]], *, caption: str, form: Callable[[float], str]
+) -> str:
+    curve = lay_out_curve(points, form)
+    return render("curve.html", {"curve": curve, "caption": caption}).strip()
 
 
 def points_of(svg: str) -> np.ndarray:

@@ -40,6 +40,7 @@ def check(
 
     from galago._core.atomic_io import write_whole
     from galago.cli._console import print_json, say
+    from galago.cli._pages import write_page
     from galago.cli._progress import counting_bar
     from galago.data.check import check as look
     from galago.data.check import read_layout
@@ -49,9 +50,9 @@ def check(
     with counting_bar("Checking", sum(map(len, layout.items.values()))) as (advance, _):
         report = look(layout, data, on_item=advance)
     write_whole(out / "check.json", (dumps(report.summary(whole=True), indent=2) + "\n").encode())
-    write_whole(out / "report.html", draw_page(report).encode())
+    pages = write_page(out / "report.html", lambda: draw_page(report))
     show(report, to_stderr=json)
-    say(f"Saved: {out / 'report.html'}, {out / 'check.json'}", err=json)
+    say(f"Saved: {', '.join(map(str, (*pages, out / 'check.json')))}", err=json)
     if json:
         print_json(report.summary() | {"out": str(out)})
     if report.errors:
@@ -126,7 +127,6 @@ def show(report: "Report", *, to_stderr: bool) -> None:
     """Print the classes of each split, the label_mapping, the findings and the verdict."""
     from galago._core.printable import printable
     from galago.cli._console import Table, say
-    from galago.data.check.finding import plural
 
     table = Table(title=printable(report.data))
     table.add_column("class")
@@ -140,10 +140,7 @@ def show(report: "Report", *, to_stderr: bool) -> None:
         ]
         table.add_row(name, *(cell for pair in cells for cell in pair))
     if any(len(found.classes) > 1 for found in report.layout.labels.sets):
-        cells = [
-            (f"{split.in_sets.sum() / max(1, split.pixels.sum() + split.in_sets.sum()):.3%}", "")
-            for split in report.splits.values()
-        ]
+        cells = [(f"{split.set_share:.3%}", "") for split in report.splits.values()]
         table.add_row("several classes", *(cell for pair in cells for cell in pair))
     table.show(err=to_stderr)
     if report.mapping:
@@ -159,7 +156,6 @@ def show(report: "Report", *, to_stderr: bool) -> None:
         say(f"  {finding.advice}", err=to_stderr)
         for example in finding.examples:
             say(f"  - {example}", err=to_stderr, style="dim")
-        if rest := len(finding.found) - len(finding.examples):
-            say(f"  - and {rest:,} more", err=to_stderr, style="dim")
-    verdict = f"{plural(len(report.errors), 'errors')}, {plural(len(report.warnings), 'warnings')}."
-    say(verdict, err=to_stderr, style="bold red" if report.errors else "green")
+        if finding.num_more:
+            say(f"  - and {finding.num_more:,} more", err=to_stderr, style="dim")
+    say(report.verdict, err=to_stderr, style="bold red" if report.errors else "green")

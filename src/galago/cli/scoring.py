@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def read_views(
-    sliding_window_inference: str | None, stride: str | None, scales: str | None, flip: bool
+    slide: str | None, stride: str | None, scales: str | None, flip: bool
 ) -> "TTAConfig":
     """Turn flags into views.
 
@@ -27,7 +27,7 @@ def read_views(
     """
     from galago.evaluation import TTAConfig
 
-    window = read_size(sliding_window_inference, "--slide") if sliding_window_inference else None
+    window = read_size(slide, "--slide") if slide else None
     step = read_size(stride, "--stride") if stride else None
     return TTAConfig(
         window=window, stride=step, scales=read_scales(scales) if scales else (1.0,), flip=flip

@@ -30,9 +30,9 @@ def val(
     protocol: Annotated[
         str | None, typer.Option(help="Measure as the authors do: cityscapes or ade20k.")
     ] = None,
-    sliding_window_inference: Annotated[
+    slide: Annotated[
         str | None,
-        typer.Option(help="Show photos in sliding windows of this size.", metavar="H [W]"),
+        typer.Option(help="Size of sliding windows (default: the whole photo).", metavar="H [W]"),
     ] = None,
     stride: Annotated[
         str | None,
@@ -56,9 +56,10 @@ def val(
     """Score a model on labeled photos: IoU of each class, mean IoU, accuracies, confusion matrix."""
     from galago._core.printable import printable
     from galago.cli._console import print_json, say
+    from galago.cli._pages import write_page
     from galago.data import open_dataset
     from galago.evaluation.evaluate import check_classes
-    from galago.evaluation.report import FILES, save_report
+    from galago.evaluation.report import draw_page, save_scores
 
     dataset = open_dataset(data, split)
     if model and model.endswith(".safetensors"):
@@ -71,7 +72,7 @@ def val(
             model, engine=engine, threads=threads, half=half, imgsz=imgsz, setting=setting
         )
     check_classes(segmenter.spec.name, segmenter.spec.classes, dataset)
-    views = read_views(sliding_window_inference, stride, scales, flip)
+    views = read_views(slide, stride, scales, flip)
     if protocol:
         check_plain(views)
         segmenter = apply_protocol(segmenter, protocol, dataset.labels)
@@ -90,13 +91,15 @@ def val(
     }
     how = describe(views, protocol)
     title = f"{printable(segmenter.spec.name)} on the {len(dataset)} photos of {printable(data)}, {split}: {how['how']}"
-    save_report(result, out, title=title, setup=shown | flags | how)
+    setup = shown | flags | how
+    files = save_scores(result, out, setup)
+    files += write_page(out / "report.html", lambda: draw_page(result, title=title, setup=setup))
     show(result, title, to_stderr=json)
     beside = compare(segmenter.spec.name, protocol, result.scores.mean_iou)
     if beside:
         line = "published {published:.3f}, measured {measured:.3f}, difference {difference:+.3f} (mean IoU in percent)"
         say(f"{segmenter.spec.name}: {line.format(**beside)}", err=json)
-    say(f"Saved: {', '.join(str(out / name) for name in FILES)}", err=json)
+    say(f"Saved: {', '.join(map(str, files))}", err=json)
     if json:
         summary = result.summary()
         del summary["confusion"]  # stands in metrics.json

@@ -1,4 +1,4 @@
-"""The HTML page of a run: what was trained, how it went, what came of it.
+"""The HTML page of a run: settings, curves, scores and sample images.
 
 One file, curves and pictures inside.
 """
@@ -7,14 +7,15 @@ import dataclasses
 import json
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
-from galago._core.html_report import document, escape, picture, table
+from galago._core.html_report import render
+from galago.labels import Color
 from galago.models.checkpoint import read_metadata
 from galago.training.config import TrainConfig
 from galago.training.early_stopping import best_epoch, remarks, waited_share
@@ -25,71 +26,69 @@ WIDTH, HEIGHT = 420, 190  # of the whole picture, in SVG units
 LEFT, RIGHT, TOP, BOTTOM = 58, 12, 10, 24  # margins around the curve
 MOST_POINTS = 600  # more would not be seen
 GRID_LINES = 4
+PAGE = "report.html"
+FILES = {
+    "best.safetensors": "the weights of the best mean IoU: what to export",
+    "last.safetensors": "the weights of the last validation",
+    "metrics.csv": "metrics, one line per epoch",
+    "panel.jpg": "photos, true labels and predicted labels",
+    "run.json": "settings, data, command, commit, versions",
+    "state": "what --resume continues from",
+    "tensorboard": "curves for TensorBoard: tensorboard --logdir",
+}
+ScoreRow = tuple[Color | None, list[str]]  # color of a class, and the cells of its row
 
 
-def draw_chart(
-    points: Sequence[tuple[float, float]], *, caption: str, form: Callable[[float], str]
-) -> str:
-    """Draw one curve over epochs, with a dot and a number at its end.
+@dataclass(frozen=True)
+class Curve:
+    """One value over epochs, in SVG units.
+
+    Attributes:
+        points: (x, y) in the order of epochs.
+        grid: y and value of each horizontal line.
+        first_epoch, last_epoch: the ends of the horizontal axis.
+        last_value: the value at the end of the curve.
+    """
+
+    points: list[tuple[float, float]]
+    grid: list[tuple[float, str]]
+    first_epoch: int
+    last_epoch: int
+    last_value: str
+    width: int = WIDTH
+    height: int = HEIGHT
+    left: int = LEFT
+    right: int = WIDTH - RIGHT
+
+
+def lay_out_curve(
+    points: Sequence[tuple[float, float]], format_value: Callable[[float], str]
+) -> Curve | None:
+    """Return a curve scaled to the picture; None where there are no points.
 
     Args:
         points: (epoch, value) in the order of epochs; values that are not finite are left out.
-        caption: what is drawn, as plain text.
-        form: writes a value.
-    Returns:
-        an HTML figure; without a picture where there are no points.
+        format_value: writes a value.
     """
     data = np.array([point for point in points if np.isfinite(point[1])], np.float64).reshape(-1, 2)
     if not len(data):
-        return f"<figure><figcaption>{escape(caption)}: nothing yet</figcaption></figure>"
+        return None
     data = data[np.unique(np.linspace(0, len(data) - 1, MOST_POINTS).astype(int))]
     (first, low), (last, high) = data.min(axis=0), data.max(axis=0)
     if low == high:
         low, high = (low - 0.5 * abs(low), high + 0.5 * abs(high)) if low else (0.0, 1.0)
     across = LEFT + (WIDTH - LEFT - RIGHT) * (data[:, 0] - first) / max(last - first, 1)
     down = TOP + (HEIGHT - TOP - BOTTOM) * (high - data[:, 1]) / (high - low)
-    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(across, down, strict=True))
-    heights = [(share, high - share * (high - low)) for share in np.linspace(0, 1, GRID_LINES)]
-    parts = [
-        *(
-            _grid_line(TOP + share * (HEIGHT - TOP - BOTTOM), form(value))
-            for share, value in heights
-        ),
-        f'<text x="{LEFT}" y="{HEIGHT - 6}">epoch {first:.0f}</text>',
-        f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 6}" text-anchor="end">{last:.0f}</text>'
-        if last > first
-        else "",
-        f'<polyline points="{line}" fill="none" stroke="#1f6feb" stroke-width="2" '
-        'stroke-linejoin="round"/>',
-        f'<circle cx="{across[-1]:.1f}" cy="{down[-1]:.1f}" r="3" fill="#1f6feb"/>',
-    ]
-    about = f"{escape(caption)}, last {escape(form(float(data[-1, 1])))}"
-    head = f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{about}" font-size="11" fill="#57606a">'
-    return f"<figure>{head}{''.join(parts)}</svg><figcaption>{about}</figcaption></figure>"
-
-
-def _grid_line(y: float, words: str) -> str:
-    return (
-        f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="#d8dee4"/>'
-        f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{escape(words)}</text>'
+    return Curve(
+        points=list(zip(across.tolist(), down.tolist(), strict=True)),
+        grid=[
+            (TOP + share * (HEIGHT - TOP - BOTTOM), format_value(high - share * (high - low)))
+            for share in np.linspace(0, 1, GRID_LINES)
+        ],
+        first_epoch=round(first),
+        last_epoch=round(last),
+        last_value=format_value(float(data[-1, 1])),
     )
-
-
-PAGE = "report.html"
-FILES = {
-    "best.safetensors": "the weights of the best mean IoU: what to export",
-    "last.safetensors": "the weights of the last validation",
-    "metrics.csv": "what was measured, one line per epoch",
-    "panel.jpg": "photos, true labels and predicted labels",
-    "run.json": "settings, data, command, commit, versions",
-    "state": "what --resume goes on from",
-    "tensorboard": "curves for TensorBoard: tensorboard --logdir",
-}
-STYLE = """
-td { text-align: left } .numbers td + td, .numbers th + th { text-align: right }
-.verdict { background: #f6f8fa } .note { border-left: 4px solid #d4a72c; padding: .1rem 1rem }
-pre { background: #f6f8fa; padding: .8rem 1.2rem; overflow-x: auto } svg { width: 100%; height: auto }
-"""
 
 
 def draw_page(folder: Path, config: TrainConfig, rows: Sequence[Mapping[str, float]]) -> str:
@@ -101,19 +100,29 @@ def draw_page(folder: Path, config: TrainConfig, rows: Sequence[Mapping[str, flo
         rows: what was measured, one per epoch.
     Raises:
         CheckpointError, ImageError, OSError: one of the files cannot be read.
+        MissingDependencyError: Jinja2 is not installed.
     """
     description = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    parts = [
-        f'<p class="verdict">{escape(_state(config, rows))}</p>',
-        *(f'<p class="note">{escape(remark)}</p>' for remark in remarks(config, rows)),
-        "<h2>Curves</h2>", _curves(rows),
-        "<h2>Classes</h2>", _classes(folder), _other_sets(folder),
-        "<h2>Pictures</h2>", _panel(folder / "panel.jpg"),
-        "<h2>What was trained</h2>", _description(config, description), _settings(config),
-        "<h2>Files</h2>", _files(folder),
-        "<h2>Next</h2>", _commands(folder, description["data"]),
-    ]  # fmt: skip
-    return document(f"galago train: {folder.resolve().name}", parts, STYLE)
+    class_heads, class_rows = _classes(folder)
+    recipe, changed = differences(config)
+    context = {
+        "title": f"galago train: {folder.resolve().name}",
+        "state": _state(config, rows),
+        "remarks": remarks(config, rows),
+        "curves": _curves(rows),
+        "speed": _speed(rows),
+        "class_heads": class_heads,
+        "class_rows": class_rows,
+        "other_sets": _other_sets(folder),
+        "panel": read_panel(folder / "panel.jpg"),
+        "description": _description(config, description),
+        "recipe": recipe,
+        "changed": changed,
+        "folder": folder.resolve(),
+        "files": [(name, about) for name, about in FILES.items() if (folder / name).exists()],
+        "commands": _commands(folder, description["data"]),
+    }
+    return render("training.html", context)
 
 
 def differences(config: TrainConfig) -> tuple[str, list[tuple[str, Any, Any]]]:
@@ -135,90 +144,84 @@ def _state(config: TrainConfig, rows: Sequence[Mapping[str, float]]) -> str:
     best = best_epoch(rows)
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     text = f"Epoch {len(rows)} of {config.epochs}, {now}. "
-    return text + (
-        f"Best mean IoU {scores[best]:.4f}, in epoch {best}; last {list(scores.values())[-1]:.4f}."
-        if best
-        else ""
-    )
+    if not best:
+        return text
+    last = list(scores.values())[-1]
+    return f"{text}Best mean IoU {scores[best]:.4f}, in epoch {best}; last {last:.4f}."
 
 
-def _curves(rows: Sequence[Mapping[str, float]]) -> str:
+def _curves(rows: Sequence[Mapping[str, float]]) -> list[tuple[Curve | None, str]]:
+    """Return each curve and its caption."""
     charts = (
-        ("mean_iou", "mean IoU on the validation photos", "{:.4f}"), ("loss", "loss", "{:.3f}"),
-        ("rate", "learning rate", "{:.1e}"), ("images_per_s", "photos per second", "{:.1f}"),
+        ("mean_iou", "mean IoU on the validation photos", "{:.4f}"),
+        ("loss", "loss", "{:.3f}"),
+        ("rate", "learning rate", "{:.1e}"),
+        ("images_per_s", "photos per second", "{:.1f}"),
         ("waited", "share of the time spent waiting for photos", "{:.1%}"),
-    )  # fmt: skip
-    drawn = [
-        draw_chart(
-            [(row["epoch"], row[name]) for row in rows if name in row],
-            caption=caption,
-            form=form.format,
+    )
+    return [
+        (
+            lay_out_curve([(row["epoch"], row[name]) for row in rows if name in row], form.format),
+            caption,
         )
         for name, caption, form in charts
     ]
+
+
+def _speed(rows: Sequence[Mapping[str, float]]) -> str:
     speeds = [row["images_per_s"] for row in rows if "images_per_s" in row]
     mean = f"{sum(speeds) / len(speeds):.1f} photos per second" if speeds else "no epoch yet"
-    return f'<div class="pictures">{"".join(drawn)}</div><p>On average {mean}; {waited_share(rows):.1%} of the time waited.</p>'
+    return f"On average {mean}; {waited_share(rows):.1%} of the time waited."
 
 
-def _classes(folder: Path) -> str:
-    """Draw the IoU of each class of the best and of the last weights, as far as they lie there."""
+def _classes(folder: Path) -> tuple[list[str], list[ScoreRow]]:
+    """Return heads and rows: the IoU of each class by the best and the last weights that exist."""
     files = {name: folder / f"{name}.safetensors" for name in ("best", "last")}
     found = {name: read_metadata(file) for name, file in files.items() if file.exists()}
     scores = [json.loads(metadata["scores"]) for metadata in found.values()]
     palette = json.loads(found["last"]["spec"])["palette"]
-    rows = []
+    rows: list[ScoreRow] = []
     for color, *entries in zip(palette, *(score["classes"] for score in scores), strict=True):
-        chip = f'<span class="chip" style="background:rgb({",".join(map(str, color))})"></span>'
-        values = ["n/a" if entry["iou"] is None else f"{entry['iou']:.4f}" for entry in entries]
-        rows.append([chip + escape(entries[0]["name"]), *values, f"{entries[0]['share']:.2%}"])
-    for labels in zip(
-        *(score.get("sets", []) for score in scores), strict=True
-    ):  # those that stand for several classes
-        values = ["n/a" if label["iou"] is None else f"{label['iou']:.4f}" for label in labels]
+        cells = [entries[0]["name"], *map(_iou, entries), f"{entries[0]['share']:.2%}"]
+        rows.append((tuple(color), cells))
+    # labels that stand for several classes
+    for labels in zip(*(score.get("sets", []) for score in scores), strict=True):
         name = f"{labels[0]['name']} = {' or '.join(labels[0]['classes'])}"
-        rows.append([escape(name), *values, f"{labels[0]['share']:.2%}"])
-    rows.append(["<b>mean</b>", *(f"<b>{score['mean_iou']:.4f}</b>" for score in scores), ""])
-    heads = [f"IoU, {name} (epoch {escape(metadata['epoch'])})" for name, metadata in found.items()]
-    return f'<div class="numbers">{table(("class", *heads, "share of the pixels"), rows)}</div>'
+        rows.append((None, [name, *map(_iou, labels), f"{labels[0]['share']:.2%}"]))
+    rows.append((None, ["mean", *(f"{score['mean_iou']:.4f}" for score in scores), ""]))
+    heads = [f"IoU, {name} (epoch {metadata['epoch']})" for name, metadata in found.items()]
+    return ["class", *heads, "share of the pixels"], rows
 
 
-def _other_sets(folder: Path) -> str:
-    """Draw the IoU of each class and label on the further validation sets, by the best weights."""
-    metadata = (
-        read_metadata(folder / "best.safetensors") if (folder / "best.safetensors").exists() else {}
-    )
-    parts = []
+def _iou(entry: Mapping[str, Any]) -> str:
+    return "n/a" if entry["iou"] is None else f"{entry['iou']:.4f}"
+
+
+def _other_sets(folder: Path) -> list[dict[str, Any]]:
+    """Return the scores of the best weights on each further validation set."""
+    best = folder / "best.safetensors"
+    metadata = read_metadata(best) if best.exists() else {}
+    sets = []
     for name, scores in json.loads(metadata.get("other_scores", "{}")).items():
-        entries = [*scores["classes"], *scores.get("sets", [])]
-        rows = [
-            [escape(entry["name"]), f"{entry['iou']:.4f}", f"{entry['share']:.2%}"]
-            for entry in entries
+        rows: list[ScoreRow] = [
+            (None, [entry["name"], _iou(entry), f"{entry['share']:.2%}"])
+            for entry in (*scores["classes"], *scores.get("sets", []))
             if entry["iou"] is not None
         ]
-        rows.append(["<b>mean</b>", f"<b>{scores['mean_iou']:.4f}</b>", ""])
-        excused = f"<p>{scores.get('excused', 0):,} pixels of classes that the masks cannot show are not counted.</p>"
-        drawn = table(
-            ("class", f"IoU, best (epoch {metadata['epoch']})", "share of the pixels"), rows
+        rows.append((None, ["mean", f"{scores['mean_iou']:.4f}", ""]))
+        heads = ("class", f"IoU, best (epoch {metadata['epoch']})", "share of the pixels")
+        sets.append(
+            {"name": name, "heads": heads, "rows": rows, "excused": scores.get("excused", 0)}
         )
-        parts.append(
-            f'<h3>{escape(name)}</h3><div class="numbers">{drawn}</div>'
-            + (excused if scores.get("excused") else "")
-        )
-    return "".join(parts)
+    return sets
 
 
-def _panel(path: Path) -> str:
-    jpeg = cv2.imencode(".jpg", np.ascontiguousarray(read_panel(path)[..., ::-1]))[1].tobytes()
-    shown = picture(jpeg, "jpeg", "photos, true labels, predicted labels")
-    return f"<figure>{shown}<figcaption>Photo, true labels, labels of the last validation.</figcaption></figure>"
-
-
-def _description(config: TrainConfig, description: Mapping[str, Any]) -> str:
+def _description(config: TrainConfig, description: Mapping[str, Any]) -> dict[str, Any]:
     versions = ", ".join(f"{name} {version}" for name, version in description["versions"].items())
-    shown = {
+    train, val = description["train_photos"], description["val_photos"]
+    return {
         "network": f"{config.variant}, head {config.head or 'of its own'}",
-        "data": f"{description['data']}: {description['train_photos']} photos, {description['val_photos']} for validation",
+        "data": f"{description['data']}: {train} photos, {val} for validation",
         "started from": description["weights"] or "random weights",
         "teacher": description.get("teacher"),
         "device": description.get("device"),
@@ -227,32 +230,13 @@ def _description(config: TrainConfig, description: Mapping[str, Any]) -> str:
         "commit": description["commit"],
         "versions": f"Python {description['python']}, {versions}",
     }
-    return table((), [(escape(name), escape(str(value))) for name, value in shown.items() if value])
 
 
-def _settings(config: TrainConfig) -> str:
-    recipe, changed = differences(config)
-    if not changed:
-        return f"<p>All settings are those of the recipe {recipe}.</p>"
-    rows = [[escape(str(cell)) for cell in row] for row in changed]
-    return f"<p>Settings that differ from the closest recipe, {recipe}:</p>{table(('setting', 'here', 'recipe'), rows)}"
-
-
-def _files(folder: Path) -> str:
-    there = [
-        (f"<code>{name}</code>", escape(about))
-        for name, about in FILES.items()
-        if (folder / name).exists()
-    ]
-    return f"<p>In <code>{escape(str(folder.resolve()))}</code>:</p>{table((), there)}"
-
-
-def _commands(folder: Path, data: str) -> str:
+def _commands(folder: Path, data: str) -> list[str]:
     source = shlex.quote(data) if Path(data).exists() else "DATA"
     best, model = (shlex.quote(str(folder / name)) for name in ("best.safetensors", "model"))
-    lines = [
+    return [
         f"galago val --data {source} --model {best}",
         f"galago export --model {best} --out {model}",
         f"galago predict --model {model} --source PHOTOS",
     ]
-    return f"<pre>{chr(10).join(map(escape, lines))}</pre>"

@@ -13,7 +13,7 @@ import numpy as np
 
 from galago.data.check.facts import ImageStats, inspect
 from galago.data.check.file_rules import FILE_RULES
-from galago.data.check.finding import ERROR, WARNING, Finding, size_text
+from galago.data.check.finding import ERROR, WARNING, Finding, plural, size_text
 from galago.data.check.label_rules import LABEL_RULES
 from galago.data.check.layout import Layout, read_layout
 from galago.data.check.statistics import IdTable, Split, summarize
@@ -43,13 +43,19 @@ class Report:
 
     @property
     def errors(self) -> list[Finding]:
-        """The findings with which training would fail or learn nonsense."""
+        """The findings with which training would fail or learn wrong labels."""
         return [finding for finding in self.findings if finding.severity == ERROR]
 
     @property
     def warnings(self) -> list[Finding]:
         """The other findings."""
         return [finding for finding in self.findings if finding.severity == WARNING]
+
+    @property
+    def verdict(self) -> str:
+        """The number of errors and warnings in words."""
+        counts = ((len(self.errors), "errors"), (len(self.warnings), "warnings"))
+        return f"{', '.join(plural(count, unit) for count, unit in counts)}."
 
     @property
     def mapping(self) -> list[tuple[int, str, int]]:

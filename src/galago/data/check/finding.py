@@ -14,7 +14,7 @@ class Finding:
 
     Attributes:
         kind: a word for programs, as `size-mismatch`.
-        severity: error where training would fail or learn nonsense, else warning.
+        severity: error where training would fail or learn wrong labels, else warning.
         message: what was found.
         advice: what to do.
         found: what it is about, files as a rule, each with a detail or "".
@@ -35,6 +35,11 @@ class Finding:
             f"{name} ({detail})" if detail else name
             for name, detail in list(self.found.items())[:MAX_EXAMPLES]
         ]
+
+    @property
+    def num_more(self) -> int:
+        """How many of `found` are not among the examples."""
+        return len(self.found) - len(self.examples)
 
     def facts(self, *, whole: bool = False) -> dict[str, Any]:
         """Return what JSON holds of it; the whole of it names everything that was found."""

@@ -43,6 +43,16 @@ class Split:
         total = int(self.pixels.sum() + self.in_sets.sum())
         return [int(count) / total if total else 0.0 for count in self.pixels]
 
+    @property
+    def set_share(self) -> float:
+        """Share of labels that stand for several classes among the labeled pixels, 0 to 1."""
+        in_sets = int(self.in_sets.sum())
+        return in_sets / max(1, int(self.pixels.sum()) + in_sets)
+
+    def share_of_all(self, pixels: int) -> float:
+        """Return the share of a number of pixels among all pixels of the masks, 0 to 1."""
+        return pixels / max(1, int(self.ids.sum()))
+
 
 class IdTable:
     """Sorts counts of ids by what the ids mean."""
