@@ -47,8 +47,8 @@ class Mixer:
 class Drawn:
     """Photos of colored blobs, with masks that have little to do with them."""
 
-    def __init__(self, labels: LabelSet, sizes: tuple[tuple[int, int], ...]) -> None:
-        self.labels, self.sizes = labels, sizes
+    def __init__(self, label_set: LabelSet, sizes: tuple[tuple[int, int], ...]) -> None:
+        self.label_set, self.sizes = label_set, sizes
         self.names = tuple(f"{height}x{width}" for height, width in sizes)
 
     def __len__(self) -> int:
@@ -62,8 +62,8 @@ class Drawn:
             (width, height),
             interpolation=cv2.INTER_CUBIC,
         )
-        masks = rng.integers(0, len(self.labels) + 1, (5, 7), np.uint8)
-        masks[masks == len(self.labels)] = 255
+        masks = rng.integers(0, len(self.label_set) + 1, (5, 7), np.uint8)
+        masks[masks == len(self.label_set)] = 255
         return Sample(
             self.names[index],
             blobs,
@@ -125,7 +125,9 @@ def test_a_protocol_gives_the_figures_of_a_slow_implementation(
             shared[class_id] += (true & claimed).sum()
             union[class_id] += (true | claimed).sum()
     scores = evaluate_full(
-        make_predict_fn(apply_protocol(model, name, dataset.labels), TTAConfig(), confidence=False),
+        make_predict_fn(
+            apply_protocol(model, name, dataset.label_set), TTAConfig(), confidence=False
+        ),
         dataset,
     ).scores
     assert (

@@ -198,7 +198,7 @@ def test_settings_and_photos_can_be_mixed_in(data: Path, tmp_path: Path):
 def write_coarse(root: Path) -> Path:
     """Describe the drawn data set again, as one whose masks know coarse labels."""
     file = root / "coarse.yaml"
-    names = open_dataset(root, "train").labels.names
+    names = open_dataset(root, "train").label_set.names
     file.write_text(
         f"names: [{', '.join(names)}]\nsource_names: [first, any]\nholdout: [drive1]\nval: "
         "images/none\n"

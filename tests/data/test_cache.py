@@ -13,7 +13,7 @@ class Countdown:
     """Scenes that can be read only so often."""
 
     def __init__(self, reads: int) -> None:
-        self.labels, self.names, self.reads = SCENES.labels, SCENES.names, reads
+        self.label_set, self.names, self.reads = SCENES.label_set, SCENES.names, reads
 
     def __len__(self) -> int:
         return len(SCENES)
@@ -32,7 +32,7 @@ def test_each_sample_is_read_once_and_stays_the_same(tmp_path: Path):
             assert sample.name == expected.name
             assert np.array_equal(sample.image, expected.image)
             assert np.array_equal(sample.labels, expected.labels)
-    assert (len(cached), cached.names, cached.labels) == (2, SCENES.names, SCENES.labels)
+    assert (len(cached), cached.names, cached.label_set) == (2, SCENES.names, SCENES.label_set)
 
 
 def test_another_process_finds_what_was_read(tmp_path: Path):

@@ -29,7 +29,7 @@ def test_reads_photo_and_ids_and_ignores_unlabeled_pixels(tmp_path: Path, labels
     (tmp_path / "train.txt").write_text(write_pair(tmp_path, "0001_a", labels))
     dataset = open_dataset(tmp_path, "train")
     assert dataset.names == ["0001_a"]
-    assert len(dataset.labels) == 11
+    assert len(dataset.label_set) == 11
     sample = dataset[0]
     assert sample.image[0, 0].tolist() == [200, 0, 0]  # RGB
     assert sample.labels.tolist() == [[0, 1, 2, 10], [3, 3, 255, 255]]

@@ -33,8 +33,8 @@ def test_0_is_ignored_and_the_classes_count_from_0(tmp_path: Path):
     for split in ("train", "val"):
         dataset = open_dataset(tmp_path / "out", split)
         assert dataset[0].labels.tolist() == [[255, 0, 149]]
-        assert dataset.labels.names[0] == "class 1"
-        assert dataset.labels.names[149] == "class 150"
+        assert dataset.label_set.names[0] == "class 1"
+        assert dataset.label_set.names[149] == "class 150"
 
 
 def test_names_come_from_the_file_beside_the_photos(tmp_path: Path):

@@ -26,11 +26,11 @@ def make(root: Path) -> Path:
 def test_the_19_classes_get_train_ids_and_the_others_are_ignored(tmp_path: Path):
     write(read("cityscapes", make(tmp_path / "in"), Options()), tmp_path / "out", made_by="a test")
     dataset = open_dataset(tmp_path / "out", "train")
-    assert len(dataset.labels) == 19
+    assert len(dataset.label_set) == 19
     assert dataset.names == [f"aachen/{NAME}"]
     # road, bicycle, unlabeled, car, parking, license plate (-1)
     assert dataset[0].labels.tolist() == [[0, 18, 255, 13, 255, 255]]
-    assert dataset.labels.names[13] == "car"
+    assert dataset.label_set.names[13] == "car"
 
 
 def test_a_photo_without_mask_is_an_error(tmp_path: Path):

@@ -56,13 +56,13 @@ def test_a_polygon_and_the_background(tmp_path: Path):
         [0, 1, 1, 1, 0],
         [0, 0, 0, 0, 0],
     ]
-    assert open_dataset(tmp_path / "out", "val").labels.names == ("background", "car", "dog")
+    assert open_dataset(tmp_path / "out", "val").label_set.names == ("background", "car", "dog")
 
 
 def test_the_background_may_be_ignored(tmp_path: Path):
     labels = labels_of(tmp_path, [annotation(1, 18, SQUARE)], ignore=("background",))
     assert labels[1] == [255, 1, 1, 1, 255]
-    assert open_dataset(tmp_path / "out", "val").labels.names == ("car", "dog")
+    assert open_dataset(tmp_path / "out", "val").label_set.names == ("car", "dog")
 
 
 def test_run_lengths_plain_and_compressed_and_of_a_crowd(tmp_path: Path):
@@ -446,21 +446,21 @@ def test_a_parent_of_all_that_no_annotation_has_is_no_class(tmp_path: Path):
     children = [category | {"supercategory": "plants"} for category in CATEGORIES]
     source = make(tmp_path / "a", [annotation(1, 3, SQUARE)], categories=[parent, *children])
     found = read("coco", source, Options())
-    assert found.labels.names == ("background", "car", "dog")
+    assert found.label_set.names == ("background", "car", "dog")
     assert "The category 'plants' is what others are kinds of" in found.notes[0]
     assert found.items[0].draw()[1].tolist() == [0, 1, 1, 1, 0]
-    assert read("coco", source, Options(ignore=("plants",))).labels.names == (
+    assert read("coco", source, Options(ignore=("plants",))).label_set.names == (
         "background",
         "car",
         "dog",
     )
     used = make(tmp_path / "b", [annotation(1, 0, SQUARE)], categories=[parent, *children])
-    assert read("coco", used, Options()).labels.names == ("background", "plants", "car", "dog")
+    assert read("coco", used, Options()).label_set.names == ("background", "plants", "car", "dog")
 
 
 def test_a_class_that_is_its_own_parent_stays(tmp_path: Path):
     source = make(tmp_path, [], categories=[{"id": 1, "name": "person", "supercategory": "person"}])
-    assert read("coco", source, Options()).labels.names == ("background", "person")
+    assert read("coco", source, Options()).label_set.names == ("background", "person")
 
 
 def test_files_that_macos_puts_beside_are_no_annotations(tmp_path: Path):
@@ -494,7 +494,7 @@ def test_roboflows_folders_and_a_class_named_twice(tmp_path: Path):
     out = convert(tmp_path / "in", tmp_path / "out")
     for split in ("train", "val"):
         dataset = open_dataset(out, split)
-        assert dataset.labels.names == ("background", "hole")
+        assert dataset.label_set.names == ("background", "hole")
         assert dataset[0].labels[1].tolist() == [0, 1, 1, 1, 0]
 
 

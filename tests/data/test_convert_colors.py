@@ -42,8 +42,8 @@ def convert(source: Path, out: Path, *, accept_unknown: bool = False, **options:
 def test_colors_become_ids_in_the_order_of_the_palette(tmp_path: Path):
     source = make(tmp_path / "in")
     dataset = open_dataset(convert(source, tmp_path / "out"), "train")
-    assert dataset.labels.names == ("road", "car", "void")
-    assert dataset.labels.palette == (ROAD, CAR, VOID)
+    assert dataset.label_set.names == ("road", "car", "void")
+    assert dataset.label_set.palette == (ROAD, CAR, VOID)
     assert dataset.names == ["a"]
     assert dataset[0].labels.tolist() == [[0, 1, 1], [0, 2, 1]]
     assert (tmp_path / "out/images/train/a.jpg").read_bytes() == (
@@ -55,7 +55,7 @@ def test_ignored_classes_become_255_and_the_others_close_up(tmp_path: Path):
     dataset = open_dataset(
         convert(make(tmp_path / "in"), tmp_path / "out", ignore=("road", "void")), "train"
     )
-    assert dataset.labels.names == ("car",)
+    assert dataset.label_set.names == ("car",)
     assert dataset[0].labels.tolist() == [[255, 0, 0], [255, 255, 0]]
 
 

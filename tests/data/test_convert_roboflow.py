@@ -27,7 +27,7 @@ def test_photos_and_the_masks_beside_them(tmp_path: Path):
     write(read("roboflow", make(tmp_path / "in"), Options()), tmp_path / "out", made_by="a test")
     for split in ("train", "val"):
         dataset = open_dataset(tmp_path / "out", split)
-        assert dataset.labels.names == ("background", "leaf")
+        assert dataset.label_set.names == ("background", "leaf")
         assert dataset.names == ["a_jpg.rf.1f"]
         assert dataset[0].labels.tolist() == [[0, 1, 255], [1, 0, 0]]
 

@@ -39,7 +39,7 @@ def test_ids_stay_and_the_border_is_ignored(tmp_path: Path):
     dataset = open_dataset(
         convert(make(tmp_path / "in", ("train", "trainval")), tmp_path / "out"), "train"
     )
-    assert dataset.labels == VOC
+    assert dataset.label_set == VOC
     assert dataset.names == ["2007_000032"]
     assert dataset[0].labels.tolist() == IDS.tolist()
 
@@ -71,7 +71,7 @@ def test_a_labelmap_names_the_classes_and_one_list_of_any_name_is_train(tmp_path
     )
     write_colors(source, [[(0, 0, 0), (0, 200, 0), (224, 224, 192)]] * 2)
     dataset = open_dataset(convert(source, tmp_path / "out"), "train")
-    assert dataset.labels.names == ("leaf", "background")
+    assert dataset.label_set.names == ("leaf", "background")
     assert dataset[0].labels.tolist() == [[1, 0, 255]] * 2
 
 
@@ -83,7 +83,7 @@ def test_beside_a_labelmap_the_colors_of_an_indexed_mask_count(tmp_path: Path):
         np.array([[0, 1]], np.uint8),
         [(0, 0, 0), (0, 200, 0)],
     )
-    assert open_dataset(convert(source, tmp_path / "out"), "train").labels.names == (
+    assert open_dataset(convert(source, tmp_path / "out"), "train").label_set.names == (
         "leaf",
         "background",
     )

@@ -30,7 +30,7 @@ def test_what_is_written_can_be_opened_with_names_that_yaml_would_misread(
 ):
     write(Source(LABELS, [item(photo, "city/a.b")]), tmp_path / "new/out", made_by="a test")
     dataset = open_dataset(tmp_path / "new/out", "train")
-    assert dataset.labels == LABELS
+    assert dataset.label_set == LABELS
     assert dataset.names == ["city/a.b"]
     assert dataset[0].labels.tolist() == [[0, 1]]
     text = (tmp_path / "new/out/data.yaml").read_text(encoding="utf-8")

@@ -44,7 +44,7 @@ def root(tmp_path: Path) -> Path:
 def test_a_folder_uses_the_yaml_inside(root: Path, name: str):
     (root / name).write_text(YAML)
     dataset = open_dataset(root, "train")
-    assert dataset.labels.names == ("road", "car")
+    assert dataset.label_set.names == ("road", "car")
     assert dataset.names == ["a"]
     assert dataset[0].labels.tolist() == [[0, 1, 255]]
 
@@ -57,7 +57,7 @@ def test_the_path_is_seen_from_the_yaml(root: Path):
 
 def test_names_may_be_a_mapping_and_a_palette_may_be_given(root: Path):
     write_yaml(root, "names: {1: car, 0: road}\npalette: [[1, 2, 3], [4, 5, 6]]")
-    labels = open_dataset(root, "train").labels
+    labels = open_dataset(root, "train").label_set
     assert labels.names == ("road", "car")
     assert labels.palette == ((1, 2, 3), (4, 5, 6))
 
@@ -108,7 +108,7 @@ def test_the_example_of_the_error_message_works(root: Path):
         open_dataset(root, "train")
     assert EXAMPLE_YAML in str(caught.value)
     write_yaml(root, EXAMPLE_YAML)
-    assert open_dataset(root, "train").labels.names == ("road", "car")
+    assert open_dataset(root, "train").label_set.names == ("road", "car")
 
 
 def test_nothing_at_the_path_is_an_error(tmp_path: Path):
@@ -229,7 +229,7 @@ def test_an_error_about_a_huge_value_stays_short(root: Path, key: str):
 def test_a_yaml_saved_by_windows_is_read(root: Path):
     write_yaml(root, "")
     (root / "data.yaml").write_bytes("\ufeffnames: [road, car]\r\n".encode())
-    assert open_folder(root / "data.yaml", "train").labels.names == ("road", "car")
+    assert open_folder(root / "data.yaml", "train").label_set.names == ("road", "car")
 
 
 def draw_pair(photo: Path, mask: Path) -> None:

@@ -43,15 +43,15 @@ def write_set(
 def test_a_list_of_classes_is_a_set_above_the_last_class(tmp_path: Path):
     write_set(tmp_path, NAMES + COARSE, ((0, 1, 2, 3),))
     data = open_dataset(tmp_path, "train")
-    assert data.labels.sets == (ClassSet("vehicles", (1, 2)),)
+    assert data.label_set.sets == (ClassSet("vehicles", (1, 2)),)
     assert data[0].labels.tolist() == [[0, 4, 3, 255]]
-    assert data.labels.describe(4) == "car or bicyclist"
+    assert data.label_set.describe(4) == "car or bicyclist"
 
 
 def test_ids_and_names_mix_and_a_set_of_one_class_is_the_class(tmp_path: Path):
     write_set(tmp_path, NAMES + "label_mapping: {0: [1], 1: [0, car], 2: pole}\n")
     data = open_dataset(tmp_path, "train")
-    assert data.labels.sets == (ClassSet("id 1", (0, 1)),)
+    assert data.label_set.sets == (ClassSet("id 1", (0, 1)),)
     assert data[0].labels.tolist() == [[1, 4, 3, 255]]
 
 
@@ -61,20 +61,20 @@ def test_equal_sets_are_one_and_names_that_are_classes_need_no_line(tmp_path: Pa
         NAMES + "source_names: [car, a, b]\nlabel_mapping: {a: [road, pole], b: [pole, road]}\n",
     )
     data = open_dataset(tmp_path, "train")
-    assert data.labels.sets == (ClassSet("a + b", (0, 3)),)
+    assert data.label_set.sets == (ClassSet("a + b", (0, 3)),)
     assert data[0].labels.tolist() == [[1, 4, 4, 255]]
 
 
 def test_classes_that_masks_cannot_show_hide_under_all_or_some(tmp_path: Path):
     file = write_set(tmp_path, NAMES + "not_labeled: [pole]\n")
-    assert open_dataset(tmp_path, "train").labels.sets == tuple(
+    assert open_dataset(tmp_path, "train").label_set.sets == tuple(
         ClassSet(f"id {index}", (index,), (3,)) for index in range(3)
     )
     assert open_dataset(tmp_path, "train")[0].labels.tolist() == [[4, 5, 6, 255]]
     file.write_text(NAMES + "not_labeled: {road: [car, 3]}\n")
     data = open_dataset(tmp_path, "train")
     assert data[0].labels.tolist() == [[4, 1, 2, 255]]
-    assert data.labels.describe(4) == "road (may hide car, pole)"
+    assert data.label_set.describe(4) == "road (may hide car, pole)"
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_a_wrong_line_is_an_error_that_says_what_to_do(tmp_path: Path, text: str
 def test_without_sets_nothing_changes(tmp_path: Path):
     file = write_set(tmp_path, NAMES + "label_mapping: {0: 1, 1: 0, 2: ignore}\n")
     assert read_description(file).train_ids == {255: 255, 0: 1, 1: 0, 2: 255}
-    assert read_description(file).labels.sets == ()
+    assert read_description(file).label_set.sets == ()
 
 
 def test_the_check_shows_sets(tmp_path: Path):
@@ -194,21 +194,21 @@ def test_classes_meet_by_name_and_sets_move_along(tmp_path: Path):
         tmp_path / "extra",
         "names: [pole, road, car]\nlabel_mapping: {0: road, 1: pole, 2: [car, road]}\n",
     )
-    moved = to_classes(open_dataset(tmp_path / "extra", "train"), main.labels, "extra")
-    assert moved.labels.names == main.labels.names
-    assert moved.labels.sets == (ClassSet("id 2", (0, 1)),)
+    moved = to_classes(open_dataset(tmp_path / "extra", "train"), main.label_set, "extra")
+    assert moved.label_set.names == main.label_set.names
+    assert moved.label_set.sets == (ClassSet("id 2", (0, 1)),)
     assert moved[0].labels.tolist() == [[0, 3, 4, 255]]
     write_set(tmp_path / "extra", "names: [tram]\nlabel_mapping: {0: 0, 1: 0, 2: 0}\n")
     with pytest.raises(ConfigError, match="classes that the network does not learn: tram"):
-        to_classes(open_dataset(tmp_path / "extra", "train"), main.labels, "extra")
+        to_classes(open_dataset(tmp_path / "extra", "train"), main.label_set, "extra")
 
 
 def test_sets_of_several_data_sets_get_one_numbering(tmp_path: Path):
     write_set(tmp_path / "a", NAMES + "label_mapping: {0: [0, 1], 1: 1, 2: [1, 2]}\n")
     write_set(tmp_path / "b", NAMES + "label_mapping: {0: [2, 1], 1: [0, 3], 2: 0}\n")
     one, two = share_sets([open_dataset(tmp_path / name, "train") for name in "ab"])
-    assert one.labels == two.labels
-    assert [found.classes for found in one.labels.sets] == [(0, 1), (1, 2), (0, 3)]
+    assert one.label_set == two.label_set
+    assert [found.classes for found in one.label_set.sets] == [(0, 1), (1, 2), (0, 3)]
     assert one[0].labels.tolist() == [[4, 1, 5, 255]]
     assert two[0].labels.tolist() == [[5, 6, 0, 255]]
 
@@ -217,7 +217,7 @@ def test_data_sets_without_sets_are_left_as_they_are(tmp_path: Path):
     write_set(tmp_path, NAMES)
     data = open_dataset(tmp_path, "train")
     assert share_sets([data, data])[0] is data
-    assert to_classes(data, data.labels, "same") is data
+    assert to_classes(data, data.label_set, "same") is data
     assert not isinstance(data, Relabeled)
 
 
@@ -245,8 +245,8 @@ def test_mixing_returns_what_is_trained_on_and_what_is_scored(tmp_path: Path):
     write_set(tmp_path / "extra", NAMES + COARSE, ((0, 1, 2, 3),))
     main, extra = (open_dataset(tmp_path / name, "train") for name in ("main", "extra"))
     train_set, mixture, vals = mix(main, [Extra("extra", extra, 0.5, extra)])
-    assert train_set.labels == mixture.labels
-    assert train_set.labels.sets == extra.labels.sets
+    assert train_set.label_set == mixture.label_set
+    assert train_set.label_set.sets == extra.label_set.sets
     assert mixture[0].labels.tolist() == [[0, 4, 3, 255]]
     assert list(vals) == ["extra"]
     assert re.fullmatch("extra/p0", mixture.names[0])

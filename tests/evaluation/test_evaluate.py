@@ -13,7 +13,7 @@ class Halves:
     The last pixel of each is unlabeled.
     """
 
-    labels = LabelSet(("red", "black"), ((255, 0, 0), (0, 0, 0)))
+    label_set = LabelSet(("red", "black"), ((255, 0, 0), (0, 0, 0)))
     names = ("half", "all")
 
     def __len__(self) -> int:

@@ -23,9 +23,9 @@ ROW = arrays(np.uint8, (3, 5), elements=st.sampled_from([0, 1, 2, 3, 4, 5, 255])
 GUESS = arrays(np.uint8, (3, 5), elements=st.integers(0, 3))
 
 
-def score(truth: list[int], guess: list[int], labels: LabelSet = LABELS) -> Scores:
+def score(truth: list[int], guess: list[int], label_set: LabelSet = LABELS) -> Scores:
     return Scores.of(
-        labels, label_counts(np.array([truth], np.uint8), np.array([guess], np.uint8), labels)
+        label_set, label_counts(np.array([truth], np.uint8), np.array([guess], np.uint8), label_set)
     )
 
 
@@ -122,7 +122,7 @@ class OneImage:
     """A data set of one image."""
 
     truth: np.ndarray
-    labels: LabelSet = LABELS
+    label_set: LabelSet = LABELS
     names: tuple[str, ...] = ("image",)
 
     def __len__(self) -> int:

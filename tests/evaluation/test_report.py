@@ -29,7 +29,7 @@ def evaluation() -> Evaluation:
     sure = np.zeros((3, BINS))
     sure[:, 9] = (4, 2.6, 2)
     return Evaluation(
-        labels=LABELS,
+        label_set=LABELS,
         scores=Scores(LABELS.names, np.array([[6, 2], [0, 0]])),
         interval=(0.5, 0.8),
         boundary=BoundaryScores(LABELS.names, np.array([[1, 0], [2, 0], [3, 0]])),
@@ -90,6 +90,6 @@ def test_the_page_holds_its_pictures_and_needs_nothing_else():
 
 def test_what_nobody_asked_for_is_left_out():
     whole = evaluation()
-    bare = Evaluation(labels=whole.labels, scores=whole.scores, interval=whole.interval)
+    bare = Evaluation(label_set=whole.label_set, scores=whole.scores, interval=whole.interval)
     text = draw_page(bare, title="m", setup={})
     assert not re.search("boundary|Calibration|Worst", text)

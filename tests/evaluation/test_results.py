@@ -18,7 +18,7 @@ class Stripes:
     The last one is unlabeled.
     """
 
-    labels = LabelSet(("left", "right"), ((255, 0, 0), (0, 0, 0)))
+    label_set = LabelSet(("left", "right"), ((255, 0, 0), (0, 0, 0)))
     names = ("a", "b")
 
     def __len__(self) -> int:

@@ -60,8 +60,8 @@ class Many:
     """A large split that notes what was read."""
 
     def __init__(self, data: Dataset, count: int) -> None:
-        self.labels, self.names, self.sample, self.read = (
-            data.labels,
+        self.label_set, self.names, self.sample, self.read = (
+            data.label_set,
             [str(index) for index in range(count)],
             data[0],
             [],

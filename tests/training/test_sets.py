@@ -168,7 +168,7 @@ def test_frequencies_share_the_pixels_of_a_set_among_its_classes(drawn: Callable
     pixels[1] = 2  # the set
     sample = replace(data.samples[0], labels=pixels)
     labels = LabelSet(("wall", "door"), distinct_palette(2), (ClassSet("any", (0, 1)),))
-    weights = class_weights(replace(data, samples=(sample,), labels=labels), 1.0)
+    weights = class_weights(replace(data, samples=(sample,), label_set=labels), 1.0)
     assert weights.tolist() == pytest.approx([4 / 6, 4 / 2])
 
 
@@ -187,9 +187,11 @@ def test_coarse_labels_teach_which_classes_are_ruled_out(
 
     data, val = drawn(4), drawn(2, first=9)
     train_set = replace(
-        data, samples=tuple(coarse(sample) for sample in data.samples), labels=labels
+        data, samples=tuple(coarse(sample) for sample in data.samples), label_set=labels
     )
-    val_set = replace(val, samples=tuple(coarse(sample) for sample in val.samples), labels=labels)
+    val_set = replace(
+        val, samples=tuple(coarse(sample) for sample in val.samples), label_set=labels
+    )
     config = TrainConfig(
         epochs=40,
         batch_size=4,
@@ -215,7 +217,7 @@ def test_coarse_labels_teach_which_classes_are_ruled_out(
 
 def test_data_that_means_other_sets_is_not_mixed_in(drawn: Callable[..., Dataset], tmp_path: Path):
     labels = LabelSet(
-        drawn(1).labels.names, drawn(1).labels.palette, (ClassSet("any", (0,), (1,)),)
+        drawn(1).label_set.names, drawn(1).label_set.palette, (ClassSet("any", (0,), (1,)),)
     )
     with pytest.raises(TrainingError, match="labels for other sets of classes"):
         train(
@@ -223,5 +225,5 @@ def test_data_that_means_other_sets_is_not_mixed_in(drawn: Callable[..., Dataset
             drawn(4),
             drawn(2),
             tmp_path / "run",
-            mixed_in=replace(drawn(4), labels=labels),
+            mixed_in=replace(drawn(4), label_set=labels),
         )

@@ -515,7 +515,7 @@ def test_a_new_run_does_not_overwrite_another_one(
 
 
 def test_splits_of_different_classes_are_refused(drawn: Callable[..., Any], tmp_path: Path):
-    other = replace(drawn(2), labels=LabelSet(("wall", "gate"), ((0, 0, 0), (1, 1, 1))))
+    other = replace(drawn(2), label_set=LabelSet(("wall", "gate"), ((0, 0, 0), (1, 1, 1))))
     with pytest.raises(
         TrainingError, match=r"different classes: \('wall', 'door'\) and \('wall', 'gate'\)"
     ):

@@ -107,7 +107,7 @@ def convert(
     splits = Counter(item.split for item in found.items)
     photos = ", ".join(f"{count:,} photos of {split}" for split, count in splits.items())
     say(
-        f"Saved: {out}: {photos}, {len(found.labels)} classes. Look at them: galago data check "
+        f"Saved: {out}: {photos}, {len(found.label_set)} classes. Look at them: galago data check "
         f"{out}",
         err=json,
     )
@@ -117,7 +117,7 @@ def convert(
             "source": str(source),
             "out": str(out),
             "photos": splits,
-            "classes": found.labels.names,
+            "classes": found.label_set.names,
         }
         facts["notes"] = notes
         print_json(facts)
@@ -133,13 +133,13 @@ def show(report: "Report", *, to_stderr: bool) -> None:
     for name, split in report.splits.items():
         table.add_column(f"{name}, pixels", right=True)
         table.add_column(f"photos of {split.files:,}", right=True)
-    for index, name in enumerate(report.layout.labels.names):
+    for index, name in enumerate(report.layout.label_set.names):
         cells = [
             (f"{split.shares[index]:.3%}", f"{split.photos[index]:,}")
             for split in report.splits.values()
         ]
         table.add_row(name, *(cell for pair in cells for cell in pair))
-    if any(len(found.classes) > 1 for found in report.layout.labels.sets):
+    if any(len(found.classes) > 1 for found in report.layout.label_set.sets):
         cells = [(f"{split.set_share:.3%}", "") for split in report.splits.values()]
         table.add_row("several classes", *(cell for pair in cells for cell in pair))
     table.show(err=to_stderr)

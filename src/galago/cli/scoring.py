@@ -71,7 +71,7 @@ def check_plain(views: "TTAConfig") -> None:
         )
 
 
-def apply_protocol(segmenter: "Segmenter", name: str, labels: "LabelSet") -> "Segmenter":
+def apply_protocol(segmenter: "Segmenter", name: str, label_set: "LabelSet") -> "Segmenter":
     """Return the same model with the resize rule and the upsampling of a protocol.
 
     Raises:
@@ -85,7 +85,7 @@ def apply_protocol(segmenter: "Segmenter", name: str, labels: "LabelSet") -> "Se
     from galago.runtime.segmenter import Segmenter
 
     protocol, spec = choose(PROTOCOLS, name, "protocol"), segmenter.spec
-    protocol.check_classes(labels.names)
+    protocol.check_classes(label_set.names)
     segmenter.check_logits("A protocol")
     size = (
         "1024 x 2048 pixels"

@@ -185,9 +185,7 @@ def train(
     if extras:
         train_set, mixed_in, also_score = mix_data(train_set, extras)
         config = replace(config, mix=sum(extra.share for extra in extras))
-    counts = (
-        f"{len(train_set)} photos, {len(val_set)} for validation, {len(train_set.labels)} classes"
-    )
+    counts = f"{len(train_set)} photos, {len(val_set)} for validation, {len(train_set.label_set)} classes"
     counts += describe(extras)
     if first:
         say(
@@ -196,7 +194,7 @@ def train(
             err=True,
         )
         if weights and not resume:
-            say(describe_start(weights, train_set.labels.names), err=True)
+            say(describe_start(weights, train_set.label_set.names), err=True)
         if also_score:
             by = "the mean over all sets" if config.best_by == "mean" else f"the photos of {data}"
             say(

@@ -75,7 +75,7 @@ def val(
     views = read_views(slide, stride, scales, flip)
     if protocol:
         check_plain(views)
-        segmenter = apply_protocol(segmenter, protocol, dataset.labels)
+        segmenter = apply_protocol(segmenter, protocol, dataset.label_set)
     result = score(segmenter, dataset, views, boundary=boundary, calibration=calibration)
     shown = {
         "model": model or segmenter.spec.name,

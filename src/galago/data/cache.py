@@ -30,9 +30,9 @@ class Cached:
     folder: Path
 
     @property
-    def labels(self) -> LabelSet:
+    def label_set(self) -> LabelSet:
         """Names and colors of the classes."""
-        return self.dataset.labels
+        return self.dataset.label_set
 
     @cached_property
     def names(self) -> list[str]:

@@ -78,7 +78,7 @@ class Description:
     """
 
     root: Path
-    labels: LabelSet
+    label_set: LabelSet
     train_ids: dict[int, int]
     folders: dict[str, str]
     masks_dir: str
@@ -130,7 +130,7 @@ def open_folder(description_file: Path, split: str) -> Dataset:
     checked = check_pairs(pairs, str(photo_dir))
     _check_lone_masks(checked, masks, photo_dir)
     kept = description.selection.select(checked, part, split)
-    pairs_set = ImageMaskDataset(description.labels, kept, description.train_ids)
+    pairs_set = ImageMaskDataset(description.label_set, kept, description.train_ids)
     return (
         ResizedDataset(pairs_set, description.short_side) if description.short_side else pairs_set
     )
@@ -166,7 +166,7 @@ def read_description(file: Path) -> Description:
         raise DataError(f"{file}: {error}") from error
     return Description(
         root=file.parent / _text(raw, "path", ".", file),
-        labels=labels,
+        label_set=labels,
         train_ids=_train_ids(raw, len(names) + len(sets), file),
         folders={split: _text(raw, split, f"{PHOTO_DIR}/{split}", file) for split in SPLITS},
         masks_dir=_text(raw, "masks_dir", "masks", file),

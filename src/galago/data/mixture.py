@@ -57,9 +57,9 @@ class Mixture:
         object.__setattr__(self, "names", names)
 
     @property
-    def labels(self) -> LabelSet:
+    def label_set(self) -> LabelSet:
         """Names and colors of the classes, and sets of them."""
-        return self.parts[0].train.labels
+        return self.parts[0].train.label_set
 
     def __len__(self) -> int:
         return self._ends[-1]
@@ -98,7 +98,7 @@ def mix(train_set: Dataset, extras: Sequence[Extra]) -> tuple[Dataset, Mixture, 
     Raises:
         ConfigError: an extra one has a class that the main one lacks.
     """
-    labels = train_set.labels
+    labels = train_set.label_set
     trains = share_sets(
         [train_set, *(to_classes(extra.train, labels, extra.name) for extra in extras)]
     )

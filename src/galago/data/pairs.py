@@ -35,7 +35,7 @@ class ImageMaskDataset:
             id in a mask is an error.
     """
 
-    labels: LabelSet
+    label_set: LabelSet
     pairs: tuple[Pair, ...]
     train_ids: Mapping[int, int]
 

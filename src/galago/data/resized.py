@@ -24,9 +24,9 @@ class ResizedDataset:
     short_side: int
 
     @property
-    def labels(self) -> LabelSet:
+    def label_set(self) -> LabelSet:
         """Names and colors of the classes."""
-        return self.dataset.labels
+        return self.dataset.label_set
 
     @property
     def names(self) -> list[str]:

@@ -48,7 +48,7 @@ def evaluate(
             in the set is labeled.
     """
     total = np.zeros(
-        (len(dataset.labels) + len(dataset.labels.sets), len(dataset.labels)), np.int64
+        (len(dataset.label_set) + len(dataset.label_set.sets), len(dataset.label_set)), np.int64
     )
     for sample, guess, counts in iter_predictions(
         lambda image: Prediction(predict(image)), dataset
@@ -56,7 +56,7 @@ def evaluate(
         total += counts
         if on_sample:
             on_sample(sample, guess.labels)
-    return Scores.of(dataset.labels, total)
+    return Scores.of(dataset.label_set, total)
 
 
 def evaluate_full(
@@ -80,7 +80,7 @@ def evaluate_full(
         ConfigError: calibration is asked for, and a guess comes without confidence.
         DataError: as `evaluate`.
     """
-    labels, num_classes = dataset.labels, len(dataset.labels)
+    labels, num_classes = dataset.label_set, len(dataset.label_set)
     total = np.zeros((num_classes + len(labels.sets), num_classes), np.int64)
     near, sure = np.zeros((3, num_classes), np.int64), np.zeros((3, BINS))
     tallies, worst = [], Worst()
@@ -103,7 +103,7 @@ def evaluate_full(
         if on_sample:
             on_sample()
     return Evaluation(
-        labels=labels,
+        label_set=labels,
         scores=Scores.of(labels, total),
         interval=mean_iou_interval(np.stack(tallies)),
         boundary=BoundaryScores(labels.names, near) if boundary else None,
@@ -125,7 +125,7 @@ def iter_predictions(
         sample = dataset[index]
         guess = predict(sample.image)
         try:
-            counts = label_counts(sample.labels, guess.labels, dataset.labels)
+            counts = label_counts(sample.labels, guess.labels, dataset.label_set)
         except DataError as error:
             raise DataError(f"{sample.name}: {error}") from error
         yield sample, guess, counts
@@ -141,9 +141,9 @@ def check_classes(model: str, classes: tuple[str, ...], dataset: Dataset) -> Non
     Raises:
         ConfigError: the model knows other classes than the data set.
     """
-    if classes != dataset.labels.names:
+    if classes != dataset.label_set.names:
         raise ConfigError(
             f"The model {model} knows the classes {', '.join(classes)}, but the data set has "
-            f"{', '.join(dataset.labels.names)}. Use a model trained for these, or name them alike "
+            f"{', '.join(dataset.label_set.names)}. Use a model trained for these, or name them alike "
             "in the data set's YAML."
         )

@@ -6,20 +6,20 @@ from galago.errors import DataError
 from galago.labels import IGNORE_ID, ClassSet, LabelSet
 
 
-def label_counts(truth: np.ndarray, guess: np.ndarray, labels: LabelSet) -> np.ndarray:
+def label_counts(truth: np.ndarray, guess: np.ndarray, label_set: LabelSet) -> np.ndarray:
     """Count pixels by true label and predicted class.
 
     Args:
         truth: (H, W) uint8 labels of K classes and S sets; values >= K + S mean "unlabeled" and do
             not count.
         guess: (H, W) uint8 class ids, all < K.
-        labels: classes and sets.
+        label_set: classes and sets.
     Returns:
         (K + S, K) int64.
     Raises:
         DataError: the two differ in shape, or the guess holds an id >= K.
     """
-    num_classes, rows = len(labels), len(labels) + len(labels.sets)
+    num_classes, rows = len(label_set), len(label_set) + len(label_set.sets)
     if truth.shape != guess.shape:
         raise DataError(
             f"Expected predicted labels of the mask's shape {truth.shape}, got {guess.shape}."
@@ -34,27 +34,29 @@ def label_counts(truth: np.ndarray, guess: np.ndarray, labels: LabelSet) -> np.n
     return np.bincount(pairs, minlength=rows * num_classes).reshape(rows, num_classes)
 
 
-def by_label(labels: LabelSet, counts: np.ndarray) -> tuple[np.ndarray, tuple[ClassSet, ...], int]:
+def by_label(
+    label_set: LabelSet, counts: np.ndarray
+) -> tuple[np.ndarray, tuple[ClassSet, ...], int]:
     """Take out what is excused, and join what differs only in the classes that it may hide.
 
     A prediction that a label may hide is excused: it is no evidence for or against anything.
 
     Args:
-        labels: classes and sets.
+        label_set: classes and sets.
         counts: (K + S, K) pixels by true label and predicted class.
     Returns:
         (K + S', K) int64 counts of the classes and of the sets of several classes, these sets, and
         the excused pixels.
     """
-    if not labels.sets:
+    if not label_set.sets:
         return counts, (), 0
-    num_classes = len(labels)
+    num_classes = len(label_set)
     rows: dict[tuple[int, ...], np.ndarray] = {
         (index,): counts[index].copy() for index in range(num_classes)
     }
     sets: dict[tuple[int, ...], ClassSet] = {}
     excused = 0
-    for found, row in zip(labels.sets, counts[num_classes:], strict=True):
+    for found, row in zip(label_set.sets, counts[num_classes:], strict=True):
         counted = row.copy()
         counted[list(found.hidden)] = 0
         excused += int(row.sum() - counted.sum())
@@ -91,7 +93,7 @@ def tally(rows: np.ndarray, right: np.ndarray | None = None) -> np.ndarray:
 
 
 def settle(
-    truth: np.ndarray, guess: np.ndarray, labels: LabelSet, *, sets: bool = True
+    truth: np.ndarray, guess: np.ndarray, label_set: LabelSet, *, sets: bool = True
 ) -> np.ndarray:
     """Return the true class of each pixel as far as it can be told beside a prediction.
 
@@ -101,17 +103,17 @@ def settle(
     Args:
         truth: (H, W) uint8 labels of classes and sets.
         guess: (H, W) uint8 class ids.
-        labels: classes and sets.
+        label_set: classes and sets.
         sets: whether labels of several classes are settled; they become 255 else.
     Returns:
         (H, W) uint8 class ids; 255 where the label is ignored or the prediction excused.
     """
-    if not labels.sets:
+    if not label_set.sets:
         return truth
-    num_classes = len(labels)
+    num_classes = len(label_set)
     table = np.full((256, num_classes), IGNORE_ID, np.uint8)
     table[:num_classes] = np.arange(num_classes)[:, None]
-    for row, found in zip(table[num_classes:], labels.sets, strict=False):
+    for row, found in zip(table[num_classes:], label_set.sets, strict=False):
         if len(found.classes) == 1 or sets:
             row[:] = found.classes[0]
             row[list(found.classes)] = found.classes

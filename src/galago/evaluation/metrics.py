@@ -122,16 +122,16 @@ class Scores:
             )
 
     @classmethod
-    def of(cls, labels: LabelSet, counts: np.ndarray) -> "Scores":
+    def of(cls, label_set: LabelSet, counts: np.ndarray) -> "Scores":
         """Score counted labels.
 
         Args:
-            labels: classes and sets.
+            label_set: classes and sets.
             counts: (K + S, K) int64 pixels by true label and predicted class, from `label_counts`.
         """
-        rows, sets, excused = by_label(labels, counts)
-        classes = len(labels)
-        return cls(labels.names, rows[:classes], sets, rows[classes:] if sets else None, excused)
+        rows, sets, excused = by_label(label_set, counts)
+        classes = len(label_set)
+        return cls(label_set.names, rows[:classes], sets, rows[classes:] if sets else None, excused)
 
     @property
     def iou(self) -> tuple[float | None, ...]:

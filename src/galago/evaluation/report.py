@@ -139,7 +139,9 @@ def draw_page(evaluation: "Evaluation", *, title: str, setup: Mapping[str, Any])
         "band_share": BAND_SHARE,
         "confusions": largest_confusions(scores.confusion, scores.names),
         "confusion": draw_confusion(scores.confusion, scores.names),
-        "worst": [(sample, _label_maps(sample, evaluation.labels)) for sample in evaluation.worst],
+        "worst": [
+            (sample, _label_maps(sample, evaluation.label_set)) for sample in evaluation.worst
+        ],
     }
     return render("evaluation.html", context)
 
@@ -173,13 +175,13 @@ def error_map(target: np.ndarray, pred: np.ndarray, num_classes: int) -> np.ndar
     return picture
 
 
-def _label_maps(sample: WorstSample, labels: LabelSet) -> list[tuple[str, np.ndarray]]:
+def _label_maps(sample: WorstSample, label_set: LabelSet) -> list[tuple[str, np.ndarray]]:
     """Return target, prediction and errors of a sample as images, each after its caption."""
-    settled = settle(sample.truth, sample.guess, labels)
+    settled = settle(sample.truth, sample.guess, label_set)
     return [
-        ("target", colorize(sample.truth, labels.colors)),
-        ("prediction", colorize(sample.guess, labels.colors)),
-        ("errors", error_map(settled, sample.guess, len(labels))),
+        ("target", colorize(sample.truth, label_set.colors)),
+        ("prediction", colorize(sample.guess, label_set.colors)),
+        ("errors", error_map(settled, sample.guess, len(label_set))),
     ]
 
 
@@ -195,7 +197,7 @@ def save_scores(evaluation: "Evaluation", folder: Path, setup: Mapping[str, Any]
     Raises:
         OSError: the folder or a file cannot be written.
     """
-    confusion = draw_confusion(evaluation.scores.confusion, evaluation.labels.names)
+    confusion = draw_confusion(evaluation.scores.confusion, evaluation.label_set.names)
     metrics = json.dumps(evaluation.summary() | {"setup": setup}, indent=2) + "\n"
     contents = {"metrics.json": metrics.encode(), "confusion.png": encode(confusion, ".png")}
     for name, content in contents.items():

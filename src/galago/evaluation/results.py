@@ -23,7 +23,7 @@ class Evaluation:
         worst: the photos of the lowest mean IoU, the worst one first.
     """
 
-    labels: LabelSet
+    label_set: LabelSet
     scores: Scores
     interval: tuple[float, float]
     boundary: BoundaryScores | None = None

@@ -165,13 +165,13 @@ def describe(published: PretrainedModel, sha256: str) -> dict[str, str]:
     }
 
 
-def published_spec(published: PretrainedModel, labels: LabelSet) -> ModelSpec:
+def published_spec(published: PretrainedModel, label_set: LabelSet) -> ModelSpec:
     """Describe a segmentation network with its authors' resize rule and upsampling (as
     galago.evaluation.protocol).
     """
     stretch = published.data == "Cityscapes"
     return ModelSpec(
-        name=published.name, variant=published.variant, classes=labels.names, palette=labels.palette,
+        name=published.name, variant=published.variant, classes=label_set.names, palette=label_set.palette,
         resize="stretch" if stretch else "short_side", input_size=published.size if stretch else None,
         short_side=None if stretch else published.size[0], upsampling="bicubic", licenses=published.licenses,
     )  # fmt: skip

@@ -50,9 +50,9 @@ def of_dataset(dataset: Dataset) -> dict[str, Any]:
     """Describe labeled images."""
     few = subsample_evenly(dataset, LOOKED_AT)
     samples = (few[index] for index in range(len(few)))
-    sets = [f"{found.name}={found.classes}|{found.hidden}" for found in dataset.labels.sets]
+    sets = [f"{found.name}={found.classes}|{found.hidden}" for found in dataset.label_set.sets]
     return _describe(
-        [*dataset.labels.names, *sets],
+        [*dataset.label_set.names, *sets],
         dataset.names,
         ((sample.image, sample.labels) for sample in samples),
     )

@@ -28,7 +28,7 @@ class Teacher:
         widths: channels of the stages that are compared.
     """
 
-    def __init__(self, checkpoint: Path, labels: LabelSet, device: torch.device) -> None:
+    def __init__(self, checkpoint: Path, label_set: LabelSet, device: torch.device) -> None:
         """Load a checkpoint.
 
         Raises:
@@ -41,11 +41,11 @@ class Teacher:
             spec = ModelSpec.from_json(metadata["spec"])
             self.mean, self.std, names = spec.mean, spec.std, spec.classes
         classes = network.head.classify.out_channels
-        if classes != len(labels) or (names and names != labels.names):
+        if classes != len(label_set) or (names and names != label_set.names):
             raise TrainingError(
                 f"The teacher {checkpoint} labels "
                 f"{', '.join(names) if names else f'{classes} classes'}; "
-                f"the photos have {', '.join(labels.names)}. Choose a teacher trained on the same "
+                f"the photos have {', '.join(label_set.names)}. Choose a teacher trained on the same "
                 "classes."
             )
         self.network = network.eval().requires_grad_(False).to(device)
@@ -339,12 +339,12 @@ def class_weights(dataset: Dataset, power: float) -> Tensor | None:
     """
     if power == 0:
         return None
-    counts = np.zeros(len(dataset.labels))
+    counts = np.zeros(len(dataset.label_set))
     photos = subsample_evenly(dataset, PHOTOS)
     for index in range(len(photos)):
         pixels = np.bincount(photos[index].labels.ravel(), minlength=IGNORE_ID + 1)
         counts += pixels[: len(counts)]
-        for found, shared in zip(dataset.labels.sets, pixels[len(counts) :], strict=False):
+        for found, shared in zip(dataset.label_set.sets, pixels[len(counts) :], strict=False):
             counts[list(found.classes)] += shared / len(found.classes)
     occurs = counts > 0
     weights = np.ones(len(counts), np.float32)

@@ -14,7 +14,9 @@ REPORT_AFTER_S = 2.0  # a look that takes longer is reported
 
 def is_labeled(dataset: Dataset, index: int) -> bool:
     """Read a sample, and tell whether a pixel of it has a class."""
-    return bool((dataset[index].labels < len(dataset.labels) + len(dataset.labels.sets)).any())
+    return bool(
+        (dataset[index].labels < len(dataset.label_set) + len(dataset.label_set.sets)).any()
+    )
 
 
 def check_labeled(dataset: Dataset, *, threads: int) -> None:

@@ -15,7 +15,7 @@ SHOWN_WIDTH = 1600  # pixels of a panel within a page
 
 def write_panel(path: Path, predict: Callable[[np.ndarray], np.ndarray], dataset: Dataset) -> None:
     """Write a few photos of a data set, evenly spread, each with its true and its predicted labels."""
-    palette = dataset.labels.colors
+    palette = dataset.label_set.colors
     rows = []
     for index in np.unique(np.linspace(0, len(dataset) - 1, PANEL_PHOTOS).astype(int)):
         sample = dataset[int(index)]

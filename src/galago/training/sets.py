@@ -27,22 +27,22 @@ class SetTable:
 
     @classmethod
     def of(
-        cls, labels: LabelSet, device: torch.device, hidden_weight: float = 1.0
+        cls, label_set: LabelSet, device: torch.device, hidden_weight: float = 1.0
     ) -> "SetTable | None":
         """Make the table of a data set; None where every label is one class.
 
         Args:
-            labels: classes and sets.
+            label_set: classes and sets.
             device: where the table is needed.
             hidden_weight: what the probability of a hidden class counts, above 0, up to 1.
         """
-        if not labels.sets:
+        if not label_set.sets:
             return None
         offsets, named = (
-            torch.full((len(labels.sets), len(labels)), -torch.inf),
-            torch.zeros(len(labels.sets), len(labels)),
+            torch.full((len(label_set.sets), len(label_set)), -torch.inf),
+            torch.zeros(len(label_set.sets), len(label_set)),
         )
-        for index, found in enumerate(labels.sets):
+        for index, found in enumerate(label_set.sets):
             offsets[index, list(found.hidden)] = math.log(hidden_weight)
             offsets[index, list(found.classes)] = 0.0
             named[index, list(found.classes)] = 1.0

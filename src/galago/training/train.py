@@ -96,18 +96,18 @@ def train(
             another run, there is nothing to resume or only under other settings, a process that
             reads photos was killed, or a file cannot be written.
     """
-    if train_set.labels.names != val_set.labels.names:
+    if train_set.label_set.names != val_set.label_set.names:
         raise TrainingError(
-            f"The splits have different classes: {train_set.labels.names} and "
-            f"{val_set.labels.names}."
+            f"The splits have different classes: {train_set.label_set.names} and "
+            f"{val_set.label_set.names}."
         )
-    if mixed_in and mixed_in.labels.names != train_set.labels.names:
+    if mixed_in and mixed_in.label_set.names != train_set.label_set.names:
         raise TrainingError(
-            f"What is mixed in has different classes: {mixed_in.labels.names}, not "
-            f"{train_set.labels.names}."
+            f"What is mixed in has different classes: {mixed_in.label_set.names}, not "
+            f"{train_set.label_set.names}."
         )
-    check_learnable(train_set.labels)
-    if mixed_in and mixed_in.labels.sets != train_set.labels.sets:
+    check_learnable(train_set.label_set)
+    if mixed_in and mixed_in.label_set.sets != train_set.label_set.sets:
         raise TrainingError(
             "What is mixed in has labels for other sets of classes. Bring them together: "
             "galago.data.mixture.mix."
@@ -228,10 +228,12 @@ def build_state(
     accelerator = Accelerator(
         mixed_precision=mixed_precision(config.precision, device), cpu=device.type == "cpu"
     )
-    num_classes, processes = len(train_set.labels), accelerator.num_processes
-    teacher = Teacher(teacher_file, train_set.labels, accelerator.device) if teacher_file else None
+    num_classes, processes = len(train_set.label_set), accelerator.num_processes
+    teacher = (
+        Teacher(teacher_file, train_set.label_set, accelerator.device) if teacher_file else None
+    )
     widths = teacher.widths if teacher else None
-    network = start_network(config, num_classes, weights, names=train_set.labels.names)
+    network = start_network(config, num_classes, weights, names=train_set.label_set.names)
     learner: nn.Module = TrainingModel(network, num_classes, config, widths)
     learner = convert_sync_batchnorm(learner, processes, accelerator.device)
     if accelerator.device.type == "cpu" and not config.compile:
@@ -247,7 +249,7 @@ def build_state(
     if config.compile:
         learner.compile()
     learner, optimizer = accelerator.prepare(learner, make_optimizer(learner, config))
-    sets = SetTable.of(train_set.labels, accelerator.device, config.hidden_weight)
+    sets = SetTable.of(train_set.label_set, accelerator.device, config.hidden_weight)
     return TrainState(
         accelerator,
         learner,
@@ -367,12 +369,12 @@ class Checkpointer:
         self.board = Board(self.out / "tensorboard", parts.progress) if config.tensorboard else None
         self.predict = make_predict(self.average, config.mean, config.std, parts.accelerator.device)
         spec = ModelSpec(
-            name=self.out.resolve().name, variant=config.variant, classes=val_set.labels.names, palette=val_set.labels.palette,
+            name=self.out.resolve().name, variant=config.variant, classes=val_set.label_set.names, palette=val_set.label_set.palette,
             resize="short_side" if config.short_side else "keep", short_side=config.short_side, mean=config.mean, std=config.std,
         )  # fmt: skip
         head = config.head or f"{config.variant}-cityscapes"
         self.metadata = {
-            "variant": config.variant, "num_classes": str(len(val_set.labels)), "head": head, "spec": spec.to_json(),
+            "variant": config.variant, "num_classes": str(len(val_set.label_set)), "head": head, "spec": spec.to_json(),
             "run": (self.out / "run.json").read_text(encoding="utf-8"),
         }  # fmt: skip
 

@@ -67,7 +67,7 @@ class Report:
             return []
         pixels = sum((split.ids for split in self.splits.values()), np.zeros(256, np.int64))
         return [
-            (source, self.layout.labels.describe(target), int(pixels[source]))
+            (source, self.layout.label_set.describe(target), int(pixels[source]))
             for source, target in sorted(self.layout.train_ids.items())
         ]
 
@@ -87,7 +87,7 @@ class Report:
             "ok": not self.errors,
             "errors": len(self.errors),
             "warnings": len(self.warnings),
-            "classes": list(self.layout.labels.names),
+            "classes": list(self.layout.label_set.names),
             "label_mapping": [
                 {"id": source, "becomes": target, "pixels": pixels}
                 for source, target, pixels in self.mapping
@@ -101,7 +101,7 @@ class Report:
 
     def _split(self, split: Split) -> dict[str, Any]:
         rows = zip(
-            self.layout.labels.names,
+            self.layout.label_set.names,
             split.pixels.tolist(),
             split.shares,
             split.photos.tolist(),
@@ -138,7 +138,7 @@ def check(layout: Layout, data: str, on_item: Callable[[], None] = lambda: None)
             on_item()
     finally:
         pool.shutdown(cancel_futures=True)  # Ctrl-C waits for the files at hand, not for all
-    table, classes = IdTable.of(layout.labels, layout.train_ids), len(layout.labels)
+    table, classes = IdTable.of(layout.label_set, layout.train_ids), len(layout.label_set)
     splits = {
         name: summarize((f for f in facts if f.item.split == name), table, classes)
         for name in layout.items

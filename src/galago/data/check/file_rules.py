@@ -208,7 +208,7 @@ def _colors(layout: Layout, facts: list[ImageStats]) -> str:
             total[color] += count
     common = sorted(total.items(), key=lambda entry: -entry[1])[:8]
     return ", ".join(
-        f"{color} {count:,} pixels{nearest(color, layout.labels)}" for color, count in common
+        f"{color} {count:,} pixels{nearest(color, layout.label_set)}" for color, count in common
     )
 
 

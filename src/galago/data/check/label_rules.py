@@ -27,7 +27,7 @@ Stats = Mapping[str, Split]
 
 def binary_masks(layout: Layout, facts: list[ImageStats], stats: Stats) -> Iterator[Finding]:
     """Find masks of 0 and 255 alone, which image editors and many tools write for two classes."""
-    classes = len(layout.labels)
+    classes = len(layout.label_set)
     if (
         classes > FEW_CLASSES
         or layout.train_ids.get(255) != IGNORE_ID
@@ -57,7 +57,7 @@ def binary_masks(layout: Layout, facts: list[ImageStats], stats: Stats) -> Itera
 
 def unknown_ids(layout: Layout, facts: list[ImageStats], stats: Stats) -> Iterator[Finding]:
     """Find ids that mean nothing, and suggest what they may mean."""
-    table, total = IdTable.of(layout.labels, layout.train_ids), Counter[int]()
+    table, total = IdTable.of(layout.label_set, layout.train_ids), Counter[int]()
     found = {}
     for fact in facts:
         if fact.counts is not None and (unknown := table.unknown(fact.counts)):
@@ -73,7 +73,7 @@ def unknown_ids(layout: Layout, facts: list[ImageStats], stats: Stats) -> Iterat
             "JPEG on the way. Export them again without these; masks must be resized with nearest "
             "neighbor."
         )
-    elif len(layout.labels) == 1 and not layout.mapped:
+    elif len(layout.label_set) == 1 and not layout.mapped:
         advice = _name_background(layout, seen)
     else:
         ways = [
@@ -88,7 +88,7 @@ def unknown_ids(layout: Layout, facts: list[ImageStats], stats: Stats) -> Iterat
     known = (
         ", ".join(map(str, sorted(layout.train_ids)))
         if layout.mapped
-        else f"0 to {len(layout.labels) - 1}, 255"
+        else f"0 to {len(layout.label_set) - 1}, 255"
     )
     message = f"{plural(len(found), 'masks')} with ids out of range: {counts}. Known ids: {known}."
     yield Finding(
@@ -100,13 +100,13 @@ def one_class(layout: Layout, facts: list[ImageStats], stats: Stats) -> Iterator
     """Find data in which nothing can be told apart: one name, or one class in all of train."""
     present = np.flatnonzero(stats["train"].pixels) if "train" in stats else np.array([])
     seen = sum((split.ids for split in stats.values()), np.zeros(256, np.int64))
-    if len(layout.labels) == 1:
-        message = f"The data set has one class, {layout.labels.names[0]}, so that there is nothing to learn."
-        found = {layout.labels.names[0]: "the only name"}
+    if len(layout.label_set) == 1:
+        message = f"The data set has one class, {layout.label_set.names[0]}, so that there is nothing to learn."
+        found = {layout.label_set.names[0]: "the only name"}
         severity = ERROR
         advice = _name_background(layout, seen)
     elif len(present) == 1:
-        name = layout.labels.names[present[0]]
+        name = layout.label_set.names[present[0]]
         message = f"All labeled pixels of train are of one class, {name}, so that there is nothing to learn."
         found = {name: "the only class in train"}
         severity = WARNING
@@ -145,7 +145,7 @@ def _name_background(layout: Layout, seen: np.ndarray) -> str:
 
 
 def _with_background(layout: Layout) -> str:
-    name = layout.labels.names[0]
+    name = layout.label_set.names[0]
     return "[background, object]" if name == "background" else f"[background, {name}]"
 
 
@@ -168,7 +168,7 @@ def suggest_mappings(layout: Layout, seen: np.ndarray) -> list[tuple[str, dict[i
         first.
     """
     classes, ids = (
-        len(layout.labels),
+        len(layout.label_set),
         [int(index) for index in np.flatnonzero(seen) if index != IGNORE_ID],
     )
     kept: dict[int, int | str] = {index: index for index in range(classes)}
@@ -181,7 +181,7 @@ def suggest_mappings(layout: Layout, seen: np.ndarray) -> list[tuple[str, dict[i
     )
     if layout.mapped:
         return [rest]
-    if layout.labels.names == CITYSCAPES.names:
+    if layout.label_set.names == CITYSCAPES.names:
         official: dict[int, int | str] = {
             source: target for target, source in enumerate(CITYSCAPES_IDS)
         }
@@ -213,9 +213,9 @@ def suggest_mappings(layout: Layout, seen: np.ndarray) -> list[tuple[str, dict[i
 
 def _as_written(layout: Layout, target: int) -> int | str:
     """Return a label as a label_mapping has it."""
-    if target == IGNORE_ID or target < len(layout.labels):
+    if target == IGNORE_ID or target < len(layout.label_set):
         return "ignore" if target == IGNORE_ID else target
-    return str(list(layout.labels.sets[target - len(layout.labels)].classes))
+    return str(list(layout.label_set.sets[target - len(layout.label_set)].classes))
 
 
 def _ignored(ids: list[int]) -> dict[int, int | str]:
@@ -235,7 +235,10 @@ def absent_classes(layout: Layout, facts: list[ImageStats], stats: Stats) -> Ite
     if "train" not in stats or not stats["train"].ids.any():
         return  # said elsewhere, once and not for every class
     in_sets = {
-        index for found in layout.labels.sets if len(found.members) > 1 for index in found.members
+        index
+        for found in layout.label_set.sets
+        if len(found.members) > 1
+        for index in found.members
     }
     absent = [
         index
@@ -243,16 +246,16 @@ def absent_classes(layout: Layout, facts: list[ImageStats], stats: Stats) -> Ite
         if photos == 0 and index not in in_sets
     ]
     elsewhere = {
-        layout.labels.names[index]: ", ".join(
+        layout.label_set.names[index]: ", ".join(
             f"{plural(int(stats[split].photos[index]), 'photos')} of {split}" for split in where
         )
         for index in absent
         if (where := [split for split in stats if split != "train" and stats[split].photos[index]])
     }
     nowhere = {
-        layout.labels.names[index]: ""
+        layout.label_set.names[index]: ""
         for index in absent
-        if layout.labels.names[index] not in elsewhere
+        if layout.label_set.names[index] not in elsewhere
     }
     if elsewhere:
         yield Finding(
@@ -279,7 +282,7 @@ def rare_classes(layout: Layout, facts: list[ImageStats], stats: Stats) -> Itera
     if "train" not in stats:
         return
     train, rare = stats["train"], {}
-    for name, share, photos in zip(layout.labels.names, train.shares, train.photos, strict=True):
+    for name, share, photos in zip(layout.label_set.names, train.shares, train.photos, strict=True):
         if photos and (share < RARE_SHARE or photos < RARE_PHOTOS):
             rare[name] = f"{share:.4%} of the pixels, {plural(int(photos), 'photos')}"
     if rare:
@@ -296,7 +299,7 @@ def rare_classes(layout: Layout, facts: list[ImageStats], stats: Stats) -> Itera
 
 def unlabeled_photos(layout: Layout, facts: list[ImageStats], stats: Stats) -> Iterator[Finding]:
     """Find photos all of whose pixels are ignored."""
-    table, found = IdTable.of(layout.labels, layout.train_ids), {}
+    table, found = IdTable.of(layout.label_set, layout.train_ids), {}
     labeled: dict[str, bool] = {}
     for fact in facts:
         if fact.counts is None:

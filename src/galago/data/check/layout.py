@@ -56,7 +56,7 @@ class Layout:
         source_names: what ids in the masks are called, where the YAML says so.
     """
 
-    labels: LabelSet
+    label_set: LabelSet
     train_ids: Mapping[int, int]
     mapped: bool
     places: dict[str, Path]
@@ -100,7 +100,7 @@ def _read_folder(description_file: Path) -> Layout:
             others += [file for folder in (photo_dir, mask_dir) for file in other_files(folder)]
     items = _selected(items, description)
     return Layout(
-        description.labels, description.train_ids, description.mapped, places, items,
+        description.label_set, description.train_ids, description.mapped, places, items,
         others=others, rivals=rivals, source_names=description.source_names,
     )  # fmt: skip
 

@@ -23,7 +23,7 @@ def draw_page(report: Report) -> str:
     Raises:
         MissingDependencyError: Jinja2 is not installed.
     """
-    labels = report.layout.labels
+    labels = report.layout.label_set
     context = {
         "title": f"galago data check: {report.data}",
         "report": report,
@@ -58,7 +58,7 @@ def _offenders(report: Report) -> list[tuple[str, str, str]]:
     for finding in report.findings:
         for name in finding.found if finding.unit in ("photos", "masks") else ():
             kinds.setdefault(name, []).append(finding.kind)
-    table = IdTable.of(report.layout.labels, report.layout.train_ids)
+    table = IdTable.of(report.layout.label_set, report.layout.train_ids)
     entries = []
     for stats in report.facts:
         name, ignored = stats.item.shown, _ignored_share(stats, table)
@@ -102,4 +102,4 @@ def _overlay(stats: ImageStats, targets: np.ndarray, report: Report) -> np.ndarr
         size = (SAMPLE_WIDTH, max(1, round(image.shape[0] * scale)))
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
         labels = cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST)
-    return images.overlay(image, labels, report.layout.labels.colors)
+    return images.overlay(image, labels, report.layout.label_set.colors)

@@ -66,7 +66,7 @@ class IdTable:
         )
 
     @classmethod
-    def of(cls, labels: LabelSet, train_ids: Mapping[int, int]) -> "IdTable":
+    def of(cls, label_set: LabelSet, train_ids: Mapping[int, int]) -> "IdTable":
         """Make the table of a data set.
 
         A label under which classes hide counts as the class that it names.
@@ -74,11 +74,13 @@ class IdTable:
 
         def named(target: int) -> int:
             found = (
-                labels.sets[target - len(labels)] if len(labels) <= target != IGNORE_ID else None
+                label_set.sets[target - len(label_set)]
+                if len(label_set) <= target != IGNORE_ID
+                else None
             )
             return found.classes[0] if found and len(found.classes) == 1 else target
 
-        return cls({source: named(target) for source, target in train_ids.items()}, len(labels))
+        return cls({source: named(target) for source, target in train_ids.items()}, len(label_set))
 
     def classes(self, counts: np.ndarray) -> np.ndarray:
         """Sum (256,) counts of ids to (K,) counts of classes."""

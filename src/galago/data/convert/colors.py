@@ -42,13 +42,13 @@ class ColorTable:
     """Turns colors into ids."""
 
     def __init__(
-        self, colors: Mapping[Color, int], labels: LabelSet, unknown: UnmappedValues
+        self, colors: Mapping[Color, int], label_set: LabelSet, unknown: UnmappedValues
     ) -> None:
         """Prepare the table.
 
         Args:
             colors: class id, or 255 = ignore, of each color.
-            labels: name the classes near unknown colors.
+            label_set: name the classes near unknown colors.
             unknown: counts colors that are in no table.
         """
         self._ids = np.full(1 << 24, IGNORE_ID, np.uint8)  # 16 MB, and faster than any search
@@ -57,7 +57,7 @@ class ColorTable:
         self._ignored = [
             int(pack(np.array(color))) for color, index in colors.items() if index == IGNORE_ID
         ]
-        self._labels, self._unknown = labels, unknown
+        self._labels, self._unknown = label_set, unknown
 
     def ids(self, pixels: np.ndarray) -> np.ndarray:
         """Turn (H, W, 3) uint8 RGB into (H, W) uint8 class ids.

@@ -105,7 +105,7 @@ class Source:
         dropped: names of classes that the converter took out by itself.
     """
 
-    labels: LabelSet
+    label_set: LabelSet
     items: list[Item]
     unknown: UnmappedValues | None = None
     notes: tuple[str, ...] = ()
@@ -153,7 +153,7 @@ def drop_classes(source: Source, ignored: tuple[str, ...]) -> Source:
     Raises:
         ConfigError: there is no class of a name, or none is left.
     """
-    names = source.labels.names
+    names = source.label_set.names
     if wrong := [name for name in ignored if name not in names + source.dropped]:
         raise ConfigError(
             f"--ignore {wrong[0]!r}: there is no such class. Choose from: {', '.join(names)}."
@@ -171,6 +171,7 @@ def drop_classes(source: Source, ignored: tuple[str, ...]) -> Source:
 
     items = [Item(item.split, item.name, item.photo, remapped(item.draw)) for item in source.items]
     labels = LabelSet(
-        tuple(names[index] for index in kept), tuple(source.labels.palette[index] for index in kept)
+        tuple(names[index] for index in kept),
+        tuple(source.label_set.palette[index] for index in kept),
     )
-    return replace(source, labels=labels, items=items)
+    return replace(source, label_set=labels, items=items)

@@ -146,27 +146,29 @@ def _names(file: Path) -> list[str]:
 class MaskReader:
     """Reads masks of ids and masks of colors."""
 
-    def __init__(self, labels: LabelSet, unknown: UnmappedValues, *, by_color: bool) -> None:
+    def __init__(self, label_set: LabelSet, unknown: UnmappedValues, *, by_color: bool) -> None:
         """Prepare the tables.
 
         Args:
-            labels: names and colors of the classes.
+            label_set: names and colors of the classes.
             unknown: counts what has no name.
             by_color: whether the colors come from a labelmap: then those of indexed masks count,
                 and the values of gray masks where all colors of the labelmap are gray.
         """
-        colors = {BORDER: IGNORE_ID} | {color: index for index, color in enumerate(labels.palette)}
+        colors = {BORDER: IGNORE_ID} | {
+            color: index for index, color in enumerate(label_set.palette)
+        }
         self._table, self._unknown, self._by_color = (
-            ColorTable(colors, labels, unknown),
+            ColorTable(colors, label_set, unknown),
             unknown,
             by_color,
         )
-        self._ids = {index: index for index in range(len(labels))} | {IGNORE_ID: IGNORE_ID}
+        self._ids = {index: index for index in range(len(label_set))} | {IGNORE_ID: IGNORE_ID}
         self._grays = {
-            color[0]: index for index, color in enumerate(labels.palette) if len(set(color)) == 1
+            color[0]: index for index, color in enumerate(label_set.palette) if len(set(color)) == 1
         }
-        self._all_gray = len(self._grays) == len(labels)
-        self._names = labels.names
+        self._all_gray = len(self._grays) == len(label_set)
+        self._names = label_set.names
 
     def read(self, mask: Path) -> np.ndarray:
         """Return (H, W) uint8 class ids, 255 = ignore.

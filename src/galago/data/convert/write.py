@@ -67,7 +67,9 @@ def write(
         root = beside / "data"
         for item in source.items:
             image.save_labels(
-                root / "masks" / item.split / f"{item.name}.png", item.draw(), source.labels.palette
+                root / "masks" / item.split / f"{item.name}.png",
+                item.draw(),
+                source.label_set.palette,
             )
             link_or_copy(
                 item.photo, root / "images" / item.split / f"{item.name}{item.photo.suffix.lower()}"
@@ -75,7 +77,7 @@ def write(
             on_item()
         if source.unknown and not accept_unknown:
             source.unknown.check()
-        (root / "data.yaml").write_text(describe(source.labels, made_by), encoding="utf-8")
+        (root / "data.yaml").write_text(describe(source.label_set, made_by), encoding="utf-8")
         if out.exists():
             out.rmdir()
         root.rename(out)
@@ -92,10 +94,10 @@ def link_or_copy(photo: Path, place: Path) -> None:
         shutil.copyfile(photo, place)
 
 
-def describe(labels: LabelSet, made_by: str) -> str:
+def describe(label_set: LabelSet, made_by: str) -> str:
     """Return data.yaml."""
     names = yaml.safe_dump(
-        {"names": dict(enumerate(labels.names))}, sort_keys=False, allow_unicode=True
+        {"names": dict(enumerate(label_set.names))}, sort_keys=False, allow_unicode=True
     )
-    palette = "\n".join(f"  - {list(color)}" for color in labels.palette)
+    palette = "\n".join(f"  - {list(color)}" for color in label_set.palette)
     return f"# Made by {made_by}.\npath: .\n{names}ignore_id: {IGNORE_ID}\npalette:\n{palette}\n"
