@@ -254,7 +254,7 @@ def test_a_run_is_not_resumed_with_swapped_class_names(
     on_disk: Callable[[str], Any], stopped: Path
 ):
     swapped = LabelSet(("door", "wall"), ((0, 0, 0), (255, 255, 255)))
-    sets = [replace(on_disk(split), labels=swapped) for split in ("train", "val")]
+    sets = [replace(on_disk(split), label_set=swapped) for split in ("train", "val")]
     with pytest.raises(
         TrainingError, match=r"training data had the classes wall, door, now door, wall.*--weights"
     ):
@@ -263,7 +263,7 @@ def test_a_run_is_not_resumed_with_swapped_class_names(
 
 def test_a_run_is_not_resumed_with_more_classes(on_disk: Callable[[str], Any], stopped: Path):
     more = LabelSet(("wall", "door", "key"), ((0, 0, 0), (255, 255, 255), (1, 1, 1)))
-    sets = [replace(on_disk(split), labels=more) for split in ("train", "val")]
+    sets = [replace(on_disk(split), label_set=more) for split in ("train", "val")]
     with pytest.raises(
         TrainingError, match=r"training data had the classes wall, door, now wall, door, key"
     ):

@@ -172,7 +172,7 @@ def _classes(
         found = [_classes(item, names, what) for item in value]
         if None in found:
             raise DataError(
-                f"{what} should list classes, without `ignore` among them, got {value!r}."
+                f"{what} has `ignore` within a list of classes, got {value!r}. Leave it out."
             )
         return tuple(sorted({item[0] for item in found if item}))
     if isinstance(value, str) and value in names:
