@@ -203,7 +203,11 @@ def test_coarse_labels_teach_which_classes_are_ruled_out(
         best_by="mean",
     )
     progress = train(
-        config, train_set, val_set, tmp_path / "run", also_score={"fine": replace(val, label_set=fine)}
+        config,
+        train_set,
+        val_set,
+        tmp_path / "run",
+        also_score={"fine": replace(val, label_set=fine)},
     )
     row = progress.rows[-1]
     assert (

@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from galago.cli._options import MODEL_HELP, SETTING_HELP, SIZE_HELP, open_segmenter
-from galago.cli.scoring import apply_protocol, check_plain, describe, make_predict_fn, read_views
+from galago.cli.scoring import (
+    apply_protocol,
+    check_plain,
+    describe,
+    make_predict_fn,
+    read_tta_config,
+)
 
 if TYPE_CHECKING:
     from galago.data import Dataset
@@ -72,11 +78,11 @@ def val(
             model, engine=engine, threads=threads, half=half, imgsz=imgsz, setting=setting
         )
     check_classes(segmenter.spec.name, segmenter.spec.classes, dataset)
-    views = read_views(slide, stride, scales, flip)
+    tta = read_tta_config(slide, stride, scales, flip)
     if protocol:
-        check_plain(views)
+        check_plain(tta)
         segmenter = apply_protocol(segmenter, protocol, dataset.label_set)
-    result = score(segmenter, dataset, views, boundary=boundary, calibration=calibration)
+    result = score(segmenter, dataset, tta, boundary=boundary, calibration=calibration)
     shown = {
         "model": model or segmenter.spec.name,
         "data": data,
@@ -89,7 +95,7 @@ def val(
         "imgsz": imgsz,
         "setting": str(setting) if setting else None,
     }
-    how = describe(views, protocol)
+    how = describe(tta, protocol)
     title = f"{printable(segmenter.spec.name)} on the {len(dataset)} photos of {printable(data)}, {split}: {how['how']}"
     setup = shown | flags | how
     files = save_scores(result, out, setup)
@@ -154,7 +160,7 @@ def open_checkpoint(path: Path, *, plain: bool) -> "Segmenter":
 def score(
     segmenter: "Segmenter",
     dataset: "Dataset",
-    views: "TTAConfig",
+    tta: "TTAConfig",
     *,
     boundary: bool = False,
     calibration: bool = False,
@@ -167,7 +173,7 @@ def score(
     from galago.cli._progress import counting_bar
     from galago.evaluation import evaluate_full
 
-    predict = make_predict_fn(segmenter, views, confidence=calibration)
+    predict = make_predict_fn(segmenter, tta, confidence=calibration)
     with counting_bar("Scoring", len(dataset)) as (advance, _):
         return evaluate_full(
             predict, dataset, boundary=boundary, calibration=calibration, on_sample=advance

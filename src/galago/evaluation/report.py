@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,16 +13,16 @@ from galago._core.html_report import render
 from galago._core.image_encoder import encode
 from galago._core.printable import drawable
 from galago.evaluation.boundary import BAND_SHARE
+from galago.evaluation.evaluate import Evaluation
 from galago.evaluation.label_counts import settle
-from galago.evaluation.worst import WorstSample
+from galago.evaluation.worst_samples import WorstSample
 from galago.image import colorize
 from galago.labels import LabelSet
 
-if TYPE_CHECKING:
-    from galago.evaluation.results import Evaluation
-
 FONT = cv2.FONT_HERSHEY_SIMPLEX
-WHITE, INK, GRAY = (255, 255, 255), (30, 30, 30), (225, 225, 225)
+WHITE = (255, 255, 255)
+INK = (30, 30, 30)
+GRAY = (225, 225, 225)
 FULL = np.array((8, 48, 107))  # dark blue: all pixels of a row
 MAX_CLASSES_WITH_TEXT = 40  # beyond, numbers do not fit into cells
 MARGIN = 12  # pixels around the picture, and between names and cells
@@ -70,14 +70,10 @@ def _cells(confusion: np.ndarray, cell: int, text_scale: float) -> np.ndarray:
     """Draw the square of colored cells, (K * cell, K * cell, 3) uint8."""
     totals = confusion.sum(axis=1, keepdims=True)
     shares = confusion / np.maximum(totals, 1)
-    strength = np.sqrt(shares)[
-        ..., None
-    ]  # the root lifts small shares, which are the mistakes one looks for
-    colors = (
-        np.where(totals[..., None] > 0, WHITE + strength * (FULL - WHITE), GRAY)
-        .round()
-        .astype(np.uint8)
-    )
+    # the root lifts small shares, which are the mistakes one looks for
+    strength = np.sqrt(shares)[..., None]
+    blended = np.where(totals[..., None] > 0, WHITE + strength * (FULL - WHITE), GRAY)
+    colors = blended.round().astype(np.uint8)
     picture = colors.repeat(cell, axis=0).repeat(cell, axis=1)
     picture[::cell] = picture[:, ::cell] = GRAY
     if len(confusion) > MAX_CLASSES_WITH_TEXT:
@@ -85,14 +81,11 @@ def _cells(confusion: np.ndarray, cell: int, text_scale: float) -> np.ndarray:
     for row, column in np.argwhere(shares >= 0.005):  # smaller ones would read 0
         share = shares[row, column]
         color = WHITE if share > 0.25 else INK
-        tag = _text(
-            f"{100 * share:.0f}", 0.9 * text_scale, color, tuple(colors[row, column].tolist())
-        )
-        corner = [
-            index * cell + (cell - length) // 2
-            for index, length in zip((row, column), tag.shape[:2], strict=True)
-        ]
-        _paste(picture, tag, *corner)
+        background = tuple(colors[row, column].tolist())
+        tag = _text(f"{100 * share:.0f}", 0.9 * text_scale, color, background)
+        top = row * cell + (cell - tag.shape[0]) // 2
+        left = column * cell + (cell - tag.shape[1]) // 2
+        _paste(picture, tag, top, left)
     return picture
 
 
@@ -100,24 +93,26 @@ def _text(
     text: str, scale: float, color: tuple[int, ...] = INK, background: tuple[int, ...] = WHITE
 ) -> np.ndarray:
     """Draw one line of text on a strip that fits it, (h, w, 3) uint8."""
-    text = drawable(text)  # OpenCV dies of surrogates
+    text = drawable(text)  # OpenCV aborts on surrogates
     (width, height), below = cv2.getTextSize(text, FONT, scale, 1)
     strip = np.full((height + below, width + 1, 3), background, np.uint8)
     return np.asarray(cv2.putText(strip, text, (0, height), FONT, scale, color, 1, cv2.LINE_AA))
 
 
 def _paste(canvas: np.ndarray, patch: np.ndarray, top: int, left: int) -> None:
-    """Put a patch onto a canvas, in place."""
+    """Copy a patch onto a canvas, in place."""
     height, width = patch.shape[:2]
     canvas[top : top + height, left : left + width] = patch
 
 
 SHOWN_CONFUSIONS = 12
 SMALLEST_CONFUSION = 0.01  # share of a class's pixels; less is not worth a line
-RIGHT, WRONG, UNLABELED = (232, 232, 232), (214, 39, 40), (255, 255, 255)
+RIGHT = (232, 232, 232)
+WRONG = (214, 39, 40)
+UNLABELED = (255, 255, 255)
 
 
-def draw_page(evaluation: "Evaluation", *, title: str, setup: Mapping[str, Any]) -> str:
+def draw_page(evaluation: Evaluation, *, title: str, setup: Mapping[str, Any]) -> str:
     """Return the HTML page of an evaluation.
 
     Args:
@@ -177,15 +172,15 @@ def error_map(target: np.ndarray, pred: np.ndarray, num_classes: int) -> np.ndar
 
 def _label_maps(sample: WorstSample, label_set: LabelSet) -> list[tuple[str, np.ndarray]]:
     """Return target, prediction and errors of a sample as images, each after its caption."""
-    settled = settle(sample.truth, sample.guess, label_set)
+    settled = settle(sample.target, sample.pred, label_set)
     return [
-        ("target", colorize(sample.truth, label_set.colors)),
-        ("prediction", colorize(sample.guess, label_set.colors)),
-        ("errors", error_map(settled, sample.guess, len(label_set))),
+        ("target", colorize(sample.target, label_set.colors)),
+        ("prediction", colorize(sample.pred, label_set.colors)),
+        ("errors", error_map(settled, sample.pred, len(label_set))),
     ]
 
 
-def save_scores(evaluation: "Evaluation", folder: Path, setup: Mapping[str, Any]) -> list[Path]:
+def save_scores(evaluation: Evaluation, folder: Path, setup: Mapping[str, Any]) -> list[Path]:
     """Write `metrics.json` and `confusion.png` into a folder, which is made if missing.
 
     Args:
