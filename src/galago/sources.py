@@ -20,8 +20,8 @@ import numpy as np
 
 from galago import image as images
 from galago._core.glob_once import glob_once
-from galago._core.plain_path import is_text, plain_path
 from galago._core.printable import printable
+from galago._core.utf8_path import is_utf8, utf8_path
 from galago._core.video_container import Container, read_container
 from galago.errors import ImageError, SourceError
 
@@ -402,7 +402,7 @@ def open_capture(source: str) -> cv2.VideoCapture:
     if is_camera(source):
         return cv2.VideoCapture(int(source))
     if is_stream(source):
-        if not is_text(source):  # over which OpenCV would end the program
+        if not is_utf8(source):  # over which OpenCV would end the program
             raise SourceError(f"{printable(source)} is no UTF-8. {advice(source)}")
         patience = [
             cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
@@ -412,7 +412,7 @@ def open_capture(source: str) -> cv2.VideoCapture:
         ]
         return cv2.VideoCapture(source, cv2.CAP_FFMPEG, patience)
     try:
-        with plain_path(
+        with utf8_path(
             Path(source)
         ) as path:  # absolute: a relative path with a colon would be taken for a URL
             return cv2.VideoCapture(path)

@@ -1,7 +1,4 @@
-"""What the first bytes of an image file tell: its kind, its size, how the camera was held.
-
-Nothing is decoded.
-"""
+"""The header of an image file: kind, size, depth and camera orientation, without decoding it."""
 
 import io
 import struct
@@ -16,6 +13,7 @@ EXIF_START = b"Exif\0\0"
 LARGEST_GAP = 1 << 16  # bytes without meaning between two parts of a JPEG
 LARGEST_EXIF = 1 << 20  # bytes; JPEG allows 2^16
 MOST_BOXES = 65_536  # chunks of a PNG, say, before a file is given up
+SWAPPED = (5, 6, 7, 8)  # orientations that swap width and height
 READABLE = ("JPEG", "PNG", "WebP", "TIFF", "BMP", "GIF", "AVIF")
 
 OTHER_STARTS = {
@@ -40,12 +38,12 @@ HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"hevm", b"hevs", b"
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """What an image file says about itself.
+    """The header of an image file.
 
     Attributes:
-        kind: "JPEG", "PNG", "WebP", "TIFF", "BMP", "GIF" or "AVIF", or the words for what else it
-            seems to be, or "".
-        size: (height, width) in pixels as stored, before it is turned; None where it tells none.
+        kind: "JPEG", "PNG", "WebP", "TIFF", "BMP", "GIF" or "AVIF", or another format in words, or
+            "" if unknown.
+        size: (height, width) in pixels as stored, before any turn; None if unknown.
         orientation: 1 to 8 as Exif has it, 1 upright.
         depth: bits per sample.
         progressive: whether all of a file has to be decoded to see its first row.
@@ -63,6 +61,20 @@ class ImageHeader:
     def readable(self) -> bool:
         """Whether it is of a kind that galago reads."""
         return self.kind in READABLE
+
+    @property
+    def upright_size(self) -> tuple[int, int] | None:
+        """(height, width) after the turn that the orientation asks for."""
+        return self.size[::-1] if self.size and self.orientation in SWAPPED else self.size
+
+    @property
+    def turns_silently(self) -> bool:
+        """Whether the orientation moves pixels and leaves the size as it is."""
+        if self.orientation == 1:
+            return False
+        return self.orientation not in SWAPPED or (
+            self.size is not None and self.size[0] == self.size[1]
+        )
 
 
 def read_header(file: BinaryIO) -> ImageHeader:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from galago._core.paths import is_utf8
+from galago._core.utf8_path import is_utf8
 from galago.errors import ConfigError
 
 if TYPE_CHECKING:

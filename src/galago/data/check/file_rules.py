@@ -275,7 +275,7 @@ def dark_photos(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]:
     dark = {
         fact.item.shown: f"brightest value {fact.brightest} of 255"
         for fact in facts
-        if fact.photo_size and fact.header.bits == 16 and fact.brightest <= DARK
+        if fact.photo_size and fact.header.depth == 16 and fact.brightest <= DARK
     }
     if dark:
         yield Finding(

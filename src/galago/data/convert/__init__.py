@@ -13,8 +13,8 @@ from galago.data.convert.source import Item, Options, Source, drop_classes
 from galago.data.convert.voc import read_voc
 from galago.data.convert.write import check_out, write
 from galago.data.listing import some
-from galago.data.photo_header import read_photo_header
 from galago.errors import ConfigError, DataError, choose
+from galago.image import read_header
 
 __all__ = [
     "CONVERTERS",
@@ -91,9 +91,9 @@ def describe_turns(items: list[Item]) -> str:
     Empty if none.
 
     Raises:
-        OSError: a photo cannot be read.
+        ImageError: an image cannot be read.
     """
-    turned = [item.photo.name for item in items if read_photo_header(item.photo).turns_silently]
+    turned = [item.photo.name for item in items if read_header(item.photo).turns_silently]
     if not turned:
         return ""
     return (

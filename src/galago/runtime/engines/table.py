@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from galago._core.paths import is_utf8, no_utf8
+from galago._core.utf8_path import is_utf8, not_utf8_message
 from galago.errors import ConfigError, MissingDependencyError, ModelError
 from galago.runtime.engines.base import Engine
 
@@ -182,5 +182,5 @@ def open_engine(
         ModelError: the engine cannot read the file, or takes no name that is no UTF-8.
     """
     if name in ENGINES and name != "openvino" and not is_utf8(file):
-        raise ModelError(no_utf8(file, ENGINES[name].distribution))
+        raise ModelError(not_utf8_message(file, ENGINES[name].distribution))
     return ENGINES[name].open(file, threads, precision)
