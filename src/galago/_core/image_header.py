@@ -155,7 +155,8 @@ def _read_jpeg(file: BinaryIO) -> ImageHeader:
             file.seek(position + 1)
             position += 1 + max(0, file.read(LARGEST_GAP).find(b"\xff"))
             continue
-        if mark == 0xFFDA:  # the pixels
+        alone = 0xFFD0 <= mark <= 0xFFD9  # a marker without a length
+        if mark == 0xFFDA or (length < 2 and not alone):  # the pixels, or damage
             break
         if 0xFFC0 <= mark <= 0xFFCF and mark not in (0xFFC4, 0xFFC8, 0xFFCC):
             depth, height, width = struct.unpack(">BHH", file.read(5))
@@ -166,7 +167,7 @@ def _read_jpeg(file: BinaryIO) -> ImageHeader:
         if mark == 0xFFE1 and not exif:
             block = file.read(length - 2)
             exif = block if block.startswith(EXIF_START) else b""
-        position += 2 if 0xFFD0 <= mark <= 0xFFD9 else 2 + length
+        position += 2 if alone else 2 + length
     return ImageHeader("JPEG")
 
 
