@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from galago import image
+from galago.data.id_lookup import IdLookup, count_ids
 from galago.data.listing import some
 from galago.data.sample import Sample
 from galago.errors import ConfigError, DataError
-from galago.labels import IGNORE_ID, LabelSet
+from galago.labels import LabelSet
 
 SPLITS = ("train", "val", "test")
 
@@ -68,20 +69,15 @@ class ImageMaskDataset:
 
     def _to_train_ids(self, ids: np.ndarray, mask: Path) -> np.ndarray:
         """Map the (H, W) uint8 ids of a mask file to class ids and 255."""
-        table, known = np.full(256, IGNORE_ID, np.uint8), np.zeros(256, bool)
-        for source, target in self.train_ids.items():
-            table[source], known[source] = target, True
-        counts = np.bincount(ids.ravel(), minlength=256)
-        bad = np.flatnonzero((counts > 0) & ~known)
-        if bad.size:
-            shown = [f"{source} ({counts[source]} pixels)" for source in bad]
+        lookup = IdLookup(self.train_ids)
+        if unmapped := lookup.unmapped(count_ids(ids)):
+            shown = [f"{source} ({pixels} pixels)" for source, pixels in unmapped.items()]
             raise DataError(
                 f"{mask} holds ids that mean nothing here: {some(shown)}. Known ids: "
                 f"{_ranges(sorted(self.train_ids))}. "
-                "Name them in the YAML's label_mapping, as `7: 0` for class 0 or `7: ignore`."
+                "Name them in the YAML's label_mapping, for example `7: 0` for class 0 or `7: ignore`."
             )
-        labels: np.ndarray = table[ids]
-        return labels
+        return lookup(ids)
 
 
 def check_split(split: str) -> None:

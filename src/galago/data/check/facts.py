@@ -11,6 +11,7 @@ from galago import image
 from galago._core.image_header import JPEG_START, ImageHeader
 from galago.data.check.layout import Item
 from galago.data.colors import count_colors
+from galago.data.id_lookup import count_ids
 from galago.data.listing import MASK_SUFFIX
 from galago.errors import DataError, ImageError
 from galago.labels import Color
@@ -69,7 +70,7 @@ def inspect(item: Item) -> ImageStats:
         try:
             ids = image.load_labels(item.mask)
             mask_size = ids.shape[0], ids.shape[1]
-            counts = np.bincount(ids.ravel(), minlength=256)
+            counts = count_ids(ids)
         except DataError as error:
             mask_fault = _explain(item.mask, str(error))
         if mask_fault is None and item.mask.suffix.lower() != MASK_SUFFIX:

@@ -9,7 +9,7 @@ from galago.data.check import Report
 from galago.data.check.facts import ImageStats
 from galago.data.check.finding import plural, size_text
 from galago.data.check.statistics import IdTable
-from galago.labels import IGNORE_ID
+from galago.data.id_lookup import IdLookup
 
 MAX_SAMPLES = 12
 MAX_OFFENDERS = 12
@@ -88,15 +88,13 @@ def _samples(report: Report) -> list[tuple[str, np.ndarray]]:
     ]
     count = min(MAX_SAMPLES, len(readable))
     chosen = [readable[(2 * index + 1) * len(readable) // (2 * count)] for index in range(count)]
-    targets = np.full(256, IGNORE_ID, np.uint8)
-    for source, target in report.layout.train_ids.items():
-        targets[source] = target
-    return [(stats.item.shown, _overlay(stats, targets, report)) for stats in chosen]
+    lookup = IdLookup(report.layout.train_ids)
+    return [(stats.item.shown, _overlay(stats, lookup, report)) for stats in chosen]
 
 
-def _overlay(stats: ImageStats, targets: np.ndarray, report: Report) -> np.ndarray:
+def _overlay(stats: ImageStats, lookup: IdLookup, report: Report) -> np.ndarray:
     image = images.load(stats.item.photo)
-    labels = targets[images.load_labels(stats.item.mask)]
+    labels = lookup(images.load_labels(stats.item.mask))
     scale = SAMPLE_WIDTH / image.shape[1]
     if scale < 1:
         size = (SAMPLE_WIDTH, max(1, round(image.shape[0] * scale)))

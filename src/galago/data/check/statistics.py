@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from galago.data.check.facts import ImageStats
+from galago.data.id_lookup import IdLookup
 from galago.labels import IGNORE_ID, LabelSet
 
 
@@ -55,15 +56,12 @@ class Split:
 
 
 class IdTable:
-    """Sorts counts of ids by what the ids mean."""
+    """Sums counts of ids by label."""
 
     def __init__(self, train_ids: Mapping[int, int], num_classes: int) -> None:
-        self._targets, self._num_classes = np.full(256, -1), num_classes
-        for source, target in train_ids.items():
-            self._targets[source] = target
-        self._labels = max(
-            num_classes, *(1 + target for target in train_ids.values() if target != IGNORE_ID), 0
-        )
+        self._lookup, self._num_classes = IdLookup(train_ids), num_classes
+        labels = [target for target in train_ids.values() if target != IGNORE_ID]
+        self._num_labels = max(num_classes, max(labels, default=-1) + 1)
 
     @classmethod
     def of(cls, label_set: LabelSet, train_ids: Mapping[int, int]) -> "IdTable":
@@ -84,27 +82,26 @@ class IdTable:
 
     def classes(self, counts: np.ndarray) -> np.ndarray:
         """Sum (256,) counts of ids to (K,) counts of classes."""
-        return np.array(
-            [counts[self._targets == index].sum() for index in range(self._num_classes)], np.int64
-        )
+        return self._by_label(counts)[: self._num_classes]
 
     def in_sets(self, counts: np.ndarray) -> np.ndarray:
         """Sum (256,) counts of ids to (S,) counts of labels that stand for several classes."""
-        sums = [
-            counts[self._targets == index].sum() for index in range(self._num_classes, self._labels)
-        ]
-        return np.array(sums, np.int64)
+        return self._by_label(counts)[self._num_classes : self._num_labels]
 
     def ignored(self, counts: np.ndarray) -> int:
-        """Count the pixels that count nowhere."""
-        return int(counts[self._targets == IGNORE_ID].sum())
+        """Return the number of ignored pixels."""
+        return int(self._by_label(counts)[IGNORE_ID])
 
     def unknown(self, counts: np.ndarray) -> dict[int, int]:
-        """Return the pixels of each id that means nothing."""
-        return {
-            int(index): int(counts[index])
-            for index in np.flatnonzero((self._targets < 0) & (counts > 0))
-        }
+        """Return the pixels of each id that has no label."""
+        return self._lookup.unmapped(counts)
+
+    def _by_label(self, counts: np.ndarray) -> np.ndarray:
+        """Sum (256,) counts of ids to (256,) int64 counts of labels."""
+        sums = np.zeros(256, np.int64)
+        mapped = self._lookup.mapped
+        np.add.at(sums, self._lookup.labels[mapped], counts[mapped])
+        return sums
 
 
 def summarize(facts: Iterable[ImageStats], table: IdTable, num_classes: int) -> Split:

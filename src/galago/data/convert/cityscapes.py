@@ -7,14 +7,16 @@ import numpy as np
 
 from galago import image
 from galago.data.convert.source import Item, Options, Source, refuse_missing
+from galago.data.id_lookup import IdLookup
 from galago.data.listing import MASK_SUFFIX, by_stem, files_in, only_one, stem_of
 from galago.data.pairs import SPLITS
 from galago.errors import DataError
-from galago.labels import CITYSCAPES, IGNORE_ID
+from galago.labels import CITYSCAPES
 
 PHOTO_ENDING, MASK_ENDING = "_leftImg8bit", "_gtFine_labelIds"
 # labelId of each train id: github.com/mcordts/cityscapesScripts, helpers/labels.py.
 SOURCE_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
+LOOKUP = IdLookup({source: target for target, source in enumerate(SOURCE_IDS)})
 
 
 def read_cityscapes(source: Path, options: Options) -> Source:
@@ -48,7 +50,4 @@ def read_cityscapes(source: Path, options: Options) -> Source:
 
 
 def _draw(mask: Path) -> np.ndarray:
-    table = np.full(256, IGNORE_ID, np.uint8)
-    table[list(SOURCE_IDS)] = np.arange(len(SOURCE_IDS))
-    labels: np.ndarray = table[image.load_labels(mask)]
-    return labels
+    return LOOKUP(image.load_labels(mask))

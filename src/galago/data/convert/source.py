@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from galago.data.id_lookup import IdLookup, count_ids
 from galago.data.listing import some
 from galago.errors import ConfigError, DataError
-from galago.labels import IGNORE_ID, LabelSet
+from galago.labels import LabelSet
 
 UNKNOWN = ("error", "ignore")
 MAX_UNKNOWN = 20  # colors or ids that a message shows
@@ -117,14 +118,9 @@ def to_class_ids(ids: np.ndarray, table: Mapping[int, int], unknown: UnmappedVal
 
     Those that the table lacks are counted and become 255.
     """
-    targets, known = np.full(256, IGNORE_ID, np.uint8), np.zeros(256, bool)
-    for source, target in table.items():
-        targets[source], known[source] = target, True
-    counts = np.bincount(ids.ravel(), minlength=256)
-    for index in np.flatnonzero((counts > 0) & ~known):
-        unknown.pixels[int(index)] += int(counts[index])
-    labels: np.ndarray = targets[ids]
-    return labels
+    lookup = IdLookup(table)
+    unknown.pixels.update(lookup.unmapped(count_ids(ids)))
+    return lookup(ids)
 
 
 def refuse_missing(missing: list[str], what: str, advice: str) -> None:
@@ -163,11 +159,10 @@ def drop_classes(source: Source, ignored: tuple[str, ...]) -> Source:
         return source
     if not kept:
         raise ConfigError("--ignore leaves no class.")
-    table = np.full(256, IGNORE_ID, np.uint8)
-    table[kept] = np.arange(len(kept))
+    lookup = IdLookup({old: new for new, old in enumerate(kept)})
 
     def remapped(draw: Callable[[], np.ndarray]) -> Callable[[], np.ndarray]:
-        return lambda: table[draw()]
+        return lambda: lookup(draw())
 
     items = [Item(item.split, item.name, item.photo, remapped(item.draw)) for item in source.items]
     labels = LabelSet(
