@@ -28,6 +28,7 @@ from galago.errors import DataError, ImageError
 from galago.labels import Color
 from galago.spec import SIZE_MULTIPLE
 
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 # long side over short side, up to which the short side is as told; the photos of ADE20K stay below
 # 4
 NARROWEST = 16

@@ -24,8 +24,8 @@ from galago._core.printable import printable
 from galago._core.utf8_path import is_utf8, utf8_path
 from galago._core.video_container import Container, read_container
 from galago.errors import ImageError, SourceError
+from galago.image import IMAGE_SUFFIXES
 
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm")
 STREAM_SCHEMES = ("http", "https", "rtmp", "rtsp", "tcp", "udp")
 LIST_SUFFIX = ".txt"
@@ -271,7 +271,7 @@ def open_source(source: str) -> list[Frame] | Video:
             )
         more = describe_left_out(left_out(source)) or ""
         raise SourceError(
-            f"No photo in {source}. Expected files that end in {', '.join(PHOTO_SUFFIXES)}. {more}".rstrip()
+            f"No photo in {source}. Expected files that end in {', '.join(IMAGE_SUFFIXES)}. {more}".rstrip()
         )
     return list(_with_unique_names(paths))
 
@@ -285,7 +285,7 @@ def _find(source: str) -> list[Path]:
     if path.is_file():
         return [path]
     if path.is_dir() or glob.has_magic(source):
-        return [file for file in _files(source) if file.suffix.lower() in PHOTO_SUFFIXES]
+        return [file for file in _files(source) if file.suffix.lower() in IMAGE_SUFFIXES]
     kinds = "a photo, a folder, a glob in quotes, a .txt list, - for paths on standard input, a video, a camera's index, or a URL"
     raise SourceError(f"There is nothing at {source}. Give {kinds}.")
 

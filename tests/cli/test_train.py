@@ -20,7 +20,7 @@ pytest.importorskip("torch")
 from galago.cli.main import app
 from galago.cli.train import override
 from galago.data import Sample, open_dataset
-from galago.data.pairs import ImageMaskDataset
+from galago.data.image_mask_dataset import ImageMaskDataset
 from galago.errors import CheckpointError, ConfigError, DataError, TrainingError
 from galago.models.checkpoint import read_metadata, read_tensors
 from galago.spec import ModelSpec

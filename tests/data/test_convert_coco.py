@@ -9,7 +9,7 @@ import pytest
 
 from galago.data import open_dataset
 from galago.data.convert import Options, read, write
-from galago.data.convert.coco_photos import split_name
+from galago.data.convert.coco_images import split_name
 from galago.data.convert.coco_shapes import MAX_OUTLINE, check_segmentation, unpack_runs
 from galago.data.convert.splits import split_of
 from galago.errors import DataError, MissingDependencyError
@@ -29,7 +29,7 @@ def annotation(number: int, category: int, segmentation: Any, **more: Any) -> di
 
 
 def make(root: Path, annotations: list[dict[str, Any]], **changes: Any) -> Path:
-    """Write one photo and its annotations as COCO lays them out."""
+    """Write one image and its annotations as COCO lays them out."""
     entry = {"id": 7, "file_name": "a.jpg", "height": SIZE[0], "width": SIZE[1]}
     (root / "annotations").mkdir(parents=True)
     (root / "val2017").mkdir()
@@ -83,7 +83,7 @@ def test_small_areas_lie_over_large_ones_in_any_order(tmp_path: Path):
     assert labels_of(tmp_path, [small, annotation(2, 3, SQUARE)])[1] == [0, 1, 2, 1, 0]
 
 
-def test_a_photo_without_annotations_is_all_background(tmp_path: Path):
+def test_an_image_without_annotations_is_all_background(tmp_path: Path):
     assert np.unique(labels_of(tmp_path, [])).tolist() == [0]
 
 
@@ -252,7 +252,7 @@ def test_ids_that_a_table_wrote_as_floats_and_ids_that_are_text_are_read(tmp_pat
     assert read("coco", source, Options()).items[0].draw()[1].tolist() == [0, 1, 1, 1, 0]
 
 
-def two_photos(root: Path, second: dict[str, Any]) -> Path:
+def two_images(root: Path, second: dict[str, Any]) -> Path:
     entries = [{"id": 7, "file_name": "a.jpg", "height": 4, "width": 5}, second]
     source = make(
         root, [annotation(1, 3, SQUARE), annotation(2, 18, SQUARE, image_id=8)], images=entries
@@ -297,7 +297,7 @@ def two_photos(root: Path, second: dict[str, Any]) -> Path:
 def test_a_broken_entry_of_an_image_is_told_and_may_be_left_out(
     tmp_path: Path, second: Any, message: str
 ):
-    source = two_photos(tmp_path / "in", second)
+    source = two_images(tmp_path / "in", second)
     with pytest.raises(DataError, match=message) as caught:
         read("coco", source, Options())
     assert len(str(caught.value)) < 1200
@@ -307,13 +307,13 @@ def test_a_broken_entry_of_an_image_is_told_and_may_be_left_out(
 
 
 @pytest.mark.parametrize("size", [{}, {"height": None, "width": None}])
-def test_an_image_without_a_size_has_that_of_its_photo(tmp_path: Path, size: dict[str, Any]):
-    found = read("coco", two_photos(tmp_path, {"id": 8, "file_name": "b.jpg"} | size), Options())
+def test_an_image_without_a_size_has_that_of_its_image(tmp_path: Path, size: dict[str, Any]):
+    found = read("coco", two_images(tmp_path, {"id": 8, "file_name": "b.jpg"} | size), Options())
     assert found.items[1].draw()[1].tolist() == [0, 2, 2, 2, 0]
 
 
 def test_one_image_id_twice_is_told_for_both_and_neither_is_guessed(tmp_path: Path):
-    source = two_photos(tmp_path, {"id": 7, "file_name": "b.jpg", "height": 4, "width": 5})
+    source = two_images(tmp_path, {"id": 7, "file_name": "b.jpg", "height": 4, "width": 5})
     with pytest.raises(DataError, match="image 7: 2 images have this id"):
         read("coco", source, Options())
     with pytest.raises(DataError, match="image 7"):
@@ -347,7 +347,7 @@ def test_broken_categories_are_an_error_in_any_case(tmp_path: Path, categories: 
             read("coco", source, Options(unknown=unknown))
 
 
-def test_missing_photos_are_an_error_and_may_be_found_elsewhere(tmp_path: Path):
+def test_missing_images_are_an_error_and_may_be_found_elsewhere(tmp_path: Path):
     source = make(tmp_path / "in", [])
     (source / "val2017").rename(tmp_path / "elsewhere")
     with pytest.raises(DataError, match=r"1 photos are missing: a\.jpg\. Looked in .*--images"):
@@ -374,7 +374,7 @@ def test_missing_photos_are_an_error_and_may_be_found_elsewhere(tmp_path: Path):
         ("sub/a.JPG", "images/sub/a.jpg", "sub/a"),
     ],
 )
-def test_photos_named_by_another_system_are_found(
+def test_images_named_by_another_system_are_found(
     tmp_path: Path, name: str, place: str, sample: str
 ):
     (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
@@ -386,7 +386,7 @@ def test_photos_named_by_another_system_are_found(
     }
     (tmp_path / "result.json").write_text(json.dumps(text))
     found = read("coco", tmp_path, Options())
-    assert [(item.name, item.photo) for item in found.items] == [(sample, tmp_path / place)]
+    assert [(item.name, item.image) for item in found.items] == [(sample, tmp_path / place)]
 
 
 def test_with_images_the_end_of_a_name_is_looked_for(tmp_path: Path):
@@ -397,7 +397,7 @@ def test_with_images_the_end_of_a_name_is_looked_for(tmp_path: Path):
     assert [item.name for item in found.items] == ["a"]
 
 
-def test_two_names_that_end_alike_are_not_one_photo(tmp_path: Path):
+def test_two_names_that_end_alike_are_not_one_image(tmp_path: Path):
     entries = [{"id": 7, "file_name": "C:\\mon\\a.jpg"}, {"id": 8, "file_name": "C:\\tue\\a.jpg"}]
     with pytest.raises(DataError, match=r"image 8: its photo .*a\.jpg is that of image 7, too"):
         read("coco", make(tmp_path, [], images=entries), Options())

@@ -20,10 +20,10 @@ def write_image(file: Path, pixels: np.ndarray) -> None:
 
 
 def make(
-    root: Path, photos: str = "images/train", masks: str = "masks/train", ending: str = ""
+    root: Path, images: str = "images/train", masks: str = "masks/train", ending: str = ""
 ) -> Path:
-    """Write a photo with a colored mask, and the palette."""
-    write_image(root / photos / "a.jpg", np.full((2, 3, 3), 90, np.uint8))
+    """Write an image with a colored mask, and the palette."""
+    write_image(root / images / "a.jpg", np.full((2, 3, 3), 90, np.uint8))
     write_image(root / masks / f"a{ending}.png", PIXELS)
     (root / "palette.yaml").write_text(YAML)
     return root
@@ -60,11 +60,11 @@ def test_ignored_classes_become_255_and_the_others_close_up(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("photos", "masks", "ending"),
+    ("images", "masks", "ending"),
     [("images", "masks", ""), ("train", "train_labels", "_L"), ("train/images", "train/masks", "")],
 )
-def test_other_ways_to_lay_out_the_folders(tmp_path: Path, photos: str, masks: str, ending: str):
-    source = make(tmp_path / "in", photos, masks, ending)
+def test_other_ways_to_lay_out_the_folders(tmp_path: Path, images: str, masks: str, ending: str):
+    source = make(tmp_path / "in", images, masks, ending)
     assert open_dataset(convert(source, tmp_path / "out"), "train").names == ["a"]
 
 
@@ -102,7 +102,7 @@ def test_a_jpeg_mask_is_an_error(tmp_path: Path):
         convert(source, tmp_path / "out")
 
 
-def test_a_photo_without_mask_is_an_error(tmp_path: Path):
+def test_an_image_without_mask_is_an_error(tmp_path: Path):
     source = make(tmp_path / "in")
     write_image(source / "images/train/b.png", PIXELS)
     with pytest.raises(DataError, match=r"1 photos have no mask: .*b\.png"):
@@ -176,7 +176,7 @@ def test_two_masks_of_one_name_are_an_error(tmp_path: Path):
         read("colors", source, Options())
 
 
-def test_masks_without_a_photo_are_told(tmp_path: Path):
+def test_masks_without_an_image_are_told(tmp_path: Path):
     source = make(tmp_path / "in")
     write_image(source / "masks/train/b.png", PIXELS)
     assert "1 masks have no photo and are left out: " in read("colors", source, Options()).notes[0]

@@ -13,7 +13,7 @@ IDS = np.array([[0, 2, 255], [2, 0, 0]], np.uint8)
 
 
 def make(root: Path, splits: tuple[str, ...] = ("train", "valid")) -> Path:
-    """Write photos with their masks beside them, as Roboflow exports them."""
+    """Write images with their masks beside them, as Roboflow exports them."""
     for split in splits:
         folder = root / split
         folder.mkdir(parents=True)
@@ -23,7 +23,7 @@ def make(root: Path, splits: tuple[str, ...] = ("train", "valid")) -> Path:
     return root
 
 
-def test_photos_and_the_masks_beside_them(tmp_path: Path):
+def test_images_and_the_masks_beside_them(tmp_path: Path):
     write(read("roboflow", make(tmp_path / "in"), Options()), tmp_path / "out", made_by="a test")
     for split in ("train", "val"):
         dataset = open_dataset(tmp_path / "out", split)
@@ -49,7 +49,7 @@ def test_capitals_hidden_files_and_a_byte_order_mark(tmp_path: Path):
     assert read("roboflow", source, Options()).items[0].draw().tolist() == [[0, 1, 255], [1, 0, 0]]
 
 
-def test_masks_without_a_photo_are_told_and_photos_without_a_mask_an_error(tmp_path: Path):
+def test_masks_without_an_image_are_told_and_images_without_a_mask_an_error(tmp_path: Path):
     source = make(tmp_path)
     cv2.imwrite(str(source / "valid/b_mask.png"), IDS)
     assert "1 masks have no photo" in read("roboflow", source, Options()).notes[0]

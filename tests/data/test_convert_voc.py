@@ -14,7 +14,7 @@ IDS = np.array([[0, 15, 255], [20, 1, 7]], np.uint8)
 
 
 def make(root: Path, lists: tuple[str, ...] = ("train",)) -> Path:
-    """Write a photo and an indexed mask as VOC lays them out."""
+    """Write an image and an indexed mask as VOC lays them out."""
     for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
         (root / folder).mkdir(parents=True)
     cv2.imwrite(str(root / "JPEGImages/2007_000032.jpg"), np.zeros((2, 3, 3), np.uint8))
@@ -117,7 +117,7 @@ def test_missing_files_are_listed(tmp_path: Path):
         convert(source, tmp_path / "out")
 
 
-def test_the_photos_may_lie_elsewhere(tmp_path: Path):
+def test_the_images_may_lie_elsewhere(tmp_path: Path):
     source = make(tmp_path / "in")
     (source / "JPEGImages").rename(tmp_path / "photos")
     assert (
@@ -142,7 +142,7 @@ def test_suffixes_count_in_any_letter_case(tmp_path: Path):
     )
 
 
-def test_two_photos_of_one_name_are_an_error(tmp_path: Path):
+def test_two_images_of_one_name_are_an_error(tmp_path: Path):
     source = make(tmp_path / "in")
     cv2.imwrite(str(source / "JPEGImages/2007_000032.png"), np.zeros((2, 3, 3), np.uint8))
     with pytest.raises(DataError, match=r"2007_000032\.jpg and 2007_000032\.png have one name"):

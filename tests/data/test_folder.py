@@ -12,7 +12,7 @@ YAML = "names: [road, car]\n"
 LABELS = np.array([[0, 1, 255]], np.uint8)
 
 
-def write_photo(file: Path, size: tuple[int, int] = (1, 3)) -> None:
+def write_image(file: Path, size: tuple[int, int] = (1, 3)) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(file), np.zeros((*size, 3), np.uint8))
 
@@ -23,7 +23,7 @@ def write_mask(file: Path, labels: np.ndarray = LABELS) -> None:
 
 
 def write_pair(root: Path, name: str, labels: np.ndarray = LABELS) -> None:
-    write_photo(root / f"images/{name}.jpg", labels.shape)
+    write_image(root / f"images/{name}.jpg", labels.shape)
     write_mask(root / f"masks/{name}.png", labels)
 
 
@@ -87,7 +87,7 @@ def test_another_ignore_id_becomes_255(root: Path):
     assert open_dataset(root, "train")[0].labels.tolist() == [[0, 255, 1]]
 
 
-def test_photos_in_inner_folders_meet_their_masks_in_natural_order(root: Path):
+def test_images_in_inner_folders_meet_their_masks_in_natural_order(root: Path):
     for name in ("train/city/f10", "train/city/f2"):
         write_pair(root, name)
     write_yaml(root, YAML)
@@ -95,7 +95,7 @@ def test_photos_in_inner_folders_meet_their_masks_in_natural_order(root: Path):
 
 
 def test_folders_may_be_named_the_other_way_round(tmp_path: Path):
-    write_photo(tmp_path / "test/images/a.png")
+    write_image(tmp_path / "test/images/a.png")
     write_mask(tmp_path / "test/labels/a.png")
     write_yaml(tmp_path, YAML + "test: test/images\nmasks_dir: labels")
     assert len(open_dataset(tmp_path, "test")) == 1
@@ -131,23 +131,23 @@ def test_an_empty_split_is_an_error(root: Path):
         open_dataset(root, "val")
 
 
-def test_a_photo_without_a_mask_is_an_error(root: Path):
+def test_an_image_without_a_mask_is_an_error(root: Path):
     write_yaml(root, YAML)
-    write_photo(root / "images/train/b.jpg")
+    write_image(root / "images/train/b.jpg")
     with pytest.raises(DataError, match=r"1 of 2 masks are missing: .*b\.png"):
         open_dataset(root, "train")
 
 
-def test_a_mask_without_a_photo_is_an_error(root: Path):
+def test_a_mask_without_an_image_is_an_error(root: Path):
     write_yaml(root, YAML)
     write_mask(root / "masks/train/b.png")
     with pytest.raises(DataError, match=r"1 masks have no photo, the first is .*b\.png"):
         open_dataset(root, "train")
 
 
-def test_two_photos_of_one_name_are_an_error(root: Path):
+def test_two_images_of_one_name_are_an_error(root: Path):
     write_yaml(root, YAML)
-    write_photo(root / "images/train/a.png")
+    write_image(root / "images/train/a.png")
     with pytest.raises(DataError, match="two photos called a:"):
         open_dataset(root, "train")
 
@@ -232,8 +232,8 @@ def test_a_yaml_saved_by_windows_is_read(root: Path):
     assert open_folder(root / "data.yaml", "train").label_set.names == ("road", "car")
 
 
-def draw_pair(photo: Path, mask: Path) -> None:
-    for file, pixels in ((photo, np.zeros((2, 3, 3), np.uint8)), (mask, np.ones((2, 3), np.uint8))):
+def draw_pair(image: Path, mask: Path) -> None:
+    for file, pixels in ((image, np.zeros((2, 3, 3), np.uint8)), (mask, np.ones((2, 3), np.uint8))):
         file.parent.mkdir(parents=True, exist_ok=True)
         cv2.imencode(file.suffix.lower(), pixels)[1].tofile(file)
 
@@ -249,7 +249,7 @@ def test_suffixes_count_in_any_letter_case(tmp_path: Path):
     ]
 
 
-def test_two_masks_of_one_photo_are_an_error(tmp_path: Path):
+def test_two_masks_of_one_image_are_an_error(tmp_path: Path):
     draw_pair(tmp_path / "images/train/a.jpg", tmp_path / "masks/train/a.png")
     draw_pair(tmp_path / "images/train/a.jpg", tmp_path / "masks/train/a.PNG")
     write_yaml(tmp_path, "names: [road, car]")
@@ -285,7 +285,7 @@ def test_hidden_files_and_folders_are_no_samples(tmp_path: Path):
     assert open_folder(tmp_path / "data.yaml", "train").names == ["a"]
 
 
-def test_photos_of_a_kind_that_is_not_read_are_told(tmp_path: Path):
+def test_images_of_a_kind_that_is_not_read_are_told(tmp_path: Path):
     draw_pair(tmp_path / "images/train/a.jpg", tmp_path / "masks/train/a.png")
     (tmp_path / "images/train/a.jpg").rename(tmp_path / "images/train/a.HEIC")
     write_yaml(tmp_path, "names: [road, car]")

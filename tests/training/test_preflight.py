@@ -9,7 +9,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from galago.data import Dataset, Sample
-from galago.data.pairs import ImageMaskDataset
+from galago.data.image_mask_dataset import ImageMaskDataset
 from galago.errors import DataError, ImageError
 from galago.training import preflight as readable
 from galago.training.config import TrainConfig
@@ -41,7 +41,7 @@ def test_a_photo_that_is_missing_is_named(
     on_disk: Callable[[str], Any], tmp_path: Path, threads: int
 ):
     data: ImageMaskDataset = on_disk("val")
-    data = replace(data, pairs=(*data.pairs, replace(data.pairs[0], photo=tmp_path / "gone.jpg")))
+    data = replace(data, pairs=(*data.pairs, replace(data.pairs[0], image=tmp_path / "gone.jpg")))
     with pytest.raises(ImageError, match=r"Cannot read .*gone\.jpg"):
         check_readable(data, threads=threads, report=lambda row: None)
 

@@ -180,7 +180,7 @@ train(TrainConfig(**settings), open_dataset(data, "train"), open_dataset(data, "
 def test_a_run_that_was_killed_in_an_epoch_ends_as_if_it_had_not_been(
     on_disk: Callable[[str], Any], finished: Finished, tmp_path: Path
 ):
-    root = on_disk("train").pairs[0].photo.parents[2]
+    root = on_disk("train").pairs[0].image.parents[2]
     command = [sys.executable, "-c", KILLED, str(root), str(tmp_path), repr(vars(SMALL))]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == -9, done.stderr
@@ -391,7 +391,7 @@ def test_two_runs_in_one_folder_are_kept_apart(
         sys.executable,
         "-c",
         RUN,
-        *map(str, (sets[0].pairs[0].photo.parents[2], tmp_path / "run", vars(SMALL))),
+        *map(str, (sets[0].pairs[0].image.parents[2], tmp_path / "run", vars(SMALL))),
     ]
 
     def start_another(row: dict[str, float]) -> None:

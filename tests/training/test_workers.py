@@ -11,7 +11,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from galago.data import Dataset
-from galago.data.pairs import ImageMaskDataset
+from galago.data.image_mask_dataset import ImageMaskDataset
 from galago.errors import ImageError, TrainingError
 from galago.training.config import TrainConfig
 from galago.training.data import batches, make_loader
@@ -78,7 +78,7 @@ def test_a_photo_that_vanished_is_one_line_with_its_name(
 ):
     data = on_disk("train")
     gone = replace(
-        data.pairs[2], photo=tmp_path / "gone.png"
+        data.pairs[2], image=tmp_path / "gone.png"
     )  # as if it had been there when the data set was opened
     data = replace(data, pairs=(*data.pairs[:2], gone, data.pairs[3]))
     loader, _ = make_loader(data, replace(SETTINGS, workers=workers, epochs=1))

@@ -135,7 +135,7 @@ def show(report: "Report", *, to_stderr: bool) -> None:
         table.add_column(f"photos of {split.files:,}", right=True)
     for index, name in enumerate(report.layout.label_set.names):
         cells = [
-            (f"{split.shares[index]:.3%}", f"{split.photos[index]:,}")
+            (f"{split.shares[index]:.3%}", f"{split.images[index]:,}")
             for split in report.splits.values()
         ]
         table.add_row(name, *(cell for pair in cells for cell in pair))

@@ -1,4 +1,4 @@
-"""Labeled photos: one protocol, several layouts on disk; needs no torch."""
+"""Labeled images: one protocol, several layouts on disk; needs no torch."""
 
 from pathlib import Path
 

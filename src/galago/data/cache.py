@@ -1,4 +1,4 @@
-"""A data set whose photos are decoded once: large photos take longer to decode than a small network
+"""A data set whose images are decoded once: large images take longer to decode than a small network
 takes to learn from them.
 """
 
@@ -19,7 +19,7 @@ class Cached:
     """A data set that keeps what it has read in a folder, for itself and for other processes.
 
     Each sample is two .npy files, read through memory mapping, so that a small window of a huge
-    photo costs little. When the disk is full, further samples are read from the data set as before.
+    image costs little. When the disk is full, further samples are read from the data set as before.
 
     Attributes:
         dataset: where samples come from the first time.
@@ -36,7 +36,7 @@ class Cached:
 
     @cached_property
     def names(self) -> list[str]:
-        """Name of every sample, in order; reads no photo."""
+        """Name of every sample, in order; reads no image."""
         return list(self.dataset.names)
 
     def __len__(self) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from galago._core.shown import shown
 from galago._core.text_files import read_text
-from galago.data.pairs import SPLITS, ImageMaskDataset, Pair, check_pairs, check_split
+from galago.data.image_mask_dataset import SPLITS, ImageMaskDataset, Pair, check_pairs, check_split
 from galago.errors import DataError
 from galago.labels import CAMVID, IGNORE_ID
 
@@ -76,5 +76,5 @@ def read_line(root: Path, line: str, where: str) -> Pair:
         raise DataError(
             f"{where}: expected `image mask`, two paths without spaces, got {shown(line.strip())}."
         )
-    photo, mask = (root / path.removeprefix(TUTORIAL_ROOT) for path in paths)
-    return Pair(photo.stem, photo, mask)
+    image, mask = (root / path.removeprefix(TUTORIAL_ROOT) for path in paths)
+    return Pair(image.stem, image, mask)

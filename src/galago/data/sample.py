@@ -12,7 +12,7 @@ from galago.labels import LabelSet
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """One labeled photo.
+    """One labeled image.
 
     Attributes:
         name: unique in its data set; `/` between folders, no file suffix.
@@ -26,7 +26,7 @@ class Sample:
 
 
 class Dataset(Protocol):
-    """Labeled photos in a fixed order, read one at a time."""
+    """Labeled images in a fixed order, read one at a time."""
 
     @property
     def label_set(self) -> LabelSet:
@@ -34,7 +34,7 @@ class Dataset(Protocol):
 
     @property
     def names(self) -> Sequence[str]:
-        """Name of every sample, in order; reads no photo."""
+        """Name of every sample, in order; reads no image."""
 
     def __len__(self) -> int:
         """Count the samples."""

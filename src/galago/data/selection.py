@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from galago._core.text_files import read_text
-from galago.data.pairs import Pair
+from galago.data.image_mask_dataset import Pair
 from galago.errors import DataError
 
 SIDES = (32, 1 << 14)  # pixels of a short side, least and most

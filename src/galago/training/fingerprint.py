@@ -61,7 +61,7 @@ def of_dataset(dataset: Dataset) -> dict[str, Any]:
 def of_classes(folders: ClassFolders | ClassTars) -> dict[str, Any]:
     """Describe images in one folder, or tar file, per class."""
     files = (
-        [photo.name for photo in folders.photos]
+        [image.name for image in folders.images]
         if isinstance(folders, ClassFolders)
         else folders.members
     )

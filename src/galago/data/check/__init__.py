@@ -11,16 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from galago.data.check.facts import ImageStats, inspect
 from galago.data.check.file_rules import FILE_RULES
 from galago.data.check.finding import ERROR, WARNING, Finding, plural, size_text
+from galago.data.check.image_stats import ImageStats, inspect
 from galago.data.check.label_rules import LABEL_RULES
 from galago.data.check.layout import Layout, read_layout
 from galago.data.check.statistics import IdTable, Split, summarize
 
 __all__ = ["Finding", "ImageStats", "Layout", "Report", "Split", "check", "read_layout"]
 
-MAX_THREADS = 8  # each holds a decoded photo
+MAX_THREADS = 8  # each holds a decoded image
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +104,7 @@ class Report:
             self.layout.label_set.names,
             split.pixels.tolist(),
             split.shares,
-            split.photos.tolist(),
+            split.images.tolist(),
             strict=True,
         )
         return {
@@ -114,8 +114,8 @@ class Report:
             "set_pixels": int(split.in_sets.sum()),
             "sizes": {size_text(size): count for size, count in split.sizes.most_common()},
             "classes": [
-                {"name": name, "pixels": pixels, "share": share, "photos": photos}
-                for name, pixels, share, photos in rows
+                {"name": name, "pixels": pixels, "share": share, "photos": images}
+                for name, pixels, share, images in rows
             ],
         }
 
@@ -126,7 +126,7 @@ def check(layout: Layout, data: str, on_item: Callable[[], None] = lambda: None)
     Args:
         layout: the files, from `read_layout`.
         data: names the data set in the report.
-        on_item: called after each photo and its mask.
+        on_item: called after each image and its mask.
     """
     facts = []
     pool = ThreadPoolExecutor(

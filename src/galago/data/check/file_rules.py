@@ -4,11 +4,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from galago.data.check.facts import ImageStats
 from galago.data.check.finding import ERROR, WARNING, Finding, plural, size_text
+from galago.data.check.image_stats import ImageStats
 from galago.data.check.layout import Layout
 from galago.data.colors import nearest
-from galago.data.listing import PHOTO_SUFFIXES
+from galago.image import IMAGE_SUFFIXES
 from galago.labels import Color
 
 MAX_KINDS = 8  # suffixes that a message shows
@@ -35,11 +35,11 @@ MASK_MESSAGES = {
 
 
 def missing_splits(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]:
-    """Find splits without photos, and training data without train or val."""
+    """Find splits without images, and training data without train or val."""
     empty = {
         split: str(layout.places[split])
         for split, items in layout.items.items()
-        if not any(i.has_photo for i in items)
+        if not any(i.has_image for i in items)
     }
     if empty:
         yield Finding(
@@ -76,7 +76,7 @@ def bad_lines(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]:
 
 
 def other_files(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]:
-    """Find files that no opener looks at, as photos of a format that galago does not read."""
+    """Find files that no opener looks at, as images of a format that galago does not read."""
     if layout.others:
         kinds = Counter(file.suffix.lower() or "no suffix" for file in layout.others)
         suffixes = ", ".join(
@@ -86,19 +86,19 @@ def other_files(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]:
             kind="other-file",
             severity=WARNING,
             message=f"{plural(len(layout.others), 'files')} among photos and masks are left out: {suffixes}.",
-            advice=f"Convert photos to one of {', '.join(PHOTO_SUFFIXES)} and masks to .png; keep other files elsewhere.",
+            advice=f"Convert photos to one of {', '.join(IMAGE_SUFFIXES)} and masks to .png; keep other files elsewhere.",
             found={str(file): "" for file in layout.others},
             unit="files",
         )
 
 
 def missing_partners(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]:
-    """Find photos without a mask and masks without a photo."""
+    """Find images without a mask and masks without an image."""
     no_mask = [fact.item for fact in facts if not fact.item.has_mask]
-    no_photo = [fact.item for fact in facts if not fact.item.has_photo]
+    no_image = [fact.item for fact in facts if not fact.item.has_image]
     hint = _ending(
-        [item.name for item in no_mask if item.has_photo],
-        [item.name for item in no_photo if item.has_mask],
+        [item.name for item in no_mask if item.has_image],
+        [item.name for item in no_image if item.has_mask],
     )
     if no_mask:
         yield Finding(
@@ -109,36 +109,36 @@ def missing_partners(layout: Layout, facts: list[ImageStats]) -> Iterator[Findin
             or "Add the masks, under the photo's name and as .png, or remove the photos.",
             found={item.shown: f"expected {item.mask}" for item in no_mask},
         )
-    if no_photo:
+    if no_image:
         yield Finding(
             kind="mask-without-photo",
             severity=ERROR,
-            message=f"{plural(len(no_photo), 'masks')} without a photo.",
+            message=f"{plural(len(no_image), 'masks')} without a photo.",
             advice=hint or "Add the photos, under the mask's name, or remove the masks.",
-            found={item.shown: f"the mask is {item.mask}" for item in no_photo},
+            found={item.shown: f"the mask is {item.mask}" for item in no_image},
             unit="masks",
         )
 
 
-def _ending(photos: list[str], masks: list[str]) -> str:
-    """Say so if the masks are named after photos, but with something more at the end, as `a_mask`
+def _ending(images: list[str], masks: list[str]) -> str:
+    """Say so if the masks are named after images, but with something more at the end, as `a_mask`
     for `a`.
     """
     for mask in masks:
-        for photo in photos:
-            if mask.startswith(photo) and not mask[len(photo) :][:1].isdigit():
-                ending = mask[len(photo) :]
-                if sum(f"{name}{ending}" in masks for name in photos) * 2 > len(photos):
+        for image in images:
+            if mask.startswith(image) and not mask[len(image) :][:1].isdigit():
+                ending = mask[len(image) :]
+                if sum(f"{name}{ending}" in masks for name in images) * 2 > len(images):
                     return f"Masks end in {ending!r} where photos do not: give each mask exactly its photo's name."
     return ""
 
 
 def same_names(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]:
-    """Find two photos of one name in a split, as a.jpg and a.png."""
+    """Find two images of one name in a split, as a.jpg and a.png."""
     groups: dict[str, list[Path]] = defaultdict(list)
     for fact in facts:
-        if fact.item.has_photo:
-            groups[fact.item.shown].append(fact.item.photo)
+        if fact.item.has_image:
+            groups[fact.item.shown].append(fact.item.image)
     if twice := {
         name: " and ".join(map(str, files)) for name, files in groups.items() if len(files) > 1
     }:
@@ -164,9 +164,9 @@ def rival_masks(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]:
         )
 
 
-def unreadable_photos(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]:
-    """Find photos that are empty, cut short or no photos."""
-    if bad := {fact.item.shown: fact.photo_fault for fact in facts if fact.photo_fault}:
+def unreadable_images(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]:
+    """Find images that are empty, cut short or no images."""
+    if bad := {fact.item.shown: fact.image_fault for fact in facts if fact.image_fault}:
         yield Finding(
             kind="unreadable-photo",
             severity=ERROR,
@@ -213,20 +213,20 @@ def _colors(layout: Layout, facts: list[ImageStats]) -> str:
 
 
 def size_mismatches(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]:
-    """Find masks of another size than their photo."""
+    """Find masks of another size than their image."""
     bad = {
-        fact.item.shown: (fact.photo_size, fact.mask_size)
+        fact.item.shown: (fact.image_size, fact.mask_size)
         for fact in facts
-        if fact.photo_size and fact.mask_size and fact.photo_size != fact.mask_size
+        if fact.image_size and fact.mask_size and fact.image_size != fact.mask_size
     }
     if not bad:
         return
     advice = "A mask needs one pixel for each of its photo: pair the right files, or resize the mask with nearest neighbor."
-    if all(photo == mask[::-1] for photo, mask in bad.values()):
+    if all(image == mask[::-1] for image, mask in bad.values()):
         advice = "Width and height are swapped: these photos carry a camera orientation that the masks lack. Turn the masks."
     found = {
-        name: f"photo {size_text(photo)}, mask {size_text(mask)}"
-        for name, (photo, mask) in bad.items()
+        name: f"photo {size_text(image)}, mask {size_text(mask)}"
+        for name, (image, mask) in bad.items()
     }
     message = f"{plural(len(bad), 'masks')} of another size than the photo."
     yield Finding(
@@ -240,11 +240,11 @@ def size_mismatches(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding
 
 
 def silent_turns(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]:
-    """Find photos that EXIF turns or mirrors and whose size does not show it."""
+    """Find images that EXIF turns or mirrors and whose size does not show it."""
     turned = {
         f.item.shown: f"orientation {f.header.orientation}"
         for f in facts
-        if f.photo_size and f.header.turns_silently
+        if f.image_size and f.header.turns_silently
     }
     if not turned:
         return
@@ -257,7 +257,7 @@ def silent_turns(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]:
     sideways = [
         f
         for f in facts
-        if f.mask_size and f.mask_size == f.header.size and f.mask_size != f.photo_size
+        if f.mask_size and f.mask_size == f.header.size and f.mask_size != f.image_size
     ]
     if sideways:
         advice = f"{plural(len(sideways), 'masks')} of others fit the photo unturned, so these are nearly surely wrong. {advice}"
@@ -270,12 +270,12 @@ def silent_turns(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]:
     )
 
 
-def dark_photos(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]:
-    """Find photos of 10 or 12 bits in files of 16, which look black."""
+def dark_images(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]:
+    """Find images of 10 or 12 bits in files of 16, which look black."""
     dark = {
         fact.item.shown: f"brightest value {fact.brightest} of 255"
         for fact in facts
-        if fact.photo_size and fact.header.depth == 16 and fact.brightest <= DARK
+        if fact.image_size and fact.header.depth == 16 and fact.brightest <= DARK
     }
     if dark:
         yield Finding(
@@ -288,16 +288,16 @@ def dark_photos(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]:
 
 
 def duplicates(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]:
-    """Find photos of the same pixels, in two splits or in one."""
+    """Find images of the same pixels, in two splits or in one."""
     groups: dict[str, list[ImageStats]] = defaultdict(list)
     for fact in facts:
-        if fact.photo_hash:
-            groups[fact.photo_hash].append(fact)
+        if fact.image_hash:
+            groups[fact.image_hash].append(fact)
     across: dict[str, str] = {}
     inside: dict[str, str] = {}
     for group in groups.values():
         splits = {fact.item.split for fact in group}
-        files = {(fact.item.split, fact.item.photo) for fact in group}
+        files = {(fact.item.split, fact.item.image) for fact in group}
         if len(files) == 1:  # one line of a list stands there twice: same-name
             continue
         rest = ", ".join(fact.item.shown for fact in group[1:4])
@@ -327,10 +327,10 @@ FILE_RULES = (
     missing_partners,
     same_names,
     rival_masks,
-    unreadable_photos,
+    unreadable_images,
     unusable_masks,
     size_mismatches,
     silent_turns,
-    dark_photos,
+    dark_images,
     duplicates,
 )

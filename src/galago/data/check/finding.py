@@ -18,7 +18,7 @@ class Finding:
         message: what was found.
         advice: what to do.
         found: what it is about, files as a rule, each with a detail or "".
-        unit: what `found` holds: photos, masks, classes, splits, files or lines.
+        unit: what `found` holds: images, masks, classes, splits, files or lines.
     """
 
     kind: str

@@ -1,5 +1,5 @@
 """What can be wrong with the labels: ids out of range, 0/255 masks, classes that are absent or
-rare, photos without labels.
+rare, images without labels.
 """
 
 from collections import Counter
@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from galago.data.check.facts import ImageStats
 from galago.data.check.finding import ERROR, WARNING, Finding, plural
+from galago.data.check.image_stats import ImageStats
 from galago.data.check.layout import Layout
 from galago.data.check.statistics import IdTable, Split
 from galago.data.convert.cityscapes import SOURCE_IDS as CITYSCAPES_IDS
@@ -18,7 +18,7 @@ from galago.labels import CITYSCAPES, IGNORE_ID
 # pixels
 FEW_CLASSES = 4
 RARE_SHARE = 0.0005  # of the labeled pixels in train
-RARE_PHOTOS = 3  # in train
+RARE_IMAGES = 3  # in train
 MANY_IDS = 40  # different ids that mean nothing: rather gray levels than ids
 SHOWN_IDS, SHOWN_IDS_OF_MASK = 12, 4
 
@@ -231,7 +231,7 @@ def _yaml(mapping: Mapping[int, int | str]) -> str:
 
 
 def absent_classes(layout: Layout, facts: list[ImageStats], stats: Stats) -> Iterator[Finding]:
-    """Find classes that occur in no photo of train, whether another split has them or not."""
+    """Find classes that occur in no image of train, whether another split has them or not."""
     if "train" not in stats or not stats["train"].ids.any():
         return  # said elsewhere, once and not for every class
     in_sets = {
@@ -242,15 +242,15 @@ def absent_classes(layout: Layout, facts: list[ImageStats], stats: Stats) -> Ite
     }
     absent = [
         index
-        for index, photos in enumerate(stats["train"].photos)
-        if photos == 0 and index not in in_sets
+        for index, images in enumerate(stats["train"].images)
+        if images == 0 and index not in in_sets
     ]
     elsewhere = {
         layout.label_set.names[index]: ", ".join(
-            f"{plural(int(stats[split].photos[index]), 'photos')} of {split}" for split in where
+            f"{plural(int(stats[split].images[index]), 'photos')} of {split}" for split in where
         )
         for index in absent
-        if (where := [split for split in stats if split != "train" and stats[split].photos[index]])
+        if (where := [split for split in stats if split != "train" and stats[split].images[index]])
     }
     nowhere = {
         layout.label_set.names[index]: ""
@@ -282,23 +282,23 @@ def rare_classes(layout: Layout, facts: list[ImageStats], stats: Stats) -> Itera
     if "train" not in stats:
         return
     train, rare = stats["train"], {}
-    for name, share, photos in zip(layout.label_set.names, train.shares, train.photos, strict=True):
-        if photos and (share < RARE_SHARE or photos < RARE_PHOTOS):
-            rare[name] = f"{share:.4%} of the pixels, {plural(int(photos), 'photos')}"
+    for name, share, images in zip(layout.label_set.names, train.shares, train.images, strict=True):
+        if images and (share < RARE_SHARE or images < RARE_IMAGES):
+            rare[name] = f"{share:.4%} of the pixels, {plural(int(images), 'photos')}"
     if rare:
         yield Finding(
             kind="rare-class",
             severity=WARNING,
             message=f"{plural(len(rare), 'classes')} hardly in train: {', '.join(rare)}.",
-            advice=f"Below {RARE_SHARE:.2%} of the pixels or {RARE_PHOTOS} photos little is learned: label more photos that show "
+            advice=f"Below {RARE_SHARE:.2%} of the pixels or {RARE_IMAGES} photos little is learned: label more photos that show "
             "them, or merge them with another class by label_mapping.",
             found=rare,
             unit="classes",
         )
 
 
-def unlabeled_photos(layout: Layout, facts: list[ImageStats], stats: Stats) -> Iterator[Finding]:
-    """Find photos all of whose pixels are ignored."""
+def unlabeled_images(layout: Layout, facts: list[ImageStats], stats: Stats) -> Iterator[Finding]:
+    """Find images all of whose pixels are ignored."""
     table, found = IdTable.of(layout.label_set, layout.train_ids), {}
     labeled: dict[str, bool] = {}
     for fact in facts:
@@ -326,4 +326,4 @@ def unlabeled_photos(layout: Layout, facts: list[ImageStats], stats: Stats) -> I
     )
 
 
-LABEL_RULES = (one_class, binary_masks, unknown_ids, absent_classes, rare_classes, unlabeled_photos)
+LABEL_RULES = (one_class, binary_masks, unknown_ids, absent_classes, rare_classes, unlabeled_images)

@@ -6,8 +6,8 @@ import numpy as np
 from galago import image as images
 from galago._core.html_report import render
 from galago.data.check import Report
-from galago.data.check.facts import ImageStats
 from galago.data.check.finding import plural, size_text
+from galago.data.check.image_stats import ImageStats
 from galago.data.check.statistics import IdTable
 from galago.data.id_lookup import IdLookup
 
@@ -84,7 +84,7 @@ def _samples(report: Report) -> list[tuple[str, np.ndarray]]:
     readable = [
         stats
         for stats in report.facts
-        if stats.counts is not None and stats.photo_size == stats.mask_size
+        if stats.counts is not None and stats.image_size == stats.mask_size
     ]
     count = min(MAX_SAMPLES, len(readable))
     chosen = [readable[(2 * index + 1) * len(readable) // (2 * count)] for index in range(count)]
@@ -93,7 +93,7 @@ def _samples(report: Report) -> list[tuple[str, np.ndarray]]:
 
 
 def _overlay(stats: ImageStats, lookup: IdLookup, report: Report) -> np.ndarray:
-    image = images.load(stats.item.photo)
+    image = images.load(stats.item.image)
     labels = lookup(images.load_labels(stats.item.mask))
     scale = SAMPLE_WIDTH / image.shape[1]
     if scale < 1:

@@ -6,28 +6,28 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from galago.data.check.facts import ImageStats
+from galago.data.check.image_stats import ImageStats
 from galago.data.id_lookup import IdLookup
 from galago.labels import IGNORE_ID, LabelSet
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Sums over the photos of a split.
+    """Sums over the images of a split.
 
     Attributes:
         pixels: (K,) int64 pixels of each class.
-        photos: (K,) int64 photos in which a class occurs.
+        images: (K,) int64 images in which a class occurs.
         ids: (256,) int64 pixels of each id in the masks, before any mapping.
         ignored: pixels that count nowhere.
         in_sets: (S,) int64 pixels of each label that stands for several classes.
         unknown: pixels whose id means nothing.
-        files: photos with a mask.
-        sizes: photos of each (height, width).
+        files: images with a mask.
+        sizes: images of each (height, width).
     """
 
     pixels: np.ndarray
-    photos: np.ndarray
+    images: np.ndarray
     ids: np.ndarray
     ignored: int
     unknown: int
@@ -106,7 +106,7 @@ class IdTable:
 
 def summarize(facts: Iterable[ImageStats], table: IdTable, num_classes: int) -> Split:
     """Add up a split."""
-    pixels, photos, ids = (
+    pixels, images, ids = (
         np.zeros(num_classes, np.int64),
         np.zeros(num_classes, np.int64),
         np.zeros(256, np.int64),
@@ -115,16 +115,16 @@ def summarize(facts: Iterable[ImageStats], table: IdTable, num_classes: int) -> 
     in_sets = np.zeros(len(table.in_sets(ids)), np.int64)
     ignored = unknown = files = 0
     for fact in facts:
-        if fact.photo_size:
-            sizes[fact.photo_size] += 1
-        files += fact.item.has_photo and fact.item.has_mask
+        if fact.image_size:
+            sizes[fact.image_size] += 1
+        files += fact.item.has_image and fact.item.has_mask
         if fact.counts is None:
             continue
         counts = table.classes(fact.counts)
         pixels += counts
-        photos += counts > 0
+        images += counts > 0
         ids += fact.counts
         in_sets += table.in_sets(fact.counts)
         ignored += table.ignored(fact.counts)
         unknown += sum(table.unknown(fact.counts).values())
-    return Split(pixels, photos, ids, ignored, unknown, files, sizes, in_sets)
+    return Split(pixels, images, ids, ignored, unknown, files, sizes, in_sets)

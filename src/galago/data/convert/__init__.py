@@ -33,7 +33,7 @@ class Converter:
     """One form of data sets.
 
     Attributes:
-        read: lists the photos of a folder.
+        read: lists the images of a folder.
         about: what the folder should hold.
         options: names of the options that it has a use for, besides `ignore`.
     """
@@ -70,7 +70,7 @@ CONVERTERS = {
 
 
 def read(kind: str, source: Path, options: Options) -> Source:
-    """List the photos of a data set in another form.
+    """List the images of a data set in another form.
 
     Raises:
         ConfigError: the kind is unknown, or has no use for an option.
@@ -86,14 +86,14 @@ def read(kind: str, source: Path, options: Options) -> Source:
 
 
 def describe_turns(items: list[Item]) -> str:
-    """Say which photos EXIF turns without changing their size, so that labels may lie elsewhere.
+    """Say which images EXIF turns without changing their size, so that labels may lie elsewhere.
 
     Empty if none.
 
     Raises:
         ImageError: an image cannot be read.
     """
-    turned = [item.photo.name for item in items if read_header(item.photo).turns_silently]
+    turned = [item.image.name for item in items if read_header(item.image).turns_silently]
     if not turned:
         return ""
     return (

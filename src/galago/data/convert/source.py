@@ -22,7 +22,7 @@ class Options:
 
     Attributes:
         palette: file of names and colors.
-        images: folder of the photos, where they lie elsewhere.
+        images: folder of the images, where they lie elsewhere.
         ignore: names of classes whose pixels count nowhere.
         unknown: error, or ignore: what becomes of pixels without a meaning, and of COCO entries
             with a fault.
@@ -43,18 +43,18 @@ class Options:
 
 @dataclass(frozen=True)
 class Item:
-    """One photo to convert.
+    """One image to convert.
 
     Attributes:
         split: train, val or test.
         name: unique in its split; `/` between folders, no suffix.
-        photo: its file.
+        image: its file.
         draw: reads its labels, (H, W) uint8 class ids and 255 = ignore.
     """
 
     split: str
     name: str
-    photo: Path
+    image: Path
     draw: Callable[[], np.ndarray]
 
 
@@ -100,7 +100,7 @@ class Source:
 
     Attributes:
         labels: names and colors of the classes.
-        items: the photos.
+        items: the images.
         unknown: filled while labels are drawn; None if nothing can be unknown.
         notes: what was left out or taken for something, to tell the user.
         dropped: names of classes that the converter took out by itself.
@@ -134,7 +134,7 @@ def refuse_missing(missing: list[str], what: str, advice: str) -> None:
 
 
 def note_lone(masks: list[Path]) -> list[str]:
-    """Return a note on masks whose photo is not there, if there are any."""
+    """Return a note on masks whose image is not there, if there are any."""
     if not masks:
         return []
     return [
@@ -164,7 +164,7 @@ def drop_classes(source: Source, ignored: tuple[str, ...]) -> Source:
     def remapped(draw: Callable[[], np.ndarray]) -> Callable[[], np.ndarray]:
         return lambda: lookup(draw())
 
-    items = [Item(item.split, item.name, item.photo, remapped(item.draw)) for item in source.items]
+    items = [Item(item.split, item.name, item.image, remapped(item.draw)) for item in source.items]
     labels = LabelSet(
         tuple(names[index] for index in kept),
         tuple(source.label_set.palette[index] for index in kept),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from galago import image
+from galago import image as images
 from galago.data.convert.source import Source
 from galago.errors import ConfigError, DataError
 from galago.labels import IGNORE_ID, LabelSet
@@ -34,21 +34,21 @@ def write(
     accept_unknown: bool = False,
     on_item: Callable[[], None] = lambda: None,
 ) -> None:
-    """Write photos, masks and data.yaml.
+    """Write images, masks and data.yaml.
 
     The folder is there when all of it is, and on any error nothing is.
 
-    Photos are hard links to the originals where the disk allows it, else copies.
+    Images are hard links to the originals where the disk allows it, else copies.
 
     Args:
         source: what to write.
         out: folder that is new or empty.
         made_by: goes into the first line of data.yaml.
         accept_unknown: let pixels without a meaning count nowhere.
-        on_item: called after each photo.
+        on_item: called after each image.
     Raises:
         ConfigError: the folder is not empty.
-        DataError: two photos have one name, there are none, or something in them has no meaning.
+        DataError: two images have one name, there are none, or something in them has no meaning.
     """
     check_out(out)
     if not source.items:
@@ -57,22 +57,22 @@ def write(
     for item in source.items:
         if other := seen.get((item.split, item.name)):
             raise DataError(
-                f"Two photos of {item.split} are called {item.name}: {other} and {item.photo}. "
+                f"Two photos of {item.split} are called {item.name}: {other} and {item.image}. "
                 "Rename one."
             )
-        seen[item.split, item.name] = item.photo
+        seen[item.split, item.name] = item.image
     out.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
     try:
         root = beside / "data"
         for item in source.items:
-            image.save_labels(
+            images.save_labels(
                 root / "masks" / item.split / f"{item.name}.png",
                 item.draw(),
                 source.label_set.palette,
             )
             link_or_copy(
-                item.photo, root / "images" / item.split / f"{item.name}{item.photo.suffix.lower()}"
+                item.image, root / "images" / item.split / f"{item.name}{item.image.suffix.lower()}"
             )
             on_item()
         if source.unknown and not accept_unknown:
@@ -85,13 +85,13 @@ def write(
         shutil.rmtree(beside, ignore_errors=True)
 
 
-def link_or_copy(photo: Path, place: Path) -> None:
-    """Link a photo to its new place, or copy it byte for byte where that fails."""
+def link_or_copy(image: Path, place: Path) -> None:
+    """Link an image to its new place, or copy it byte for byte where that fails."""
     place.parent.mkdir(parents=True, exist_ok=True)
     try:
-        os.link(photo.resolve(), place)
+        os.link(image.resolve(), place)
     except OSError:  # another disk, or one without links
-        shutil.copyfile(photo, place)
+        shutil.copyfile(image, place)
 
 
 def describe(label_set: LabelSet, made_by: str) -> str:
