@@ -162,6 +162,14 @@ def _read_camvid(root: Path) -> Layout:
             except DataError as error:
                 bad_lines.append(str(error))
                 continue
-            there = {"has_photo": pair.image.is_file(), "has_mask": pair.mask.is_file()}
-            items[split].append(Item(split, pair.name, pair.image, pair.mask, **there))
+            items[split].append(
+                Item(
+                    split,
+                    pair.name,
+                    pair.image,
+                    pair.mask,
+                    has_image=pair.image.is_file(),
+                    has_mask=pair.mask.is_file(),
+                )
+            )
     return Layout(CAMVID, TRAIN_IDS, False, places, items, bad_lines)
