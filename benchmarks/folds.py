@@ -19,7 +19,7 @@ from measure import RESULTS, save_result
 
 from galago.cli.train_data import check_mix, open_extras
 from galago.data import Dataset, open_dataset, select
-from galago.data.cache import Cached
+from galago.data.cache import CachedDataset
 from galago.data.mixture import mix
 from galago.training.config import TrainConfig
 from galago.training.cpu import tune_malloc
@@ -105,7 +105,7 @@ def main() -> None:
         photos, mixed_in, _ = mix(photos, extras)
         config = dataclasses.replace(config, mix=sum(extra.share for extra in extras))
     if mixed_in and arguments.cache:
-        mixed_in = Cached(mixed_in, arguments.cache)
+        mixed_in = CachedDataset(mixed_in, arguments.cache)
     folds = {}
     for drive in arguments.drives:
         teacher = (

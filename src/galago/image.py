@@ -1,4 +1,4 @@
-"""Photos and label maps: read, write, pad, resize, color."""
+"""Images and label maps: read, write, pad, resize, color."""
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,29 +29,29 @@ from galago.labels import Color
 from galago.spec import SIZE_MULTIPLE
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
-# long side over short side, up to which the short side is as told; the photos of ADE20K stay below
+# long side over short side, up to which the short side is as told; the images of ADE20K stay below
 # 4
 NARROWEST = 16
 SENSOR_BITS = 14  # the most that cameras put into a file of 16 bits without scaling them up
 
 
 def load(path: str | Path) -> np.ndarray:
-    """Read a photo.
+    """Read an image.
 
-    Gray, 16-bit and transparent photos are brought to the same form (transparency dropped), and the
+    Gray, 16-bit and transparent images are brought to the same form (transparency dropped), and the
     camera's orientation is applied. Of a TIFF of many bands come the first three, as stored; of 16
     bits the upper 8.
 
     Returns:
         (H, W, 3) uint8 RGB.
     Raises:
-        ImageError: the file is missing, cut short or no photo, or has more than 2^28 pixels.
+        ImageError: the file is missing, cut short or no image, or has more than 2^28 pixels.
     """
     return load_with_header(path)[0]
 
 
 def load_with_header(path: str | Path) -> tuple[np.ndarray, ImageHeader]:
-    """Read a photo as `load` does, and what its header tells: the orientation that was applied, the
+    """Read an image as `load` does, and what its header tells: the orientation that was applied, the
     depth as stored.
 
     Returns:
@@ -63,7 +63,7 @@ def load_with_header(path: str | Path) -> tuple[np.ndarray, ImageHeader]:
 
 
 def decode(data: bytes, name: str) -> np.ndarray:
-    """Read a photo from the bytes of its file, as `load` does.
+    """Read an image from the bytes of its file, as `load` does.
 
     Args:
         data: the whole file.
@@ -321,8 +321,8 @@ def short_side_size(size: tuple[int, int], short_side: int) -> tuple[int, int]:
     """Return (height, width), the short side as told, the long side rounded up to a multiple of 32:
     the ADE20K protocol.
 
-    Of a photo narrower than 1 to `NARROWEST` the long side is `NARROWEST` times as told and the
-    short one less, with the same aspect ratio; a photo of 10 x 4000 pixels would become an image of
+    Of an image narrower than 1 to `NARROWEST` the long side is `NARROWEST` times as told and the
+    short one less, with the same aspect ratio; an image of 10 x 4000 pixels would become an image of
     100 megapixels else.
     """
     height, width = size
@@ -346,13 +346,13 @@ def colorize(labels: np.ndarray, palette: Sequence[Color]) -> np.ndarray:
 def overlay(
     image: np.ndarray, labels: np.ndarray, palette: Sequence[Color], alpha: float = 0.5
 ) -> np.ndarray:
-    """Blend a photo with the colors of its labels, and draw the borders between classes dark.
+    """Blend an image with the colors of its labels, and draw the borders between classes dark.
 
     Args:
         image: (H, W, 3) uint8 RGB.
         labels: (H, W) uint8.
         palette: one color per class.
-        alpha: 0 shows the photo, 1 the colors.
+        alpha: 0 shows the image, 1 the colors.
     """
     check(image)
     colors = colorize(labels, palette)

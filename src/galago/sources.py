@@ -1,4 +1,4 @@
-"""What to label: a photo, folder, glob, list, video, camera or stream becomes one iterator over
+"""What to label: an image, folder, glob, list, video, camera or stream becomes one iterator over
 frames.
 """
 
@@ -29,11 +29,11 @@ from galago.image import IMAGE_SUFFIXES
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm")
 STREAM_SCHEMES = ("http", "https", "rtmp", "rtsp", "tcp", "udp")
 LIST_SUFFIX = ".txt"
-DEFAULT_FPS, HIGHEST_RATE = (
+DEFAULT_FPS, MAX_FPS = (
     25.0,
     240.0,
 )  # frames per second; some cameras and browsers tell 0 or 1000
-RATE_FRAMES = 25  # whose times tell the rate where the file tells none
+FPS_FRAMES = 25  # whose times tell the rate where the file tells none
 TIMEOUT_MS = 10_000  # for a stream that does not answer
 # of the frames that a video's container counts; some players' files hold a few that are never shown
 WHOLE = 0.9
@@ -45,7 +45,7 @@ OTHER_PICTURES = (
 
 @dataclass(frozen=True)
 class Frame:
-    """One photo to label.
+    """One image to label.
 
     Attributes:
         name: for the files that are written about it; unique within a source.
@@ -63,8 +63,8 @@ class Video:
         source: its path, index or URL.
         name: for the files that are written about it.
         path: where it lies, None for a camera or a stream.
-        length: frames that it announces, an estimate in most formats; None where nobody knows.
-        rate: frames per second that it announces; those of a file may come at any times.
+        num_frames: frames that it announces, an estimate in most formats; None if unknown.
+        fps: frames per second that it announces; those of a file may come at any times.
         size: (height, width) of the first frame.
         time_s: seconds from the first frame to the one that was given last; None of a camera and a
             stream.
@@ -98,19 +98,19 @@ class Video:
         height, width = self._first.shape[:2]
         self.size = (height, width)
         self._start_ms = self._capture.get(cv2.CAP_PROP_POS_MSEC)
-        rate, length = (
+        fps, num_frames = (
             self._capture.get(cv2.CAP_PROP_FPS),
             int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)),
         )
-        if not 1 <= rate <= HIGHEST_RATE:
-            rate = _measure_rate(source) if self.path else DEFAULT_FPS
-        self.rate = rate
-        self.length = length if length > 0 and not is_camera(source) else None
+        if not 1 <= fps <= MAX_FPS:
+            fps = _measure_fps(source) if self.path else DEFAULT_FPS
+        self.fps = fps
+        self.num_frames = num_frames if num_frames > 0 and not is_camera(source) else None
 
     @property
     def live(self) -> bool:
         """Whether it goes on until somebody ends it."""
-        return self.length is None and self.path is None
+        return self.num_frames is None and self.path is None
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """Yield (H, W, 3) uint8 RGB frames, as they are decoded.
@@ -142,7 +142,7 @@ class Video:
         if self.time_s is None:
             self.time_s = 0.0
         else:
-            self.time_s = time_s if time_s > self.time_s else self.time_s + 1 / self.rate
+            self.time_s = time_s if time_s > self.time_s else self.time_s + 1 / self.fps
 
     def _check_end(self, path: Path, count: int) -> None:
         try:
@@ -153,8 +153,8 @@ class Video:
         frames = container.frames
         if not container.cut and (frames is None or count >= WHOLE * frames):
             return
-        if path.suffix.lower() == ".avi" and self.length:
-            frames = self.length
+        if path.suffix.lower() == ".avi" and self.num_frames:
+            frames = self.num_frames
         of_all = f"{count} of {frames}" if frames and frames > count else str(count)
         raise ImageError(
             f"{self.source} is damaged: it breaks off after {of_all} frames. Copy it again from "
@@ -162,16 +162,16 @@ class Video:
         )
 
 
-def _measure_rate(source: str) -> float:
+def _measure_fps(source: str) -> float:
     """Return the frames per second of a video file by the times of its first ones."""
     capture = open_capture(source)
     times: list[float] = []
-    while len(times) < RATE_FRAMES and capture.grab():
+    while len(times) < FPS_FRAMES and capture.grab():
         times.append(capture.get(cv2.CAP_PROP_POS_MSEC))
     capture.release()
     steps = [later - sooner for sooner, later in pairwise(times) if later > sooner]
-    rate = 1000 / statistics.median(steps) if steps else DEFAULT_FPS
-    return rate if 1 <= rate <= HIGHEST_RATE else DEFAULT_FPS
+    fps = 1000 / statistics.median(steps) if steps else DEFAULT_FPS
+    return fps if 1 <= fps <= MAX_FPS else DEFAULT_FPS
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -202,10 +202,10 @@ def read_frames(source: list[Frame] | Video, *, limit: int | None = None) -> Gen
         source: what `open_source` gave.
         limit: the most frames to read.
     """
-    return _read_video(source, limit) if isinstance(source, Video) else _read_photos(source[:limit])
+    return _read_video(source, limit) if isinstance(source, Video) else _read_images(source[:limit])
 
 
-def _read_photos(frames: list[Frame]) -> Generator[ReadFrame]:
+def _read_images(frames: list[Frame]) -> Generator[ReadFrame]:
     for frame in frames:
         start = perf_counter()
         image: np.ndarray | ImageError
@@ -246,17 +246,17 @@ def _read_video(video: Video, limit: int | None) -> Generator[ReadFrame]:
 
 
 def open_source(source: str) -> list[Frame] | Video:
-    """List the photos of a source, in order, or open a video.
+    """List the images of a source, in order, or open a video.
 
     Args:
-        source: a photo; a folder (its photos, not those of folders inside); a glob, `**` for any
+        source: an image; a folder (its images, not those of folders inside); a glob, `**` for any
             depth; a .txt file with one path a line, relative to that file; `-` for paths on
             standard input; a video file; the index of a camera, `0` the first; or the URL of a
             stream. Hidden files are left out of folders and globs, and so are files of other
-            suffixes, which `left_out` counts. Globs follow links to folders, and give each photo
+            suffixes, which `left_out` counts. Globs follow links to folders, and give each image
             once.
     Raises:
-        SourceError: nothing is there, no photo is among it, or the camera or the stream gives
+        SourceError: nothing is there, no image is among it, or the camera or the stream gives
             nothing.
         ImageError: the video is damaged.
     """
@@ -430,7 +430,7 @@ def advice(source: str) -> str:
 
 
 def _with_unique_names(paths: list[Path]) -> Iterator[Frame]:
-    """Name each photo after its file.
+    """Name each image after its file.
 
     Where two share that name, the later one gets a number that is still free.
     """

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from galago.data.cache import Cached
+from galago.data.cache import CachedDataset
 from galago.scenes.dataset import Scenes
 
 SCENES = Scenes(2, first_seed=5, size=(64, 96))
@@ -25,7 +25,7 @@ class Countdown:
 
 
 def test_each_sample_is_read_once_and_stays_the_same(tmp_path: Path):
-    cached = Cached(Countdown(2), tmp_path / "cache")
+    cached = CachedDataset(Countdown(2), tmp_path / "cache")
     for _ in range(3):
         for index in range(2):
             sample, expected = cached[index], SCENES[index]
@@ -36,17 +36,17 @@ def test_each_sample_is_read_once_and_stays_the_same(tmp_path: Path):
 
 
 def test_another_process_finds_what_was_read(tmp_path: Path):
-    Cached(Countdown(1), tmp_path)[1]
-    assert np.array_equal(Cached(Countdown(0), tmp_path)[1].labels, SCENES[1].labels)
+    CachedDataset(Countdown(1), tmp_path)[1]
+    assert np.array_equal(CachedDataset(Countdown(0), tmp_path)[1].labels, SCENES[1].labels)
 
 
 def test_a_folder_that_cannot_be_written_costs_only_time(tmp_path: Path):
     (tmp_path / "file").write_text("no folder")
-    cached = Cached(Countdown(2), tmp_path / "file")
+    cached = CachedDataset(Countdown(2), tmp_path / "file")
     for _ in range(2):
         assert np.array_equal(cached[0].image, SCENES[0].image)
 
 
 def test_an_index_beyond_the_end_is_the_data_sets_error(tmp_path: Path):
     with pytest.raises(IndexError):
-        Cached(SCENES, tmp_path)[2]
+        CachedDataset(SCENES, tmp_path)[2]

@@ -368,7 +368,7 @@ def test_everything_is_reported_at_once_errors_first_with_five_examples(data: Fo
     severities = [finding.severity for finding in report.findings]
     assert severities == sorted(severities)
     (lone,) = (
-        finding.facts() for finding in report.findings if finding.kind == "photo-without-mask"
+        finding.summary() for finding in report.findings if finding.kind == "photo-without-mask"
     )
     assert lone["count"] == 7
     assert len(lone["examples"]) == 5
@@ -560,7 +560,7 @@ def test_ten_and_twelve_bits_in_sixteen_are_told(data: Folder, top: int, dark: b
         if finding.kind == "dark-photo"
         for name in finding.found
     }
-    loaded = next(fact.brightest for fact in report.facts if fact.item.name == "deep")
+    loaded = next(fact.brightest for fact in report.image_stats if fact.item.name == "deep")
     assert told == ({"train/deep"} if dark and loaded < 16 else set())
 
 

@@ -59,4 +59,4 @@ def test_suffixes_in_capitals_hidden_files_and_links(tmp_path: Path):
         )
     found = read("cityscapes", source, Options())
     assert [item.name for item in found.items] == [f"aachen/{NAME}", f"bonn/{NAME}"]
-    assert found.items[1].draw().tolist() == [[0, 18, 255, 13, 255, 255]]
+    assert found.items[1].read_labels().tolist() == [[0, 18, 255, 13, 255, 255]]

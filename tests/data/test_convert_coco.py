@@ -145,7 +145,7 @@ def test_a_broken_area_is_an_error_that_names_it_or_left_out(
     assert not (tmp_path / "out").exists()
     found = read("coco", source, Options(unknown="ignore"))
     assert "Left out, with 1 faults:\n  annotation 41 of a.jpg" in found.notes[0]
-    assert found.items[0].draw()[1].tolist() == [0, 2, 2, 2, 0]
+    assert found.items[0].read_labels()[1].tolist() == [0, 2, 2, 2, 0]
 
 
 def test_a_polygon_without_end_is_refused_before_it_is_drawn():
@@ -160,13 +160,13 @@ def test_a_polygon_without_end_is_refused_before_it_is_drawn():
 def test_a_stray_click_is_left_out_and_told_beside_good_areas(tmp_path: Path, stray: Any):
     annotations = [annotation(1, 18, SQUARE), annotation(2, 3, stray), annotation(3, 3, stray)]
     found = read("coco", make(tmp_path, annotations), Options())
-    assert found.items[0].draw()[1].tolist() == [0, 2, 2, 2, 0]
+    assert found.items[0].read_labels()[1].tolist() == [0, 2, 2, 2, 0]
     assert "polygons in annotation 2 of a.jpg, annotation 3 of a.jpg" in found.notes[0]
 
 
 def test_a_stray_click_within_a_good_annotation_costs_nothing_else(tmp_path: Path):
     found = read("coco", make(tmp_path, [annotation(1, 18, [*SQUARE, [2, 2, 3, 3]])]), Options())
-    assert found.items[0].draw()[1].tolist() == [0, 2, 2, 2, 0]
+    assert found.items[0].read_labels()[1].tolist() == [0, 2, 2, 2, 0]
     assert "annotation 1 of a.jpg" in found.notes[0]
 
 
@@ -230,7 +230,7 @@ def test_an_unknown_category_and_an_unknown_image_are_errors(
     source = make(tmp_path / "a", [annotation(1, 3, SQUARE, **more), annotation(2, 3, SQUARE)])
     with pytest.raises(DataError, match=message):
         read("coco", source, Options())
-    assert read("coco", source, Options(unknown="ignore")).items[0].draw()[1].tolist() == [
+    assert read("coco", source, Options(unknown="ignore")).items[0].read_labels()[1].tolist() == [
         0,
         1,
         1,
@@ -249,7 +249,7 @@ def test_ids_that_a_table_wrote_as_floats_and_ids_that_are_text_are_read(tmp_pat
         images=[{"id": "x", "file_name": "a.jpg"}],
         categories=[{"id": "c", "name": "car"}],
     )
-    assert read("coco", source, Options()).items[0].draw()[1].tolist() == [0, 1, 1, 1, 0]
+    assert read("coco", source, Options()).items[0].read_labels()[1].tolist() == [0, 1, 1, 1, 0]
 
 
 def two_images(root: Path, second: dict[str, Any]) -> Path:
@@ -303,13 +303,13 @@ def test_a_broken_entry_of_an_image_is_told_and_may_be_left_out(
     assert len(str(caught.value)) < 1200
     found = read("coco", source, Options(unknown="ignore"))
     assert [item.name for item in found.items] == ["a"]
-    assert found.items[0].draw()[1].tolist() == [0, 1, 1, 1, 0]
+    assert found.items[0].read_labels()[1].tolist() == [0, 1, 1, 1, 0]
 
 
 @pytest.mark.parametrize("size", [{}, {"height": None, "width": None}])
-def test_an_image_without_a_size_has_that_of_its_image(tmp_path: Path, size: dict[str, Any]):
+def test_an_entry_without_a_size_has_that_of_its_image(tmp_path: Path, size: dict[str, Any]):
     found = read("coco", two_images(tmp_path, {"id": 8, "file_name": "b.jpg"} | size), Options())
-    assert found.items[1].draw()[1].tolist() == [0, 2, 2, 2, 0]
+    assert found.items[1].read_labels()[1].tolist() == [0, 2, 2, 2, 0]
 
 
 def test_one_image_id_twice_is_told_for_both_and_neither_is_guessed(tmp_path: Path):
@@ -448,7 +448,7 @@ def test_a_parent_of_all_that_no_annotation_has_is_no_class(tmp_path: Path):
     found = read("coco", source, Options())
     assert found.label_set.names == ("background", "car", "dog")
     assert "The category 'plants' is what others are kinds of" in found.notes[0]
-    assert found.items[0].draw()[1].tolist() == [0, 1, 1, 1, 0]
+    assert found.items[0].read_labels()[1].tolist() == [0, 1, 1, 1, 0]
     assert read("coco", source, Options(ignore=("plants",))).label_set.names == (
         "background",
         "car",

@@ -165,7 +165,9 @@ def test_the_exact_name_of_a_mask_goes_before_one_with_an_ending(tmp_path: Path)
         write_image(source / f"images/train/{name}.jpg", np.full((1, 2, 3), 90, np.uint8))
     for name, color in (("0001", CAR), ("0001_L", ROAD), ("0002_L", VOID), ("0003_R_L", CAR)):
         write_image(source / f"masks/train/{name}.png", np.array([[color, color]], np.uint8))
-    found = {item.name: item.draw().max() for item in read("colors", source, Options()).items}
+    found = {
+        item.name: item.read_labels().max() for item in read("colors", source, Options()).items
+    }
     assert found == {"0001": 1, "0001_L": 0, "0002_L": 2, "0003_R": 1, "a": 2}
 
 

@@ -46,7 +46,10 @@ def test_capitals_hidden_files_and_a_byte_order_mark(tmp_path: Path):
     (folder / "a_jpg.rf.1f_mask.png").rename(folder / "a_jpg.rf.1f_mask.PNG")
     (folder / "._a.jpg").write_bytes(b"\0\5\26\7")
     (folder / "_classes.csv").write_bytes(b"\xef\xbb\xbf" + CLASSES.replace("\n", "\r\n").encode())
-    assert read("roboflow", source, Options()).items[0].draw().tolist() == [[0, 1, 255], [1, 0, 0]]
+    assert read("roboflow", source, Options()).items[0].read_labels().tolist() == [
+        [0, 1, 255],
+        [1, 0, 0],
+    ]
 
 
 def test_masks_without_an_image_are_told_and_images_without_a_mask_an_error(tmp_path: Path):

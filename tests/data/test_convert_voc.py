@@ -211,7 +211,7 @@ def test_gray_masks_beside_a_labelmap_of_gray_colors(
     tmp_path: Path, labelmap: str, values: list[int], ids: list[int]
 ):
     found = read("voc", gray(tmp_path, labelmap, values), Options())
-    assert found.items[0].draw().tolist() == [ids, ids]
+    assert found.items[0].read_labels().tolist() == [ids, ids]
 
 
 def test_gray_values_that_are_no_color_of_a_gray_labelmap_are_an_error(tmp_path: Path):
@@ -224,4 +224,4 @@ def test_gray_values_that_may_be_ids_or_colors_are_refused(tmp_path: Path):
     labelmap = "background:0,0,0::\nwall:128,0,0::\ndoor:255,255,255::\n"
     found = read("voc", gray(tmp_path, labelmap, [0, 255, 255]), Options())
     with pytest.raises(DataError, match="255 is door by color and ignored by id"):
-        found.items[0].draw()
+        found.items[0].read_labels()

@@ -9,8 +9,8 @@ from galago.data import open_dataset
 from galago.data.check import check, read_layout
 from galago.data.check.page import draw_page
 from galago.data.folder import read_description
-from galago.data.label_sets import Relabeled, share_sets, to_classes
-from galago.data.mixture import Extra, Mixture, balance, mix
+from galago.data.label_sets import RelabeledDataset, share_sets, to_classes
+from galago.data.mixture import ExtraDataset, Mixture, fill_shares, mix
 from galago.errors import ConfigError, DataError
 from galago.labels import ClassSet
 
@@ -218,14 +218,14 @@ def test_data_sets_without_sets_are_left_as_they_are(tmp_path: Path):
     data = open_dataset(tmp_path, "train")
     assert share_sets([data, data])[0] is data
     assert to_classes(data, data.label_set, "same") is data
-    assert not isinstance(data, Relabeled)
+    assert not isinstance(data, RelabeledDataset)
 
 
 def test_a_mixture_gives_each_data_set_its_share(tmp_path: Path):
     for name, count in (("a", 3), ("b", 10)):
         write_set(tmp_path / name, NAMES, ((0,),) * count)
     sets = {name: open_dataset(tmp_path / name, "train") for name in "ab"}
-    mixture = Mixture((Extra("a", sets["a"], 0.3), Extra("b", sets["b"], 0.1)))
+    mixture = Mixture((ExtraDataset("a", sets["a"], 0.3), ExtraDataset("b", sets["b"], 0.1)))
     counts = [sum(name.startswith(f"{letter}/") for name in mixture.names) for letter in "ab"]
     assert counts == [30, 10]
     assert len(mixture) == 40
@@ -234,17 +234,17 @@ def test_a_mixture_gives_each_data_set_its_share(tmp_path: Path):
 
 
 def test_shares_that_are_not_told_are_as_large_as_that_of_the_main_set():
-    assert balance([None, None, None]) == [0.25] * 3
-    assert balance([0.4, None]) == [0.4, pytest.approx(0.3)]
+    assert fill_shares([None, None, None]) == [0.25] * 3
+    assert fill_shares([0.4, None]) == [0.4, pytest.approx(0.3)]
     with pytest.raises(ConfigError, match="leaves nothing for --data"):
-        balance([0.6, 0.4])
+        fill_shares([0.6, 0.4])
 
 
 def test_mixing_returns_what_is_trained_on_and_what_is_scored(tmp_path: Path):
     write_set(tmp_path / "main", NAMES)
     write_set(tmp_path / "extra", NAMES + COARSE, ((0, 1, 2, 3),))
     main, extra = (open_dataset(tmp_path / name, "train") for name in ("main", "extra"))
-    train_set, mixture, vals = mix(main, [Extra("extra", extra, 0.5, extra)])
+    train_set, mixture, vals = mix(main, [ExtraDataset("extra", extra, 0.5, extra)])
     assert train_set.label_set == mixture.label_set
     assert train_set.label_set.sets == extra.label_set.sets
     assert mixture[0].labels.tolist() == [[0, 4, 3, 255]]

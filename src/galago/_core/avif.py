@@ -4,7 +4,7 @@ import struct
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from galago._core.boxes import boxes, top_boxes
+from galago._core.isobmff import boxes, top_boxes
 
 LARGEST_META = 1 << 22  # bytes
 

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from galago._core import tiff
-from galago._core.boxes import top_boxes
 from galago._core.image_header import ImageHeader, read_header
+from galago._core.isobmff import top_boxes
 from galago._core.png import SIGNATURE as PNG_SIGNATURE
 from galago._core.png import read_chunks
 
@@ -181,7 +181,7 @@ def _bmp_bytes(data: bytes) -> int:
 
 def _has_jpeg_end(data: bytes) -> bool:
     """Go from marker to marker: what lies in a thumbnail, or behind the end as the film of a moving
-    photo, does not count.
+    image, does not count.
     """
     position = len(JPEG_START)
     while marker := JPEG_MARKER.search(data, position):

@@ -98,7 +98,7 @@ def predict(
             model, engine=engine, threads=threads, half=half, imgsz=imgsz, setting=setting
         )
         file = (
-            stack.enter_context(VideoFile(target, video.size, rate=video.rate))
+            stack.enter_context(VideoFile(target, video.size, rate=video.fps))
             if video and target
             else None
         )
@@ -242,7 +242,7 @@ class Job:
             else self.tiles.read(opened, limit)
         )
         live = isinstance(opened, Video) and opened.live
-        known = opened.length if isinstance(opened, Video) else len(opened)
+        known = opened.num_frames if isinstance(opened, Video) else len(opened)
         total = min(known, limit) if known and limit else known or limit
         start = perf_counter()
         with PhotoBars(total) as bars:

@@ -239,13 +239,15 @@ def cache_decoded(
     """
     from shutil import rmtree
 
-    from galago.data.cache import Cached
+    from galago.data.cache import CachedDataset
     from galago.training.distributed import is_main_process, join
 
     if anew and is_main_process():
         rmtree(folder, ignore_errors=True)
     join().wait_for_everyone()
-    return Cached(train_set, folder / "train"), mixed_in and Cached(mixed_in, folder / "mixed_in")
+    return CachedDataset(train_set, folder / "train"), mixed_in and CachedDataset(
+        mixed_in, folder / "mixed_in"
+    )
 
 
 def print_summary(

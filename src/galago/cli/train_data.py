@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from galago.data import Dataset
-    from galago.data.mixture import Extra
+    from galago.data.mixture import ExtraDataset
 
 SCENES_PREFIX = "scenes:"
 VALIDATION_SCENES = 100
@@ -73,22 +73,22 @@ def split_share(spec: str) -> tuple[str, float | None]:
     return place, share
 
 
-def open_extras(specs: Sequence[str]) -> "list[Extra]":
+def open_extras(specs: Sequence[str]) -> "list[ExtraDataset]":
     """Open extra data sets, with their validation parts where they have any.
 
     Raises:
         ConfigError, DataError: one cannot be opened, or the shares leave nothing for the main one.
     """
-    from galago.data.mixture import Extra, balance
+    from galago.data.mixture import ExtraDataset, fill_shares
 
     told = [split_share(spec) for spec in specs]
-    extras: list[Extra] = []
-    for (place, _), share in zip(told, balance([share for _, share in told]), strict=True):
+    extras: list[ExtraDataset] = []
+    for (place, _), share in zip(told, fill_shares([share for _, share in told]), strict=True):
         train_set, val_set = (
             open_splits(place) if place.startswith(SCENES_PREFIX) else open_train(place)
         )
         extras.append(
-            Extra(
+            ExtraDataset(
                 unused_name(place, [MAIN, *(extra.name for extra in extras)]),
                 train_set,
                 share,
@@ -156,7 +156,7 @@ def check_mix(mix: str | None, share: float) -> None:
         )
 
 
-def describe(extras: "Sequence[Extra]") -> str:
+def describe(extras: "Sequence[ExtraDataset]") -> str:
     """Say in words what is learned from beside the main data set, and how much."""
     parts = [
         f"{extra.name} ({len(extra.train)} photos, {extra.share:.0%} of the views, "

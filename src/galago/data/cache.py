@@ -15,7 +15,7 @@ from galago.labels import LabelSet
 
 
 @dataclass(frozen=True)
-class Cached:
+class CachedDataset:
     """A data set that keeps what it has read in a folder, for itself and for other processes.
 
     Each sample is two .npy files, read through memory mapping, so that a small window of a huge

@@ -1,6 +1,4 @@
-"""Images of classes in tar files, read where they lie: nothing is unpacked, so no member's name
-becomes a path.
-"""
+"""Images of classes in tar files, read without unpacking, so that no member's name becomes a path."""
 
 import re
 import tarfile
@@ -12,8 +10,8 @@ import numpy as np
 from galago import image as images
 from galago._core.printable import printable
 from galago.errors import DataError
+from galago.image import IMAGE_SUFFIXES
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 TAR = ".tar"
 LARGEST = 1 << 28  # bytes of a member; the largest images of ImageNet have 15 MB
 MOST = 1 << 24  # members of all files of a split
@@ -37,14 +35,14 @@ class ClassTars:
     Attributes:
         names: of the classes, in the order of their ids.
         tars: the files.
-        places: (N, 3) int64: number of the tar file, first byte and length of each image in it.
+        locations: (N, 3) int64: number of the tar file, first byte and length of each image in it.
         members: name of each image in its tar file.
         class_ids: of each image.
     """
 
     names: tuple[str, ...]
     tars: tuple[Path, ...]
-    places: np.ndarray
+    locations: np.ndarray
     members: tuple[str, ...]
     class_ids: tuple[int, ...]
 
@@ -56,7 +54,7 @@ class ClassTars:
         """Name of each image: that of the tar file and of the member."""
         return tuple(
             f"{self.tars[number].name}:{member}"
-            for (number, _, _), member in zip(self.places, self.members, strict=True)
+            for (number, _, _), member in zip(self.locations, self.members, strict=True)
         )
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
@@ -66,7 +64,7 @@ class ClassTars:
             ImageError: the member is no image or cut short.
             DataError: the tar file cannot be read any more.
         """
-        number, start, length = self.places[index].tolist()
+        number, start, length = self.locations[index].tolist()
         tar = self.tars[number]
         try:
             with tar.open("rb") as file:
@@ -115,7 +113,7 @@ def open_class_tars(root: Path, split: str) -> ClassTars:
         ]
         if not images:
             raise DataError(
-                f"{printable(tar)} holds no photos ({', '.join(SUFFIXES)}). Remove it or fill it."
+                f"{printable(tar)} holds no photos ({', '.join(IMAGE_SUFFIXES)}). Remove it or fill it."
             )
         found += images
         if len(found) > MOST:
@@ -131,7 +129,7 @@ def open_class_tars(root: Path, split: str) -> ClassTars:
     return ClassTars(
         names=names,
         tars=tuple(tars),
-        places=np.array([entry[2:] for entry in found], np.int64),
+        locations=np.array([entry[2:] for entry in found], np.int64),
         members=tuple(entry[1] for entry in found),
         class_ids=tuple(ids[entry[0]] for entry in found),
     )
@@ -158,7 +156,7 @@ def _index(tar: Path) -> list[tuple[str, int, int]]:
                     )
                 if PurePosixPath(member.name).name.startswith(
                     "."
-                ) or not member.name.lower().endswith(SUFFIXES):
+                ) or not member.name.lower().endswith(IMAGE_SUFFIXES):
                     continue
                 if not 0 < member.size <= LARGEST or member.offset_data + member.size > size:
                     raise DataError(

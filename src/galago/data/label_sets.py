@@ -201,7 +201,7 @@ def _some(names: Sequence[str] | Mapping[str, object], most: int = 20) -> str:
 
 
 @dataclass(frozen=True)
-class Relabeled:
+class RelabeledDataset:
     """A data set whose labels count in another order, or stand for other sets.
 
     Attributes:
@@ -256,7 +256,7 @@ def to_classes(dataset: Dataset, label_set: LabelSet, what: str) -> Dataset:
         ClassSet(found.name, moved(found.classes), moved(found.hidden)) for found in own.sets
     )
     table = _table([*new, *(len(label_set) + index for index in range(len(sets)))])
-    return Relabeled(dataset, LabelSet(label_set.names, label_set.palette, sets), table)
+    return RelabeledDataset(dataset, LabelSet(label_set.names, label_set.palette, sets), table)
 
 
 def share_sets(datasets: Sequence[Dataset]) -> list[Dataset]:
@@ -285,7 +285,7 @@ def share_sets(datasets: Sequence[Dataset]) -> list[Dataset]:
         own = [(found.classes, found.hidden) for found in dataset.label_set.sets]
         table = _table([*range(len(first)), *(len(first) + keys.index(key) for key in own)])
         same = own == keys[: len(own)] and dataset.label_set.sets == common.sets
-        shared.append(dataset if same else Relabeled(dataset, common, table))
+        shared.append(dataset if same else RelabeledDataset(dataset, common, table))
     return shared
 
 

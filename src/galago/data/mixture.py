@@ -12,7 +12,7 @@ from galago.labels import LabelSet
 
 
 @dataclass(frozen=True)
-class Extra:
+class ExtraDataset:
     """A data set that is learned from beside the main one.
 
     Attributes:
@@ -40,7 +40,7 @@ class Mixture:
         names: of the samples, `set/sample`.
     """
 
-    parts: tuple[Extra, ...]
+    parts: tuple[ExtraDataset, ...]
     names: list[str] = field(init=False, repr=False, compare=False)
     _ends: tuple[int, ...] = field(init=False, repr=False, compare=False)
 
@@ -71,7 +71,7 @@ class Mixture:
         return replace(part[(index - start) % len(part)], name=self.names[index])
 
 
-def balance(shares: Sequence[float | None]) -> list[float]:
+def fill_shares(shares: Sequence[float | None]) -> list[float]:
     """Fill in the shares of extra data sets that were not told: as large as the main set's each.
 
     Raises:
@@ -86,7 +86,9 @@ def balance(shares: Sequence[float | None]) -> list[float]:
     return [rest if share is None else share for share in shares]
 
 
-def mix(train_set: Dataset, extras: Sequence[Extra]) -> tuple[Dataset, Mixture, dict[str, Dataset]]:
+def mix(
+    train_set: Dataset, extras: Sequence[ExtraDataset]
+) -> tuple[Dataset, Mixture, dict[str, Dataset]]:
     """Bring data sets to the classes of the main one, found by name, and to common labels.
 
     Args:

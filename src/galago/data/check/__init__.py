@@ -30,14 +30,14 @@ class Report:
     Attributes:
         data: the data set, as it was named.
         layout: its files.
-        facts: what was found in them, in their order.
+        image_stats: what was found in them, in their order.
         splits: sums over each split that is there.
         findings: errors first.
     """
 
     data: str
     layout: Layout
-    facts: list[ImageStats]
+    image_stats: list[ImageStats]
     splits: dict[str, Split]
     findings: list[Finding]
 
@@ -96,7 +96,7 @@ class Report:
                 str(source): name for source, name in self.layout.source_names.items()
             },
             "splits": {name: self._split(split) for name, split in self.splits.items()},
-            "findings": [finding.facts(whole=whole) for finding in self.findings],
+            "findings": [finding.summary(whole=whole) for finding in self.findings],
         }
 
     def _split(self, split: Split) -> dict[str, Any]:
@@ -128,22 +128,22 @@ def check(layout: Layout, data: str, on_item: Callable[[], None] = lambda: None)
         data: names the data set in the report.
         on_item: called after each image and its mask.
     """
-    facts = []
+    image_stats = []
     pool = ThreadPoolExecutor(
         max_workers=min(MAX_THREADS, os.cpu_count() or 1)
     )  # decoding and hashing let other threads run
     try:
-        for fact in pool.map(inspect, (item for items in layout.items.values() for item in items)):
-            facts.append(fact)
+        for stats in pool.map(inspect, (item for items in layout.items.values() for item in items)):
+            image_stats.append(stats)
             on_item()
     finally:
         pool.shutdown(cancel_futures=True)  # Ctrl-C waits for the files at hand, not for all
     table, classes = IdTable.of(layout.label_set, layout.train_ids), len(layout.label_set)
     splits = {
-        name: summarize((f for f in facts if f.item.split == name), table, classes)
+        name: summarize((f for f in image_stats if f.item.split == name), table, classes)
         for name in layout.items
     }
-    findings = [finding for rule in FILE_RULES for finding in rule(layout, facts)]
-    findings += [finding for rule in LABEL_RULES for finding in rule(layout, facts, splits)]
+    findings = [finding for rule in FILE_RULES for finding in rule(layout, image_stats)]
+    findings += [finding for rule in LABEL_RULES for finding in rule(layout, image_stats, splits)]
     findings.sort(key=lambda finding: finding.severity != ERROR)  # a stable sort
-    return Report(data, layout, facts, splits, findings)
+    return Report(data, layout, image_stats, splits, findings)

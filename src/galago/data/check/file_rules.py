@@ -34,7 +34,7 @@ MASK_MESSAGES = {
 }
 
 
-def missing_splits(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]:
+def missing_splits(layout: Layout, image_stats: list[ImageStats]) -> Iterator[Finding]:
     """Find splits without images, and training data without train or val."""
     empty = {
         split: str(layout.places[split])
@@ -62,7 +62,7 @@ def missing_splits(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]
             )
 
 
-def bad_lines(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]:
+def bad_lines(layout: Layout, image_stats: list[ImageStats]) -> Iterator[Finding]:
     """Find lines of lists that are no pair of files."""
     if layout.bad_lines:
         yield Finding(
@@ -75,7 +75,7 @@ def bad_lines(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]:
         )
 
 
-def other_files(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]:
+def other_files(layout: Layout, image_stats: list[ImageStats]) -> Iterator[Finding]:
     """Find files that no opener looks at, as images of a format that galago does not read."""
     if layout.others:
         kinds = Counter(file.suffix.lower() or "no suffix" for file in layout.others)
@@ -92,10 +92,10 @@ def other_files(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]:
         )
 
 
-def missing_partners(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]:
+def missing_partners(layout: Layout, image_stats: list[ImageStats]) -> Iterator[Finding]:
     """Find images without a mask and masks without an image."""
-    no_mask = [fact.item for fact in facts if not fact.item.has_mask]
-    no_image = [fact.item for fact in facts if not fact.item.has_image]
+    no_mask = [stats.item for stats in image_stats if not stats.item.has_mask]
+    no_image = [stats.item for stats in image_stats if not stats.item.has_image]
     hint = _ending(
         [item.name for item in no_mask if item.has_image],
         [item.name for item in no_image if item.has_mask],
@@ -133,12 +133,12 @@ def _ending(images: list[str], masks: list[str]) -> str:
     return ""
 
 
-def same_names(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]:
+def same_names(layout: Layout, image_stats: list[ImageStats]) -> Iterator[Finding]:
     """Find two images of one name in a split, as a.jpg and a.png."""
     groups: dict[str, list[Path]] = defaultdict(list)
-    for fact in facts:
-        if fact.item.has_image:
-            groups[fact.item.shown].append(fact.item.image)
+    for stats in image_stats:
+        if stats.item.has_image:
+            groups[stats.item.shown].append(stats.item.image)
     if twice := {
         name: " and ".join(map(str, files)) for name, files in groups.items() if len(files) > 1
     }:
@@ -151,7 +151,7 @@ def same_names(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]:
         )
 
 
-def rival_masks(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]:
+def rival_masks(layout: Layout, image_stats: list[ImageStats]) -> Iterator[Finding]:
     """Find masks that differ from another in their suffix alone, as a.tif beside a.png."""
     if layout.rivals:
         yield Finding(
@@ -164,9 +164,9 @@ def rival_masks(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]:
         )
 
 
-def unreadable_images(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]:
+def unreadable_images(layout: Layout, image_stats: list[ImageStats]) -> Iterator[Finding]:
     """Find images that are empty, cut short or no images."""
-    if bad := {fact.item.shown: fact.image_fault for fact in facts if fact.image_fault}:
+    if bad := {stats.item.shown: stats.image_fault for stats in image_stats if stats.image_fault}:
         yield Finding(
             kind="unreadable-photo",
             severity=ERROR,
@@ -176,19 +176,19 @@ def unreadable_images(layout: Layout, facts: list[ImageStats]) -> Iterator[Findi
         )
 
 
-def unusable_masks(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]:
+def unusable_masks(layout: Layout, image_stats: list[ImageStats]) -> Iterator[Finding]:
     """Find masks that are damaged, colored, JPEG or otherwise hold no ids."""
     for kind, advice in MASK_ADVICE.items():
-        bad = [fact for fact in facts if fact.mask_fault and fact.mask_fault.kind == kind]
+        bad = [stats for stats in image_stats if stats.mask_fault and stats.mask_fault.kind == kind]
         if not bad:
             continue
         message = f"{plural(len(bad), 'masks')}: {MASK_MESSAGES[kind]}."
         if kind == "colored":
             message += f" Commonest colors: {_colors(layout, bad)}."
         found = {
-            fact.item.shown: fact.mask_fault.message if kind == "unreadable" else ""
-            for fact in bad
-            if fact.mask_fault
+            stats.item.shown: stats.mask_fault.message if kind == "unreadable" else ""
+            for stats in bad
+            if stats.mask_fault
         }
         yield Finding(
             kind=f"{kind}-mask",
@@ -200,11 +200,11 @@ def unusable_masks(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]
         )
 
 
-def _colors(layout: Layout, facts: list[ImageStats]) -> str:
+def _colors(layout: Layout, image_stats: list[ImageStats]) -> str:
     """Name the commonest colors of colored masks."""
     total: dict[Color, int] = defaultdict(int)
-    for fact in facts:
-        for color, count in fact.mask_fault.colors if fact.mask_fault else ():
+    for stats in image_stats:
+        for color, count in stats.mask_fault.colors if stats.mask_fault else ():
             total[color] += count
     common = sorted(total.items(), key=lambda entry: -entry[1])[:8]
     return ", ".join(
@@ -212,12 +212,12 @@ def _colors(layout: Layout, facts: list[ImageStats]) -> str:
     )
 
 
-def size_mismatches(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]:
+def size_mismatches(layout: Layout, image_stats: list[ImageStats]) -> Iterator[Finding]:
     """Find masks of another size than their image."""
     bad = {
-        fact.item.shown: (fact.image_size, fact.mask_size)
-        for fact in facts
-        if fact.image_size and fact.mask_size and fact.image_size != fact.mask_size
+        stats.item.shown: (stats.image_size, stats.mask_size)
+        for stats in image_stats
+        if stats.image_size and stats.mask_size and stats.image_size != stats.mask_size
     }
     if not bad:
         return
@@ -239,11 +239,11 @@ def size_mismatches(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding
     )
 
 
-def silent_turns(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]:
+def silent_turns(layout: Layout, image_stats: list[ImageStats]) -> Iterator[Finding]:
     """Find images that EXIF turns or mirrors and whose size does not show it."""
     turned = {
         f.item.shown: f"orientation {f.header.orientation}"
-        for f in facts
+        for f in image_stats
         if f.image_size and f.header.turns_silently
     }
     if not turned:
@@ -256,7 +256,7 @@ def silent_turns(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]:
     )
     sideways = [
         f
-        for f in facts
+        for f in image_stats
         if f.mask_size and f.mask_size == f.header.size and f.mask_size != f.image_size
     ]
     if sideways:
@@ -270,12 +270,12 @@ def silent_turns(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]:
     )
 
 
-def dark_images(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]:
+def dark_images(layout: Layout, image_stats: list[ImageStats]) -> Iterator[Finding]:
     """Find images of 10 or 12 bits in files of 16, which look black."""
     dark = {
-        fact.item.shown: f"brightest value {fact.brightest} of 255"
-        for fact in facts
-        if fact.image_size and fact.header.depth == 16 and fact.brightest <= DARK
+        stats.item.shown: f"brightest value {stats.brightest} of 255"
+        for stats in image_stats
+        if stats.image_size and stats.header.depth == 16 and stats.brightest <= DARK
     }
     if dark:
         yield Finding(
@@ -287,20 +287,20 @@ def dark_images(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]:
         )
 
 
-def duplicates(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]:
+def duplicates(layout: Layout, image_stats: list[ImageStats]) -> Iterator[Finding]:
     """Find images of the same pixels, in two splits or in one."""
     groups: dict[str, list[ImageStats]] = defaultdict(list)
-    for fact in facts:
-        if fact.image_hash:
-            groups[fact.image_hash].append(fact)
+    for stats in image_stats:
+        if stats.image_hash:
+            groups[stats.image_hash].append(stats)
     across: dict[str, str] = {}
     inside: dict[str, str] = {}
     for group in groups.values():
-        splits = {fact.item.split for fact in group}
-        files = {(fact.item.split, fact.item.image) for fact in group}
+        splits = {stats.item.split for stats in group}
+        files = {(stats.item.split, stats.item.image) for stats in group}
         if len(files) == 1:  # one line of a list stands there twice: same-name
             continue
-        rest = ", ".join(fact.item.shown for fact in group[1:4])
+        rest = ", ".join(stats.item.shown for stats in group[1:4])
         (across if len(splits) > 1 else inside)[group[0].item.shown] = f"same as {rest}"
     if across:
         yield Finding(

@@ -41,7 +41,7 @@ class Finding:
         """How many of `found` are not among the examples."""
         return len(self.found) - len(self.examples)
 
-    def facts(self, *, whole: bool = False) -> dict[str, Any]:
+    def summary(self, *, whole: bool = False) -> dict[str, Any]:
         """Return what JSON holds of it; the whole of it names everything that was found."""
         facts = {
             "kind": self.kind,

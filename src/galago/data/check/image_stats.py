@@ -64,7 +64,7 @@ class ImageStats:
 
 def inspect(item: Item) -> ImageStats:
     """Read both files of an item; whatever is wrong with them becomes part of the facts."""
-    facts = _inspect_image(item) if item.has_image else ImageStats(item)
+    image_stats = _inspect_image(item) if item.has_image else ImageStats(item)
     mask_size = mask_fault = counts = None
     if item.has_mask:
         try:
@@ -76,7 +76,7 @@ def inspect(item: Item) -> ImageStats:
         if mask_fault is None and item.mask.suffix.lower() != MASK_SUFFIX:
             message = f"{item.mask} is not looked for: masks end in {MASK_SUFFIX}."
             mask_fault = MaskFault("suffix", message)
-    return replace(facts, mask_size=mask_size, mask_fault=mask_fault, counts=counts)
+    return replace(image_stats, mask_size=mask_size, mask_fault=mask_fault, counts=counts)
 
 
 def _inspect_image(item: Item) -> ImageStats:

@@ -22,10 +22,12 @@ RARE_IMAGES = 3  # in train
 MANY_IDS = 40  # different ids that mean nothing: rather gray levels than ids
 SHOWN_IDS, SHOWN_IDS_OF_MASK = 12, 4
 
-Stats = Mapping[str, Split]
+Splits = Mapping[str, Split]
 
 
-def binary_masks(layout: Layout, facts: list[ImageStats], stats: Stats) -> Iterator[Finding]:
+def binary_masks(
+    layout: Layout, image_stats: list[ImageStats], splits: Splits
+) -> Iterator[Finding]:
     """Find masks of 0 and 255 alone, which image editors and many tools write for two classes."""
     classes = len(layout.label_set)
     if (
@@ -34,7 +36,9 @@ def binary_masks(layout: Layout, facts: list[ImageStats], stats: Stats) -> Itera
         or layout.train_ids.get(0) == IGNORE_ID
     ):
         return
-    counted = [(fact.item.shown, fact.counts) for fact in facts if fact.counts is not None]
+    counted = [
+        (stats.item.shown, stats.counts) for stats in image_stats if stats.counts is not None
+    ]
     bad = {
         name: f"255: {plural(int(counts[255]), 'pixels')}"
         for name, counts in counted
@@ -55,17 +59,17 @@ def binary_masks(layout: Layout, facts: list[ImageStats], stats: Stats) -> Itera
     )
 
 
-def unknown_ids(layout: Layout, facts: list[ImageStats], stats: Stats) -> Iterator[Finding]:
+def unknown_ids(layout: Layout, image_stats: list[ImageStats], splits: Splits) -> Iterator[Finding]:
     """Find ids that mean nothing, and suggest what they may mean."""
     table, total = IdTable.of(layout.label_set, layout.train_ids), Counter[int]()
     found = {}
-    for fact in facts:
-        if fact.counts is not None and (unknown := table.unknown(fact.counts)):
+    for stats in image_stats:
+        if stats.counts is not None and (unknown := table.unknown(stats.counts)):
             total.update(unknown)
-            found[fact.item.shown] = f"ids {_ids(unknown)}"
+            found[stats.item.shown] = f"ids {_ids(unknown)}"
     if not found:
         return
-    seen = sum((split.ids for split in stats.values()), np.zeros(256, np.int64))
+    seen = sum((split.ids for split in splits.values()), np.zeros(256, np.int64))
     if len(total) > MANY_IDS:
         advice = (
             "So many ids are rather gray levels: masks that were resized with interpolation, drawn "
@@ -96,10 +100,10 @@ def unknown_ids(layout: Layout, facts: list[ImageStats], stats: Stats) -> Iterat
     )
 
 
-def one_class(layout: Layout, facts: list[ImageStats], stats: Stats) -> Iterator[Finding]:
+def one_class(layout: Layout, image_stats: list[ImageStats], splits: Splits) -> Iterator[Finding]:
     """Find data in which nothing can be told apart: one name, or one class in all of train."""
-    present = np.flatnonzero(stats["train"].pixels) if "train" in stats else np.array([])
-    seen = sum((split.ids for split in stats.values()), np.zeros(256, np.int64))
+    present = np.flatnonzero(splits["train"].pixels) if "train" in splits else np.array([])
+    seen = sum((split.ids for split in splits.values()), np.zeros(256, np.int64))
     if len(layout.label_set) == 1:
         message = f"The data set has one class, {layout.label_set.names[0]}, so that there is nothing to learn."
         found = {layout.label_set.names[0]: "the only name"}
@@ -230,9 +234,11 @@ def _yaml(mapping: Mapping[int, int | str]) -> str:
     return "{" + ", ".join(f"{source}: {target}" for source, target in mapping.items()) + "}"
 
 
-def absent_classes(layout: Layout, facts: list[ImageStats], stats: Stats) -> Iterator[Finding]:
+def absent_classes(
+    layout: Layout, image_stats: list[ImageStats], splits: Splits
+) -> Iterator[Finding]:
     """Find classes that occur in no image of train, whether another split has them or not."""
-    if "train" not in stats or not stats["train"].ids.any():
+    if "train" not in splits or not splits["train"].ids.any():
         return  # said elsewhere, once and not for every class
     in_sets = {
         index
@@ -242,15 +248,17 @@ def absent_classes(layout: Layout, facts: list[ImageStats], stats: Stats) -> Ite
     }
     absent = [
         index
-        for index, images in enumerate(stats["train"].images)
+        for index, images in enumerate(splits["train"].images)
         if images == 0 and index not in in_sets
     ]
     elsewhere = {
         layout.label_set.names[index]: ", ".join(
-            f"{plural(int(stats[split].images[index]), 'photos')} of {split}" for split in where
+            f"{plural(int(splits[split].images[index]), 'photos')} of {split}" for split in where
         )
         for index in absent
-        if (where := [split for split in stats if split != "train" and stats[split].images[index]])
+        if (
+            where := [split for split in splits if split != "train" and splits[split].images[index]]
+        )
     }
     nowhere = {
         layout.label_set.names[index]: ""
@@ -277,11 +285,13 @@ def absent_classes(layout: Layout, facts: list[ImageStats], stats: Stats) -> Ite
         )
 
 
-def rare_classes(layout: Layout, facts: list[ImageStats], stats: Stats) -> Iterator[Finding]:
+def rare_classes(
+    layout: Layout, image_stats: list[ImageStats], splits: Splits
+) -> Iterator[Finding]:
     """Find classes that train has, but hardly."""
-    if "train" not in stats:
+    if "train" not in splits:
         return
-    train, rare = stats["train"], {}
+    train, rare = splits["train"], {}
     for name, share, images in zip(layout.label_set.names, train.shares, train.images, strict=True):
         if images and (share < RARE_SHARE or images < RARE_IMAGES):
             rare[name] = f"{share:.4%} of the pixels, {plural(int(images), 'photos')}"
@@ -297,17 +307,19 @@ def rare_classes(layout: Layout, facts: list[ImageStats], stats: Stats) -> Itera
         )
 
 
-def unlabeled_images(layout: Layout, facts: list[ImageStats], stats: Stats) -> Iterator[Finding]:
+def unlabeled_images(
+    layout: Layout, image_stats: list[ImageStats], splits: Splits
+) -> Iterator[Finding]:
     """Find images all of whose pixels are ignored."""
     table, found = IdTable.of(layout.label_set, layout.train_ids), {}
     labeled: dict[str, bool] = {}
-    for fact in facts:
-        if fact.counts is None:
+    for stats in image_stats:
+        if stats.counts is None:
             continue
-        void = table.ignored(fact.counts) == fact.counts.sum()
-        labeled[fact.item.split] = labeled.get(fact.item.split, False) or not void
+        void = table.ignored(stats.counts) == stats.counts.sum()
+        labeled[stats.item.split] = labeled.get(stats.item.split, False) or not void
         if void:
-            found[fact.item.shown] = ""
+            found[stats.item.shown] = ""
     if not found:
         return
     void_splits = [split for split, some in labeled.items() if not some]

@@ -60,7 +60,7 @@ def _offenders(report: Report) -> list[tuple[str, str, str]]:
             kinds.setdefault(name, []).append(finding.kind)
     table = IdTable.of(report.layout.label_set, report.layout.train_ids)
     entries = []
-    for stats in report.facts:
+    for stats in report.image_stats:
         name, ignored = stats.item.shown, _ignored_share(stats, table)
         if name in kinds or ignored:
             entries.append((name, kinds.get(name, []), ignored))
@@ -83,7 +83,7 @@ def _samples(report: Report) -> list[tuple[str, np.ndarray]]:
     """Return overlays of images that can be read, spread evenly, each after its name."""
     readable = [
         stats
-        for stats in report.facts
+        for stats in report.image_stats
         if stats.counts is not None and stats.image_size == stats.mask_size
     ]
     count = min(MAX_SAMPLES, len(readable))

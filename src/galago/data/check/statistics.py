@@ -104,7 +104,7 @@ class IdTable:
         return sums
 
 
-def summarize(facts: Iterable[ImageStats], table: IdTable, num_classes: int) -> Split:
+def summarize(image_stats: Iterable[ImageStats], table: IdTable, num_classes: int) -> Split:
     """Add up a split."""
     pixels, images, ids = (
         np.zeros(num_classes, np.int64),
@@ -114,17 +114,17 @@ def summarize(facts: Iterable[ImageStats], table: IdTable, num_classes: int) -> 
     sizes: Counter[tuple[int, int]] = Counter()
     in_sets = np.zeros(len(table.in_sets(ids)), np.int64)
     ignored = unknown = files = 0
-    for fact in facts:
-        if fact.image_size:
-            sizes[fact.image_size] += 1
-        files += fact.item.has_image and fact.item.has_mask
-        if fact.counts is None:
+    for stats in image_stats:
+        if stats.image_size:
+            sizes[stats.image_size] += 1
+        files += stats.item.has_image and stats.item.has_mask
+        if stats.counts is None:
             continue
-        counts = table.classes(fact.counts)
+        counts = table.classes(stats.counts)
         pixels += counts
         images += counts > 0
-        ids += fact.counts
-        in_sets += table.in_sets(fact.counts)
-        ignored += table.ignored(fact.counts)
-        unknown += sum(table.unknown(fact.counts).values())
+        ids += stats.counts
+        in_sets += table.in_sets(stats.counts)
+        ignored += table.ignored(stats.counts)
+        unknown += sum(table.unknown(stats.counts).values())
     return Split(pixels, images, ids, ignored, unknown, files, sizes, in_sets)

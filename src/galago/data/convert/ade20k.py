@@ -50,7 +50,7 @@ def read_ade20k(source: Path, options: Options) -> Source:
             name = stem_of(image, image_dir)
             if name in masks:
                 items.append(
-                    Item(split, name, image, partial(_draw, only_one(masks[name]), unknown))
+                    Item(split, name, image, partial(_read_labels, only_one(masks[name]), unknown))
                 )
             else:
                 missing.append(str(mask_dir / f"{name}{MASK_SUFFIX}"))
@@ -105,5 +105,5 @@ def read_names(file: Path) -> tuple[str, ...]:
     )
 
 
-def _draw(mask: Path, unknown: UnmappedValues) -> np.ndarray:
+def _read_labels(mask: Path, unknown: UnmappedValues) -> np.ndarray:
     return to_class_ids(images.load_labels(mask), IDS, unknown)

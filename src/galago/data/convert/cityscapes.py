@@ -37,7 +37,7 @@ def read_cityscapes(source: Path, options: Options) -> Source:
                 continue
             name = stem_of(image, image_dir).removesuffix(IMAGE_ENDING)
             if found := masks.get(f"{name}{MASK_ENDING}"):
-                items.append(Item(split, name, image, partial(_draw, only_one(found))))
+                items.append(Item(split, name, image, partial(_read_labels, only_one(found))))
             else:
                 missing.append(str(mask_dir / f"{name}{MASK_ENDING}{MASK_SUFFIX}"))
     if not items and not missing:
@@ -49,5 +49,5 @@ def read_cityscapes(source: Path, options: Options) -> Source:
     return Source(CITYSCAPES, items)
 
 
-def _draw(mask: Path) -> np.ndarray:
+def _read_labels(mask: Path) -> np.ndarray:
     return LOOKUP(images.load_labels(mask))

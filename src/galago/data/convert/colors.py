@@ -111,7 +111,9 @@ def read_colors(source: Path, options: Options) -> Source:
             if mask_name in masks:
                 used.add(mask_name)
                 items.append(
-                    Item(split, name, image, partial(_draw, only_one(masks[mask_name]), table))
+                    Item(
+                        split, name, image, partial(_read_labels, only_one(masks[mask_name]), table)
+                    )
                 )
             else:
                 missing.append(str(image))
@@ -142,7 +144,7 @@ def _places(source: Path) -> list[tuple[str, Path, Path]]:
     raise DataError(f"{source} has no folders of photos and masks. Looked for: {looked}.")
 
 
-def _draw(mask: Path, table: ColorTable) -> np.ndarray:
+def _read_labels(mask: Path, table: ColorTable) -> np.ndarray:
     if mask.suffix.lower() in LOSSY:
         raise DataError(f"{mask} is a JPEG, which changes colors. Export the masks again as PNG.")
     return table.ids(images.load(mask))

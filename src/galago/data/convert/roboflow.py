@@ -74,8 +74,8 @@ def read_roboflow(source: Path, options: Options) -> Source:
         for name, paths in image_files.items():
             image = only_one(paths)
             if mask := masks.pop(f"{name}{MASK_ENDING}", None):
-                draw = partial(_draw, only_one(mask), table, unknown)
-                items.append(Item(split or "train", name, image, draw))
+                read_labels = partial(_read_labels, only_one(mask), table, unknown)
+                items.append(Item(split or "train", name, image, read_labels))
             else:
                 missing.append(str(image))
         notes += note_lone([path for paths in masks.values() for path in paths])
@@ -125,5 +125,5 @@ def _is_png(paths: list[Path]) -> bool:
     return all(path.suffix.lower() == MASK_SUFFIX for path in paths)
 
 
-def _draw(mask: Path, table: dict[int, int], unknown: UnmappedValues) -> np.ndarray:
+def _read_labels(mask: Path, table: dict[int, int], unknown: UnmappedValues) -> np.ndarray:
     return to_class_ids(images.load_labels(mask), table, unknown)

@@ -49,13 +49,13 @@ class Item:
         split: train, val or test.
         name: unique in its split; `/` between folders, no suffix.
         image: its file.
-        draw: reads its labels, (H, W) uint8 class ids and 255 = ignore.
+        read_labels: returns its labels, (H, W) uint8 class ids, 255 = ignore.
     """
 
     split: str
     name: str
     image: Path
-    draw: Callable[[], np.ndarray]
+    read_labels: Callable[[], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -161,10 +161,12 @@ def drop_classes(source: Source, ignored: tuple[str, ...]) -> Source:
         raise ConfigError("--ignore leaves no class.")
     lookup = IdLookup({old: new for new, old in enumerate(kept)})
 
-    def remapped(draw: Callable[[], np.ndarray]) -> Callable[[], np.ndarray]:
-        return lambda: lookup(draw())
+    def remapped(read_labels: Callable[[], np.ndarray]) -> Callable[[], np.ndarray]:
+        return lambda: lookup(read_labels())
 
-    items = [Item(item.split, item.name, item.image, remapped(item.draw)) for item in source.items]
+    items = [
+        Item(item.split, item.name, item.image, remapped(item.read_labels)) for item in source.items
+    ]
     labels = LabelSet(
         tuple(names[index] for index in kept),
         tuple(source.label_set.palette[index] for index in kept),

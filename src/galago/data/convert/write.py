@@ -68,7 +68,7 @@ def write(
         for item in source.items:
             images.save_labels(
                 root / "masks" / item.split / f"{item.name}.png",
-                item.draw(),
+                item.read_labels(),
                 source.label_set.palette,
             )
             link_or_copy(
