@@ -51,8 +51,8 @@ def load(path: str | Path) -> np.ndarray:
 
 
 def load_with_header(path: str | Path) -> tuple[np.ndarray, ImageHeader]:
-    """Read an image as `load` does, and what its header tells: the orientation that was applied, the
-    depth as stored.
+    """Read an image as `load` does, and its header: orientation, already applied, and depth as
+    stored.
 
     Returns:
         (H, W, 3) uint8 RGB, and the header.
@@ -322,8 +322,8 @@ def short_side_size(size: tuple[int, int], short_side: int) -> tuple[int, int]:
     the ADE20K protocol.
 
     Of an image narrower than 1 to `NARROWEST` the long side is `NARROWEST` times as told and the
-    short one less, with the same aspect ratio; an image of 10 x 4000 pixels would become an image of
-    100 megapixels else.
+    short one less, with the same aspect ratio; otherwise 10 x 4000 pixels would become 100
+    megapixels.
     """
     height, width = size
     long_side = -(-max(size) * short_side // min(size) // SIZE_MULTIPLE) * SIZE_MULTIPLE

@@ -38,9 +38,31 @@ TIMEOUT_MS = 10_000  # for a stream that does not answer
 # of the frames that a video's container counts; some players' files hold a few that are never shown
 WHOLE = 0.9
 OTHER_PICTURES = (
-    ".heic", ".heif", ".avif", ".gif", ".jxl", ".jp2", ".j2k", ".jfif", ".jpe", ".svg", ".psd", ".exr", ".hdr", ".ppm", ".pgm",
-    ".tga", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2",
-)  # fmt: skip
+    ".heic",
+    ".heif",
+    ".avif",
+    ".gif",
+    ".jxl",
+    ".jp2",
+    ".j2k",
+    ".jfif",
+    ".jpe",
+    ".svg",
+    ".psd",
+    ".exr",
+    ".hdr",
+    ".ppm",
+    ".pgm",
+    ".tga",
+    ".dng",
+    ".cr2",
+    ".cr3",
+    ".nef",
+    ".arw",
+    ".orf",
+    ".raf",
+    ".rw2",
+)
 
 
 @dataclass(frozen=True)
@@ -271,7 +293,8 @@ def open_source(source: str) -> list[Frame] | Video:
             )
         more = describe_left_out(left_out(source)) or ""
         raise SourceError(
-            f"No photo in {source}. Expected files that end in {', '.join(IMAGE_SUFFIXES)}. {more}".rstrip()
+            f"No photo in {source}. Expected files that end in {', '.join(IMAGE_SUFFIXES)}. "
+            f"{more}".rstrip()
         )
     return list(_with_unique_names(paths))
 
@@ -286,7 +309,10 @@ def _find(source: str) -> list[Path]:
         return [path]
     if path.is_dir() or glob.has_magic(source):
         return [file for file in _files(source) if file.suffix.lower() in IMAGE_SUFFIXES]
-    kinds = "a photo, a folder, a glob in quotes, a .txt list, - for paths on standard input, a video, a camera's index, or a URL"
+    kinds = (
+        "a photo, a folder, a glob in quotes, a .txt list, - for paths on standard input, a "
+        "video, a camera's index, or a URL"
+    )
     raise SourceError(f"There is nothing at {source}. Give {kinds}.")
 
 
@@ -425,8 +451,14 @@ def open_capture(source: str) -> cv2.VideoCapture:
 def advice(source: str) -> str:
     """Say what to do about a camera or a stream that gives nothing."""
     if is_camera(source):
-        return "Expected the index of a connected camera, 0 for the first. Plug it in, or close the program that uses it."
-    return "Expected the URL of a running video stream. Check the address, the password and the network."
+        return (
+            "Expected the index of a connected camera, 0 for the first. Plug it in, or close "
+            "the program that uses it."
+        )
+    return (
+        "Expected the URL of a running video stream. Check the address, the password and the "
+        "network."
+    )
 
 
 def _with_unique_names(paths: list[Path]) -> Iterator[Frame]:

@@ -76,9 +76,11 @@ class ModelSpec:
     def __post_init__(self) -> None:
         LabelSet(self.classes, self.palette)  # checks both
         for value, allowed, what in (
-            (self.resize, RESIZE_RULES, "resize"), (self.output, OUTPUTS, "output"),
-            (self.upsampling, UPSAMPLINGS, "upsampling"), (self.precision, PRECISIONS, "precision"),
-        ):  # fmt: skip
+            (self.resize, RESIZE_RULES, "resize"),
+            (self.output, OUTPUTS, "output"),
+            (self.upsampling, UPSAMPLINGS, "upsampling"),
+            (self.precision, PRECISIONS, "precision"),
+        ):
             if value not in allowed:
                 raise ConfigError(f"Unknown {what} {value!r}. Choose one of: {', '.join(allowed)}.")
         self._check_sizes()

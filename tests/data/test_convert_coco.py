@@ -412,13 +412,28 @@ def test_a_name_cannot_leave_the_folder_of_the_data_set():
 @pytest.mark.parametrize(
     ("name", "split"),
     [
-        ("instances_train2017", "train"), ("instances_val2017", "val"), ("instances_minival2014", "val"),
-        ("instances_valminusminival2014", "train"), ("trainval35k", "train"), ("labels-val", "val"), ("labelsVal", "val"),
-        ("site_train_v2_val", "val"), ("dev", "val"), ("image_info_test-dev2017", "test"), ("valid", "val"),
-        ("validation", "val"), ("TRAIN", "train"), ("mytest.v2", None), ("terrain", None),
-        ("latest", None), ("interval", None), ("instances_default", None), ("testset_3", "test"), ("eval", "val"),
+        ("instances_train2017", "train"),
+        ("instances_val2017", "val"),
+        ("instances_minival2014", "val"),
+        ("instances_valminusminival2014", "train"),
+        ("trainval35k", "train"),
+        ("labels-val", "val"),
+        ("labelsVal", "val"),
+        ("site_train_v2_val", "val"),
+        ("dev", "val"),
+        ("image_info_test-dev2017", "test"),
+        ("valid", "val"),
+        ("validation", "val"),
+        ("TRAIN", "train"),
+        ("mytest.v2", None),
+        ("terrain", None),
+        ("latest", None),
+        ("interval", None),
+        ("instances_default", None),
+        ("testset_3", "test"),
+        ("eval", "val"),
     ],
-)  # fmt: skip
+)
 def test_the_last_word_of_a_name_tells_the_split(name: str, split: str | None):
     assert split_of(name) == split
 

@@ -94,7 +94,8 @@ def test_ignoring_an_unknown_class_or_all_of_them_is_an_error(image: Path):
 def test_misuse_is_a_config_error(tmp_path: Path):
     with pytest.raises(
         ConfigError,
-        match=r"Unknown kind of data set 'yolo'\. Choose one of: ade20k, cityscapes, coco, colors, roboflow, voc",
+        match=r"Unknown kind of data set 'yolo'\. Choose one of: ade20k, cityscapes, coco, "
+        r"colors, roboflow, voc",
     ):
         read("yolo", tmp_path, Options())
     with pytest.raises(ConfigError, match="--palette has no use for coco"):

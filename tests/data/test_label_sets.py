@@ -123,8 +123,10 @@ def test_the_check_shows_sets(tmp_path: Path):
     write_set(tmp_path, NAMES + COARSE + "not_labeled: {road: [pole]}\n", ((0, 1, 1, 2, 3),))
     report = check(read_layout(tmp_path), "street")
     assert report.shown_mapping[:3] == [
-        ("0 drivable", "road (may hide pole)", 1), ("1 vehicles", "car or bicyclist", 2), ("2 road-side", "pole", 1),
-    ]  # fmt: skip
+        ("0 drivable", "road (may hide pole)", 1),
+        ("1 vehicles", "car or bicyclist", 2),
+        ("2 road-side", "pole", 1),
+    ]
     split = report.splits["train"]
     assert split.pixels.tolist() == [
         1,

@@ -1,4 +1,4 @@
-"""File names that are not UTF-8, which some libraries cannot open: on Linux a name may be any bytes.
+"""File names that are not UTF-8, which some libraries cannot open: on Linux they may be any bytes.
 
 Such bytes are surrogates in Python's text: PEP 383.
 """

@@ -59,7 +59,7 @@ def val(
         bool, typer.Option("--json", help="Print one JSON object as the last line.")
     ] = False,
 ) -> None:
-    """Score a model on labeled photos: IoU of each class, mean IoU, accuracies, confusion matrix."""
+    """Score a model on labeled photos: IoU of each class, mean IoU, accuracy, confusion matrix."""
     from galago._core.printable import printable
     from galago.cli._console import print_json, say
     from galago.cli._pages import write_page
@@ -96,14 +96,20 @@ def val(
         "setting": str(setting) if setting else None,
     }
     how = describe(tta, protocol)
-    title = f"{printable(segmenter.spec.name)} on the {len(dataset)} photos of {printable(data)}, {split}: {how['how']}"
+    title = (
+        f"{printable(segmenter.spec.name)} on the {len(dataset)} photos of {printable(data)}, "
+        f"{split}: {how['how']}"
+    )
     setup = shown | flags | how
     files = save_scores(result, out, setup)
     files += write_page(out / "report.html", lambda: draw_page(result, title=title, setup=setup))
     show(result, title, to_stderr=json)
     beside = compare(segmenter.spec.name, protocol, result.scores.mean_iou)
     if beside:
-        line = "published {published:.3f}, measured {measured:.3f}, difference {difference:+.3f} (mean IoU in percent)"
+        line = (
+            "published {published:.3f}, measured {measured:.3f}, difference {difference:+.3f} "
+            "(mean IoU in percent)"
+        )
         say(f"{segmenter.spec.name}: {line.format(**beside)}", err=json)
     say(f"Saved: {', '.join(map(str, files))}", err=json)
     if json:

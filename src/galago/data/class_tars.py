@@ -1,4 +1,4 @@
-"""Images of classes in tar files, read without unpacking, so that no member's name becomes a path."""
+"""Images of classes in tar files, read in place, so that no member's name becomes a path."""
 
 import re
 import tarfile
@@ -113,7 +113,8 @@ def open_class_tars(root: Path, split: str) -> ClassTars:
         ]
         if not images:
             raise DataError(
-                f"{printable(tar)} holds no photos ({', '.join(IMAGE_SUFFIXES)}). Remove it or fill it."
+                f"{printable(tar)} holds no photos ({', '.join(IMAGE_SUFFIXES)}). Remove it "
+                "or fill it."
             )
         found += images
         if len(found) > MOST:

@@ -27,7 +27,7 @@ def unpack(number: int) -> Color:
 
 
 def nearest(color: Color, label_set: LabelSet) -> str:
-    """Return the class of the nearest color in words, as ` (near car)`, or nothing if none is near."""
+    """Return the class of the nearest color, such as ` (near car)`, or "" if none is near."""
     distances = np.linalg.norm(np.array(label_set.palette, np.float64) - color, axis=1)
     index = int(distances.argmin())
     if distances[index] > NEAR:

@@ -26,20 +26,21 @@ from galago.image import IMAGE_SUFFIXES
 from galago.labels import IGNORE_ID, Color, LabelSet, distinct_palette
 
 EXAMPLE_YAML = """\
-path: .                  # folder of images/ and masks/, seen from this file
+path: .                  # folder of images/ and masks/, relative to this file
 names:                   # one per class; ids in the masks are 0, 1, 2 ...
   0: road
   1: car
-ignore_id: 255           # pixels of this id count nowhere
-# palette: [[128, 64, 128], [64, 0, 128]]   # optional, one color per class
-# label_mapping: {7: 0, 26: car, 30: [road, car], 0: ignore}   # optional, id in the masks -> class, or a set of classes
-# source_names: [asphalt, wheels]           # optional, what the ids in the masks are called: label_mapping may use these names
-# not_labeled: [car]                        # optional, classes that the masks cannot show, or {road: [car]}
-# holdout: [drive7_]                        # optional, images of train whose names start so are val
-# only: list.txt                            # optional, names of the images to use, one a line
-# short_side: 360                           # optional, pixels to which the short side of every image is brought
-# train: images/train    # optional, with val and test: where the photos of a split are
-# masks_dir: masks       # optional: stands in place of `images` in the path of the masks
+ignore_id: 255           # pixels of this id are ignored
+# All keys below are optional.
+# palette: [[128, 64, 128], [64, 0, 128]]   # one color per class
+# label_mapping: {7: 0, 26: car, 30: [road, car], 0: ignore}   # id in the masks -> class or classes
+# source_names: [asphalt, wheels]           # names of the ids in the masks, for label_mapping
+# not_labeled: [car]                        # classes that masks cannot show, or {road: [car]}
+# holdout: [drive7_]                        # images of train whose names start so are val
+# only: list.txt                            # names of the images to use, one per line
+# short_side: 360                           # pixels that every image's short side is resized to
+# train: images/train    # with val and test: where the photos of a split are
+# masks_dir: masks       # replaces `images` in the path of the masks
 """
 IMAGE_DIR = "images"
 # `nc` (class count, checked) and `download` (never run) occur in files written for other tools.

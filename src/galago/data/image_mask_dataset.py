@@ -75,7 +75,8 @@ class ImageMaskDataset:
             raise DataError(
                 f"{mask} holds ids that mean nothing here: {some(shown)}. Known ids: "
                 f"{_ranges(sorted(self.train_ids))}. "
-                "Name them in the YAML's label_mapping, for example `7: 0` for class 0 or `7: ignore`."
+                "Name them in the YAML's label_mapping, for example `7: 0` for class 0 or `7: "
+                "ignore`."
             )
         return lookup(ids)
 

@@ -133,7 +133,7 @@ def _source_names(raw: object, file: Path) -> dict[int, str]:
 
 
 def _not_labeled(raw: object, names: tuple[str, ...], file: Path) -> dict[int, Classes]:
-    """Read which classes may hide under which: a list for all, or a mapping from classes to lists."""
+    """Return the classes that may hide under each class, from a list for all or a mapping."""
     what = f"{file}: not_labeled"
     if raw is None:
         return {}

@@ -100,8 +100,10 @@ def check_learnable(label_set: LabelSet) -> None:
     """
     if len(label_set) == 1:
         raise DataError(
-            f"There is one class, {label_set.names[0]}, so that nothing can be learned. Name what is "
+            f"There is one class, {label_set.names[0]}, so that nothing can be learned. Name "
+            "what is "
             "around it, too, as "
-            f"names: [background, {label_set.names[0]}]; galago data check says what the ids of the "
+            f"names: [background, {label_set.names[0]}]; galago data check says what the ids "
+            "of the "
             "masks need."
         )

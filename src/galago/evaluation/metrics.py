@@ -132,7 +132,7 @@ class Scores:
 
     @property
     def accuracy(self) -> tuple[float | None, ...]:
-        """Share of each class's pixels that is predicted right, also called recall: TP / (TP + FN)."""
+        """Share of each class's pixels that is predicted right, or recall: TP / (TP + FN)."""
         return _present(self._target, self._true_positives / np.maximum(self._target, 1))
 
     @property

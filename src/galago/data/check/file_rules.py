@@ -15,12 +15,23 @@ MAX_KINDS = 8  # suffixes that a message shows
 DARK = 15  # of 255: as bright as 12 bits in a file of 16 become, at most
 REPEAT = "Copy it again from where it came, or remove it with its partner."
 TRAIN_ADVICE = "Training needs it: put photos there, and their masks where masks belong."
-VAL_ADVICE = "Training scores its weights on it: move a tenth or a fifth of all photos there, from other places than train's."
+VAL_ADVICE = (
+    "Training scores its weights on it: move a tenth or a fifth of all photos there, "
+    "from other places than train's."
+)
 MASK_ADVICE = {
     "unreadable": REPEAT,
-    "jpeg": "JPEG changes ids at every border. Export the masks again as PNG; a JPEG saved as PNG keeps the damage.",
-    "colored": "Masks need one class id per pixel. Turn colors into ids with `galago data convert colors`.",
-    "three-channel": "Three equal channels hold the id three times. Save the masks with one channel (8-bit gray PNG).",
+    "jpeg": (
+        "JPEG changes ids at every border. Export the masks again as PNG; a JPEG saved as PNG "
+        "keeps the damage."
+    ),
+    "colored": (
+        "Masks need one class id per pixel. Turn colors into ids with `galago data convert colors`."
+    ),
+    "three-channel": (
+        "Three equal channels hold the id three times. Save the masks with one "
+        "channel (8-bit gray PNG)."
+    ),
     "16-bit": "Save the masks as 8-bit PNG; ids go from 0 to 255.",
     "suffix": "Save the masks again as PNG, with the suffix .png.",
 }
@@ -46,7 +57,8 @@ def missing_splits(layout: Layout, image_stats: list[ImageStats]) -> Iterator[Fi
             kind="empty-split",
             severity=ERROR,
             message=f"{plural(len(empty), 'splits')} without a photo: {', '.join(empty)}.",
-            advice="Put photos and masks there, or remove the folder (in CamVid's layout: the list).",
+            advice="Put photos and masks there, or remove the folder (in CamVid's layout: the "
+            "list).",
             found=empty,
             unit="splits",
         )
@@ -69,7 +81,8 @@ def bad_lines(layout: Layout, image_stats: list[ImageStats]) -> Iterator[Finding
             kind="bad-line",
             severity=ERROR,
             message=f"{plural(len(layout.bad_lines), 'lines')} of the lists cannot be read.",
-            advice="Write `image mask` in every line: two paths without spaces, relative to the list.",
+            advice="Write `image mask` in every line: two paths without spaces, relative to the "
+            "list.",
             found=dict.fromkeys(layout.bad_lines, ""),
             unit="lines",
         )
@@ -85,8 +98,10 @@ def other_files(layout: Layout, image_stats: list[ImageStats]) -> Iterator[Findi
         yield Finding(
             kind="other-file",
             severity=WARNING,
-            message=f"{plural(len(layout.others), 'files')} among photos and masks are left out: {suffixes}.",
-            advice=f"Convert photos to one of {', '.join(IMAGE_SUFFIXES)} and masks to .png; keep other files elsewhere.",
+            message=f"{plural(len(layout.others), 'files')} among photos and masks are left out: "
+            f"{suffixes}.",
+            advice=f"Convert photos to one of {', '.join(IMAGE_SUFFIXES)} and masks to .png; keep "
+            "other files elsewhere.",
             found={str(file): "" for file in layout.others},
             unit="files",
         )
@@ -129,7 +144,10 @@ def _ending(images: list[str], masks: list[str]) -> str:
             if mask.startswith(image) and not mask[len(image) :][:1].isdigit():
                 ending = mask[len(image) :]
                 if sum(f"{name}{ending}" in masks for name in images) * 2 > len(images):
-                    return f"Masks end in {ending!r} where photos do not: give each mask exactly its photo's name."
+                    return (
+                        f"Masks end in {ending!r} where photos do not: give each mask exactly "
+                        "its photo's name."
+                    )
     return ""
 
 
@@ -221,9 +239,15 @@ def size_mismatches(layout: Layout, image_stats: list[ImageStats]) -> Iterator[F
     }
     if not bad:
         return
-    advice = "A mask needs one pixel for each of its photo: pair the right files, or resize the mask with nearest neighbor."
+    advice = (
+        "A mask needs one pixel for each of its photo: pair the right files, or resize the "
+        "mask with nearest neighbor."
+    )
     if all(image == mask[::-1] for image, mask in bad.values()):
-        advice = "Width and height are swapped: these photos carry a camera orientation that the masks lack. Turn the masks."
+        advice = (
+            "Width and height are swapped: these photos carry a camera orientation that the "
+            "masks lack. Turn the masks."
+        )
     found = {
         name: f"photo {size_text(image)}, mask {size_text(mask)}"
         for name, (image, mask) in bad.items()
@@ -260,11 +284,15 @@ def silent_turns(layout: Layout, image_stats: list[ImageStats]) -> Iterator[Find
         if f.mask_size and f.mask_size == f.header.size and f.mask_size != f.image_size
     ]
     if sideways:
-        advice = f"{plural(len(sideways), 'masks')} of others fit the photo unturned, so these are nearly surely wrong. {advice}"
+        advice = (
+            f"{plural(len(sideways), 'masks')} of others fit the photo unturned, so these "
+            f"are nearly surely wrong. {advice}"
+        )
     yield Finding(
         kind="exif-orientation",
         severity=WARNING,
-        message=f"{plural(len(turned), 'photos')} with an EXIF orientation that turns pixels and changes no size.",
+        message=f"{plural(len(turned), 'photos')} with an EXIF orientation that turns pixels and "
+        "changes no size.",
         advice=advice,
         found=turned,
     )
@@ -282,7 +310,8 @@ def dark_images(layout: Layout, image_stats: list[ImageStats]) -> Iterator[Findi
             kind="dark-photo",
             severity=WARNING,
             message=f"{plural(len(dark), 'photos')} of 16 bits are nearly black.",
-            advice="Cameras of 10 or 12 bits write so: multiply the values by 64 or 16, or save the photos with 8 bits.",
+            advice="Cameras of 10 or 12 bits write so: multiply the values by 64 or 16, or save "
+            "the photos with 8 bits.",
             found=dark,
         )
 
@@ -307,7 +336,8 @@ def duplicates(layout: Layout, image_stats: list[ImageStats]) -> Iterator[Findin
             kind="split-leak",
             severity=ERROR,
             message=f"{plural(len(across), 'photos')} in more than one split.",
-            advice="Scores on photos that were trained on mean nothing: keep each photo in one split only.",
+            advice="Scores on photos that were trained on mean nothing: keep each photo in one "
+            "split only.",
             found=across,
         )
     if inside:
@@ -315,7 +345,8 @@ def duplicates(layout: Layout, image_stats: list[ImageStats]) -> Iterator[Findin
             kind="duplicate-photo",
             severity=WARNING,
             message=f"{plural(len(inside), 'photos')} more than once in one split.",
-            advice="Remove the copies, or keep them if these photos should count more; their masks should agree.",
+            advice="Remove the copies, or keep them if these photos should count more; their "
+            "masks should agree.",
             found=inside,
         )
 

@@ -105,13 +105,19 @@ def one_class(layout: Layout, image_stats: list[ImageStats], splits: Splits) -> 
     present = np.flatnonzero(splits["train"].pixels) if "train" in splits else np.array([])
     seen = sum((split.ids for split in splits.values()), np.zeros(256, np.int64))
     if len(layout.label_set) == 1:
-        message = f"The data set has one class, {layout.label_set.names[0]}, so that there is nothing to learn."
+        message = (
+            f"The data set has one class, {layout.label_set.names[0]}, so that there is "
+            "nothing to learn."
+        )
         found = {layout.label_set.names[0]: "the only name"}
         severity = ERROR
         advice = _name_background(layout, seen)
     elif len(present) == 1:
         name = layout.label_set.names[present[0]]
-        message = f"All labeled pixels of train are of one class, {name}, so that there is nothing to learn."
+        message = (
+            f"All labeled pixels of train are of one class, {name}, so that there is "
+            "nothing to learn."
+        )
         found = {name: "the only class in train"}
         severity = WARNING
         advice = "Check the ids of the masks against names, or add photos that show other classes."
@@ -135,17 +141,29 @@ def _name_background(layout: Layout, seen: np.ndarray) -> str:
     ids = [int(index) for index in np.flatnonzero(seen)]
     others = [index for index in ids if index not in (0, IGNORE_ID)]
     if 0 not in ids and len(others) == 1:
-        return f"Everything that is not the class needs an id and a name too: 0 for the background, and {names}."
+        return (
+            "Everything that is not the class needs an id and a name too: 0 for the "
+            f"background, and {names}."
+        )
     if len(others) == 1:
         return f"Name the background, too: {names}" + (
             "." if others == [1] else f" and label_mapping: {{0: 0, {others[0]}: 1}}."
         )
     if others:
         mapping = _yaml({0: 0} | dict.fromkeys(others, 1))
-        return f"Name the background, too: {names}, and if all other ids are the class: label_mapping: {mapping}."
+        return (
+            f"Name the background, too: {names}, and if all other ids are the class: "
+            f"label_mapping: {mapping}."
+        )
     if 255 in ids:
-        return f"If 0 is the background and 255 the class: {names} and label_mapping: {{0: 0, 255: 1}}."
-    return f"The masks hold one id only. Export them with 0 for the background and 1 for the class, and write {names}."
+        return (
+            f"If 0 is the background and 255 the class: {names} and label_mapping: "
+            f"{{0: 0, 255: 1}}."
+        )
+    return (
+        "The masks hold one id only. Export them with 0 for the background and 1 for the "
+        f"class, and write {names}."
+    )
 
 
 def _with_background(layout: Layout) -> str:
@@ -269,8 +287,10 @@ def absent_classes(
         yield Finding(
             kind="class-not-in-train",
             severity=ERROR,
-            message=f"{plural(len(elsewhere), 'classes')} never in train, but elsewhere: {', '.join(elsewhere)}.",
-            advice="A network cannot learn what it never sees: move some of these photos to train, or map the class to ignore.",
+            message=f"{plural(len(elsewhere), 'classes')} never in train, but elsewhere: "
+            f"{', '.join(elsewhere)}.",
+            advice="A network cannot learn what it never sees: move some of these photos to "
+            "train, or map the class to ignore.",
             found=elsewhere,
             unit="classes",
         )
@@ -279,7 +299,8 @@ def absent_classes(
             kind="empty-class",
             severity=WARNING,
             message=f"{plural(len(nowhere), 'classes')} in no photo at all: {', '.join(nowhere)}.",
-            advice="Check the ids of the masks against names; if nothing is missing, take the class out of names.",
+            advice="Check the ids of the masks against names; if nothing is missing, take the "
+            "class out of names.",
             found=nowhere,
             unit="classes",
         )
@@ -300,7 +321,8 @@ def rare_classes(
             kind="rare-class",
             severity=WARNING,
             message=f"{plural(len(rare), 'classes')} hardly in train: {', '.join(rare)}.",
-            advice=f"Below {RARE_SHARE:.2%} of the pixels or {RARE_IMAGES} photos little is learned: label more photos that show "
+            advice=f"Below {RARE_SHARE:.2%} of the pixels or {RARE_IMAGES} photos little is "
+            "learned: label more photos that show "
             "them, or merge them with another class by label_mapping.",
             found=rare,
             unit="classes",
@@ -331,8 +353,10 @@ def unlabeled_images(
     yield Finding(
         kind="unlabeled-photo",
         severity=ERROR if void_splits else WARNING,
-        message=f"{plural(len(found), 'photos')} without a labeled pixel.{whole if void_splits else ''}",
-        advice="Nothing is learned from them, nothing scored: label or remove them. If 255 or the ignore_id is a class here, "
+        message=f"{plural(len(found), 'photos')} without a labeled "
+        f"pixel.{whole if void_splits else ''}",
+        advice="Nothing is learned from them, nothing scored: label or remove them. If 255 or the "
+        "ignore_id is a class here, "
         "say so in label_mapping.",
         found=found,
     )

@@ -101,9 +101,15 @@ def _read_folder(description_file: Path) -> Layout:
             others += [file for folder in (image_dir, mask_dir) for file in other_files(folder)]
     items = _selected(items, description)
     return Layout(
-        description.label_set, description.train_ids, description.mapped, places, items,
-        others=others, rivals=rivals, source_names=description.source_names,
-    )  # fmt: skip
+        description.label_set,
+        description.train_ids,
+        description.mapped,
+        places,
+        items,
+        others=others,
+        rivals=rivals,
+        source_names=description.source_names,
+    )
 
 
 def _selected(items: dict[str, list[Item]], description: Description) -> dict[str, list[Item]]:

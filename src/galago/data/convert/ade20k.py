@@ -1,4 +1,4 @@
-"""ADE20K as the scene parsing benchmark has it: images/, annotations/, 150 classes counted from 1."""
+"""ADE20K of the scene parsing benchmark: images/, annotations/, 150 classes counted from 1."""
 
 import re
 from functools import partial

@@ -250,9 +250,15 @@ def _image_size(image: Path, entry: dict[str, Any]) -> tuple[int, int]:
     said = entry.get("height"), entry.get("width")
     if said in ((None, None), (height, width)):
         return height, width
-    text = f"its height and width should be {height} and {width} as in the photo, got {shown(said[0])} and {shown(said[1])}"
+    text = (
+        f"its height and width should be {height} and {width} as in the photo, got "
+        f"{shown(said[0])} and {shown(said[1])}"
+    )
     if said == header.size:
-        text += f"; the labels were drawn on the photo unturned, without its EXIF orientation {header.orientation}"
+        text += (
+            "; the labels were drawn on the photo unturned, without its EXIF orientation "
+            f"{header.orientation}"
+        )
     raise DataError(text)
 
 

@@ -55,11 +55,30 @@ def voc_palette(count: int) -> tuple[Color, ...]:
 
 VOC = LabelSet(
     names=(
-        "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable",
-        "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
+        "background",
+        "aeroplane",
+        "bicycle",
+        "bird",
+        "boat",
+        "bottle",
+        "bus",
+        "car",
+        "cat",
+        "chair",
+        "cow",
+        "diningtable",
+        "dog",
+        "horse",
+        "motorbike",
+        "person",
+        "pottedplant",
+        "sheep",
+        "sofa",
+        "train",
+        "tvmonitor",
     ),
     palette=voc_palette(21),
-)  # fmt: skip
+)
 
 
 def read_voc(source: Path, options: Options) -> Source:
@@ -195,7 +214,7 @@ class MaskReader:
         return self._table.ids(images.load(mask))
 
     def _check_meaning(self, ids: np.ndarray, mask: Path) -> None:
-        """Refuse gray values that are colors of the labelmap and mean something else than as ids."""
+        """Refuse gray values that mean one class as ids and another as colors of the labelmap."""
         values = [int(value) for value in np.unique(ids)]
         if not all(value in self._grays for value in values):
             return
