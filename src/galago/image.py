@@ -171,7 +171,7 @@ def _read(path: Path) -> bytes:
     except OSError as error:
         raise ImageError(f"Cannot read {path}: {error.strerror or error}.") from error
     if not data:
-        raise ImageError(f"{path} is empty (0 bytes). Copy it again from where it came.")
+        raise ImageError(f"{path} is empty (0 bytes). Copy it again from its source.")
     return data
 
 
@@ -381,7 +381,7 @@ def draw_legend(
     )
     scale = max(0.35, image.shape[1] / 1600)
     line, chip = round(34 * scale) + 4, round(20 * scale) + 2
-    texts = [f"{drawable(name)} {share:.1%}" for share, name in shown]  # OpenCV dies of surrogates
+    texts = [f"{drawable(name)} {share:.1%}" for share, name in shown]  # no surrogates
     font, thickness = cv2.FONT_HERSHEY_SIMPLEX, max(1, round(1.5 * scale))
     widest = max((cv2.getTextSize(text, font, scale, thickness)[0][0] for text in texts), default=0)
     column = widest + 3 * chip

@@ -51,7 +51,7 @@ class LabelSet:
         if len(set(self.names)) != len(self.names):
             twice = sorted({name for name in self.names if self.names.count(name) > 1})
             raise ConfigError(
-                f"Class names must differ, but these stand more than once: {', '.join(twice)}."
+                f"Class names must differ, but these occur more than once: {', '.join(twice)}."
             )
         if len(self.palette) != len(self.names):
             raise ConfigError(

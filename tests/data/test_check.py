@@ -211,7 +211,7 @@ def test_an_id_just_past_the_last_class_has_two_explanations(data: Folder):
     data.pair("train/a", np.array([[0, 1, 2, 1]], np.uint8))
     advice = data.find("unknown-id").advice
     assert "If 0 means unlabeled: label_mapping: {0: ignore, 1: 0, 2: 1}" in advice
-    assert "If 2 should count nowhere: label_mapping: {0: 0, 1: 1, 2: ignore}" in advice
+    assert "If 2 should be ignored: label_mapping: {0: 0, 1: 1, 2: ignore}" in advice
 
 
 def test_the_ids_of_cityscapes_are_known_by_its_classes(data: Folder):

@@ -529,7 +529,7 @@ def test_one_json_file_of_another_name_is_train(tmp_path: Path):
         ('{"images": {}, "annotations": [], "categories": []}', "expected the lists images"),
         ("[" * 100_000, "too many brackets"),
         ('{"images": [' + "9" * 5000 + "]}", "not readable as JSON"),
-        ('{"images": [], "images": []}', "the key 'images' stands twice"),
+        ('{"images": [], "images": []}', "the key 'images' occurs twice"),
     ],
 )
 def test_a_file_of_another_kind_is_an_error(tmp_path: Path, text: str, message: str):

@@ -201,7 +201,7 @@ def test_suffixes_in_capitals_hidden_files_and_links(tmp_path: Path):
         ("p.yaml", "leaf: [255, 0, 0]\nleaf: [0, 255, 0]\n", "line 2: the key 'leaf' stands twice"),
         ("p.yaml", "leaf: &a [255, 0, 0]\nstem: *a\n", "aliases"),
         ("p.yaml", "leaf: " + "[" * 5000, "within each other"),
-        ("labelmap.txt", "leaf:255,0,0::\nleaf:0,255,0::\n", "stand more than once: leaf"),
+        ("labelmap.txt", "leaf:255,0,0::\nleaf:0,255,0::\n", "occur more than once: leaf"),
         ("labelmap.txt", "leaf:" + "9" * 5000 + ",0,0::\n", "line 1: expected"),
         ("class_dict.csv", "name,r,g,b\nleaf,1,2,999\n", "each 0 to 255"),
     ],

@@ -72,10 +72,10 @@ def test_ids_without_a_name_are_an_error(tmp_path: Path):
     ("text", "message"),
     [
         ("Pixel Value, Class\n", "names no class"),
-        ("0, a\n0, b\n", "the pixel value 0 stands twice"),
+        ("0, a\n0, b\n", "the pixel value 0 occurs twice"),
         ("0, a\n256, b\n", "line 2: expected `pixel value, class`"),
         ("0, a\nx, b\n", "line 2: expected"),
-        ("0, a\n1, a\n", "stand more than once: a"),
+        ("0, a\n1, a\n", "occur more than once: a"),
     ],
 )
 def test_a_broken_table_of_classes_is_an_error(tmp_path: Path, text: str, message: str):

@@ -162,7 +162,7 @@ def test_two_images_of_one_name_are_an_error(root: Path):
         ("names: []", "names should list the classes"),
         ("names: {1: road}", "classes 0 to 0 without a gap, got ids 1"),
         ("names: [road, no]", "should be text, got False. Put quotes around it"),
-        ("names: [road, road]", "stand more than once: road"),
+        ("names: [road, road]", "occur more than once: road"),
         ("nc: 3\nnames: [road]", "nc is 3, but there are 1 names"),
         ("names: [road]\npalette: [[1, 2]]", "palette should list one"),
         ("names: [road]\npalette: [[1, 2, 3], [1, 2, 3]]", r"one color per class \(1\), got 2"),

@@ -93,7 +93,7 @@ def test_classes_that_masks_cannot_show_hide_under_all_or_some(tmp_path: Path):
             "source_names: [far]\nlabel_mapping: {far: car, 0: road}",
             "maps id 0 twice, once by its name 'far'",
         ),
-        ("source_names: [far, far]", "stand more than once: far"),
+        ("source_names: [far, far]", "occur more than once: far"),
         ("source_names: {300: far}", "source_names should list"),
         ("source_names: [true]", "should be text, got True"),
         ("label_mapping: {0: [road, tram]}", "got 'tram'. Names of classes serve as well"),

@@ -78,7 +78,7 @@ def decode(data: bytes) -> tuple[np.ndarray, ImageHeader]:
     header = read_header(io.BytesIO(data))
     check_header(header)
     if fault := describe_damage(data, header):
-        raise UnreadableImageError(f"is {fault}. Copy it again from where it came.")
+        raise UnreadableImageError(f"is {fault}. Copy it again from its source.")
     tags, pixels = header.tags, None
     if tags and tiff.is_read_by_band(tags):
         pixels = _decode_bands(data, tags)

@@ -13,12 +13,12 @@ PALETTE_HELP = (
     "For colors and voc: file of names and colors, where SOURCE has none: YAML, "
     "labelmap.txt or CSV."
 )
-IMAGES_HELP = "For coco and voc: folder of the photos, where they are not found by themselves."
+IMAGES_HELP = "For coco and voc: folder of the photos, where they are not found automatically."
 UNKNOWN_HELP = (
     "What becomes of colors and ids without a name, and of COCO entries with a fault: "
     "error or ignore."
 )
-IGNORE_HELP = "Class whose pixels should count nowhere, as background; repeat it for several."
+IGNORE_HELP = "Class to ignore, for example background. Can be given several times."
 
 app = typer.Typer(no_args_is_help=True)
 

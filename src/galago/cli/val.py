@@ -28,7 +28,7 @@ def val(
     split: Annotated[str, typer.Option(help="Part of the data set: train, val or test.")] = "val",
     engine: Annotated[str, typer.Option(help="What runs an exported model.")] = "auto",
     threads: Annotated[
-        int | None, typer.Option(help="CPU threads of the engine; it decides itself without this.")
+        int | None, typer.Option(help="CPU threads of the engine (default: the engine decides).")
     ] = None,
     half: Annotated[bool, typer.Option("--half", help="Run in half precision.")] = False,
     imgsz: Annotated[str | None, typer.Option(help=SIZE_HELP, metavar="H [W]")] = None,
@@ -42,10 +42,12 @@ def val(
     ] = None,
     stride: Annotated[
         str | None,
-        typer.Option(help="From one window to the next; two thirds without it.", metavar="H [W]"),
+        typer.Option(
+            help="From one window to the next (default: two thirds of the window).", metavar="H [W]"
+        ),
     ] = None,
     scales: Annotated[
-        str | None, typer.Option(help="Average over sizes of a photo, as 0.5,1,1.5.")
+        str | None, typer.Option(help="Average over sizes of a photo, for example 0.5,1,1.5.")
     ] = None,
     flip: Annotated[bool, typer.Option("--flip", help="Average with the mirrored photo.")] = False,
     boundary: Annotated[bool, typer.Option("--boundary", help="Boundary IoU, too.")] = False,

@@ -45,7 +45,7 @@ class CachedDataset:
     def __getitem__(self, index: int) -> Sample:
         """Read sample `index`, 0 to len - 1.
 
-        Its arrays cannot be written to once it lies in the cache.
+        Its arrays cannot be written to once it is in the cache.
         """
         files = [self.folder / f"{index}.{part}.npy" for part in ("image", "labels")]
         try:

@@ -47,7 +47,7 @@ def open_camvid(root: Path, split: str) -> ImageMaskDataset:
 
 
 def lines_of(list_file: Path) -> list[tuple[str, str]]:
-    """Read the lines of a list that are not empty, each after words that say where it stands.
+    """Read the lines of a list that are not empty, each after its place in words.
 
     Raises:
         DataError: the file is not text.

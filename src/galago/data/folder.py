@@ -71,7 +71,7 @@ class Description:
         labels: names and colors of the classes.
         train_ids: from an id in the masks to a class id or 255 = ignore.
         folders: folder of images, by split, relative to the root.
-        masks_dir: stands in place of `images` in the path of the masks.
+        masks_dir: replaces `images` in the path of the masks.
         mapped: whether the ids in the masks are other ids than those of the classes.
         source_names: what ids in the masks are called, where the file says so.
         selection: which images belong to a split.
@@ -195,7 +195,7 @@ def _names(raw: object, file: Path) -> tuple[str, ...]:
             raise DataError(
                 f"{file}: the ids in names should be numbers, got text: "
                 f"{some([shown(key) for key in quoted])}. "
-                "Write them without quotes and with a space after the colon, as `0: "
+                "Write them without quotes and with a space after the colon, such as `0: "
                 f"{EXAMPLE_NAME}`."
             )
         if set(raw) != set(range(len(raw))) or not all(type(key) is int for key in raw):
@@ -283,7 +283,7 @@ def _train_ids(raw: dict[str, Any], num_classes: int, file: Path) -> dict[int, i
     if listed.get(ignore_id, IGNORE_ID) != IGNORE_ID and "ignore_id" in raw:
         raise DataError(
             f"{file}: label_mapping gives id {ignore_id} a class, but ignore_id says that it "
-            "counts nowhere."
+            "is ignored."
         )
     return {ignore_id: IGNORE_ID, IGNORE_ID: IGNORE_ID} | listed
 

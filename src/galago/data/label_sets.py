@@ -127,7 +127,7 @@ def _source_names(raw: object, file: Path) -> dict[int, str]:
         )
     if twice := sorted({name for name in raw.values() if list(raw.values()).count(name) > 1}):
         raise DataError(
-            f"{file}: source_names should differ, but these stand more than once: {_some(twice)}."
+            f"{file}: source_names should differ, but these occur more than once: {_some(twice)}."
         )
     return dict(raw)
 
@@ -167,7 +167,7 @@ def _classes(
         if not value:
             raise DataError(
                 f"{what} should list at least one class, got []. Write `ignore` for pixels that "
-                "count nowhere."
+                "are ignored."
             )
         found = [_classes(item, names, what) for item in value]
         if None in found:

@@ -34,7 +34,7 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def other_files(folder: Path) -> list[Path]:
-    """Return the files in a folder that galago reads no image from, as those of a phone in HEIC.
+    """Return the files in a folder that galago cannot read, such as the HEIC images of a phone.
 
     Raises:
         DataError: a folder cannot be read.
@@ -74,7 +74,8 @@ def only_one(files: list[Path]) -> Path:
     """
     if len(files) > 1:
         raise DataError(
-            f"{files[0]} and {files[1].name} have one name, so that nobody knows which one belongs "
+            f"{files[0]} and {files[1].name} have one name, so that it is unclear which one "
+            "belongs "
             "to the photo. Remove one."
         )
     return files[0]

@@ -69,7 +69,9 @@ class Subset:
 
 
 def select(dataset: Dataset, keep: Callable[[str], bool]) -> Subset:
-    """Keep the samples whose name passes a test, as `lambda name: not name.startswith("0016E5")`.
+    """Return the samples whose name passes a test.
+
+    For example `lambda name: not name.startswith("0016E5")`.
 
     Raises:
         ConfigError: no name passes.

@@ -91,7 +91,7 @@ class BoundaryScores:
         return sum(present) / len(present)
 
     def summary(self) -> dict[str, Any]:
-        """Return the scores as JSON knows them."""
+        """Return the scores as JSON values."""
         return {
             "mean_iou": self.mean_iou,
             "band": BAND_SHARE,

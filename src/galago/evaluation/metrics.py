@@ -178,7 +178,7 @@ class Scores:
         return float(self._counts[0].sum() / self._counts[1].sum())
 
     def summary(self) -> dict[str, Any]:
-        """Return all scores as JSON knows them: numbers from 0 to 1, None for n/a.
+        """Return all scores as JSON values: numbers from 0 to 1, None for n/a.
 
         `sets` where there are any.
         """

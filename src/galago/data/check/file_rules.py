@@ -13,7 +13,7 @@ from galago.labels import Color
 
 MAX_KINDS = 8  # suffixes that a message shows
 DARK = 15  # of 255: as bright as 12 bits in a file of 16 become, at most
-REPEAT = "Copy it again from where it came, or remove it with its partner."
+REPEAT = "Copy it again from its source, or remove it with its partner."
 TRAIN_ADVICE = "Training needs it: put photos there, and their masks where masks belong."
 VAL_ADVICE = (
     "Training scores its weights on it: move a tenth or a fifth of all photos there, "
@@ -89,7 +89,7 @@ def bad_lines(layout: Layout, image_stats: list[ImageStats]) -> Iterator[Finding
 
 
 def other_files(layout: Layout, image_stats: list[ImageStats]) -> Iterator[Finding]:
-    """Find files that no opener looks at, as images of a format that galago does not read."""
+    """Find files that no opener looks at, such as images of a format that galago does not read."""
     if layout.others:
         kinds = Counter(file.suffix.lower() or "no suffix" for file in layout.others)
         suffixes = ", ".join(
@@ -136,9 +136,7 @@ def missing_partners(layout: Layout, image_stats: list[ImageStats]) -> Iterator[
 
 
 def _ending(images: list[str], masks: list[str]) -> str:
-    """Say so if the masks are named after images, but with something more at the end, as `a_mask`
-    for `a`.
-    """
+    """Return advice if masks are named as images with an ending (`a_mask` for `a`), else ""."""
     for mask in masks:
         for image in images:
             if mask.startswith(image) and not mask[len(image) :][:1].isdigit():
@@ -152,7 +150,7 @@ def _ending(images: list[str], masks: list[str]) -> str:
 
 
 def same_names(layout: Layout, image_stats: list[ImageStats]) -> Iterator[Finding]:
-    """Find two images of one name in a split, as a.jpg and a.png."""
+    """Find two images of one name in a split, such as a.jpg and a.png."""
     groups: dict[str, list[Path]] = defaultdict(list)
     for stats in image_stats:
         if stats.item.has_image:
@@ -170,13 +168,13 @@ def same_names(layout: Layout, image_stats: list[ImageStats]) -> Iterator[Findin
 
 
 def rival_masks(layout: Layout, image_stats: list[ImageStats]) -> Iterator[Finding]:
-    """Find masks that differ from another in their suffix alone, as a.tif beside a.png."""
+    """Find masks that differ from another in their suffix alone, such as a.tif beside a.png."""
     if layout.rivals:
         yield Finding(
             kind="same-name-mask",
             severity=ERROR,
             message=f"{plural(len(layout.rivals), 'masks')} of a name that another mask has.",
-            advice="Remove all but one: nobody knows which one belongs to the photo.",
+            advice="Remove all but one: it is unclear which one belongs to the photo.",
             found={str(rival): f"beside {mask.name}" for rival, mask in layout.rivals.items()},
             unit="masks",
         )
@@ -274,7 +272,7 @@ def silent_turns(layout: Layout, image_stats: list[ImageStats]) -> Iterator[Find
         return
     advice = (
         "galago turns photos upright as EXIF says. Look at the samples in report.html: if the "
-        "labels lie elsewhere, they were "
+        "labels are elsewhere, they were "
         "drawn by a tool that ignores EXIF; turn the masks, or take the orientation out of the "
         "photos."
     )
@@ -327,7 +325,7 @@ def duplicates(layout: Layout, image_stats: list[ImageStats]) -> Iterator[Findin
     for group in groups.values():
         splits = {stats.item.split for stats in group}
         files = {(stats.item.split, stats.item.image) for stats in group}
-        if len(files) == 1:  # one line of a list stands there twice: same-name
+        if len(files) == 1:  # one line of a list occurs twice: same-name
             continue
         rest = ", ".join(stats.item.shown for stats in group[1:4])
         (across if len(splits) > 1 else inside)[group[0].item.shown] = f"same as {rest}"

@@ -13,7 +13,7 @@ class Finding:
     """One kind of trouble.
 
     Attributes:
-        kind: a word for programs, as `size-mismatch`.
+        kind: an identifier, such as `size-mismatch`.
         severity: error where training would fail or learn wrong labels, else warning.
         message: what was found.
         advice: what to do.

@@ -198,7 +198,7 @@ def suggest_mappings(layout: Layout, seen: np.ndarray) -> list[tuple[str, dict[i
         kept = {source: _as_written(layout, target) for source, target in layout.train_ids.items()}
     strange = [index for index in ids if index not in kept]
     rest = (
-        f"If {', '.join(map(str, strange))} should count nowhere",
+        f"If {', '.join(map(str, strange))} should be ignored",
         _sorted(_ignored(strange) | kept),
     )
     if layout.mapped:

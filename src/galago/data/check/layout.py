@@ -1,6 +1,4 @@
-"""The files of a data set as they lie there, complete or not: what the check looks at, where the
-openers would stop.
-"""
+"""The files of a data set, complete or not, for the data check."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace

@@ -19,7 +19,7 @@ class Split:
         pixels: (K,) int64 pixels of each class.
         images: (K,) int64 images in which a class occurs.
         ids: (256,) int64 pixels of each id in the masks, before any mapping.
-        ignored: pixels that count nowhere.
+        ignored: number of ignored pixels.
         in_sets: (S,) int64 pixels of each label that stands for several classes.
         unknown: pixels whose id means nothing.
         files: images with a mask.

@@ -86,7 +86,7 @@ def read(kind: str, source: Path, options: Options) -> Source:
 
 
 def describe_turns(items: list[Item]) -> str:
-    """Say which images EXIF turns without changing their size, so that labels may lie elsewhere.
+    """Say which images EXIF turns without changing their size, so that labels may be misplaced.
 
     Empty if none.
 

@@ -17,7 +17,7 @@ from galago.errors import ConfigError, DataError
 from galago.labels import LabelSet, distinct_palette
 
 BACKGROUND = "background"
-# Where the files of a data set lie: COCO itself and CVAT; Roboflow; one beside the images.
+# Where the files of a data set are: COCO itself and CVAT; Roboflow; one beside the images.
 PATTERNS = (
     "annotations/instances_*.json",
     "*/_annotations.coco.json",
@@ -89,7 +89,7 @@ def _split(file: Path, source: Path) -> str | None:
 
 
 def _finder(file: Path, root: Path, images: Path | None) -> ImageFinder:
-    """Look where the images of a JSON file may lie."""
+    """Return the finder of the images of a JSON file."""
     if images:
         return ImageFinder([images], last_part=True)
     tag = file.stem.removeprefix("instances_")  # as val2017
@@ -104,7 +104,7 @@ def _check_faults(found: list[CocoFile], options: Options) -> list[str]:
     """Return notes on what is left out.
 
     Raises:
-        DataError: there are faults, and nobody said to leave them out, or nothing is left.
+        DataError: there are faults, and leaving them out is not requested, or nothing is left.
     """
     faults = [
         (f"{coco.file}: " if len(found) > 1 else "") + fault

@@ -94,7 +94,8 @@ class CocoFile:
             self._by_id[found_id] = None
             if ids[found_id] > 1:
                 self.faults.append(
-                    f"{where}: {ids[found_id]} images have this id, so that nobody knows whose the "
+                    f"{where}: {ids[found_id]} images have this id, so that it is unclear "
+                    "whose the "
                     "areas are"
                 )
                 continue
@@ -186,7 +187,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     content = dict(pairs)
     if len(content) < len(pairs):
         twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
-        raise ValueError(f"the key {shown(twice)} stands twice in one object")
+        raise ValueError(f"the key {shown(twice)} occurs twice in one object")
     return content
 
 

@@ -9,7 +9,7 @@ LABEL_STUDIO = "/data/local-files/"  # ?d=images/a.jpg
 
 
 class ImageFinder:
-    """Finds the files of a COCO file in the folders where they may lie."""
+    """Finds the files of a COCO file in the folders where they may be."""
 
     def __init__(self, folders: list[Path], *, last_part: bool) -> None:
         """Prepare to look.

@@ -23,7 +23,7 @@ from galago.errors import ConfigError, DataError
 from galago.image import IMAGE_SUFFIXES
 from galago.labels import IGNORE_ID, Color, LabelSet
 
-# Where images and masks of a split may lie; the second is the way of CamVid's colored copies.
+# Where images and masks of a split may be; the second is the way of CamVid's colored copies.
 PLACES = (
     ("images/{split}", "masks/{split}"),
     ("{split}", "{split}_labels"),

@@ -95,7 +95,7 @@ def read_classes(file: Path) -> dict[int, str]:
     """Read lines of a pixel value and a name, below a header.
 
     Raises:
-        DataError: the file is of another form, or a value stands twice.
+        DataError: the file is of another form, or a value occurs twice.
     """
     try:
         lines = read_text(file).split("\n")
@@ -114,7 +114,7 @@ def read_classes(file: Path) -> dict[int, str]:
                 f"{shown(line)}."
             )
         if int(match[1]) in found:
-            raise DataError(f"{file}, line {number}: the pixel value {match[1]} stands twice.")
+            raise DataError(f"{file}, line {number}: the pixel value {match[1]} occurs twice.")
         found[int(match[1])] = match[2].strip()
     if not found:
         raise DataError(f"{file} names no class. Expected lines like `0, background`.")

@@ -22,8 +22,8 @@ class Options:
 
     Attributes:
         palette: file of names and colors.
-        images: folder of the images, where they lie elsewhere.
-        ignore: names of classes whose pixels count nowhere.
+        images: folder of the images, where they are elsewhere.
+        ignore: names of classes whose pixels are ignored.
         unknown: error, or ignore: what becomes of pixels without a meaning, and of COCO entries
             with a fault.
     """
@@ -63,7 +63,7 @@ class UnmappedValues:
     """Counts what has no meaning while labels are drawn, so that all of it can be told at once.
 
     Attributes:
-        what: names it in messages, as `colors`.
+        what: names it in messages, such as `colors`.
         advice: what to do.
         pixels: by color or id.
         hints: further words on some of them.
@@ -90,7 +90,7 @@ class UnmappedValues:
             f"{len(self.pixels)} {self.what} have no name:\n"
             + "\n".join(lines)
             + f"\n{self.advice} "
-            "With --unknown ignore such pixels count nowhere."
+            "With --unknown ignore such pixels are ignored."
         )
 
 
@@ -144,7 +144,7 @@ def note_lone(masks: list[Path]) -> list[str]:
 
 
 def drop_classes(source: Source, ignored: tuple[str, ...]) -> Source:
-    """Take classes out: their pixels count nowhere, and the ids of the others close up.
+    """Take classes out: their pixels are ignored, and the ids of the others close up.
 
     Raises:
         ConfigError: there is no class of a name, or none is left.

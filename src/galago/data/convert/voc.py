@@ -35,7 +35,7 @@ BORDER: Color = (
     224,
     224,
     192,
-)  # of id 255 in VOC's palette: pixels between objects, which count nowhere
+)  # of id 255 in VOC's palette: pixels between objects, which are ignored
 COLOR_TYPE = 25  # place in a PNG file
 GRAY, INDEXED = 0, 3
 

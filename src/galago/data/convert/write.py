@@ -44,7 +44,7 @@ def write(
         source: what to write.
         out: folder that is new or empty.
         made_by: goes into the first line of data.yaml.
-        accept_unknown: let pixels without a meaning count nowhere.
+        accept_unknown: let pixels without a meaning be ignored.
         on_item: called after each image.
     Raises:
         ConfigError: the folder is not empty.
