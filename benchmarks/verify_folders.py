@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 from galago import image as images
 from galago.cli.main import app
 from galago.errors import GalagoError
-from galago.export.writers.table import FORMATS
+from galago.export.writers.table import WRITERS
 from galago.labels import CAMVID
 from galago.scenes.dataset import render_scene
 from galago.training.recipes import RECIPES
@@ -32,7 +32,7 @@ SIZES = {
     "train": [(64 + 8 * index, 128 - 6 * index) for index in range(16)],
     "val": [(75, 100), (50, 130), (96, 64)],
 }
-RUNNABLE = tuple(name for name in FORMATS if name != "coreml")  # no engine here runs CoreML
+RUNNABLE = tuple(name for name in WRITERS if name != "coreml")  # no engine here runs CoreML
 ALL, LABELS, ROUNDED = (
     RUNNABLE,
     tuple(n for n in RUNNABLE if n != "ncnn"),

@@ -24,7 +24,7 @@ pytest.importorskip("onnx")
 
 from galago.cli.main import app
 from galago.errors import GalagoError
-from galago.export.writers.table import FORMATS, check_formats
+from galago.export.writers.table import WRITERS, check_formats
 from galago.models.checkpoint import read_metadata
 from galago.runtime.engines.table import installed_engines
 from galago.spec import ModelSpec
@@ -151,7 +151,7 @@ def kinds() -> Iterator[object]:
     }
     for recipe in ("folder", "plain"):
         for kind in KINDS:
-            for format in FORMATS:
+            for format in WRITERS:
                 try:
                     check_formats([format], dataclasses.replace(spec, **changes.get(kind, {})))
                 except GalagoError:
@@ -166,7 +166,7 @@ def kinds() -> Iterator[object]:
 def test_what_default_flags_export_is_verified_and_predicts(
     recipe: str, kind: str, format: str, train: Callable[[str], Path], data: Path, tmp_path: Path
 ):
-    if format != "coreml" and not installed_engines(FORMATS[format].files):
+    if format != "coreml" and not installed_engines(WRITERS[format].files):
         pytest.skip(f"nothing that runs {format} is installed")
     checkpoint, model = train(recipe) / "best.safetensors", tmp_path / "model"
     labeled = ("--data", data) if kind == "int8" else ()
@@ -197,7 +197,7 @@ def test_what_default_flags_export_is_verified_and_predicts(
     )
     report = json.loads((tmp_path / "data/verify.json").read_text())
     assert {file["engine"] for file in report["files"]} == {
-        *installed_engines(FORMATS[format].files)
+        *installed_engines(WRITERS[format].files)
     }
     if format == "onnx" and kind != "labels":
         done = subprocess.run(

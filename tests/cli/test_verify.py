@@ -61,7 +61,7 @@ def test_a_checkpoint_is_compared_on_drawn_photos(tmp_path: Path):
         "b0-camvid", tmp_path, "--against", str(CHECKPOINT), "--imgsz", "64", "96", "--json"
     )
     assert done.exit_code == 0, done.output
-    assert [check["photo"] for check in json.loads(done.stdout)["files"][0]["checks"]] == [
+    assert [check["image"] for check in json.loads(done.stdout)["files"][0]["checks"]] == [
         "golden",
         "64 x 96",
     ]

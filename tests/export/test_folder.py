@@ -19,13 +19,14 @@ from galago.export.folder import (
     FILES,
     GOLDEN_SIZE,
     ExportConfig,
-    draw_golden,
     export_checkpoint,
+    render_golden,
     write_model_folder,
 )
 from galago.export.reference import TorchEngine
-from galago.export.writers.onnx import to_onnx
-from galago.export.writers.table import FORMATS
+from galago.export.rewrite.deploy import DeployedNetwork
+from galago.export.writers.onnx import write_onnx
+from galago.export.writers.table import WRITERS
 from galago.spec import ModelSpec
 from galago.training.validate import make_predict
 from galago.verification import checks, verify
@@ -38,11 +39,8 @@ def template(random_network: Callable[..., Any], tmp_path_factory: pytest.TempPa
     """An ONNX file, so that not every test converts one."""
     file = tmp_path_factory.mktemp("template") / "model.onnx"
     palette = ((0, 0, 0), (255, 0, 0), (0, 0, 255))
-    to_onnx(
-        random_network(),
-        ModelSpec(name="x", variant="b0", classes=("wall", "door", "floor"), palette=palette),
-        file,
-    )
+    spec = ModelSpec(name="x", variant="b0", classes=("wall", "door", "floor"), palette=palette)
+    write_onnx(DeployedNetwork(random_network(), spec), spec, file)
     return file
 
 
@@ -50,9 +48,9 @@ def template(random_network: Callable[..., Any], tmp_path_factory: pytest.TempPa
 def quick(template: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Copy the template instead of converting."""
     copy = dataclasses.replace(
-        FORMATS["onnx"], write=lambda network, spec, path: path.write_bytes(template.read_bytes())
+        WRITERS["onnx"], write=lambda deployed, spec, path: path.write_bytes(template.read_bytes())
     )
-    monkeypatch.setitem(FORMATS, "onnx", copy)
+    monkeypatch.setitem(WRITERS, "onnx", copy)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -73,8 +71,8 @@ def test_an_exported_checkpoint_gives_the_labels_that_validation_saw(
     photo: Callable[[int, int], np.ndarray],
     tmp_path: Path,
 ):
-    wanted = ExportConfig(name="my-doors", licenses={"code": "Apache-2.0"})
-    assert export_checkpoint(checkpoint, tmp_path / "model", wanted).differences["onnx"] < 1e-4
+    config = ExportConfig(name="my-doors", licenses={"code": "Apache-2.0"})
+    assert export_checkpoint(checkpoint, tmp_path / "model", config).differences["onnx"] < 1e-4
     segmenter = galago.load(str(tmp_path / "model"))
     predict = make_predict(
         random_network(), segmenter.spec.mean, segmenter.spec.std, torch.device("cpu")
@@ -197,7 +195,7 @@ def test_a_file_of_labels_that_export_calls_proven_passes_verify(
 ):
     spec = dataclasses.replace(spec, output="labels", precision=precision)
     monkeypatch.setattr(ranges, "SIZES", ((64, 96),))
-    labels = draw_golden(TorchEngine(random_network(), spec), spec, GOLDEN_SIZE).labels
+    labels = render_golden(TorchEngine(random_network(), spec), spec, GOLDEN_SIZE).labels
     border = int(most * labels.size)
     wrong = [0]
     for module in (folders, checks):

@@ -16,6 +16,7 @@ from galago.cli.main import app
 from galago.data.class_folders import ClassFolders, center_crop, open_class_folders, open_classes
 from galago.errors import ConfigError, DataError, TrainingError
 from galago.models.checkpoint import load_classifier, read_tensors
+from galago.models.normalize import normalize
 from galago.training.config import ClassifyConfig, TrainConfig
 from galago.training.model import start_network
 from galago.training.pretrain import (
@@ -24,7 +25,6 @@ from galago.training.pretrain import (
     random_resized_crop,
     train_classifier,
 )
-from galago.training.validate import normalize
 
 pytestmark = pytest.mark.torch
 

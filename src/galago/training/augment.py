@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from galago.labels import IGNORE_ID
+from galago.spec import mean_color
 from galago.training.config import TrainConfig
 
 SMALLEST_RARE_SHARE = 0.0005  # of a photo's pixels; fewer are too few to aim a crop at
@@ -62,7 +63,7 @@ def random_resized_crop(
         _window_start(photo, part, None if middle is None else middle[axis], rng)
         for axis, (photo, part) in enumerate(zip(labels.shape, window, strict=True))
     )
-    fill = tuple(round(255 * channel) for channel in config.mean)
+    fill = mean_color(config.mean)
     return (
         _resized_window(
             image,

@@ -12,11 +12,11 @@ from galago.data.sample import Dataset, subsample_evenly
 from galago.errors import TrainingError
 from galago.labels import IGNORE_ID, LabelSet
 from galago.models.checkpoint import load_checkpoint
+from galago.models.normalize import normalize
 from galago.spec import IMAGENET_MEAN, IMAGENET_STD, ModelSpec
 from galago.training.config import TrainConfig
 from galago.training.distributed import all_reduce_sum
 from galago.training.sets import SetTable, marginal_cross_entropy, plain_labels
-from galago.training.validate import normalize
 
 STAGES = 2  # the last so many of the backbone are compared
 

@@ -30,6 +30,7 @@ from galago.errors import TrainingError
 from galago.models.checkpoint import CLASSIFIER, save_checkpoint
 from galago.models.efficientvit import build_classifier
 from galago.models.layers import set_drop_path
+from galago.models.normalize import normalize
 from galago.training import run_dir as run
 from galago.training.augment import color_jitter
 from galago.training.begin import Beginning
@@ -43,7 +44,6 @@ from galago.training.model import ema
 from galago.training.optim import learning_rate, make_optimizer, set_lr
 from galago.training.state import Changing, save_state
 from galago.training.train import Report, mixed_precision
-from galago.training.validate import normalize
 from galago.training.workers import explain_lost_workers
 
 

@@ -19,6 +19,7 @@ from galago.errors import TrainingError
 from galago.evaluation.evaluate import evaluate
 from galago.evaluation.metrics import Scores
 from galago.models.checkpoint import save_checkpoint
+from galago.models.normalize import normalize
 from galago.spec import ModelSpec
 from galago.training import run_dir as run
 from galago.training.bad_batch import stop_at_bad_batch
@@ -46,7 +47,7 @@ from galago.training.sets import SetTable
 from galago.training.state import Changing, save_state
 from galago.training.tensorboard import Board
 from galago.training.train_state import TrainState
-from galago.training.validate import make_predict, normalize
+from galago.training.validate import make_predict
 from galago.training.workers import explain_lost_workers
 
 Report = Callable[[dict[str, float]], None]

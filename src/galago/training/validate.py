@@ -5,18 +5,10 @@ from collections.abc import Callable
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
-from galago.spec import SIZE_MULTIPLE
-
-
-def normalize(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
-    """Bring (N, 3, H, W) uint8 images to float32 of zero mean and unit deviation: (x / 255 - mean)
-    / std.
-    """
-    shift = torch.tensor(mean, device=images.device).view(3, 1, 1)
-    scale = torch.tensor(std, device=images.device).view(3, 1, 1)
-    return (images.float() / 255 - shift) / scale
+from galago.models.normalize import normalize
+from galago.spec import SIZE_MULTIPLE, mean_color
 
 
 def make_predict(
@@ -34,7 +26,7 @@ def make_predict(
         height, width = image.shape[:2]
         bottom, right = -height % SIZE_MULTIPLE, -width % SIZE_MULTIPLE
         padded = np.tile(
-            np.array([round(255 * channel) for channel in mean], np.uint8),
+            np.array(mean_color(mean), np.uint8),
             (height + bottom, width + right, 1),
         )
         padded[:height, :width] = image

@@ -6,8 +6,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from galago.export.rewrite.deploy import DeployedNetwork, fold_norms
+from galago.models.normalize import normalize
 from galago.spec import ModelSpec
-from galago.training.validate import normalize
 
 pytestmark = pytest.mark.torch
 

@@ -20,7 +20,7 @@ from galago.runtime.labelmap.label_map import label_map
 from galago.runtime.result import Segmentation
 from galago.runtime.segmenter import Segmenter
 from galago.runtime.tiling.row_reader import ArrayRowReader, RowReader
-from galago.spec import SIZE_MULTIPLE, ModelSpec
+from galago.spec import SIZE_MULTIPLE, ModelSpec, mean_color
 
 TILE, OVERLAP = 1024, 128  # pixels
 READ_ROWS = 128  # rows of the photo that are decoded at once
@@ -261,7 +261,7 @@ class TiledLabels:
                 photo[start : min(start + READ_ROWS, end), : grid.size[1]] = self._strips.read(
                     min(READ_ROWS, end - start)
                 )
-        color = [round(255 * channel) for channel in self._segmenter.spec.mean]
+        color = mean_color(self._segmenter.spec.mean)
         photo[max(0, end) :] = color
         photo[:, grid.size[1] :] = color
 
