@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("onnx")
+onnx = pytest.importorskip("onnx")
 
 import galago
 from galago.errors import ConfigError, ModelError
@@ -46,11 +46,14 @@ def template(random_network: Callable[..., Any], tmp_path_factory: pytest.TempPa
 
 @pytest.fixture
 def quick(template: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Copy the template instead of converting."""
-    copy = dataclasses.replace(
-        WRITERS["onnx"], write=lambda deployed, spec, path: path.write_bytes(template.read_bytes())
-    )
-    monkeypatch.setitem(WRITERS, "onnx", copy)
+    """Copy the template with another description instead of converting."""
+
+    def write_copy(deployed: DeployedNetwork, spec: ModelSpec, path: Path) -> None:
+        model = onnx.load(template)
+        model.metadata_props[0].value = spec.to_json()
+        path.write_bytes(model.SerializeToString())
+
+    monkeypatch.setitem(WRITERS, "onnx", dataclasses.replace(WRITERS["onnx"], write=write_copy))
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -157,7 +157,7 @@ def test_a_folder_of_an_older_galago_with_resized_logits_is_compared_on_the_resi
     assert is_resized(old, spec)
     assert not is_resized(golden, spec)
     new = unresized(old, spec)
-    assert new.photo.shape == (384, 512, 3)
+    assert new.image.shape == (384, 512, 3)
     assert new.labels.shape == (384, 512)
     assert new.layers == []  # of the image unresized
     assert unresized(golden, spec) is golden

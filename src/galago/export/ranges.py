@@ -92,7 +92,7 @@ def measure_ranges(
     network: nn.Module,
     deployed: DeployedNetwork,
     spec: ModelSpec,
-    sizes: Sequence[tuple[int, int]] = SIZES,
+    sizes: Sequence[tuple[int, int]] | None = None,
 ) -> list[RangeRow]:
     """Measure every attention of a network as trained and as exported, on synthetic scenes.
 
@@ -100,13 +100,13 @@ def measure_ranges(
         network: a trained segmentation network; left as it is.
         deployed: the same one as it is exported, in float32.
         spec: mean and std.
-        sizes: (height, width) of the images, multiples of 32.
+        sizes: (height, width) of the images, multiples of 32; default: `SIZES`.
     Returns:
         for each size, a row for each attention in order of computation.
     """
     trained = deploy_attention(fold_norms(network))
     rows = []
-    for size in sizes:
+    for size in sizes or SIZES:
         image = torch.from_numpy(render_scene(SEED, size).image[None])
         planes = normalize(image.permute(0, 3, 1, 2), spec.mean, spec.std)
         before = attention_ranges(trained, planes)
