@@ -205,7 +205,7 @@ def test_a_file_of_labels_that_export_calls_proven_passes_verify(
         monkeypatch.setattr(module, "open_engine", lambda *_: WorstSample(labels, wrong[0]))
     for wrong[0] in (0, border - 1, border):
         write(random_network(), spec, tmp_path / "model")
-        assert verify(str(tmp_path / "model"), engines=["openvino"]).files[0].checks[0].faults == []
+        assert verify(str(tmp_path / "model"), engines=["openvino"]).files[0].checks[0].failures == []
     for wrong[0] in (border + 1, 9 * border):
         with pytest.raises(
             ModelError,
