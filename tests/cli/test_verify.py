@@ -106,7 +106,7 @@ def test_a_folder_of_an_older_galago_is_still_compared(bundled: Path, tmp_path: 
 @pytest.mark.parametrize(
     ("flags", "error", "message"),
     [
-        (("--imgsz", "64"), ConfigError, "Say which by --against CHECKPOINT"),
+        (("--imgsz", "64"), ConfigError, "Name it with --against CHECKPOINT"),
         (
             ("--imgsz", "100", "--against", "none"),
             ConfigError,
