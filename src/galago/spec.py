@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 from galago._core.dataclass_json import from_json, to_json
+from galago._core.shown import shown
 from galago.errors import ConfigError, ModelError
 from galago.labels import IGNORE_ID, Color, LabelSet
 
@@ -77,7 +78,7 @@ class ModelSpec:
             (self.upsampling, UPSAMPLINGS, "upsampling"), (self.precision, PRECISIONS, "precision"),
         ):  # fmt: skip
             if value not in allowed:
-                raise ConfigError(f"Unknown {what} {value!r}. Choose one of: {', '.join(allowed)}.")
+                raise ConfigError(f"Unknown {what} {shown(value)}. Choose one of: {', '.join(allowed)}.")
         self._check_sizes()
         if not 0 <= self.ignore_id <= 255:
             raise ConfigError(f"ignore_id needs 0 to 255, got {self.ignore_id}.")
@@ -90,7 +91,7 @@ class ModelSpec:
         for name, checksum in self.files.items():
             check_inside(name)
             if not SHA256.fullmatch(checksum):
-                raise ConfigError(f"files has no SHA-256 in hexadecimal for {name!r}, but {checksum[:70]!r}.")
+                raise ConfigError(f"files has no SHA-256 in hexadecimal for {shown(name)}, but {shown(checksum)}.")
 
     def _check_sizes(self) -> None:
         """Refuse sizes that no network takes, or that fill the memory, and rules that contradict each other.
@@ -109,7 +110,7 @@ class ModelSpec:
         if self.resize == "stretch" and not self.input_size:
             raise ConfigError("resize 'stretch' needs an input_size to stretch photos to.")
         if (self.resize == "short_side") != (self.short_side is not None):
-            raise ConfigError(f"short_side belongs to resize 'short_side', got {self.resize!r} with {self.short_side}.")
+            raise ConfigError(f"short_side belongs to resize 'short_side', got {shown(self.resize)} with {self.short_side}.")
         if self.short_side is not None and not 1 <= self.short_side <= MAX_SHORT_SIDE:
             raise ConfigError(f"short_side needs 1 or more pixels, {MAX_SHORT_SIDE} at most, got {self.short_side}.")
         if self.output_stride not in OUTPUT_STRIDES:

@@ -26,8 +26,8 @@ names:
   1: car
 ignore_id: 255
 palette: [[1, 2, 3], [4, 5, 6]]
-label_mapping: {7: 0, 26: 1, 0: ignore, car: road}
-not_labeled: [car]
+label_mapping: {7: 0, 26: 1, 0: ignore}
+source_names: [road, car]
 train: images/train
 masks_dir: masks
 short_side: 64

@@ -4,6 +4,7 @@ A file's tensors have no names that survive conversion, so each stage is looked 
 """
 
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,7 +21,7 @@ INPUT, LOGITS = "input", "head.classify"
 MAX_BYTES = 64 << 20  # of stages.npz unpacked; those of l2 have 0.8 MB
 DAMAGES = (  # what reading a damaged .npy, .npz or .png raises
     OSError, ValueError, KeyError, IndexError, TypeError, EOFError, MemoryError, OverflowError, NotImplementedError,
-    RuntimeError, SyntaxError, struct.error, zipfile.BadZipFile, zlib.error,
+    RuntimeError, SyntaxError, tokenize.TokenError, struct.error, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
 JUMP = 8  # times the error of all stages before, from which on a stage differs
 EXPLAINED = 1e-2  # relative error below which a guess about the cause counts as right

@@ -8,6 +8,7 @@ from pathlib import Path
 from galago._core.paths import is_utf8, no_utf8
 from galago.errors import ConfigError, MissingDependencyError, ModelError
 from galago.runtime.engines.base import Engine
+from galago.runtime.engines.trial import ensure_tried
 
 AUTO = "auto"
 
@@ -147,7 +148,7 @@ def choose_engine(name: str, files: Collection[str]) -> str:
 
 
 def open_engine(file: Path, name: str, *, threads: int | None = None, precision: str = "float32") -> Engine:
-    """Open a model file with an engine.
+    """Open a model file with an engine; one that this user's cache does not know is tried in a process of its own before.
 
     Args:
         file: the one that the engine runs.
@@ -157,8 +158,10 @@ def open_engine(file: Path, name: str, *, threads: int | None = None, precision:
     Raises:
         ConfigError: the engine or the precision is unknown, or threads is less than 1.
         MissingDependencyError: the engine is not installed.
-        ModelError: the engine cannot read the file, or takes no name that is no UTF-8.
+        ModelError: the engine cannot read the file or crashes on it, or takes no name that is no UTF-8.
     """
     if name in ENGINES and name != "openvino" and not is_utf8(file):
         raise ModelError(no_utf8(file, ENGINES[name].distribution))
+    if name in ENGINES and find_spec(ENGINES[name].package):
+        ensure_tried(file, name, threads=threads, precision=precision)
     return ENGINES[name].open(file, threads, precision)
