@@ -183,10 +183,10 @@ def test_compressed_bands_come_as_stored(tmp_path: Path, dtype: type, compressio
     big = np.tile(FIVE, (4, 3, 1))  # several strips, and tiles that the image does not fill
     stored = big.astype(np.uint16) * 257 if dtype is np.uint16 else big
     settings = {"tile": tile, "tile_width": 64, "tile_height": 48} if tile else {}
-    make_predict_fn = "none" if compression == "packbits" else "horizontal"
+    predictor = "none" if compression == "packbits" else "horizontal"
     path = tmp_path / "a.tif"
     pyvips.Image.new_from_array(stored).write_to_file(
-        str(path), compression=compression, make_predict_fn=make_predict_fn, **settings
+        str(path), compression=compression, predictor=predictor, **settings
     )
     assert np.array_equal(images.load(path), big[..., :3])
     assert np.array_equal(strips(path), big[..., :3])
