@@ -17,8 +17,8 @@ import torch
 from measure import save_result, take_turns
 
 import galago
+from galago._core.provenance import version
 from galago.data.scenes import draw_scene
-from galago.device import version
 from galago.export.reference import load_reference
 from galago.runtime.engines import ENGINES, installed_engines
 from galago.runtime.folder import open_model

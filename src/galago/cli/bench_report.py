@@ -197,7 +197,7 @@ class Report:
 
 def as_row(timing: "Timing") -> dict[str, Any]:
     """Turn a timing into what stands in bench.json."""
-    from galago.device import version
+    from galago._core.provenance import version
     from galago.runtime.bench import summarize
     from galago.runtime.engines import ENGINES
 
