@@ -250,6 +250,9 @@ def folder(
                         FORMATS[engine], write=lambda network, spec, path: shutil.copy(file, path)
                     ),
                 )
+                patch.setattr(
+                    "galago.export.folder.DEFAULT_SIZE", SIZE
+                )  # of the golden image, as of the file
             given = write_model_folder(random_network(), SPEC, out, facts={}, formats=[engine])
             assert given.differences[engine] < 1e-4
         return out
