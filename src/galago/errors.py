@@ -11,7 +11,10 @@ T = TypeVar("T")
 
 
 class GalagoError(Exception):
-    """Base of all errors that galago raises on purpose; the message says what came, what was expected, what to do."""
+    """Base of all errors that galago raises on purpose.
+
+    The message says what came, what was expected, what to do.
+    """
 
     exit_code = 1  # of the command line: 1 failed, 2 misused
 
@@ -73,7 +76,9 @@ def choose(table: Mapping[str, T], name: str, kind: str) -> T:
         ConfigError: the name is not in the table; the message lists those that are.
     """
     if name not in table:
-        raise ConfigError(f"Unknown {kind} {shown(name)}. Choose one of: {', '.join(sorted(table))}.")
+        raise ConfigError(
+            f"Unknown {kind} {shown(name)}. Choose one of: {', '.join(sorted(table))}."
+        )
     return table[name]
 
 
@@ -84,7 +89,8 @@ def require(module: str, extra: str) -> ModuleType:
         module: the module's import name.
         extra: the extra of galago that installs it.
     Raises:
-        MissingDependencyError: the package is not installed; a package that is installed but broken shows its own error.
+        MissingDependencyError: the package is not installed; a package that is installed but broken
+            shows its own error.
     """
     try:
         return importlib.import_module(module)
@@ -92,4 +98,6 @@ def require(module: str, extra: str) -> ModuleType:
         package = module.partition(".")[0]
         if error.name not in (module, package):  # installed but broken: show the real cause
             raise
-        raise MissingDependencyError(f"{package} is missing. Run: pip install 'galago[{extra}]'") from error
+        raise MissingDependencyError(
+            f"{package} is missing. Run: pip install 'galago[{extra}]'"
+        ) from error

@@ -33,8 +33,14 @@ def test_what_was_written_is_read_back(note: Note):
         ('{"schema_version": 1}', "Missing keys in the note: words."),
         ('{"schema_version": 1, "words": [], "weigth": 2}', "Unknown keys in the note: weigth."),
         ('{"schema_version": 1, "words": [3]}', "The note has words = 3, expected str."),
-        ('{"schema_version": 1, "words": [], "place": [1]}', r"The note has place = \[1\], expected tuple\[int, int\]."),
-        ('{"schema_version": 1, "words": [], "weight": true}', "The note has weight = True, expected float."),
+        (
+            '{"schema_version": 1, "words": [], "place": [1]}',
+            r"The note has place = \[1\], expected tuple\[int, int\].",
+        ),
+        (
+            '{"schema_version": 1, "words": [], "weight": true}',
+            "The note has weight = True, expected float.",
+        ),
     ],
 )
 def test_what_is_wrong_is_one_sentence(text: str, message: str):
@@ -43,7 +49,11 @@ def test_what_is_wrong_is_one_sentence(text: str, message: str):
 
 
 def note(**values: str) -> str:
-    return '{"schema_version": 1, ' + ", ".join(f'"{key}": {value}' for key, value in values.items()) + "}"
+    return (
+        '{"schema_version": 1, '
+        + ", ".join(f'"{key}": {value}' for key, value in values.items())
+        + "}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -95,10 +105,26 @@ def test_a_version_of_another_type_is_another_version(version: str):
         read('{"words": [], "schema_version": ' + version + "}")
 
 
+def test_an_object_is_no_pair_of_numbers():
+    with pytest.raises(
+        ValueError, match=r"The note has place = \{'a': 1, 'b': 2\}, expected tuple"
+    ):
+        read(note(words="[]", place='{"a": 1, "b": 2}'))
+
+
+def test_an_unknown_key_with_a_line_separator_is_shown_in_one_line():
+    with pytest.raises(ValueError, match=r"Unknown keys in the note: m\\u2028l\."):
+        read(note(words="[]", **{r"m\u2028l": "1"}))
+
+
 def test_a_wrong_value_is_not_shown_in_whole():
     with pytest.raises(ValueError, match="has words = ") as caught:
         read(note(words='"' + "x" * 100_000 + '"'))
     assert len(str(caught.value)) < 300
     with pytest.raises(ValueError, match="Unknown keys in the note: ") as caught:
-        read(note(words="[]", **{f"key{number}": "1" for number in range(1000)}, **{"y" * 10_000: "1"}))
+        read(
+            note(
+                words="[]", **{f"key{number}": "1" for number in range(1000)}, **{"y" * 10_000: "1"}
+            )
+        )
     assert len(str(caught.value)) < 1000

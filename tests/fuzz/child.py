@@ -1,7 +1,10 @@
-"""Read damaged files in a process of its own, which may die of one: child.py TARGET CORPUS WORK SEED FIRST SECONDS [guarded].
+"""Read damaged files in a process of its own, which may die of one.
 
-On what was standard output it writes `START n` before each input and `END n {"outcome": ...}` after it, so that whoever
-started it knows which input ended it. Input n of a target depends on target, seed and n alone.
+child.py TARGET CORPUS WORK SEED FIRST SECONDS [guarded]
+
+On what was standard output it writes `START n` before each input and `END n {"outcome": ...}` after
+it, so that whoever started it knows which input ended it. Input n of a target depends on target,
+seed and n alone.
 """
 
 import contextlib
@@ -36,14 +39,20 @@ def judge(read: object, path: Path, most_lines: int) -> dict[str, str]:
     except GalagoError as error:
         text = str(error)
         if not text or len(text) > LONGEST_MESSAGE or len(text.splitlines()) > most_lines:
-            return {"outcome": "message", "what": f"{len(text.splitlines())} lines, {len(text)} characters: {text[:300]!r}"}
+            return {
+                "outcome": "message",
+                "what": f"{len(text.splitlines())} lines, {len(text)} characters: {text[:300]!r}",
+            }
         return {"outcome": "refused"}
     except BaseException as error:
         frames, at = [], error.__traceback__
         while at:
             frames.append(f"{Path(at.tb_frame.f_code.co_filename).name}:{at.tb_lineno}")
             at = at.tb_next
-        return {"outcome": "exception", "what": f"{type(error).__name__}: {str(error)[:300]!r} at {' '.join(frames[-4:])}"}
+        return {
+            "outcome": "exception",
+            "what": f"{type(error).__name__}: {str(error)[:300]!r} at {' '.join(frames[-4:])}",
+        }
     return {"outcome": "ok"}
 
 
@@ -56,7 +65,9 @@ def write(folder: Path, files: dict[str, bytes]) -> Path:
     return folder / next(iter(files))
 
 
-def main(name: str, corpus: str, work: str, seed: str, first: str, seconds: str, *guarded: str) -> None:
+def main(
+    name: str, corpus: str, work: str, seed: str, first: str, seconds: str, *guarded: str
+) -> None:
     said = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what engines print goes where errors go
     faulthandler.enable()
@@ -76,7 +87,9 @@ def main(name: str, corpus: str, work: str, seed: str, first: str, seconds: str,
         said.write(f"START {number}\n")
         result = judge(read, path, target.most_lines)
         if "what" in result:
-            (Path(work) / "input").rename(Path(work) / f"found-{number}")  # the next input must not replace it
+            (Path(work) / "input").rename(
+                Path(work) / f"found-{number}"
+            )  # the next input must not replace it
         said.write(f"END {number} {json.dumps(result)}\n")
         if time.monotonic() > end:
             break

@@ -1,4 +1,4 @@
-"""What is damaged: files drawn by code, or exported from a tiny network, made once for each corpus folder."""
+"""What is damaged: files drawn by code, or exported once from a random network."""
 
 import io
 import json
@@ -16,8 +16,12 @@ from galago.spec import ModelSpec
 BUNDLED = Path(galago.__file__).parent / "assets/b0-camvid"
 SIDE = 64  # pixels of the exported network's input
 SPEC = ModelSpec(
-    name="tiny", variant="b0", classes=("wall", "door", "floor"), palette=((0, 0, 0), (255, 0, 0), (0, 0, 255)), input_size=(SIDE, SIDE)
-)  # fmt: skip
+    name="tiny",
+    variant="b0",
+    classes=("wall", "door", "floor"),
+    palette=((0, 0, 0), (255, 0, 0), (0, 0, 255)),
+    input_size=(SIDE, SIDE),
+)
 
 DATA_YAML = """\
 path: .
@@ -39,25 +43,48 @@ PALETTES = {
     ".csv": "name,r,g,b\nroad,128,64,128\ncar,64,0,128\n",
 }
 SETTING: dict[str, Any] = {
-    "model": "b0-camvid", "model_sha256": "0" * 64, "engine": "openvino", "precision": "float32", "threads": 2,
-    "imgsz": [96, 128], "photo_size": [720, 960], "median_ms": 12.5, "mean_iou": 0.5, "scored_on": "CamVid", "device": "CPU",
+    "model": "b0-camvid", "model_sha256": "0" * 64, "engine": "openvino", "precision": "float32",
+    "threads": 2,
+    "imgsz": [96, 128], "photo_size": [720, 960], "median_ms": 12.5, "mean_iou": 0.5,
+    "scored_on": "CamVid", "device": "CPU",
     "galago_version": "0.1.0", "schema_version": 1,
 }  # fmt: skip
 COCO: dict[str, Any] = {
-    "images": [{"id": number, "file_name": f"{name}.jpg", "height": 40, "width": 60} for number, name in enumerate("ab")],
+    "images": [
+        {"id": number, "file_name": f"{name}.jpg", "height": 40, "width": 60}
+        for number, name in enumerate("ab")
+    ],
     "annotations": [
-        {"id": 0, "image_id": 0, "category_id": 1, "segmentation": [[10, 10, 30, 10, 30, 30, 10, 30]], "iscrowd": 0},
-        {"id": 1, "image_id": 1, "category_id": 2, "segmentation": {"counts": [100, 50, 2250], "size": [40, 60]}},
-        {"id": 2, "image_id": 1, "category_id": 2, "segmentation": {"counts": "8280", "size": [40, 60]}},
+        {
+            "id": 0,
+            "image_id": 0,
+            "category_id": 1,
+            "segmentation": [[10, 10, 30, 10, 30, 30, 10, 30]],
+            "iscrowd": 0,
+        },
+        {
+            "id": 1,
+            "image_id": 1,
+            "category_id": 2,
+            "segmentation": {"counts": [100, 50, 2250], "size": [40, 60]},
+        },
+        {
+            "id": 2,
+            "image_id": 1,
+            "category_id": 2,
+            "segmentation": {"counts": "8280", "size": [40, 60]},
+        },
     ],
     "categories": [{"id": 1, "name": "leaf", "supercategory": "plant"}, {"id": 2, "name": "stem"}],
 }
 
 
 def draw_images() -> dict[str, bytes]:
-    """Return small images of every format and depth that OpenCV writes here, by a name with its suffix."""
+    """Return small images of every format and depth that OpenCV writes here, by file name."""
     rng = np.random.default_rng(0)
-    color = cv2.resize(rng.integers(0, 256, (5, 7, 3), np.uint8), (48, 36), interpolation=cv2.INTER_CUBIC)
+    color = cv2.resize(
+        rng.integers(0, 256, (5, 7, 3), np.uint8), (48, 36), interpolation=cv2.INTER_CUBIC
+    )
     kinds = {
         "color": color, "gray": color[..., 0], "deep": color.astype(np.uint16) * 257,
         "alpha": np.dstack([color, color[..., :1]]), "ids": color[..., 0] // 64,
@@ -100,7 +127,12 @@ def save_tensors() -> bytes:
     torch.manual_seed(0)
     from galago.models.efficientvit import build_model
 
-    described = {"variant": "b0", "head": "b0-cityscapes", "num_classes": "3", "classes": json.dumps(SPEC.classes)}
+    described = {
+        "variant": "b0",
+        "head": "b0-cityscapes",
+        "num_classes": "3",
+        "classes": json.dumps(SPEC.classes),
+    }
     tensors = build_model("b0", 3).state_dict()
     content: bytes = safetensors.torch.save(tensors, described)
     return content

@@ -11,21 +11,28 @@ from typing import Any
 NUMBERS = (b"0", b"-1", b"7", b"999999999", b"4294967296", b"")
 WORD, DIGITS = re.compile(rb"[A-Za-z_][A-Za-z0-9_]{2,20}"), re.compile(rb"\d+")
 TOKENS = (
-    "*a", "&a ", "!!int ", "!!float ", "!!set ", "!!omap ", "!!binary ", "!!timestamp ", "!!python/name:os ", "? ", "- ",
-    "[", "{", "}", "]", ": ", ",", "\t", "\n", "\r", "'", '"', "|", "> ", "<<: ", "%", "@", "`", "1e9", "1e999", "0x", "0o",
-    "1_0", ".nan", "-.inf", "2020-01-01", "2020-99-99T", "true", "~", "\u2028", "\x85", "\ufeff", "\x00", "\x1b[31m", "\u202e",
+    "*a", "&a ", "!!int ", "!!float ", "!!set ", "!!omap ", "!!binary ", "!!timestamp ",
+    "!!python/name:os ", "? ", "- ",
+    "[", "{", "}", "]", ": ", ",", "\t", "\n", "\r", "'",
+    '"', "|", "> ", "<<: ", "%", "@", "`", "1e9", "1e999", "0x", "0o",
+    "1_0", ".nan", "-.inf", "2020-01-01", "2020-99-99T", "true", "~", "\u2028", "\x85", "\ufeff",
+    "\x00", "\x1b[31m", "\u202e",
     "#", "9" * 50, ":59:59", "\\x00", '"\\ud800"', "---\n", "...\n", "NaN", "\\u", "[" * 40,
 )  # fmt: skip
 ODD: tuple[Any, ...] = (
-    None, True, False, 0, -1, 1, 2**70, 10**400, 1.5, 1e308, float("nan"), float("inf"), -0.0, "", "x", "1", "\x00", "\ud800",
-    "\x1b[31m", "\u202e", "a" * 5000, "a.jpg", "..", "../a.jpg", "C:\\a.jpg", "http://[", "/dev/zero", [], {}, [[]], [[1]],
-    [[1, 2, 3, 4, 5, 6]], [1, 2, 3, 4, 5, 6], {"counts": [], "size": [40, 60]}, {"counts": "", "size": [40, 60]},
-    {"counts": "o" * 50, "size": [40, 60]}, [None] * 8, [[float("nan")] * 6], {"a": 1}, {"": ""}, ["a", "a"],
+    None, True, False, 0, -1, 1, 2**70, 10**400, 1.5, 1e308, float("nan"), float("inf"), -0.0,
+    "", "x", "1", "\x00", "\ud800",
+    "\x1b[31m", "\u202e", "a" * 5000, "a.jpg", "..", "../a.jpg", "C:\\a.jpg", "http://[",
+    "/dev/zero", [], {}, [[]], [[1]],
+    [[1, 2, 3, 4, 5, 6]], [1, 2, 3, 4, 5, 6], {"counts": [], "size": [40, 60]}, {"counts": "",
+    "size": [40, 60]},
+    {"counts": "o" * 50, "size": [40, 60]}, [None] * 8, [[float("nan")] * 6], {"a": 1}, {"": ""},
+    ["a", "a"],
 )  # fmt: skip
 
 
 def damage_bytes(data: bytes, rng: Random) -> bytes:
-    """Return bytes cut, flipped, moved or filled, or with another letter in a word or another number in their text."""
+    """Return bytes cut, flipped, moved or filled, or with a word or number in them changed."""
     changed, how = bytearray(data or b"\0"), rng.randrange(8)
     place = rng.randrange(len(changed))
     if how == 0:
@@ -35,7 +42,9 @@ def damage_bytes(data: bytes, rng: Random) -> bytes:
             changed[rng.randrange(len(changed))] ^= 1 << rng.randrange(8)
     elif how == 2:
         for _ in range(rng.choice([1, 2, 8])):
-            changed[rng.randrange(min(len(changed), 4096))] = rng.choice([0, 255, 127, 128, rng.randrange(256)])
+            changed[rng.randrange(min(len(changed), 4096))] = rng.choice(
+                [0, 255, 127, 128, rng.randrange(256)]
+            )
     elif how == 3:
         del changed[place : place + rng.randrange(1, 64)]
     elif how == 4:
@@ -43,9 +52,9 @@ def damage_bytes(data: bytes, rng: Random) -> bytes:
         changed[place:place] = changed[other : other + rng.randrange(1, 64)]
     elif how == 5:
         size = rng.choice([2, 4, 8])
-        changed[place : place + size] = rng.choice([0, 1, 2**31 - 1, 2**31, 2**32 - 1]).to_bytes(8, rng.choice(["little", "big"]))[
-            :size
-        ]
+        changed[place : place + size] = rng.choice([0, 1, 2**31 - 1, 2**31, 2**32 - 1]).to_bytes(
+            8, rng.choice(["little", "big"])
+        )[:size]
     else:
         _damage_text_in(changed, WORD if how == 6 else DIGITS, rng)
     return bytes(changed)
@@ -70,7 +79,7 @@ def damage_text(text: str, rng: Random) -> str:
 
 
 def damage_json(value: Any, rng: Random) -> str:
-    """Return a JSON text with one to three values of a tree missing or odd; one in ten is broken as text, too."""
+    """Return a JSON text with one to three values missing or odd; some are broken as text, too."""
     value = copy.deepcopy(value)
     for _ in range(rng.randint(1, 3)):
         path = rng.choice(list(_paths(value))[1:] or [()])
@@ -89,12 +98,14 @@ def damage_json(value: Any, rng: Random) -> str:
 
 def _paths(value: Any, path: tuple[Any, ...] = ()) -> Any:
     yield path
-    for key in value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ():
+    for key in (
+        value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+    ):
         yield from _paths(value[key], (*path, key))
 
 
 def damage_png(data: bytes, rng: Random) -> bytes:
-    """Return a PNG with one chunk's content changed, dropped or doubled, its checksum right, so that decoders go on."""
+    """Return a PNG with one chunk changed, dropped or doubled, its checksum right."""
     chunks, place = [], 8
     while place + 12 <= len(data):
         length = struct.unpack(">I", data[place : place + 4])[0]
@@ -108,10 +119,16 @@ def damage_png(data: bytes, rng: Random) -> bytes:
     elif how == 1:
         chunks.insert(rng.randrange(len(chunks)), (name, content))
     elif how == 2:
-        chunks[number] = (rng.choice([b"PLTE", b"tRNS", b"IHDR", b"eXIf", b"acTL", b"iCCP", b"sBIT"]), content)
+        chunks[number] = (
+            rng.choice([b"PLTE", b"tRNS", b"IHDR", b"eXIf", b"acTL", b"iCCP", b"sBIT"]),
+            content,
+        )
     else:
         chunks[number] = (name, damage_bytes(content, rng) if content else rng.randbytes(9))
-    parts = (struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body)) for name, body in chunks)
+    parts = (
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        for name, body in chunks
+    )
     return data[:8] + b"".join(parts)
 
 

@@ -3,7 +3,21 @@
 from random import Random
 from typing import Any
 
-OPERATORS = ("Foo", "Conv", "HardSwish", "Relu", "MatMul", "Resize", "Slice", "If", "Loop", "Reshape", "Concat", "Abs", "")
+OPERATORS = (
+    "Foo",
+    "Conv",
+    "HardSwish",
+    "Relu",
+    "MatMul",
+    "Resize",
+    "Slice",
+    "If",
+    "Loop",
+    "Reshape",
+    "Concat",
+    "Abs",
+    "",
+)
 VALUES = (0, -1, 1, 2, 7, 2**31, 2**62, -(2**62))
 
 
@@ -23,7 +37,9 @@ def rename_operator(graph: Any, rng: Random) -> None:
 
 
 def rename_domain(graph: Any, rng: Random) -> None:
-    rng.choice(graph.node).domain = rng.choice(["com.example", "\x1b[31m", "ai.onnx", "com.microsoft", "ai.onnx.ml"])
+    rng.choice(graph.node).domain = rng.choice(
+        ["com.example", "\x1b[31m", "ai.onnx", "com.microsoft", "ai.onnx.ml"]
+    )
 
 
 def rewire_input(graph: Any, rng: Random) -> None:
@@ -36,7 +52,9 @@ def rewire_input(graph: Any, rng: Random) -> None:
 def rewire_output(graph: Any, rng: Random) -> None:
     node = rng.choice(graph.node)
     if node.output:
-        node.output[rng.randrange(len(node.output))] = rng.choice(["", "other", rng.choice(graph.node).name or "x"])
+        node.output[rng.randrange(len(node.output))] = rng.choice(
+            ["", "other", rng.choice(graph.node).name or "x"]
+        )
 
 
 def drop_inputs(graph: Any, rng: Random) -> None:
@@ -70,7 +88,12 @@ def change_attribute(graph: Any, rng: Random) -> None:
 
 
 def change_group(graph: Any, rng: Random) -> None:
-    found = [attribute for node in graph.node for attribute in node.attribute if attribute.name == "group"]
+    found = [
+        attribute
+        for node in graph.node
+        for attribute in node.attribute
+        if attribute.name == "group"
+    ]
     if found:
         rng.choice(found).i = rng.choice([*VALUES, 3, 64])
 
@@ -99,8 +122,17 @@ def change_tensor(graph: Any, rng: Random) -> None:
 
 def change_small_numbers(graph: Any, rng: Random) -> None:
     """Change shapes, axes and slices, which are int64 constants."""
-    found = [tensor for tensor in graph.initializer if tensor.data_type == 7 and len(tensor.raw_data) >= 8]
-    found += [item.t for node in graph.node for item in node.attribute if item.t.data_type == 7 and len(item.t.raw_data) >= 8]
+    found = [
+        tensor
+        for tensor in graph.initializer
+        if tensor.data_type == 7 and len(tensor.raw_data) >= 8
+    ]
+    found += [
+        item.t
+        for node in graph.node
+        for item in node.attribute
+        if item.t.data_type == 7 and len(item.t.raw_data) >= 8
+    ]
     if found:
         tensor = rng.choice(found)
         place = 8 * rng.randrange(len(tensor.raw_data) // 8)
@@ -131,7 +163,9 @@ def change_ends(graph: Any, rng: Random) -> None:
 
 
 CHANGES = (
-    rename_operator, rename_domain, rewire_input, rewire_output, drop_inputs, drop_weights_before_hard_swish,
-    change_attribute, change_attribute, change_group, drop_attribute, change_tensor, change_small_numbers,
+    rename_operator, rename_domain, rewire_input, rewire_output, drop_inputs,
+    drop_weights_before_hard_swish,
+    change_attribute, change_attribute, change_group, drop_attribute, change_tensor,
+    change_small_numbers,
     change_node_order, change_ends,
 )  # fmt: skip

@@ -1,8 +1,11 @@
-"""Read damaged files for as long as told: run.py --seconds 1200 --seed 3 [--target image] [--first 17 --count 1].
+"""Read damaged files for as long as told.
 
-Each reader succeeds or raises a GalagoError with a message of one line. Anything else is a finding: another exception, a
-process that ends, an input that takes longer than it may, or memory beyond the limit. What is found is kept under --keep.
-Input n of a target depends on target, seed and n alone, so `--first n --count 1` repeats it.
+run.py --seconds 1200 --seed 3 [--target image] [--first 17 --count 1]
+
+Each reader succeeds or raises a GalagoError with a message of one line. Anything else is a finding:
+another exception, a process that ends, an input that takes longer than it may, or memory beyond
+the limit. What is found is kept under --keep. Input n of a target depends on target, seed and n
+alone, so `--first n --count 1` repeats it.
 """
 
 import argparse
@@ -20,16 +23,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 HERE = Path(__file__).parent
-PACKAGES = {
-    "coco": "pycocotools", "checkpoint": "safetensors", "onnx-metadata": "onnx", "openvino-onnx": "onnx onnxscript openvino",
-    "openvino-ir": "onnx onnxscript openvino", "onnxruntime": "onnx onnxscript onnxruntime", "ncnn": "ncnn pnnx",
-    "litert": "litert_torch ai_edge_litert", "executorch": "executorch", "torch": "torch",
+EXPORT = "torch onnx onnxscript"
+PACKAGES = {  # without which a target is left out
+    "coco": "pycocotools", "checkpoint": "safetensors torch", "onnx-metadata": "onnx",
+    "openvino-onnx": f"{EXPORT} openvino", "openvino-ir": f"{EXPORT} openvino",
+    "onnxruntime": f"{EXPORT} onnxruntime", "ncnn": f"{EXPORT} ncnn pnnx",
+    "litert": f"{EXPORT} litert_torch ai_edge_litert", "executorch": f"{EXPORT} executorch",
+    "torch": EXPORT,
 }  # fmt: skip
 TARGETS = (
-    "image", "rows", "mask", "video", "data-yaml", "palette", "folder", "golden", "setting", "coco", "checkpoint", "onnx-metadata",
+    "image", "rows", "mask", "video", "data-yaml", "palette", "folder", "golden", "setting",
+    "coco", "checkpoint", "onnx-metadata",
     "openvino-onnx", "openvino-ir", "onnxruntime", "ncnn", "litert", "executorch", "torch",
 )  # fmt: skip
-START_S = 300.0  # the longest that a child may take until it is ready: the first one exports a network
+START_S = (
+    300.0  # the longest that a child may take until it is ready: the first one exports a network
+)
 
 
 @dataclass
@@ -37,7 +46,8 @@ class Tally:
     """What became of a target's inputs.
 
     Attributes:
-        counts: inputs by outcome: ok, refused, or `crash refused` where an engine's crash in a trial became an error.
+        counts: inputs by outcome: ok, refused, or `crash refused` where an engine crashes on a
+            file that `galago.load` refuses.
         findings: number of an input, and what was wrong with it.
         next: number of the next input.
     """
@@ -53,9 +63,17 @@ class Child:
     def __init__(self, arguments: list[str], work: Path) -> None:
         self.errors = work / "stderr.txt"
         with self.errors.open("wb") as errors:
-            settings = os.environ | {"OMP_NUM_THREADS": "1", "GALAGO_CACHE": "", "OPENCV_FFMPEG_LOGLEVEL": "-8"}
+            settings = os.environ | {
+                "OMP_NUM_THREADS": "1",
+                "GALAGO_CACHE": "",
+                "OPENCV_FFMPEG_LOGLEVEL": "-8",
+            }
             self.process = subprocess.Popen(
-                [sys.executable, str(HERE / "child.py"), *arguments], stdout=subprocess.PIPE, stderr=errors, env=settings, text=True
+                [sys.executable, str(HERE / "child.py"), *arguments],
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env=settings,
+                text=True,
             )
         self.lines: queue.Queue[str] = queue.Queue()
         threading.Thread(target=self._listen, daemon=True).start()
@@ -78,7 +96,11 @@ class Child:
         if self.process.poll() is None:
             self.process.kill()
         said = self.errors.read_text(errors="replace")
-        fatal = said[said.find("Fatal Python error") :][:400] if "Fatal Python error" in said else said[-300:]
+        fatal = (
+            said[said.find("Fatal Python error") :][:400]
+            if "Fatal Python error" in said
+            else said[-300:]
+        )
         return f"exit code {self.process.wait()}: {fatal!r}"
 
 
@@ -91,7 +113,9 @@ def fuzz(name: str, tally: Tally, args: argparse.Namespace, seconds: float) -> N
             return
 
 
-def read_some(name: str, tally: Tally, args: argparse.Namespace, end: float, last: int | None) -> bool:
+def read_some(
+    name: str, tally: Tally, args: argparse.Namespace, end: float, last: int | None
+) -> bool:
     """Read inputs until a child process ends; return whether to go on."""
     work = Path(tempfile.mkdtemp(prefix="galago-fuzz-"))
     left = str(max(0.1, end - time.monotonic()))
@@ -129,7 +153,9 @@ def tell_end(name: str, tally: Tally, what: str, work: Path, args: argparse.Name
     if name in PACKAGES and name not in ("coco", "checkpoint", "onnx-metadata"):
         again = work / "again"
         again.mkdir()
-        child = Child([name, str(args.corpus), str(again), str(args.seed), str(number), "1", "guarded"], again)
+        child = Child(
+            [name, str(args.corpus), str(again), str(args.seed), str(number), "1", "guarded"], again
+        )
         lines = [child.line(START_S), child.line(args.longest * 2), child.line(args.longest * 4)]
         ended = child.stop()
         if lines[2] and "refused" in lines[2]:
@@ -139,12 +165,18 @@ def tell_end(name: str, tally: Tally, what: str, work: Path, args: argparse.Name
     note(name, tally, number, what, work, args)
 
 
-def note(name: str, tally: Tally, number: int, what: str, work: Path, args: argparse.Namespace) -> None:
+def note(
+    name: str, tally: Tally, number: int, what: str, work: Path, args: argparse.Namespace
+) -> None:
     """Keep a finding and its input."""
     tally.findings.append((number, what))
     place = args.keep / f"{name}-{args.seed}-{number}"
     shutil.rmtree(place, ignore_errors=True)
-    if (kept := next((path for path in (work / f"found-{number}", work / "input") if path.is_dir()), None)) is not None:
+    if (
+        kept := next(
+            (path for path in (work / f"found-{number}", work / "input") if path.is_dir()), None
+        )
+    ) is not None:
         shutil.copytree(kept, place)
     print(f"FOUND {name} --seed {args.seed} --first {number} --count 1: {what}", flush=True)
 
@@ -156,23 +188,39 @@ def installed(name: str) -> bool:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seconds", type=float, default=120.0, help="for all targets together")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--target", choices=TARGETS, action="append", help="all without it; may be repeated")
+    parser.add_argument(
+        "--target", choices=TARGETS, action="append", help="all without it; may be repeated"
+    )
     parser.add_argument("--first", type=int, default=0, help="number of the first input")
-    parser.add_argument("--count", type=int, default=0, help="so many inputs a target, however long they take")
+    parser.add_argument(
+        "--count", type=int, default=0, help="so many inputs a target, however long they take"
+    )
     parser.add_argument("--longest", type=float, default=30.0, help="seconds for one input")
-    parser.add_argument("--corpus", type=Path, default=Path("build/fuzz/corpus"), help="whole files, made once")
-    parser.add_argument("--keep", type=Path, default=Path("build/fuzz/found"), help="where inputs with a finding are kept")
+    parser.add_argument(
+        "--corpus", type=Path, default=Path("build/fuzz/corpus"), help="whole files, made once"
+    )
+    parser.add_argument(
+        "--keep",
+        type=Path,
+        default=Path("build/fuzz/found"),
+        help="where inputs with a finding are kept",
+    )
     args = parser.parse_args()
     args.corpus.mkdir(parents=True, exist_ok=True)
     names = [name for name in args.target or TARGETS if installed(name)]
     tallies = {name: Tally(next=args.first) for name in names}
     for name, tally in tallies.items():
         fuzz(name, tally, args, 1e9 if args.count else args.seconds / len(names))
-        told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(tally.counts.items()))
-        print(f"{name}: {tally.next - args.first} inputs, {told or 'none'}, {len(tally.findings)} findings", flush=True)
+        told = ", ".join(f"{count} {kind}" for kind, count in sorted(tally.counts.items()))
+        print(
+            f"{name}: {tally.next - args.first} inputs, {told}, {len(tally.findings)} findings",
+            flush=True,
+        )
     return any(tally.findings for tally in tallies.values())
 
 

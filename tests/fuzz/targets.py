@@ -31,7 +31,7 @@ class Target:
         damaged: paths end in one of these; the other files stay as they are.
         most_lines: of an error's message.
         memory: bytes of address space that reading may take.
-        engine: of a model file, where an engine's own code may crash; `galago.load` has to refuse what crashes it.
+        engine: of a model file, whose own code may crash; `galago.load` has to refuse such a file.
     """
 
     make: Callable[[Path], list[Files]]
@@ -50,7 +50,11 @@ class Target:
 
 
 def damage_image(name: str, data: bytes, rng: Random) -> bytes:
-    return (mutators.damage_png if name.endswith(".png") and rng.random() < 0.6 else mutators.damage_bytes)(data, rng)
+    return (
+        mutators.damage_png
+        if name.endswith(".png") and rng.random() < 0.6
+        else mutators.damage_bytes
+    )(data, rng)
 
 
 def damage_any(name: str, data: bytes, rng: Random) -> bytes:
@@ -67,7 +71,11 @@ def damage_text(name: str, data: bytes, rng: Random) -> bytes:
 
 
 def damage_model(name: str, data: bytes, rng: Random) -> bytes:
-    return damage_onnx(data, rng) if name.endswith(".onnx") and rng.random() < 0.7 else mutators.damage_bytes(data, rng)
+    return (
+        damage_onnx(data, rng)
+        if name.endswith(".onnx") and rng.random() < 0.7
+        else mutators.damage_bytes(data, rng)
+    )
 
 
 def damage_checkpoint(name: str, data: bytes, rng: Random) -> bytes:
@@ -81,7 +89,9 @@ def one_each(files: Files) -> list[Files]:
 def make_folder(_: Path) -> list[Files]:
     """Return a model folder whose .onnx file is empty, which its description takes."""
     described = json.loads((corpus.BUNDLED / "model.json").read_bytes())
-    described["files"] = {name: hashlib.sha256(b"").hexdigest() for name in ("model.onnx", "CARD.md")}
+    described["files"] = {
+        name: hashlib.sha256(b"").hexdigest() for name in ("model.onnx", "CARD.md")
+    }
     return [{"model.json": json.dumps(described).encode(), "model.onnx": b"", "CARD.md": b""}]
 
 
@@ -98,7 +108,10 @@ def make_coco(_: Path) -> list[Files]:
 def exported(format: str) -> Callable[[Path], list[Files]]:
     def make(folder: Path) -> list[Files]:
         place = corpus.export(folder, format)
-        files = sorted((path for path in place.iterdir() if path.name != "done"), key=lambda path: path.suffix == ".bin")
+        files = sorted(
+            (path for path in place.iterdir() if path.name != "done"),
+            key=lambda path: path.suffix == ".bin",
+        )
         return [{path.name: path.read_bytes() for path in files}]
 
     return make
@@ -194,7 +207,9 @@ def run_engine(engine: str) -> Callable[[Path], object]:
 
     def read(path: Path) -> None:
         trust(path)
-        ENGINES[engine].open(path, 1, "float32").run(np.zeros((1, corpus.SIDE, corpus.SIDE, 3), np.uint8))
+        ENGINES[engine].open(path, 1, "float32").run(
+            np.zeros((1, corpus.SIDE, corpus.SIDE, 3), np.uint8)
+        )
 
     return read
 
@@ -205,13 +220,19 @@ def load_guarded(engine: str, path: Path) -> None:
 
     import galago
 
-    sums = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in path.parent.iterdir()}
+    sums = {
+        file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in path.parent.iterdir()
+    }
     (path.parent / "model.json").write_text(dataclasses.replace(corpus.SPEC, files=sums).to_json())
-    galago.load(path.parent, engine=engine, threads=1)(np.zeros((corpus.SIDE, corpus.SIDE, 3), np.uint8))
+    galago.load(path.parent, engine=engine, threads=1)(
+        np.zeros((corpus.SIDE, corpus.SIDE, 3), np.uint8)
+    )
 
 
 def model(engine: str, format: str) -> Target:
-    return Target(exported(format), damage_model, run_engine(engine), memory=12 * GIB, engine=engine)
+    return Target(
+        exported(format), damage_model, run_engine(engine), memory=12 * GIB, engine=engine
+    )
 
 
 TARGETS = {
@@ -219,17 +240,34 @@ TARGETS = {
     "rows": Target(lambda _: one_each(corpus.draw_images()), damage_image, read_rows),
     "mask": Target(lambda _: one_each(corpus.draw_images()), damage_image, read_mask),
     "video": Target(lambda folder: one_each(corpus.draw_videos(folder)), damage_image, read_video),
-    "data-yaml": Target(lambda _: [{"data.yaml": corpus.DATA_YAML.encode()}], damage_text, read_data_yaml, most_lines=17),
+    "data-yaml": Target(
+        lambda _: [{"data.yaml": corpus.DATA_YAML.encode()}],
+        damage_text,
+        read_data_yaml,
+        most_lines=17,
+    ),
     "palette": Target(
-        lambda _: [{f"palette{suffix}": text.encode()} for suffix, text in corpus.PALETTES.items()], damage_text, read_palette, most_lines=3
+        lambda _: [{f"palette{suffix}": text.encode()} for suffix, text in corpus.PALETTES.items()],
+        damage_text,
+        read_palette,
+        most_lines=3,
     ),
     "folder": Target(make_folder, damage_any, read_folder, damaged=("model.json",)),
     "golden": Target(make_golden, damage_any, read_golden),
-    "setting": Target(lambda _: [{"setting.json": json.dumps(corpus.SETTING).encode()}], damage_any, read_setting),
+    "setting": Target(
+        lambda _: [{"setting.json": json.dumps(corpus.SETTING).encode()}], damage_any, read_setting
+    ),
     "coco": Target(make_coco, damage_any, read_coco, damaged=(".json",), most_lines=30),
-    "checkpoint": Target(lambda _: [{"best.safetensors": corpus.save_tensors()}], damage_checkpoint, read_checkpoint, memory=12 * GIB),
+    "checkpoint": Target(
+        lambda _: [{"best.safetensors": corpus.save_tensors()}],
+        damage_checkpoint,
+        read_checkpoint,
+        memory=12 * GIB,
+    ),
     "onnx-metadata": Target(
-        lambda _: [{"model.onnx": (corpus.BUNDLED / "model.onnx").read_bytes()}], damage_model, read_onnx_metadata
+        lambda _: [{"model.onnx": (corpus.BUNDLED / "model.onnx").read_bytes()}],
+        damage_model,
+        read_onnx_metadata,
     ),
     "openvino-onnx": model("openvino", "onnx"),
     "openvino-ir": model("openvino", "openvino"),
@@ -238,4 +276,4 @@ TARGETS = {
     "litert": model("litert", "litert"),
     "executorch": model("executorch", "executorch"),
     "torch": model("torch", "torch"),
-}  # fmt: skip
+}

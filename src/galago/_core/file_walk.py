@@ -9,7 +9,9 @@ Identity = tuple[int, int]  # device and inode of a folder
 
 
 def is_hidden(name: str) -> bool:
-    """Tell whether a file or folder is none of the user's: `._a.jpg` of macOS, `.ipynb_checkpoints`."""
+    """Tell whether a file or folder is none of the user's: `._a.jpg` of macOS,
+    `.ipynb_checkpoints`.
+    """
     return name.startswith(".")
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 
 def glob_once(pattern: str) -> list[Path]:
-    """Return what `glob.glob(pattern, recursive=True)` finds, sorted, each file under its shortest path.
+    """Return what `glob.glob(pattern, recursive=True)` finds, sorted, each file under its shortest
+    path.
 
-    Links to folders are followed, but no folder is searched twice; hidden files and folders count only where the pattern
-    names them.
+    Links to folders are followed, but no folder is searched twice; hidden files and folders count
+    only where the pattern names them.
     """
     first: dict[tuple[str, str], Path] = {}
     real: dict[str, str] = {}
@@ -35,7 +36,9 @@ def _matches(pattern: str) -> Iterator[str]:
 
 
 def real_folders(tops: list[str]) -> Iterator[str]:
-    """Yield folders and all those inside, links followed, hidden ones left out, each real folder once, the shallowest first."""
+    """Yield folders and all those inside, links followed, hidden ones left out, each real folder
+    once, the shallowest first.
+    """
     seen: set[str] = set()
     level = tops
     while level:
@@ -53,7 +56,9 @@ def real_folders(tops: list[str]) -> Iterator[str]:
 def _folders_in(folder: str) -> list[str]:
     try:
         with os.scandir(folder or ".") as entries:
-            names = sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir())
+            names = sorted(
+                entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir()
+            )
     except OSError:  # may not be read, as the glob module passes over it
         return []
     return [str(Path(folder, name)) for name in names]

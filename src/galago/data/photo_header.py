@@ -37,7 +37,9 @@ class PhotoHeader:
         """Whether the orientation moves pixels and leaves the size as it is."""
         if self.orientation == 1:
             return False
-        return self.orientation not in SWAPPED or (self.size is not None and self.size[0] == self.size[1])
+        return self.orientation not in SWAPPED or (
+            self.size is not None and self.size[0] == self.size[1]
+        )
 
 
 def read_photo_header(path: Path) -> PhotoHeader:

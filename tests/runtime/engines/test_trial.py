@@ -63,7 +63,10 @@ def test_a_folder_whose_checksum_is_right_and_whose_known_operator_crashes_is_on
     described = json.loads((tiny_folder / "model.json").read_text())
     described["files"]["model.onnx"] = hashlib.sha256(content).hexdigest()
     (tiny_folder / "model.json").write_text(json.dumps(described))
-    with pytest.raises(ModelError, match=r"OpenVINO crashes on .*model\.onnx: it cannot convert|is no whole ONNX file"):
+    with pytest.raises(
+        ModelError,
+        match=r"OpenVINO crashes on .*model\.onnx: it cannot convert|is no whole ONNX file",
+    ):
         galago.load(tiny_folder, engine="openvino")
 
 
@@ -74,7 +77,9 @@ def test_a_crash_of_any_engine_is_an_error_and_is_not_remembered(
     pytest.importorskip(name)
     monkeypatch.setattr(trial, "CHILD", CRASH)
     for _ in range(2):
-        with pytest.raises(ModelError, match=rf"{trial.NAMES[name]} crashes on .*model\.onnx.*export it again"):
+        with pytest.raises(
+            ModelError, match=rf"{trial.NAMES[name]} crashes on .*model\.onnx.*export it again"
+        ):
             galago.load(tiny_folder, engine=name)
     assert not list(new_cache.glob("*.tried"))
 
@@ -83,11 +88,15 @@ def test_a_trial_without_end_is_an_error(tiny_folder: Path, monkeypatch: pytest.
     pytest.importorskip("onnxruntime")
     monkeypatch.setattr(trial, "CHILD", "import time; time.sleep(60)")
     monkeypatch.setattr(trial, "LONGEST_SECONDS", 1)
-    with pytest.raises(ModelError, match=r"ONNX Runtime does not come to an end with .*model\.onnx"):
+    with pytest.raises(
+        ModelError, match=r"ONNX Runtime does not come to an end with .*model\.onnx"
+    ):
         galago.load(tiny_folder, engine="onnxruntime")
 
 
-def test_a_file_is_tried_once_a_cache_and_engine(tiny_folder: Path, tries: list[str], monkeypatch: pytest.MonkeyPatch):
+def test_a_file_is_tried_once_a_cache_and_engine(
+    tiny_folder: Path, tries: list[str], monkeypatch: pytest.MonkeyPatch
+):
     pytest.importorskip("onnxruntime")
     pytest.importorskip("openvino")
     for name in ("onnxruntime", "onnxruntime", "openvino"):
@@ -97,7 +106,9 @@ def test_a_file_is_tried_once_a_cache_and_engine(tiny_folder: Path, tries: list[
     assert tries == ["onnxruntime model.onnx", "openvino model.onnx"]
 
 
-def test_a_note_that_others_can_write_does_not_count(tiny_folder: Path, tries: list[str], new_cache: Path, monkeypatch: Any):
+def test_a_note_that_others_can_write_does_not_count(
+    tiny_folder: Path, tries: list[str], new_cache: Path, monkeypatch: Any
+):
     pytest.importorskip("onnxruntime")
     galago.load(tiny_folder, engine="onnxruntime")
     for note in new_cache.glob("*.tried"):
@@ -107,7 +118,9 @@ def test_a_note_that_others_can_write_does_not_count(tiny_folder: Path, tries: l
     assert len(tries) == 2
 
 
-def test_what_was_exported_here_and_copies_of_the_bundled_model_are_not_tried(tiny_folder: Path, tmp_path: Path, tries: list[str]):
+def test_what_was_exported_here_and_copies_of_the_bundled_model_are_not_tried(
+    tiny_folder: Path, tmp_path: Path, tries: list[str]
+):
     pytest.importorskip("onnxruntime")
     trial.vouch(tiny_folder / "model.onnx")
     galago.load(tiny_folder, engine="onnxruntime")

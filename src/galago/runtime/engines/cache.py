@@ -28,12 +28,16 @@ class UnsafeCacheWarning(UserWarning):
 
 
 def key_of(*parts: str) -> str:
-    """Return a name for what was compiled from a file's checksum, the engine's version and settings, and the processor."""
+    """Return a name for what was compiled from a file's checksum, the engine's version and
+    settings, and the processor.
+    """
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 
 def load_compiled(key: str) -> bytes | None:
-    """Return a compiled model; None where there is none, or one that is damaged, another's or another user's.
+    """Return a compiled model.
+
+    None where there is none, or one that is damaged, another's or another user's.
 
     Warns where others can write the folder.
     """
@@ -52,7 +56,10 @@ def load_compiled(key: str) -> bytes | None:
 
 
 def keep(key: str, compiled: bytes) -> None:
-    """Keep a compiled model; a disk that is full or read-only only means that the next start takes as long as this one."""
+    """Keep a compiled model.
+
+    A disk that is full or read-only only means that the next start takes as long as this one.
+    """
     folder = cache_folder()
     if folder is None:
         return
@@ -69,7 +76,10 @@ def keep(key: str, compiled: bytes) -> None:
 
 
 def note(key: str) -> None:
-    """Remember a key, of a model file that passed its trial; a disk that is full or read-only only means another trial."""
+    """Remember a key, of a model file that passed its trial.
+
+    A disk that is full or read-only only means another trial.
+    """
     folder = cache_folder()
     if folder is None:
         return
@@ -86,7 +96,7 @@ def note(key: str) -> None:
 
 
 def is_noted(key: str) -> bool:
-    """Tell whether this user's galago remembers a key; warns where others can write the folder."""
+    """Tell whether this user's galago remembers a key; warn where others can write the folder."""
     folder = cache_folder()
     if folder is None or not _is_own_folder(folder):
         return False
@@ -108,7 +118,8 @@ def _drop_oldest(folder: Path, pattern: str, most: int) -> None:
 
 
 def is_own(facts: os.stat_result) -> bool:
-    """Tell whether a file or folder is the user's or the administrator's, and nobody else can write it.
+    """Tell whether a file or folder is the user's or the administrator's, and nobody else can write
+    it.
 
     Always so on Windows, where a user's folders are that user's alone.
     """
@@ -142,8 +153,10 @@ def _is_own_folder(folder: Path) -> bool:
     if is_own(facts):
         return True
     warnings.warn(
-        f"{printable(folder)} belongs to another user, or others can write it, so compiled models are not kept there and every "
-        f"start takes longer. Make it yours (chmod go-w), or set {CACHE_VARIABLE} to another folder.",
+        f"{printable(folder)} belongs to another user, or others can write it, so compiled models "
+        "are not kept there and every "
+        f"start takes longer. Make it yours (chmod go-w), or set {CACHE_VARIABLE} to another "
+        "folder.",
         UnsafeCacheWarning,
         stacklevel=2,
     )

@@ -1,4 +1,5 @@
-"""What an .onnx file computes, read without any engine: its operators, and whether each of their inputs is there.
+"""What an .onnx file computes, read without any engine: its operators, and whether each of their
+inputs is there.
 
 Field numbers: github.com/onnx/onnx/blob/main/onnx/onnx.proto.
 """
@@ -18,10 +19,10 @@ VALUE_NAME, TENSOR_NAME = 1, 8  # of ValueInfoProto and TensorProto
 SPARSE_VALUES = 1  # of SparseTensorProto: a TensorProto
 DEEPEST = 32  # graphs inside graphs
 WRITTEN = {  # operators of the .onnx files that galago writes, which every engine converts
-    "Add", "ArgMax", "AveragePool", "Cast", "Clip", "Concat", "Constant", "Conv", "DepthToSpace", "DequantizeLinear", "Div",
-    "Erf", "Expand", "Gather", "Gelu", "HardSwish", "Identity", "MatMul", "Max", "Min", "Mul", "Pad", "Pow", "QuantizeLinear",
-    "ReduceSum", "Relu", "Reshape", "Resize", "Shape", "Slice", "Split", "Sqrt", "Squeeze", "Sub", "Tanh", "Transpose",
-    "Unsqueeze",
+    "Add", "ArgMax", "AveragePool", "Cast", "Clip", "Concat", "Constant", "Conv", "DepthToSpace",
+    "DequantizeLinear", "Div", "Erf", "Expand", "Gather", "Gelu", "HardSwish", "Identity", "MatMul",
+    "Max", "Min", "Mul", "Pad", "Pow", "QuantizeLinear", "ReduceSum", "Relu", "Reshape", "Resize",
+    "Shape", "Slice", "Split", "Sqrt", "Squeeze", "Sub", "Tanh", "Transpose", "Unsqueeze",
 }  # fmt: skip
 STANDARD = ("", "ai.onnx")  # domains of the operators that the standard names
 
@@ -31,7 +32,8 @@ class OperatorList:
 
     Attributes:
         names: of all operators, `domain.name` where the domain is not the standard's.
-        fault: the first thing that makes it no graph, such as an input that nothing gives; empty where there is none.
+        fault: the first thing that makes it no graph, such as an input that nothing gives; empty
+            where there is none.
     """
 
     def __init__(self) -> None:
@@ -46,7 +48,8 @@ class OperatorList:
             known: tensors of the graphs around it.
             depth: number of them.
         Raises:
-            ValueError: it is no protobuf, or graphs lie deeper inside each other than anybody writes.
+            ValueError: it is no protobuf, or graphs lie deeper inside each other than anybody
+                writes.
         """
         if depth > DEEPEST:
             raise ValueError("graphs lie too deep inside each other")
@@ -101,12 +104,17 @@ def read_operators(file: Path) -> OperatorList:
     except OSError as error:
         raise ModelError(f"Cannot read {file}: {error.strerror or error}.") from error
     except ValueError as error:
-        raise ModelError(f"{file} is no whole ONNX file. Copy it again, or export it again with `galago export`.") from error
+        raise ModelError(
+            f"{file} is no whole ONNX file. Copy it again, or export it again with `galago export`."
+        ) from error
     if graphs != 1:
-        raise ModelError(f"{file} is no whole ONNX file. Copy it again, or export it again with `galago export`.")
+        raise ModelError(
+            f"{file} is no whole ONNX file. Copy it again, or export it again with `galago export`."
+        )
     if found.fault:
         raise ModelError(
-            f"{file} is no whole ONNX file: {printable(found.fault)}. Copy it again, or export it again with `galago export`."
+            f"{file} is no whole ONNX file: {printable(found.fault)}. Copy it again, or export it "
+            "again with `galago export`."
         )
     return found
 
@@ -125,7 +133,11 @@ def _texts(message: memoryview, wanted: int) -> set[str]:
 
 
 def _all(parts: Iterable[tuple[int, memoryview]], wanted: int) -> list[str]:
-    return [bytes(content).decode(errors="backslashreplace") for number, content in parts if number == wanted]
+    return [
+        bytes(content).decode(errors="backslashreplace")
+        for number, content in parts
+        if number == wanted
+    ]
 
 
 def _last(parts: Iterable[tuple[int, memoryview]], wanted: int) -> str:

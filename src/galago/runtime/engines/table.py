@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from galago._core.paths import is_utf8, no_utf8
-from galago.errors import ConfigError, MissingDependencyError, ModelError
+from galago.errors import ConfigError, MissingDependencyError, ModelError, choose
 from galago.runtime.engines.base import Engine
 from galago.runtime.engines.trial import ensure_tried
 
@@ -84,18 +84,34 @@ def _float32() -> tuple[str, ...]:
     return ("float32",)
 
 
-def _extra(package: str, distribution: str, file: str, extra: str, open: Callable[[Path, int | None, str], Engine]) -> EngineKind:
+def _extra(
+    package: str,
+    distribution: str,
+    file: str,
+    extra: str,
+    open: Callable[[Path, int | None, str], Engine],
+) -> EngineKind:
     """Describe an engine that an extra of galago installs, and that computes in float32 only."""
-    return EngineKind(package, distribution, (file,), f"pip install 'galago[{extra}]'", open, _float32)
+    return EngineKind(
+        package, distribution, (file,), f"pip install 'galago[{extra}]'", open, _float32
+    )
 
 
-# Fastest first, as benchmarks/engines.py finds on x86. LiteRT comes late because a photo larger than its file loses detail, torch
-# last because a folder that has other files has it for comparison.
+# Fastest first, as benchmarks/engines.py finds on x86. LiteRT comes late because a photo larger
+# than its file loses detail, torch last because a folder that has other files has it for
+# comparison.
 ENGINES = {
     "openvino": EngineKind(
-        "openvino", "openvino", ("model.xml", "model.onnx"), "pip install openvino", _open_openvino, _openvino_precisions
+        "openvino",
+        "openvino",
+        ("model.xml", "model.onnx"),
+        "pip install openvino",
+        _open_openvino,
+        _openvino_precisions,
     ),
-    "onnxruntime": _extra("onnxruntime", "onnxruntime", "model.onnx", "onnxruntime", _open_onnxruntime),
+    "onnxruntime": _extra(
+        "onnxruntime", "onnxruntime", "model.onnx", "onnxruntime", _open_onnxruntime
+    ),
     "ncnn": _extra("ncnn", "ncnn", "model.ncnn.param", "ncnn", _open_ncnn),
     "litert": _extra("ai_edge_litert", "ai-edge-litert", "model.tflite", "litert", _open_litert),
     "executorch": _extra("executorch", "executorch", "model.pte", "executorch", _open_executorch),
@@ -112,7 +128,10 @@ FORMATS = {  # files that engines run, by the names of formats that `galago expo
 
 
 def installed_engines(files: Collection[str]) -> list[str]:
-    """Return the names of the engines that are installed and run one of some files, fastest first; imports none of them."""
+    """Return the names of the engines that are installed and run one of some files, fastest first.
+
+    Imports none of them.
+    """
     return [name for name, kind in ENGINES.items() if kind.pick(files) and find_spec(kind.package)]
 
 
@@ -141,14 +160,19 @@ def choose_engine(name: str, files: Collection[str]) -> str:
         wanted = kind.files[0]
         formats = dict.fromkeys(("onnx", FORMATS[wanted]))
         raise ModelError(
-            f"{name} runs {' or '.join(kind.files)}, which this model has not, only {', '.join(sorted(files))}. "
+            f"{name} runs {' or '.join(kind.files)}, which this model has not, only "
+            f"{', '.join(sorted(files))}. "
             f"Run: galago export --model CHECKPOINT --out FOLDER --format {','.join(formats)}"
         )
     return name
 
 
-def open_engine(file: Path, name: str, *, threads: int | None = None, precision: str = "float32") -> Engine:
-    """Open a model file with an engine; one that this user's cache does not know is tried in a process of its own before.
+def open_engine(
+    file: Path, name: str, *, threads: int | None = None, precision: str = "float32"
+) -> Engine:
+    """Open a model file with an engine.
+
+    One that this user's cache does not know is tried in a process of its own before.
 
     Args:
         file: the one that the engine runs.
@@ -158,10 +182,14 @@ def open_engine(file: Path, name: str, *, threads: int | None = None, precision:
     Raises:
         ConfigError: the engine or the precision is unknown, or threads is less than 1.
         MissingDependencyError: the engine is not installed.
-        ModelError: the engine cannot read the file or crashes on it, or takes no name that is no UTF-8.
+        ModelError: the engine cannot read the file or crashes on it, or takes no name that is no
+            UTF-8.
     """
-    if name in ENGINES and name != "openvino" and not is_utf8(file):
-        raise ModelError(no_utf8(file, ENGINES[name].distribution))
-    if name in ENGINES and find_spec(ENGINES[name].package):
-        ensure_tried(file, name, threads=threads, precision=precision)
-    return ENGINES[name].open(file, threads, precision)
+    kind = choose(ENGINES, name, "engine")
+    if name != "openvino" and not is_utf8(file):
+        raise ModelError(no_utf8(file, kind.distribution))
+    if find_spec(kind.package):
+        ensure_tried(
+            file, name, distribution=kind.distribution, threads=threads, precision=precision
+        )
+    return kind.open(file, threads, precision)
