@@ -21,7 +21,7 @@ from galago.runtime.engines.executorch import ExecuTorchEngine  # noqa: E402
 from galago.runtime.engines.litert import LiteRTEngine  # noqa: E402
 from galago.runtime.engines.ncnn import NCNNEngine  # noqa: E402
 from galago.runtime.engines.openvino import OpenVINOEngine  # noqa: E402
-from galago.runtime.engines.table import table as engines  # noqa: E402
+from galago.runtime.engines import table as engines  # noqa: E402
 from galago.runtime.engines.torch import TorchProgramEngine  # noqa: E402
 from galago.runtime.segmenter import Segmenter  # noqa: E402
 from galago.spec import ModelSpec  # noqa: E402

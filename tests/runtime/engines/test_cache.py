@@ -8,7 +8,7 @@ import pytest
 
 from galago._core.atomic_io import cache_folder
 from galago.runtime.engines.cache import UnsafeCacheWarning, is_own, keep, key_of, load_compiled
-from galago.runtime.engines.table import cache as compiled
+from galago.runtime.engines import cache as compiled
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
 
@@ -68,7 +68,7 @@ def test_without_the_variable_it_is_the_cache_folder_of_the_user(monkeypatch: py
 
 @pytest.mark.openvino
 def test_a_second_start_takes_the_compiled_model(folder: Path, tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch):
-    from galago.runtime.engines.table import openvino as openvino_engine
+    from galago.runtime.engines import openvino as openvino_engine
 
     photo = np.random.default_rng(0).integers(0, 256, (1, 32, 64, 3), dtype=np.uint8)
     first = openvino_engine.OpenVINOEngine(tiny_onnx).run(photo).copy()
