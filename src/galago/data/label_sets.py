@@ -148,8 +148,8 @@ def _classes(value: object, names: Sequence[str], what: str, *, several: bool = 
         return (value,)
     advice = " Write the number without quotes." if isinstance(value, str) and value.strip().isdecimal() else ""
     raise DataError(
-        f"{what} maps to class ids, 0 to {len(names) - 1}, or `ignore`, got {shown(value)}.{advice} Names of classes serve as well "
-        f"({_some(names)}), and lists of them where a pixel may be any of several."
+        f"{what} maps to class ids, 0 to {len(names) - 1}, or `ignore`, got {shown(value)}.{advice} Names of classes "
+        f"serve as well ({_some(names)}), and lists of them where a pixel may be any of several."
     )
 
 

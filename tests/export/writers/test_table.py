@@ -17,11 +17,11 @@ from galago.export.folder import write_model_folder  # noqa: E402
 from galago.export.reference import TorchEngine  # noqa: E402
 from galago.export.writers.ncnn import optimize_graph  # noqa: E402
 from galago.export.writers.table import FORMATS, check_formats  # noqa: E402
+from galago.runtime.engines import table as engines  # noqa: E402
 from galago.runtime.engines.executorch import ExecuTorchEngine  # noqa: E402
 from galago.runtime.engines.litert import LiteRTEngine  # noqa: E402
 from galago.runtime.engines.ncnn import NCNNEngine  # noqa: E402
 from galago.runtime.engines.openvino import OpenVINOEngine  # noqa: E402
-from galago.runtime.engines import table as engines  # noqa: E402
 from galago.runtime.engines.torch import TorchProgramEngine  # noqa: E402
 from galago.runtime.segmenter import Segmenter  # noqa: E402
 from galago.spec import ModelSpec  # noqa: E402
@@ -204,7 +204,8 @@ def folder(
                 patch.setitem(
                     FORMATS, engine, replace(FORMATS[engine], write=lambda network, spec, path: shutil.copy(file, path))
                 )
-            given = write_model_folder(random_network(), SPEC, out, facts={}, formats=[engine])
+            spec = described() if FORMATS[engine].one_size else SPEC
+            given = write_model_folder(random_network(), spec, out, facts={}, formats=[engine])
             assert given.differences[engine] < 1e-4
         return out
 

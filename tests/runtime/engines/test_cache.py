@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from galago._core.atomic_io import cache_folder
-from galago.runtime.engines.cache import UnsafeCacheWarning, is_own, keep, key_of, load_compiled
 from galago.runtime.engines import cache as compiled
+from galago.runtime.engines.cache import UnsafeCacheWarning, is_own, keep, key_of, load_compiled
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
 

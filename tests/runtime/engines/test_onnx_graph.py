@@ -11,10 +11,10 @@ import pytest
 
 import galago
 from galago.errors import ModelError
-from galago.runtime.engines.base import reason_of
-from galago.runtime.engines.onnx_graph import read_operators
 from galago.runtime.engines import openvino as openvino_engine
 from galago.runtime.engines import trial
+from galago.runtime.engines.base import reason_of
+from galago.runtime.engines.onnx_graph import read_operators
 
 onnx = pytest.importorskip("onnx")
 

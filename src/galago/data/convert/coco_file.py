@@ -13,7 +13,6 @@ from galago._core.shown import shown
 from galago._core.text_files import read_text
 from galago.data.convert.coco_photos import PhotoFinder
 from galago.data.convert.coco_shapes import Rle, check_segmentation
-from galago.data.photo_header import read_photo_header
 from galago.errors import DataError, ImageError
 
 Id = int | str
@@ -220,9 +219,9 @@ def _photo_size(photo: Path, entry: dict[str, Any]) -> tuple[int, int]:
         DataError: the photo cannot be read, or the entry says something else.
     """
     try:
-        header = read_photo_header(photo)
+        header = image.read_header(photo)
         height, width = header.upright_size or image.load(photo).shape[:2]
-    except (OSError, ImageError) as error:
+    except ImageError as error:
         raise DataError(f"cannot be read: {error}") from error
     said = entry.get("height"), entry.get("width")
     if said in ((None, None), (height, width)):
