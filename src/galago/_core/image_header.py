@@ -16,6 +16,7 @@ SWAPPED = (5, 6, 7, 8)  # orientations that swap width and height
 MOST_BOXES = 65_536  # chunks of a PNG, say, before a file is given up
 READABLE = ("JPEG", "PNG", "WebP", "TIFF", "BMP", "GIF", "AVIF")
 
+LFS_POINTER = "a pointer of Git LFS"
 OTHER_STARTS = {
     b"\0\x05\x16\x07": "a companion file of macOS, which holds no picture",
     b"\xff\x0a": "JPEG XL",
@@ -31,7 +32,7 @@ OTHER_STARTS = {
     b"<!DOCTYPE": "a web page",
     b"<!doctype": "a web page",
     b"<html": "a web page",
-    b"version https://git-lfs": "a pointer of Git LFS; run: git lfs pull",
+    b"version https://git-lfs": LFS_POINTER,
 }
 HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1")
 
