@@ -1,4 +1,5 @@
-"""How good are the bundled model, in its engine, and b1-camvid, in torch, on the photos of CamVid's validation split?
+"""How good are the bundled model, in its engine, and b1-camvid, in torch, on the photos of CamVid's
+validation split?
 
 python benchmarks/accuracy.py --data CAMVID_FOLDER
 """
@@ -29,7 +30,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True, help="folder of CamVid, with val.txt in it")
     photos = open_dataset(parser.parse_args().data, "val")
-    models = {"b0-camvid": load("b0-camvid"), "b1-camvid": load_reference(CHECKPOINTS / "b1-camvid.safetensors")}
+    models = {
+        "b0-camvid": load("b0-camvid"),
+        "b1-camvid": load_reference(CHECKPOINTS / "b1-camvid.safetensors"),
+    }
     rows = []
     for name, segmenter in models.items():
         rows.append({"model": name, **score(segmenter, photos)})

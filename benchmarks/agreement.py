@@ -2,8 +2,8 @@
 
     python benchmarks/agreement.py [--checkpoint NAME=FILE ...] [--parity NAME ...]
 
-Each network is written in every format, in float32, and runs on a drawn photo of 512 x 1024 in every engine that is installed.
-Needs torch and all converters; some ten minutes.
+Each network is written in every format, in float32, and runs on a drawn photo of 512 x 1024 in
+every engine that is installed. Needs torch and all converters; some ten minutes.
 """
 
 import argparse
@@ -30,7 +30,14 @@ SEED = 0
 
 def measure(name: str, network: nn.Module, folder: Path) -> list[dict[str, object]]:
     """Write one network in every format and compare each file in each engine with torch."""
-    spec = ModelSpec(name=name, variant="b0", classes=CAMVID.names, palette=CAMVID.palette, input_size=SIZE, resize="stretch")
+    spec = ModelSpec(
+        name=name,
+        variant="b0",
+        classes=CAMVID.names,
+        palette=CAMVID.palette,
+        input_size=SIZE,
+        resize="stretch",
+    )
     photo = render_scene(SEED, SIZE).image[None]
     expected = TorchEngine(network, spec).run(photo)
     rows: list[dict[str, object]] = []
@@ -41,7 +48,15 @@ def measure(name: str, network: nn.Module, folder: Path) -> list[dict[str, objec
             given = open_engine(file, engine).run(photo)
             error = float(np.linalg.norm(given - expected) / np.linalg.norm(expected))
             agree = float((given.argmax(1) == expected.argmax(1)).mean())
-            rows.append({"network": name, "format": format, "engine": engine, "relative_error": error, "labels_agree": agree})
+            rows.append(
+                {
+                    "network": name,
+                    "format": format,
+                    "engine": engine,
+                    "relative_error": error,
+                    "labels_agree": agree,
+                }
+            )
             print(rows[-1], flush=True)
     return rows
 
@@ -49,10 +64,17 @@ def measure(name: str, network: nn.Module, folder: Path) -> list[dict[str, objec
 def main() -> None:
     """Measure all networks and save results/agreement.json."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--checkpoint", nargs="*", default=[f"b0-camvid={REPOSITORY / 'checkpoints/b0-camvid.safetensors'}"])
+    parser.add_argument(
+        "--checkpoint",
+        nargs="*",
+        default=[f"b0-camvid={REPOSITORY / 'checkpoints/b0-camvid.safetensors'}"],
+    )
     parser.add_argument("--parity", nargs="*", default=["l1-cityscapes"])
     arguments = parser.parse_args()
-    networks = {name: load_checkpoint(Path(file))[0] for name, _, file in (text.partition("=") for text in arguments.checkpoint)}
+    networks = {
+        name: load_checkpoint(Path(file))[0]
+        for name, _, file in (text.partition("=") for text in arguments.checkpoint)
+    }
     networks |= {f"{name} (parity weights)": parity_network(name) for name in arguments.parity}
     rows = []
     for name, network in networks.items():

@@ -3,7 +3,8 @@
     python engines.py --folder MODEL_FOLDER
 
 MODEL_FOLDER comes from:
-    galago export --model ../checkpoints/b0-camvid.safetensors --out MODEL_FOLDER --format openvino,onnx,litert,ncnn,executorch
+    galago export --model ../checkpoints/b0-camvid.safetensors --out MODEL_FOLDER --format
+    openvino,onnx,litert,ncnn,executorch
 """
 
 import argparse
@@ -29,7 +30,9 @@ SIZE = (512, 1024)
 DISTRIBUTIONS = {name: kind.distribution for name, kind in ENGINES.items()} | {"torch": "torch"}
 
 
-def ways(segmenters: dict[str, Segmenter], photo: np.ndarray) -> dict[tuple[str, str], Callable[[], object]]:
+def ways(
+    segmenters: dict[str, Segmenter], photo: np.ndarray
+) -> dict[tuple[str, str], Callable[[], object]]:
     """Return what to time: of each engine the network alone, and the whole way."""
     rivals: dict[tuple[str, str], Callable[[], object]] = {}
     for name, segmenter in segmenters.items():
@@ -50,7 +53,10 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     names = installed_engines(open_model(arguments.folder).files)
-    segmenters = {name: galago.load(arguments.folder, engine=name, threads=arguments.threads) for name in names}
+    segmenters = {
+        name: galago.load(arguments.folder, engine=name, threads=arguments.threads)
+        for name in names
+    }
     segmenters["torch"] = load_reference(CHECKPOINT)
     photo = render_scene(0, SIZE).image
     expected, labels = segmenters["torch"].logits(photo), segmenters["torch"](photo).labels
@@ -65,11 +71,24 @@ def main() -> None:
             "labels_agree": float((segmenters[name](photo).labels == labels).mean()),
         }
     for row in rows.values():
-        row["ratio_to_openvino"] = round(row["network"]["median_ms"] / rows["openvino"]["network"]["median_ms"], 2)
+        row["ratio_to_openvino"] = round(
+            row["network"]["median_ms"] / rows["openvino"]["network"]["median_ms"], 2
+        )
     for name, row in rows.items():
         print(name, row)
-    result = {"model": "b0-camvid", "size": SIZE, "precision": "float32", "threads": arguments.threads, "note": arguments.note}
-    print(save_result("engines", {**result, "runs": arguments.runs, "warmup": arguments.warmup, "engines": rows}))
+    result = {
+        "model": "b0-camvid",
+        "size": SIZE,
+        "precision": "float32",
+        "threads": arguments.threads,
+        "note": arguments.note,
+    }
+    print(
+        save_result(
+            "engines",
+            {**result, "runs": arguments.runs, "warmup": arguments.warmup, "engines": rows},
+        )
+    )
 
 
 if __name__ == "__main__":

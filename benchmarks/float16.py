@@ -1,9 +1,11 @@
-"""Does a network survive float16, and how near does its attention come to the largest float16 number, as trained and as exported?
+"""Does a network survive float16, and how near does its attention come to the largest float16
+number, as trained and as exported?
 
     python benchmarks/float16.py [--checkpoint NAME=FILE ...] [--parity NAME ...]
 
-Every operator computes in float32 and its result is rounded to float16, as GPUs and accelerators do. Torch's own float16 gives
-the same at a hundredth of the speed. Needs torch; minutes for l1 at 2048 x 4096, a minute for b0.
+Every operator computes in float32 and its result is rounded to float16, as GPUs and accelerators
+do. Torch's own float16 gives the same at a hundredth of the speed. Needs torch; minutes for l1 at
+2048 x 4096, a minute for b0.
 """
 
 import argparse
@@ -35,7 +37,9 @@ CASTS = (torch.ops.aten._to_copy.default, torch.ops.aten.copy_.default)
 class RoundToFloat16(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's stubs lack it
     """Runs every operator on float16 tensors in float32 and rounds its result to float16."""
 
-    def __torch_dispatch__(self, operator: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(
+        self, operator: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
         """Called by torch for each operator."""
         if operator in CASTS:
             return operator(*args, **(kwargs or {}))
@@ -52,7 +56,12 @@ class RoundToFloat16(TorchDispatchMode):  # type: ignore[no-untyped-call]  # tor
         if not rounded:
             return result
         return tree_map(
-            lambda value: value.half() if isinstance(value, Tensor) and value.dtype == torch.float32 else value, result
+            lambda value: (
+                value.half()
+                if isinstance(value, Tensor) and value.dtype == torch.float32
+                else value
+            ),
+            result,
         )
 
 
@@ -67,21 +76,35 @@ def labels_in_float16(network: nn.Module, planes: Tensor, expected: Tensor) -> d
 
 
 @torch.inference_mode()
-def measure(name: str, network: nn.Module, sizes: Sequence[tuple[int, int]]) -> Iterator[dict[str, Any]]:
+def measure(
+    name: str, network: nn.Module, sizes: Sequence[tuple[int, int]]
+) -> Iterator[dict[str, Any]]:
     """Measure one network at each size, as trained and as exported."""
-    spec = ModelSpec(name=name, variant="b0", classes=CAMVID.names, palette=CAMVID.palette)  # for mean and std
+    spec = ModelSpec(
+        name=name, variant="b0", classes=CAMVID.names, palette=CAMVID.palette
+    )  # for mean and std
     reference = fold_norms(network)
-    forms = {"trained": deploy_attention(fold_norms(network)), "exported": DeployedNetwork(network, spec).network}
+    forms = {
+        "trained": deploy_attention(fold_norms(network)),
+        "exported": DeployedNetwork(network, spec).network,
+    }
     for size in sizes:
         planes = normalize(render_scene(SEED, size).image, spec)
         expected = reference(planes)
         room: list[dict[str, Any]] = [
-            {"layer": layer.trained.layer, "trained": layer.trained.headroom, "exported": layer.exported.headroom}
+            {
+                "layer": layer.trained.layer,
+                "trained": layer.trained.headroom,
+                "exported": layer.exported.headroom,
+            }
             for layer in measure_ranges(network, spec, [size])
         ]
         row: dict[str, Any] = {"network": name, "size": size, "layers": room}
         for form, rival in forms.items():
-            row[form] = {"headroom": min(layer[form] for layer in room), **labels_in_float16(rival, planes, expected)}
+            row[form] = {
+                "headroom": min(layer[form] for layer in room),
+                **labels_in_float16(rival, planes, expected),
+            }
             print(name, size, form, row[form], flush=True)
         yield row
 
@@ -89,12 +112,21 @@ def measure(name: str, network: nn.Module, sizes: Sequence[tuple[int, int]]) -> 
 def main() -> None:
     """Measure all networks and save results/float16.json."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--checkpoint", nargs="*", default=[f"b0-camvid={REPOSITORY / 'checkpoints/b0-camvid.safetensors'}"])
+    parser.add_argument(
+        "--checkpoint",
+        nargs="*",
+        default=[f"b0-camvid={REPOSITORY / 'checkpoints/b0-camvid.safetensors'}"],
+    )
     parser.add_argument("--parity", nargs="*", default=["l1-cityscapes"])
-    parser.add_argument("--largest", type=int, default=4096, help="longest side to measure, in pixels")
+    parser.add_argument(
+        "--largest", type=int, default=4096, help="longest side to measure, in pixels"
+    )
     arguments = parser.parse_args()
     sizes = tuple(size for size in SIZES if size[1] <= arguments.largest)
-    networks = {name: load_checkpoint(Path(file))[0] for name, _, file in (text.partition("=") for text in arguments.checkpoint)}
+    networks = {
+        name: load_checkpoint(Path(file))[0]
+        for name, _, file in (text.partition("=") for text in arguments.checkpoint)
+    }
     networks |= {f"{name} (parity weights)": parity_network(name) for name in arguments.parity}
     rows = [row for name, network in networks.items() for row in measure(name, network, sizes)]
     print(save_result("float16", {"rows": rows}))

@@ -1,9 +1,12 @@
-"""How good is a recipe on a drive that it has not seen? Trains without each drive of CamVid's `train` in turn, and scores on it.
+"""How good is a recipe on a drive that it has not seen? Trains without each drive of CamVid's
+`train` in turn, and scores on it.
 
-    python benchmarks/folds.py --data CAMVID_FOLDER --name NAME [--recipe RECIPE] [--set NAME=VALUE ...]
+    python benchmarks/folds.py --data CAMVID_FOLDER --name NAME [--recipe RECIPE] [--set NAME=VALUE
+    ...]
 
-Writes results/folds/NAME.json. The last moving average is scored, never the best: choosing an epoch on the drive that is left out
-would flatter. Needs torch and hours; `--threads 1` lets two of them run side by side.
+Writes results/folds/NAME.json. The last moving average is scored, never the best: choosing an epoch
+on the drive that is left out would flatter. Needs torch and hours; `--threads 1` lets two of them
+run side by side.
 """
 
 import argparse
@@ -60,16 +63,33 @@ def main() -> None:
     parser.add_argument("--data", required=True, help="folder of CamVid")
     parser.add_argument("--name", required=True, help="of the result")
     parser.add_argument("--recipe", default="camvid")
-    parser.add_argument("--set", nargs="*", default=[], help="settings of the recipe to change, as epochs=40")
+    parser.add_argument(
+        "--set", nargs="*", default=[], help="settings of the recipe to change, as epochs=40"
+    )
     parser.add_argument("--weights", type=Path, help="checkpoint to start from")
     parser.add_argument(
-        "--teacher", help="name of a run in --out that has these drives: its networks teach, each on its own photos"
+        "--teacher",
+        help="name of a run in --out that has these drives: its networks teach, each on its own photos",
     )
-    parser.add_argument("--extra-data", nargs="*", default=[], help="data sets to learn from as well, as street.yaml:0.3")
-    parser.add_argument("--mix", help="data set to mix in, as scenes:3000, with a `mix` of more than 0")
-    parser.add_argument("--cache", type=Path, help="folder that keeps decoded or drawn samples of what is mixed in")
+    parser.add_argument(
+        "--extra-data",
+        nargs="*",
+        default=[],
+        help="data sets to learn from as well, as street.yaml:0.3",
+    )
+    parser.add_argument(
+        "--mix", help="data set to mix in, as scenes:3000, with a `mix` of more than 0"
+    )
+    parser.add_argument(
+        "--cache", type=Path, help="folder that keeps decoded or drawn samples of what is mixed in"
+    )
     parser.add_argument("--drives", nargs="*", default=DRIVES)
-    parser.add_argument("--out", type=Path, default=Path("runs/folds"), help="folder of the runs; one that was cut off goes on")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("runs/folds"),
+        help="folder of the runs; one that was cut off goes on",
+    )
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -88,9 +108,15 @@ def main() -> None:
         mixed_in = Cached(mixed_in, arguments.cache)
     folds = {}
     for drive in arguments.drives:
-        teacher = arguments.out / arguments.teacher / drive / "last.safetensors" if arguments.teacher else None
+        teacher = (
+            arguments.out / arguments.teacher / drive / "last.safetensors"
+            if arguments.teacher
+            else None
+        )
         out = arguments.out / arguments.name / drive
-        folds[drive] = run_fold(config, photos, drive, out, start=arguments.weights, teacher=teacher, mixed_in=mixed_in)
+        folds[drive] = run_fold(
+            config, photos, drive, out, start=arguments.weights, teacher=teacher, mixed_in=mixed_in
+        )
     mean = sum(fold["mean_iou"] for fold in folds.values()) / len(folds)
     (RESULTS / "folds").mkdir(exist_ok=True)
     facts = {
@@ -100,7 +126,13 @@ def main() -> None:
         "teacher": arguments.teacher,
         "mix": bool(arguments.mix),
     }
-    result = {"name": arguments.name, **facts, "config": dataclasses.asdict(config), "folds": folds, "mean_iou": mean}
+    result = {
+        "name": arguments.name,
+        **facts,
+        "config": dataclasses.asdict(config),
+        "folds": folds,
+        "mean_iou": mean,
+    }
     print(mean, save_result(f"folds/{arguments.name}", result))
 
 

@@ -1,8 +1,10 @@
-"""What do the rewritten head and attention bring: the network as it is, exported plainly, against galago's export?
+"""What do the rewritten head and attention bring: the network as it is, exported plainly, against
+galago's export?
 
     python benchmarks/head.py
 
-Both take one size. The same weights in both, so that their logits are compared as well. Needs torch, onnx and ONNX Runtime.
+Both take one size. The same weights in both, so that their logits are compared as well. Needs
+torch, onnx and ONNX Runtime.
 """
 
 import argparse
@@ -28,20 +30,38 @@ ENGINES = {"onnxruntime": run_onnxruntime, "openvino": run_openvino}
 def measure(variant: str, folder: Path, runs: int) -> list[dict[str, object]]:
     """Time both exports of one network in each engine."""
     torch.manual_seed(0)
-    spec = ModelSpec(name=variant, variant=variant, classes=CAMVID.names, palette=CAMVID.palette, input_size=SIZE)
+    spec = ModelSpec(
+        name=variant, variant=variant, classes=CAMVID.names, palette=CAMVID.palette, input_size=SIZE
+    )
     network = build_model(variant, spec.num_classes).eval()
     to_onnx(network, spec, folder / f"{variant}.onnx")
     plain = naive_onnx(with_resize(network), SIZE)
     photo = render_scene(0, SIZE).image
-    planes = np.ascontiguousarray(((photo / 255 - IMAGENET_MEAN) / IMAGENET_STD).astype(np.float32).transpose(2, 0, 1)[None])
+    planes = np.ascontiguousarray(
+        ((photo / 255 - IMAGENET_MEAN) / IMAGENET_STD).astype(np.float32).transpose(2, 0, 1)[None]
+    )
     rows = []
     for name, run in ENGINES.items():
         ours, theirs = open_engine(folder / f"{variant}.onnx", name), run(plain)
-        gap = float(np.abs(ours.run(photo[None]) - theirs(planes)).max() / np.abs(theirs(planes)).max())
-        rivals = {"rewritten": lambda ours=ours: ours.run(photo[None]), "naive": lambda theirs=theirs: theirs(planes)}
+        gap = float(
+            np.abs(ours.run(photo[None]) - theirs(planes)).max() / np.abs(theirs(planes)).max()
+        )
+        rivals = {
+            "rewritten": lambda ours=ours: ours.run(photo[None]),
+            "naive": lambda theirs=theirs: theirs(planes),
+        }
         times = time_interleaved(rivals, runs=runs)
         ratio = round(times["rewritten"]["median_ms"] / times["naive"]["median_ms"], 3)
-        rows.append({"variant": variant, "engine": name, "size": SIZE, **times, "rewritten_over_naive": ratio, "gap": gap})
+        rows.append(
+            {
+                "variant": variant,
+                "engine": name,
+                "size": SIZE,
+                **times,
+                "rewritten_over_naive": ratio,
+                "gap": gap,
+            }
+        )
     return rows
 
 

@@ -2,8 +2,9 @@
 
     python benchmarks/int8.py --data CAMVID_FOLDER
 
-Writes b0-camvid for 352 x 480 in float32 and in int8, calibrated on `train`, scores both on `val`, and times the networks alone,
-in turns, in each engine. Needs torch, NNCF, ai-edge-quantizer and all engines.
+Writes b0-camvid for 352 x 480 in float32 and in int8, calibrated on `train`, scores both on `val`,
+and times the networks alone, in turns, in each engine. Needs torch, NNCF, ai-edge-quantizer and all
+engines.
 """
 
 import argparse
@@ -34,13 +35,20 @@ def mean_iou(segmenter: Segmenter, val: Dataset) -> float:
     return evaluate(lambda image: segmenter(image).labels, val).mean_iou
 
 
-def measure(format: str, engine: str, files: tuple[Path, Path], spec: ModelSpec, val: Dataset, runs: int) -> dict[str, Any]:
+def measure(
+    format: str, engine: str, files: tuple[Path, Path], spec: ModelSpec, val: Dataset, runs: int
+) -> dict[str, Any]:
     """Score and time the float32 and the int8 file of one format in one engine."""
     whole, small = (Segmenter(open_engine(file, engine, threads=2), spec) for file in files)
     scores = [mean_iou(segmenter, val) for segmenter in (whole, small)]
     photo = np.ascontiguousarray(whole.prepare(val[0].image)[0][None])
-    times = time_interleaved({"float32": lambda: whole.engine.run(photo), "int8": lambda: small.engine.run(photo)}, runs=runs)
-    sizes = [sum((file.parent / name).stat().st_size for name in FORMATS[format].files) for file in files]
+    times = time_interleaved(
+        {"float32": lambda: whole.engine.run(photo), "int8": lambda: small.engine.run(photo)},
+        runs=runs,
+    )
+    sizes = [
+        sum((file.parent / name).stat().st_size for name in FORMATS[format].files) for file in files
+    ]
     return {
         "format": format, "engine": engine, "mean_iou_float32": scores[0], "mean_iou_int8": scores[1], **times,
         "time_ratio": round(times["int8"]["median_ms"] / times["float32"]["median_ms"], 3),
@@ -56,22 +64,31 @@ def main() -> None:
     parser.add_argument("--photos", type=int, default=1000, help="of val, at most")
     arguments = parser.parse_args()
     network, metadata = load_checkpoint(CHECKPOINT)
-    spec = dataclasses.replace(checkpoint_spec(CHECKPOINT, metadata), input_size=SIZE, resize="stretch", precision="int8")
+    spec = dataclasses.replace(
+        checkpoint_spec(CHECKPOINT, metadata), input_size=SIZE, resize="stretch", precision="int8"
+    )
     val = subsample_evenly(open_dataset(arguments.data, "val"), arguments.photos)
     plan = Int8(open_dataset(arguments.data, "train"), val, max_drop=0.005)
     rows = []
     for format in ("openvino", "onnx", "litert"):
         with tempfile.TemporaryDirectory() as temporary:
             first = FORMATS[format].files[0]
-            whole, small = (Path(temporary) / precision / first for precision in ("float32", "int8"))
+            whole, small = (
+                Path(temporary) / precision / first for precision in ("float32", "int8")
+            )
             for file in (whole, small):
                 file.parent.mkdir()
             FORMATS[format].write(network, spec, whole)
             kept = plan.write(network, spec, small, format, lambda what: None).float_blocks
             for engine in installed_engines([first]):
-                rows.append(measure(format, engine, (whole, small), spec, val, arguments.runs) | {"float_blocks": kept})
+                rows.append(
+                    measure(format, engine, (whole, small), spec, val, arguments.runs)
+                    | {"float_blocks": kept}
+                )
                 print(rows[-1], flush=True)
-    print(save_result("int8", {"model": "b0-camvid", "size": SIZE, "photos": len(val), "rows": rows}))
+    print(
+        save_result("int8", {"model": "b0-camvid", "size": SIZE, "photos": len(val), "rows": rows})
+    )
 
 
 if __name__ == "__main__":

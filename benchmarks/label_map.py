@@ -1,9 +1,11 @@
-"""How long does it take from logits at stride 8 to a label for every pixel: galago, and OpenCV that interpolates everything?
+"""How long does it take from logits at stride 8 to a label for every pixel: galago, and OpenCV that
+interpolates everything?
 
     python benchmarks/label_map.py [--data CAMVID_FOLDER]
 
-Noise is the worst case: every cell lies on a border between classes. Patches are large areas of one class with a little
-noise. With --data also what the bundled model gives for the first photo of CamVid's validation split, enlarged to 1024 x 2048.
+Noise is the worst case: every cell lies on a border between classes. Patches are large areas of one
+class with a little noise. With --data also what the bundled model gives for the first photo of
+CamVid's validation split, enlarged to 1024 x 2048.
 """
 
 import argparse
@@ -29,12 +31,16 @@ def noise(shape: tuple[int, int, int]) -> np.ndarray:
 def patches(shape: tuple[int, int, int]) -> np.ndarray:
     """Draw (K, h, w) float32 logits of large areas."""
     small = noise((shape[0], shape[1] // 12, shape[2] // 12))
-    return np.stack([cv2.resize(plane, shape[:0:-1], interpolation=cv2.INTER_CUBIC) for plane in small]) + 0.1 * noise(shape)
+    return np.stack(
+        [cv2.resize(plane, shape[:0:-1], interpolation=cv2.INTER_CUBIC) for plane in small]
+    ) + 0.1 * noise(shape)
 
 
 def interpolate_all(logits: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Label every pixel the plain way: OpenCV grows each class, NumPy takes the largest."""
-    grown = np.stack([cv2.resize(plane, size[::-1], interpolation=cv2.INTER_LINEAR) for plane in logits])
+    grown = np.stack(
+        [cv2.resize(plane, size[::-1], interpolation=cv2.INTER_LINEAR) for plane in logits]
+    )
     labels: np.ndarray = grown.argmax(axis=0).astype(np.uint8)
     return labels
 
@@ -52,7 +58,12 @@ def measure(name: str, logits: np.ndarray, size: tuple[int, int], runs: int) -> 
         "galago_bicubic": lambda: label_map(logits, size, scale, "bicubic"),
         "opencv": lambda: interpolate_all(logits, size),
     }
-    return {"logits": name, "classes": len(logits), "size": size, **time_interleaved(rivals, runs=runs, warmup=1)}
+    return {
+        "logits": name,
+        "classes": len(logits),
+        "size": size,
+        **time_interleaved(rivals, runs=runs, warmup=1),
+    }
 
 
 def main() -> None:
@@ -61,7 +72,9 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=9)
     parser.add_argument("--data", help="folder of CamVid, with val.txt in it")
     arguments = parser.parse_args()
-    cases = [("a real photo", real(arguments.data, CASES[0][1]), CASES[0][1])] if arguments.data else []
+    cases = (
+        [("a real photo", real(arguments.data, CASES[0][1]), CASES[0][1])] if arguments.data else []
+    )
     for num_classes, size in CASES:
         shape = (num_classes, size[0] // STRIDE, size[1] // STRIDE)
         cases += [("patches", patches(shape), size), ("noise", noise(shape), size)]

@@ -1,4 +1,6 @@
-"""How every benchmark measures: rivals take turns in one process, medians are compared, the machine is written down."""
+"""How every benchmark measures: rivals take turns in one process, medians are compared, the machine
+is written down.
+"""
 
 import json
 import re
@@ -16,18 +18,23 @@ K = TypeVar("K")  # names a rival
 R = TypeVar("R")
 Ts = TypeVarTuple("Ts")
 RESULTS = Path(__file__).parent / "results"
-FOLDERS = re.compile(r"(?<![^\s=])/(?:[^/\s]+/)*([^/\s]+)")  # an absolute path in a command: its last name is kept
+FOLDERS = re.compile(
+    r"(?<![^\s=])/(?:[^/\s]+/)*([^/\s]+)"
+)  # an absolute path in a command: its last name is kept
 PACKAGES = (
     "ai-edge-litert", "executorch", "galago", "ncnn", "nncf", "numpy", "onnxruntime", "opencv-python-headless", "openvino",
     "pyvips", "torch", "transformers",
 )  # fmt: skip
 
 
-def time_interleaved(rivals: Mapping[K, Callable[[], object]], *, runs: int, warmup: int = 3) -> dict[K, dict[str, float]]:
-    """Time rivals one after the other, again and again, so that a noisy moment of the machine hits all of them.
+def time_interleaved(
+    rivals: Mapping[K, Callable[[], object]], *, runs: int, warmup: int = 3
+) -> dict[K, dict[str, float]]:
+    """Time rivals one after the other, again and again, so that a noisy moment of the machine hits
+    all of them.
 
-    At each turn a rival runs twice and the second run counts: during the first, threads of the one before may still be waiting
-    busily for more work, and caches hold what that one needed.
+    At each turn a rival runs twice and the second run counts: during the first, threads of the one
+    before may still be waiting busily for more work, and caches hold what that one needed.
 
     Args:
         rivals: what to call, by name.
@@ -58,7 +65,10 @@ def in_own_process(measure: Callable[[*Ts], R], *args: *Ts) -> R:
 
 
 def save_result(name: str, result: Mapping[str, Any]) -> Path:
-    """Write results/NAME.json: the figures and what is needed to repeat them; folders of the machine stay private."""
+    """Write results/NAME.json: the figures and what is needed to repeat them.
+
+    Folders of the machine stay private.
+    """
     path, facts = RESULTS / f"{name}.json", describe_run(PACKAGES)
     facts["command"] = FOLDERS.sub(r"\1", facts["command"])
     path.write_text(json.dumps({**result, "made_with": facts}, indent=2) + "\n")

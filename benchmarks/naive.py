@@ -1,4 +1,6 @@
-"""What people write by hand around a network: float input normalized outside, bicubic Resize inside, all logits interpolated."""
+"""What people write by hand around a network: float input normalized outside, bicubic Resize
+inside, all logits interpolated.
+"""
 
 import io
 import logging
@@ -34,7 +36,9 @@ class ResizeOperator(nn.Module):
 
 def with_resize(network: nn.Module) -> nn.Module:
     """Put the Resize operator back into a network, in place."""
-    return replace_modules(network, BicubicUpsample, lambda upsample: ResizeOperator(upsample.factor))
+    return replace_modules(
+        network, BicubicUpsample, lambda upsample: ResizeOperator(upsample.factor)
+    )
 
 
 def naive_network(variant: str, num_classes: int) -> nn.Module:
@@ -47,7 +51,9 @@ def naive_onnx(network: nn.Module, size: tuple[int, int]) -> bytes:
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        program = torch.onnx.export(network, (torch.zeros(1, 3, *size),), dynamo=True, verbose=False)
+        program = torch.onnx.export(
+            network, (torch.zeros(1, 3, *size),), dynamo=True, verbose=False
+        )
     assert program is not None
     onnx: bytes = program.model_proto.SerializeToString()
     return onnx
@@ -55,8 +61,13 @@ def naive_onnx(network: nn.Module, size: tuple[int, int]) -> bytes:
 
 def run_openvino(onnx: bytes) -> Network:
     """Return a network that OpenVINO runs in float32."""
-    core, settings = openvino.Core(), {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
-    request = core.compile_model(core.read_model(io.BytesIO(onnx)), "CPU", settings).create_infer_request()
+    core, settings = (
+        openvino.Core(),
+        {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"},
+    )
+    request = core.compile_model(
+        core.read_model(io.BytesIO(onnx)), "CPU", settings
+    ).create_infer_request()
 
     def run(planes: np.ndarray) -> np.ndarray:
         request.infer([planes], share_inputs=True)
@@ -71,7 +82,9 @@ def run_onnxruntime(onnx: bytes) -> Network:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.add_session_config_entry("session.force_spinning_stop", "1")  # as galago does: leave the cores to what comes after
+    options.add_session_config_entry(
+        "session.force_spinning_stop", "1"
+    )  # as galago does: leave the cores to what comes after
     session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
     return lambda planes: session.run(None, {name: planes})[0]
@@ -89,14 +102,21 @@ def run_torch(network: nn.Module) -> Network:
 
 
 def with_pytorch(network: Network) -> Network:
-    """Return the whole way from (H, W, 3) uint8 RGB to (H, W) uint8 labels, with PyTorch around the network."""
+    """Return the whole way from (H, W, 3) uint8 RGB to (H, W) uint8 labels, with PyTorch around the
+    network.
+    """
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
 
     @torch.inference_mode()
     def predict(photo: np.ndarray) -> np.ndarray:
         planes = (torch.from_numpy(photo).permute(2, 0, 1).float() / 255 - mean) / std
         logits = torch.from_numpy(network(planes[None].contiguous().numpy()))
-        return F.interpolate(logits, size=photo.shape[:2], mode="bilinear").argmax(1)[0].to(torch.uint8).numpy()
+        return (
+            F.interpolate(logits, size=photo.shape[:2], mode="bilinear")
+            .argmax(1)[0]
+            .to(torch.uint8)
+            .numpy()
+        )
 
     return predict
 
@@ -105,10 +125,17 @@ def with_opencv(network: Network) -> Network:
     """Return the same with OpenCV and NumPy around the network."""
 
     def predict(photo: np.ndarray) -> np.ndarray:
-        planes: np.ndarray = cv2.dnn.blobFromImage(photo, 1 / 255, mean=[255 * value for value in IMAGENET_MEAN])
+        planes: np.ndarray = cv2.dnn.blobFromImage(
+            photo, 1 / 255, mean=[255 * value for value in IMAGENET_MEAN]
+        )
         planes /= np.array(IMAGENET_STD, np.float32)[:, None, None]
         size = photo.shape[1::-1]
-        grown = np.stack([cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR) for plane in network(planes)[0]])
+        grown = np.stack(
+            [
+                cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR)
+                for plane in network(planes)[0]
+            ]
+        )
         labels: np.ndarray = grown.argmax(axis=0).astype(np.uint8)
         return labels
 

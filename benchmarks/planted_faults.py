@@ -2,10 +2,11 @@
 
 python benchmarks/planted_faults.py [--model FOLDER] [--layers 300] [--engine onnxruntime]
 
-Single-layer faults change one constant of the ONNX graph: weights times 1.01, 1.05 or 1.2, zero, two output channels swapped,
-the sign of one channel, no bias. A fault that does not change what the network gives is no fault: scaled queries cancel in the
-quotient of the attention. Further faults change model.json, the description inside the file, or the graph as a whole; checksums
-are made to fit. Nothing is compared with a checkpoint: golden/ alone has to do.
+Single-layer faults change one constant of the ONNX graph: weights times 1.01, 1.05 or 1.2, zero,
+two output channels swapped, the sign of one channel, no bias. A fault that does not change what the
+network gives is no fault: scaled queries cancel in the quotient of the attention. Further faults
+change model.json, the description inside the file, or the graph as a whole; checksums are made to
+fit. Nothing is compared with a checkpoint: golden/ alone has to do.
 """
 
 import argparse
@@ -24,13 +25,14 @@ import onnx
 from measure import save_result
 from onnx import helper, numpy_helper
 
-from galago.runtime.model_folder import ASSETS
+from galago.pretrained.resolve import ASSETS
 from galago.spec import ModelSpec
 from galago.verification import Report, verify
 from galago.verification.golden import read_golden
 
 SEED = 7
-CHANGED = 1e-4  # relative change of the golden logits, from which on a fault is one: the tolerance of float32
+# relative change of the golden logits, from which on a fault is one: the tolerance of float32
+CHANGED = 1e-4
 LAYER = re.compile(r"network\.((?:backbone|head)\..+)\.(weight|bias)")
 WEIGHT_FAULTS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
     "x1.01": lambda w: 1.01 * w,
@@ -57,7 +59,9 @@ class Folder:
         content = (model or self.graph).SerializeToString()
         (self.path / "model.onnx").write_bytes(content)
         sums = self.text["files"] | {"model.onnx": hashlib.sha256(content).hexdigest()}
-        (self.path / "model.json").write_text(json.dumps(self.text | dict(text or {}) | {"files": sums}))
+        (self.path / "model.json").write_text(
+            json.dumps(self.text | dict(text or {}) | {"files": sums})
+        )
         return verify(str(self.path), engines=[self.engine])
 
     def changed(self, name: str, make: Callable[[np.ndarray], np.ndarray]) -> Any:
@@ -81,9 +85,18 @@ def copy_of(model: Any) -> Any:
 
 
 def single_layers(folder: Folder, count: int) -> list[dict[str, Any]]:
-    """Plant faults in single layers, a part of all drawn at random, every layer in turn; return one row each."""
-    names = [tensor.name for tensor in folder.graph.graph.initializer if LAYER.fullmatch(tensor.name)]
-    faults = [(name, kind) for name in names for kind in (WEIGHT_FAULTS if name.endswith(".weight") else ("bias dropped",))]
+    """Plant faults in single layers, a part of all drawn at random, every layer in turn.
+
+    Return one row each.
+    """
+    names = [
+        tensor.name for tensor in folder.graph.graph.initializer if LAYER.fullmatch(tensor.name)
+    ]
+    faults = [
+        (name, kind)
+        for name in names
+        for kind in (WEIGHT_FAULTS if name.endswith(".weight") else ("bias dropped",))
+    ]
     chosen = np.random.default_rng(SEED).permutation(len(faults))[:count]
     rows = []
     for name, kind in (faults[index] for index in sorted(chosen)):
@@ -106,8 +119,16 @@ def description_faults(text: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     classes = [*text["classes"]]
     swapped = [classes[1], classes[0], *classes[2:]]
     return {
-        "stretch to the golden size": {"resize": "stretch", "input_size": [192, 256], "short_side": None},
-        "stretch to another size": {"resize": "stretch", "input_size": [96, 128], "short_side": None},
+        "stretch to the golden size": {
+            "resize": "stretch",
+            "input_size": [192, 256],
+            "short_side": None,
+        },
+        "stretch to another size": {
+            "resize": "stretch",
+            "input_size": [96, 128],
+            "short_side": None,
+        },
         "input size alone": {"input_size": [192, 256]},
         "short side of the golden image": {"resize": "short_side", "short_side": 192},
         "another short side": {"resize": "short_side", "short_side": 512},
@@ -150,7 +171,9 @@ def without_guards(folder: Folder) -> Any:
 def normalized_twice(folder: Folder) -> Any:
     """Return the graph with the normalization of the image doubled."""
     model = copy_of(folder.graph)
-    place, last = next((index, node) for index, node in enumerate(model.graph.node) if "deviation" in node.input)
+    place, last = next(
+        (index, node) for index, node in enumerate(model.graph.node) if "deviation" in node.input
+    )
     for node in model.graph.node:
         for index, name in enumerate(node.input):
             if name == last.output[0]:
@@ -171,11 +194,19 @@ def whole_folder(folder: Folder) -> list[dict[str, Any]]:
     for name, change in description_faults(folder.text).items():
         add("model.json", name, folder.plant(text=change))
         add("model.onnx", name, folder.plant(with_description(folder, change)))
-    layers = [tensor.name for tensor in folder.graph.graph.initializer if tensor.name.endswith("conv.weight")]
+    layers = [
+        tensor.name
+        for tensor in folder.graph.graph.initializer
+        if tensor.name.endswith("conv.weight")
+    ]
     for factor in (1.05, 1.2):
         for name in layers[:: max(1, len(layers) // 3)][:3]:
             model = folder.changed(name, partial(np.multiply, factor))
-            add("precision", f"{name} x{factor}, said to be int8", folder.plant(model, {"precision": "int8"}))
+            add(
+                "precision",
+                f"{name} x{factor}, said to be int8",
+                folder.plant(model, {"precision": "int8"}),
+            )
     add("graph", "guards of the divisor", folder.plant(without_guards(folder)))
     add("graph", "normalized twice", folder.plant(normalized_twice(folder)))
     return rows
@@ -184,7 +215,9 @@ def whole_folder(folder: Folder) -> list[dict[str, Any]]:
 def main() -> None:
     """Plant the faults, print what is missed, and save results/planted_faults.json."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", type=Path, default=ASSETS / "b0-camvid", help="model folder with model.onnx")
+    parser.add_argument(
+        "--model", type=Path, default=ASSETS / "b0-camvid", help="model folder with model.onnx"
+    )
     parser.add_argument("--layers", type=int, default=300, help="number of single-layer faults")
     parser.add_argument("--engine", default="onnxruntime", help="engine that runs the file")
     arguments = parser.parse_args()
@@ -202,7 +235,10 @@ def main() -> None:
         "stage_none": sum(row["stage"] is None for row in found),
         "whole": len(whole), "whole_found": sum(row["found"] for row in whole), "false_alarm_without_fault": alarm,
     }  # fmt: skip
-    for row in [*(row for row in found if row not in right), *(row for row in faults + whole if not row["found"])]:
+    for row in [
+        *(row for row in found if row not in right),
+        *(row for row in faults + whole if not row["found"]),
+    ]:
         print(row)
     print(summary)
     print(save_result("planted_faults", summary | {"whole_rows": whole, "rows": layers}))

@@ -18,7 +18,9 @@ SIZE = (360, 480)  # (height, width) of the photos
 TURNS = 5
 
 
-def rate(call: Callable[[np.ndarray], object], photos: list[np.ndarray], threads: int, seconds: float) -> float:
+def rate(
+    call: Callable[[np.ndarray], object], photos: list[np.ndarray], threads: int, seconds: float
+) -> float:
     """Return photos a second of some threads that label until a time is over."""
     end, counts = perf_counter() + seconds, [0] * threads
 
@@ -75,7 +77,10 @@ def main() -> None:
     arguments = parser.parse_args()
     ways = [(engine, "own") for engine in arguments.engines]
     ways += [("openvino", "lock")] if "openvino" in arguments.engines else []
-    rows = {f"{engine} {way}": in_own_process(measure, engine, way, arguments.model, arguments.seconds) for engine, way in ways}
+    rows = {
+        f"{engine} {way}": in_own_process(measure, engine, way, arguments.model, arguments.seconds)
+        for engine, way in ways
+    }
     for name, row in rows.items():
         print(name, row)
     save_result("threads", {"threads": THREADS, "size": SIZE, "engines": rows})

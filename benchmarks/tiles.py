@@ -1,9 +1,11 @@
-"""What do large photos cost in tiles, and at once: seconds, and the most memory that a process held?
+"""What do large photos cost in tiles, and at once: seconds, and the most memory that a process
+held?
 
     python benchmarks/tiles.py
 
-Each turn is a process of its own that opens the bundled model, reads a TIFF file and writes labels and overlay. The photo is a
-drawn scene, repeated. The rival is the whole photo at once, where it fits into the memory that is free. Needs pyvips.
+Each turn is a process of its own that opens the bundled model, reads a TIFF file and writes labels
+and overlay. The photo is a drawn scene, repeated. The rival is the whole photo at once, where it
+fits into the memory that is free. Needs pyvips.
 """
 
 import argparse
@@ -30,14 +32,24 @@ from galago.scenes.dataset import render_scene
 SIDES = (2_000, 5_000, 10_000, 20_000)
 SCENE = (1024, 1536)
 WHOLE_MB_PER_MEGAPIXEL = 120  # some more than what b0 takes at once
-NEW_SIZES = ((1024, 1024), (512, 1024), (544, 1024), (1024, 736), (352, 480), (384, 480), (1024, 1024))
+NEW_SIZES = (
+    (1024, 1024),
+    (512, 1024),
+    (544, 1024),
+    (1024, 736),
+    (352, 480),
+    (384, 480),
+    (1024, 1024),
+)
 
 
 def draw(path: Path, side: int) -> None:
     """Write a TIFF of side x side pixels, row by row."""
     scene = pyvips.Image.new_from_array(render_scene(0, SCENE).image)
     across, down = -(-side // SCENE[1]), -(-side // SCENE[0])
-    scene.replicate(across, down).crop(0, 0, side, side).tiffsave(str(path), compression="lzw", bigtiff=True)
+    scene.replicate(across, down).crop(0, 0, side, side).tiffsave(
+        str(path), compression="lzw", bigtiff=True
+    )
 
 
 def label(way: str, photo: Path, out: Path) -> dict[str, Any]:
@@ -45,13 +57,19 @@ def label(way: str, photo: Path, out: Path) -> dict[str, Any]:
     segmenter = load("b0-camvid")
     start = perf_counter()
     if way == "tiles":
-        speed: Mapping[str, float] = save_in_tiles(segmenter, photo, files=written_files(out, way), config=TileConfig()).speed
+        speed: Mapping[str, float] = save_in_tiles(
+            segmenter, photo, files=written_files(out, way), config=TileConfig()
+        ).speed
     else:
         result = segmenter(photo)
         result.save(out, way)
         speed = result.speed
     seconds = perf_counter() - start
-    return {"seconds": seconds, "peak_memory_mb": peak_memory_mb(), "speed_ms": {name: round(ms) for name, ms in speed.items()}}
+    return {
+        "seconds": seconds,
+        "peak_memory_mb": peak_memory_mb(),
+        "speed_ms": {name: round(ms) for name, ms in speed.items()},
+    }
 
 
 def measure(side: int, runs: int, folder: Path) -> dict[str, object]:
@@ -59,7 +77,9 @@ def measure(side: int, runs: int, folder: Path) -> dict[str, object]:
     photo = folder / f"{side}.tif"
     draw(photo, side)
     fits = WHOLE_MB_PER_MEGAPIXEL * side**2 / 1e6 < psutil.virtual_memory().available / 1e6
-    turns: dict[str, list[dict[str, Any]]] = {way: [] for way in (("tiles", "whole") if fits else ("tiles",))}
+    turns: dict[str, list[dict[str, Any]]] = {
+        way: [] for way in (("tiles", "whole") if fits else ("tiles",))
+    }
     for _ in range(runs):
         for way, done in turns.items():
             done.append(in_own_process(label, way, photo, folder))
@@ -68,7 +88,11 @@ def measure(side: int, runs: int, folder: Path) -> dict[str, object]:
     for way, done in turns.items():
         middle = sorted(done, key=lambda turn: turn["seconds"])[len(done) // 2]
         peak = round(median(turn["peak_memory_mb"] for turn in done))
-        row[way] = {"seconds": round(middle["seconds"], 2), "peak_memory_mb": peak, "speed_ms": middle["speed_ms"]}
+        row[way] = {
+            "seconds": round(middle["seconds"], 2),
+            "peak_memory_mb": peak,
+            "speed_ms": middle["speed_ms"],
+        }
     if fits:
         maps = [images.load_labels(folder / f"{way}.png") for way in turns]
         row["same_labels"] = round(float((maps[0] == maps[1]).mean()), 4)
@@ -98,7 +122,13 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         rows = [measure(side, arguments.runs, Path(folder)) for side in arguments.sides]
-    result = {"tile": TILE, "overlap": OVERLAP, "runs": arguments.runs, "rows": rows, "new_sizes": new_sizes()}
+    result = {
+        "tile": TILE,
+        "overlap": OVERLAP,
+        "runs": arguments.runs,
+        "rows": rows,
+        "new_sizes": new_sizes(),
+    }
     print(save_result("tiles", result))
 
 

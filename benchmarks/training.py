@@ -1,10 +1,12 @@
-"""How fast is a training step, and does the loader keep up with it? galago's loop beside the loop that people write by hand.
+"""How fast is a training step, and does the loader keep up with it? galago's loop beside the loop
+that people write by hand.
 
     python benchmarks/training.py [--variant b0] [--runs 15]
 
-By hand: float32, contiguous memory, logits grown to every pixel, cross-entropy of all of them. galago: channels_last, the loss at
-sampled pixels, with its Dice and its auxiliary heads, a few layers in quicker forms; in float32 and in bfloat16. Then a short run
-on drawn scenes says which share of its time the network waited for photos.
+By hand: float32, contiguous memory, logits grown to every pixel, cross-entropy of all of them.
+galago: channels_last, the loss at sampled pixels, with its Dice and its auxiliary heads, a few
+layers in quicker forms; in float32 and in bfloat16. Then a short run on drawn scenes says which
+share of its time the network waited for photos.
 """
 
 import argparse
@@ -46,9 +48,13 @@ def by_hand(config: TrainConfig, images: torch.Tensor, labels: torch.Tensor) -> 
     return step
 
 
-def ours(config: TrainConfig, images: torch.Tensor, labels: torch.Tensor, *, bfloat16: bool) -> Callable[[], None]:
+def ours(
+    config: TrainConfig, images: torch.Tensor, labels: torch.Tensor, *, bfloat16: bool
+) -> Callable[[], None]:
     """Return a step of galago's loop."""
-    learner = optimize_for_cpu(TrainingModel(build_model(config.variant, CLASSES), CLASSES, config)).train()
+    learner = optimize_for_cpu(
+        TrainingModel(build_model(config.variant, CLASSES), CLASSES, config)
+    ).train()
     learner = learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
     optimizer = make_optimizer(learner, config)
     images = images.contiguous(memory_format=torch.channels_last)
@@ -85,7 +91,9 @@ def main() -> None:
         photos = Cached(Scenes(64), Path(folder) / "cache")
         for index in range(len(photos)):
             photos[index]  # drawn before the clock runs
-        settings = dataclasses.replace(config, epochs=3, validate_every=3, save_every=3, precision="float32")
+        settings = dataclasses.replace(
+            config, epochs=3, validate_every=3, save_every=3, precision="float32"
+        )
         rows = train(settings, photos, Scenes(4), Path(folder) / "run").rows
     result = {
         "variant": arguments.variant,
@@ -93,7 +101,9 @@ def main() -> None:
         "crop_size": config.crop_size,
         "threads": torch.get_num_threads(),
         "steps": times,
-        "images_per_s": {name: 1000 * config.batch_size / values["median_ms"] for name, values in times.items()},
+        "images_per_s": {
+            name: 1000 * config.batch_size / values["median_ms"] for name, values in times.items()
+        },
         "epochs": [{"images_per_s": row["images_per_s"], "waited": row["waited"]} for row in rows],
     }
     print(save_result("training", result), result["images_per_s"], result["epochs"])

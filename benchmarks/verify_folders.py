@@ -1,10 +1,12 @@
-"""How many model folders pass `galago verify`: every recipe and every kind of model, in every format.
+"""How many model folders pass `galago verify`: every recipe and every kind of model, in every
+format.
 
     python benchmarks/verify_folders.py [--kinds folder,plain] [--formats onnx,ncnn]
 
-Each recipe trains two epochs on drawn scenes of unequal sizes, with the flags that a user gets but for the crop of 64 x 64. What
-comes of it is exported and verified three ways: against golden/ alone, against the checkpoint, and on labeled images. A folder
-counts where all three pass. Rows of an earlier run that are not asked for again are kept.
+Each recipe trains two epochs on drawn scenes of unequal sizes, with the flags that a user gets but
+for the crop of 64 x 64. What comes of it is exported and verified three ways: against golden/
+alone, against the checkpoint, and on labeled images. A folder counts where all three pass. Rows of
+an earlier run that are not asked for again are kept.
 """
 
 import argparse
@@ -26,9 +28,16 @@ from galago.labels import CAMVID
 from galago.scenes.dataset import render_scene
 from galago.training.recipes import RECIPES
 
-SIZES = {"train": [(64 + 8 * index, 128 - 6 * index) for index in range(16)], "val": [(75, 100), (50, 130), (96, 64)]}
+SIZES = {
+    "train": [(64 + 8 * index, 128 - 6 * index) for index in range(16)],
+    "val": [(75, 100), (50, 130), (96, 64)],
+}
 RUNNABLE = tuple(name for name in FORMATS if name != "coreml")  # no engine here runs CoreML
-ALL, LABELS, ROUNDED = RUNNABLE, tuple(n for n in RUNNABLE if n != "ncnn"), ("onnx", "openvino", "litert")
+ALL, LABELS, ROUNDED = (
+    RUNNABLE,
+    tuple(n for n in RUNNABLE if n != "ncnn"),
+    ("onnx", "openvino", "litert"),
+)
 
 
 @dataclass(frozen=True)
@@ -59,7 +68,9 @@ KINDS: Mapping[str, Kind] = {
 
 def main() -> None:
     """Verify the folders that are asked for, and write results/verify_folders.json after each."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--kinds", default=",".join(KINDS), help="by commas")
     parser.add_argument("--formats", default=",".join(RUNNABLE), help="by commas")
     asked = parser.parse_args()
@@ -71,9 +82,15 @@ def main() -> None:
         for name in asked.kinds.split(","):
             for row in verify_kind(name, asked.formats.split(","), data):
                 rows[row["kind"], row["format"]] = row
-                print(f"{row['kind']:18} {row['format']:10} {row['verified'] or row['failure']}", flush=True)
+                print(
+                    f"{row['kind']:18} {row['format']:10} {row['verified'] or row['failure']}",
+                    flush=True,
+                )
                 passed = sum(row["verified"] for row in rows.values())
-                save_result("verify_folders", {"verified": passed, "folders": len(rows), "rows": [*rows.values()]})
+                save_result(
+                    "verify_folders",
+                    {"verified": passed, "folders": len(rows), "rows": [*rows.values()]},
+                )
 
 
 def draw_data(folder: Path) -> Path:
@@ -97,11 +114,26 @@ def verify_kind(name: str, formats: Sequence[str], data: Path) -> Iterator[dict[
         checkpoint = run / "best.safetensors"
         labeled = ("--data", data) if name == "int8" else ()
         usual = ("--epochs", "2", "--imgsz", "64", "64", "--workers", "0")
-        trained = call("train", "--data", data, "--recipe", kind.recipe, "--out", run, *usual, *kind.train)
+        trained = call(
+            "train", "--data", data, "--recipe", kind.recipe, "--out", run, *usual, *kind.train
+        )
         for format in (format for format in kind.formats if format in formats):
-            out, against = ("--out", Path(temporary) / "verified"), ("--against", checkpoint, "--imgsz", "64x96")
+            out, against = (
+                ("--out", Path(temporary) / "verified"),
+                ("--against", checkpoint, "--imgsz", "64x96"),
+            )
             steps: list[tuple[Any, ...]] = [
-                ("export", "--model", checkpoint, "--out", model, "--format", format, *kind.export, *labeled),
+                (
+                    "export",
+                    "--model",
+                    checkpoint,
+                    "--out",
+                    model,
+                    "--format",
+                    format,
+                    *kind.export,
+                    *labeled,
+                ),
                 ("verify", model, *out),
                 ("verify", model, *against, *out),
                 ("verify", model, *against, "--data", data, *out),

@@ -2,9 +2,10 @@
 
     python benchmarks/video.py [--frames 2000]
 
-Draws a 720p clip, then measures reading, labeling and writing each alone, and the whole as `galago predict` does it. The three
-steps overlap, so that the whole could be as fast as the slowest of them, as long as there are cores for all: the sum of the steps
-divided by the number of cores is the other bound. Steps and whole take turns; medians count. Needs the bundled model.
+Draws a 720p clip, then measures reading, labeling and writing each alone, and the whole as `galago
+predict` does it. The three steps overlap, so that the whole could be as fast as the slowest of
+them, as long as there are cores for all: the sum of the steps divided by the number of cores is the
+other bound. Steps and whole take turns; medians count. Needs the bundled model.
 """
 
 import argparse
@@ -31,7 +32,9 @@ from galago.sources import ReadFrame, Video, read_frames
 
 SIZE = (720, 1280)  # (height, width) in pixels
 RATE = 30.0  # frames per second
-TURNS = 10  # of each step alone and the whole, so that they have the same minutes of a shared machine
+TURNS = (
+    10  # of each step alone and the whole, so that they have the same minutes of a shared machine
+)
 ALONE = 30  # frames of each step alone in a turn
 PART = 100  # frames of the whole in a turn
 FIRST_LOOK = 200  # frames after which memory is read; queues and buffers are full then
@@ -75,7 +78,10 @@ def resident_mb() -> float:
 
 
 def measure(clip: Path, segmenter: Segmenter, folder: Path) -> dict[str, Any]:
-    """Measure each step alone and a part of the whole, in turns; then speed and memory of the whole clip."""
+    """Measure each step alone and a part of the whole, in turns.
+
+    Then speed and memory of the whole clip.
+    """
     turns = []
     for _ in range(TURNS):
         alone = each_alone(clip, new_job(segmenter), folder)
@@ -89,13 +95,17 @@ def measure(clip: Path, segmenter: Segmenter, folder: Path) -> dict[str, Any]:
         "alone_per_second": {step: round(rate, 1) for step, rate in rates.items()},
         "whole": {"frames": job.tally.count, "per_second": round(rate, 1), **memory},
         "median_ms": {step: round(time_ms, 2) for step, time_ms in job.tally.speed().items()},
-        "whole_over_slowest_step": round(median(part / min(alone.values()) for alone, part in turns), 3),
+        "whole_over_slowest_step": round(
+            median(part / min(alone.values()) for alone, part in turns), 3
+        ),
         "one_after_the_other_per_second": round(1 / sum(1 / rate for rate in rates.values()), 1),
     }
 
 
 def whole(clip: Path, limit: int | None, job: Job, folder: Path) -> tuple[float, dict[str, float]]:
-    """Label a clip, or its first frames, and return its frames per second, and the memory early and late."""
+    """Label a clip, or its first frames, and return its frames per second, and the memory early and
+    late.
+    """
     memory = {}
     with VideoFile(folder / "whole.mp4", SIZE, rate=RATE) as file:
         write = choose_store(file, folder, labels=False, alpha=0.5)

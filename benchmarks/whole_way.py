@@ -1,10 +1,12 @@
-"""How long does a user wait, from decoded photo to full-size label map, and how much of that is the network?
+"""How long does a user wait, from decoded photo to full-size label map, and how much of that is the
+network?
 
     python benchmarks/whole_way.py
 
-The rivals are what people write by hand: the network as its authors publish it, in PyTorch or in OpenVINO; PyTorch or OpenCV
-normalize before it, and interpolate all logits and take the largest after it. Needs the bundled model, torch and onnx. Weights do
-not change times, so the rivals' network has random ones.
+The rivals are what people write by hand: the network as its authors publish it, in PyTorch or in
+OpenVINO; PyTorch or OpenCV normalize before it, and interpolate all logits and take the largest
+after it. Needs the bundled model, torch and onnx. Weights do not change times, so the rivals'
+network has random ones.
 """
 
 import argparse
@@ -16,7 +18,11 @@ from galago import load
 from galago.benchmarking.measure import summarize
 from galago.scenes.dataset import render_scene
 
-SIZES = ((384, 480), (512, 1024), (1024, 2048))  # multiples of 32, so that the rivals need no padding
+SIZES = (
+    (384, 480),
+    (512, 1024),
+    (1024, 2048),
+)  # multiples of 32, so that the rivals need no padding
 
 
 def measure(size: tuple[int, int], precision: str, runs: int) -> dict[str, object]:
@@ -32,7 +38,9 @@ def measure(size: tuple[int, int], precision: str, runs: int) -> dict[str, objec
     }
     alone: list[float] = []
     rivals = {name: lambda way=way: way(photo) for name, way in ways.items()}
-    times = time_interleaved({"galago": lambda: alone.append(segmenter(photo).speed["infer"]), **rivals}, runs=runs)
+    times = time_interleaved(
+        {"galago": lambda: alone.append(segmenter(photo).speed["infer"]), **rivals}, runs=runs
+    )
     times["network"] = summarize(alone[-2 * runs :][1::2])
     ours = times["galago"]["median_ms"]
     ratios = {f"over_{name}": round(times[name]["median_ms"] / ours, 2) for name in ways}
@@ -47,7 +55,9 @@ def main() -> None:
     runs = parser.parse_args().runs
     from galago.runtime.engines.openvino import available_precisions
 
-    rows = [measure(size, precision, runs) for precision in available_precisions() for size in SIZES]
+    rows = [
+        measure(size, precision, runs) for precision in available_precisions() for size in SIZES
+    ]
     print(save_result("whole_way", {"model": "b0-camvid", "rows": rows}))
 
 

@@ -15,7 +15,10 @@ from galago.spec import ModelSpec
 
 REPOSITORY = Path(__file__).parent.parent
 TINY_SPEC = ModelSpec(
-    name="tiny", variant="tiny", classes=("red", "green", "blue"), palette=((255, 0, 0), (0, 255, 0), (0, 0, 255))
+    name="tiny",
+    variant="tiny",
+    classes=("red", "green", "blue"),
+    palette=((255, 0, 0), (0, 255, 0), (0, 0, 255)),
 )
 
 
@@ -40,7 +43,9 @@ def camvid() -> Path:
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the folder of an empty store of published weights."""
     monkeypatch.setenv("GALAGO_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("HF_HUB_OFFLINE", "0")  # restored after the test, whatever --offline made of it
+    monkeypatch.setenv(
+        "HF_HUB_OFFLINE", "0"
+    )  # restored after the test, whatever --offline made of it
     return tmp_path / "cache/weights"
 
 
@@ -61,7 +66,9 @@ def tiny_spec() -> ModelSpec:
 
 @pytest.fixture
 def write_onnx() -> Callable[..., Path]:
-    """Write a network whose class is the brightest color channel: its logits are the means of 8 x 8 pixels."""
+    """Write a network whose class is the brightest color channel: its logits are the means of 8 x 8
+    pixels.
+    """
     onnx = pytest.importorskip("onnx")
     from onnx import TensorProto, helper, numpy_helper
 
@@ -69,11 +76,15 @@ def write_onnx() -> Callable[..., Path]:
         nodes = [
             helper.make_node("Cast", ["image"], ["floats"], to=TensorProto.FLOAT),
             helper.make_node("Transpose", ["floats"], ["planes"], perm=[0, 3, 1, 2]),
-            helper.make_node("AveragePool", ["planes"], ["means"], kernel_shape=[8, 8], strides=[8, 8]),
+            helper.make_node(
+                "AveragePool", ["planes"], ["means"], kernel_shape=[8, 8], strides=[8, 8]
+            ),
             helper.make_node("Conv", ["means", "weight"], ["logits"]),
         ]
         image = helper.make_tensor_value_info("image", TensorProto.UINT8, [1, "height", "width", 3])
-        logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, [1, 3, "rows", "columns"])
+        logits = helper.make_tensor_value_info(
+            "logits", TensorProto.FLOAT, [1, 3, "rows", "columns"]
+        )
         weight = numpy_helper.from_array(np.eye(3, dtype=np.float32).reshape(3, 3, 1, 1), "weight")
         graph = helper.make_graph(nodes, "tiny", [image], [logits], [weight])
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
@@ -99,7 +110,9 @@ def tiny_folder(tmp_path: Path, write_onnx: Callable[..., Path]) -> Path:
     folder = tmp_path / "tiny"
     folder.mkdir()
     sum256 = hashlib.sha256(write_onnx(folder / "model.onnx").read_bytes()).hexdigest()
-    (folder / "model.json").write_text(dataclasses.replace(TINY_SPEC, files={"model.onnx": sum256}).to_json())
+    (folder / "model.json").write_text(
+        dataclasses.replace(TINY_SPEC, files={"model.onnx": sum256}).to_json()
+    )
     return folder
 
 
@@ -107,7 +120,9 @@ def tiny_folder(tmp_path: Path, write_onnx: Callable[..., Path]) -> Path:
 def draw_clip() -> Callable[..., Path]:
     """Write a video of a red square that moves 4 pixels a frame to the right over blue."""
 
-    def draw(path: Path, frames: int = 12, size: tuple[int, int] = (64, 96), rate: float = 12.5) -> Path:
+    def draw(
+        path: Path, frames: int = 12, size: tuple[int, int] = (64, 96), rate: float = 12.5
+    ) -> Path:
         code = cv2.VideoWriter.fourcc(*("MJPG" if path.suffix == ".avi" else "mp4v"))
         writer = cv2.VideoWriter(str(path), code, rate, size[::-1])
         if not writer.isOpened():

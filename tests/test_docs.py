@@ -16,11 +16,17 @@ def test_links_of_a_page_lead_to_files(page: Path):
     assert all((page.parent / target).exists() for target in targets)
 
 
-@pytest.mark.parametrize("example", sorted(REPOSITORY.glob("examples/*")), ids=lambda example: example.name)
+@pytest.mark.parametrize(
+    "example", sorted(REPOSITORY.glob("examples/*")), ids=lambda example: example.name
+)
 def test_an_example_has_a_page_and_a_smoke_test_and_on_devices_no_torch(example: Path):
     assert (example / "README.md").is_file()
     assert (REPOSITORY / f"tests/examples/test_{example.name.replace('-', '_')}.py").is_file()
     if example.name in LEARNING:
         return
-    lines = [line for program in example.glob("*.py") for line in program.read_text(encoding="utf-8").splitlines()]
+    lines = [
+        line
+        for program in example.glob("*.py")
+        for line in program.read_text(encoding="utf-8").splitlines()
+    ]
     assert not [line for line in lines if re.match(r"\s*(import|from) (torch|galago)\b", line)]

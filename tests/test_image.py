@@ -30,7 +30,13 @@ def png(width: int, height: int, depth: int, color_type: int, rows: bytes, *more
     """Build a PNG by hand: rows as they lie in the file, each after a zero."""
     header = struct.pack(">IIBBBBB", width, height, depth, color_type, 0, 0, 0)
     signature = b"\x89PNG\r\n\x1a\n"
-    return signature + chunk(b"IHDR", header) + b"".join(more) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return (
+        signature
+        + chunk(b"IHDR", header)
+        + b"".join(more)
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
 
 
 # --- photos ---
@@ -64,14 +70,22 @@ def test_every_photo_comes_in_one_form(tmp_path: Path, pixels: np.ndarray, expec
 
 
 def test_an_indexed_photo_comes_in_its_colors(tmp_path: Path):
-    path = write(tmp_path / "a.png", png(2, 1, 8, 3, bytes([0, 1, 0]), chunk(b"PLTE", bytes([9, 8, 7, *RED]))))
+    path = write(
+        tmp_path / "a.png",
+        png(2, 1, 8, 3, bytes([0, 1, 0]), chunk(b"PLTE", bytes([9, 8, 7, *RED]))),
+    )
     assert images.load(path).tolist() == [[[255, 0, 0], [9, 8, 7]]]
 
 
 def test_a_photo_is_turned_as_the_camera_was_held(tmp_path: Path):
-    exif = b"Exif\0\0MM\0*\0\0\0\x08" + b"\0\x01" + b"\x01\x12\0\x03\0\0\0\x01\0\x06\0\0" + bytes(4)  # orientation 6
+    exif = (
+        b"Exif\0\0MM\0*\0\0\0\x08" + b"\0\x01" + b"\x01\x12\0\x03\0\0\0\x01\0\x06\0\0" + bytes(4)
+    )  # orientation 6
     data = encode(".jpg", NOISE)
-    path = write(tmp_path / "a.jpg", data[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + data[2:])
+    path = write(
+        tmp_path / "a.jpg",
+        data[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + data[2:],
+    )
     assert images.load(path).shape == (56, 40, 3)
 
 
@@ -86,7 +100,9 @@ def test_a_photo_that_is_cut_short_is_refused(tmp_path: Path, suffix: str, part:
 
 def test_a_jpeg_cut_behind_its_thumbnail_is_cut_short(tmp_path: Path):
     data, thumbnail = encode(".jpg", NOISE), encode(".jpg", NOISE[:8, :8])
-    with_thumbnail = data[:2] + b"\xff\xe1" + struct.pack(">H", len(thumbnail) + 2) + thumbnail + data[2:]
+    with_thumbnail = (
+        data[:2] + b"\xff\xe1" + struct.pack(">H", len(thumbnail) + 2) + thumbnail + data[2:]
+    )
     assert images.load(write(tmp_path / "a.jpg", with_thumbnail)).shape == NOISE.shape
     with pytest.raises(ImageError, match="cut short"):
         images.load(write(tmp_path / "a.jpg", with_thumbnail[:-100]))
@@ -98,7 +114,10 @@ def test_what_follows_the_end_of_a_jpeg_does_not_matter(tmp_path: Path):
 
 
 def test_what_follows_the_end_of_a_png_does_not_matter(tmp_path: Path):
-    assert np.array_equal(images.load(write(tmp_path / "a.png", encode(".png", NOISE) + bytes(1000)))[..., ::-1], NOISE)
+    assert np.array_equal(
+        images.load(write(tmp_path / "a.png", encode(".png", NOISE) + bytes(1000)))[..., ::-1],
+        NOISE,
+    )
 
 
 def test_a_png_with_a_wrong_checksum_is_damaged(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
@@ -116,7 +135,9 @@ def test_a_png_with_a_wrong_checksum_is_damaged(tmp_path: Path, capfd: pytest.Ca
 )
 def test_what_is_no_photo_is_refused(tmp_path: Path, data: bytes):
     path = write(tmp_path / "a.png", data)
-    with pytest.raises(ImageError, match=r"no photo that can be read\. Expected JPEG, PNG|is a PNG that is damaged"):
+    with pytest.raises(
+        ImageError, match=r"no photo that can be read\. Expected JPEG, PNG|is a PNG that is damaged"
+    ):
         images.load(path)
     with pytest.raises(DataError, match=r"is no image|is a PNG that is damaged"):
         images.load_labels(path)
@@ -153,15 +174,22 @@ def test_labels_come_back_from_an_indexed_png_with_its_palette(tmp_path: Path):
 
 
 @pytest.mark.parametrize("color_type", [0, 3], ids=["gray", "indexed"])
-@pytest.mark.parametrize(("depth", "expected"), [(1, [0, 0, 0, 1, 1, 0, 1, 1]), (2, [0, 1, 2, 3]), (4, [1, 11]), (8, [27])])
-def test_masks_of_few_bits_give_their_ids(tmp_path: Path, depth: int, expected: list[int], color_type: int):
+@pytest.mark.parametrize(
+    ("depth", "expected"),
+    [(1, [0, 0, 0, 1, 1, 0, 1, 1]), (2, [0, 1, 2, 3]), (4, [1, 11]), (8, [27])],
+)
+def test_masks_of_few_bits_give_their_ids(
+    tmp_path: Path, depth: int, expected: list[int], color_type: int
+):
     palette = [chunk(b"PLTE", bytes([5, 5, 5]) * 2**depth)] if color_type == 3 else []
     data = png(8 // depth, 1, depth, color_type, bytes([0, 0b00011011]), *palette)
     assert images.load_labels(write(tmp_path / "a.png", data)).tolist() == [expected]
 
 
 def test_transparency_of_a_palette_does_not_matter(tmp_path: Path):
-    data = png(2, 1, 8, 3, bytes([0, 1, 0]), chunk(b"PLTE", bytes(6)), chunk(b"tRNS", bytes([0, 255])))
+    data = png(
+        2, 1, 8, 3, bytes([0, 1, 0]), chunk(b"PLTE", bytes(6)), chunk(b"tRNS", bytes([0, 255]))
+    )
     assert images.load_labels(write(tmp_path / "a.png", data)).tolist() == [[1, 0]]
 
 
@@ -169,9 +197,21 @@ def test_transparency_of_a_palette_does_not_matter(tmp_path: Path):
     ("name", "data", "message"),
     [
         ("a.png", encode(".jpg", NOISE), "is a JPEG, which changes class ids"),
-        ("a.png", encode(".png", NOISE), r"is a colored image of shape \(40, 56, 3\). Expected one 8-bit class id"),
-        ("a.png", encode(".png", np.zeros((2, 3), np.uint16)), r"is a 16-bit image of shape \(2, 3\)"),
-        ("a.png", encode(".png", NOISE)[:-20], "is a PNG that is cut short. Expected a single-channel PNG mask"),
+        (
+            "a.png",
+            encode(".png", NOISE),
+            r"is a colored image of shape \(40, 56, 3\). Expected one 8-bit class id",
+        ),
+        (
+            "a.png",
+            encode(".png", np.zeros((2, 3), np.uint16)),
+            r"is a 16-bit image of shape \(2, 3\)",
+        ),
+        (
+            "a.png",
+            encode(".png", NOISE)[:-20],
+            "is a PNG that is cut short. Expected a single-channel PNG mask",
+        ),
     ],
 )
 def test_a_mask_that_holds_no_ids_is_refused(tmp_path: Path, name: str, data: bytes, message: str):
@@ -199,7 +239,13 @@ def test_an_image_too_wide_for_jpeg_is_an_error_that_says_so(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "image", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((4, 4, 4), np.uint8), np.zeros((0, 4, 3), np.uint8)]
+    "image",
+    [
+        np.zeros((4, 4), np.uint8),
+        np.zeros((4, 4, 3)),
+        np.zeros((4, 4, 4), np.uint8),
+        np.zeros((0, 4, 3), np.uint8),
+    ],
 )
 def test_an_image_of_another_form_is_an_error_that_shows_it(tmp_path: Path, image: np.ndarray):
     message = rf"Expected an \(H, W, 3\) uint8 RGB image, got shape \({', '.join(map(str, image.shape))}\), dtype {image.dtype}"
@@ -214,7 +260,10 @@ def test_an_image_of_another_form_is_an_error_that_shows_it(tmp_path: Path, imag
 
 def test_a_file_in_place_of_the_folder_is_one_clear_error(tmp_path: Path):
     write(tmp_path / "out", b"mine")
-    with pytest.raises(ImageError, match=r"Cannot write .*a\.png: .*out is a file, not a folder. Choose another folder"):
+    with pytest.raises(
+        ImageError,
+        match=r"Cannot write .*a\.png: .*out is a file, not a folder. Choose another folder",
+    ):
         images.save_labels(tmp_path / "out/a.png", np.zeros((1, 1), np.uint8), (RED,))
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
@@ -240,20 +289,28 @@ def test_resize_takes_height_first():
 
 
 def test_ids_without_a_color_are_black():
-    assert images.colorize(np.array([[1, 200]], np.uint8), (RED, GREEN)).tolist() == [[list(GREEN), [0, 0, 0]]]
+    assert images.colorize(np.array([[1, 200]], np.uint8), (RED, GREEN)).tolist() == [
+        [list(GREEN), [0, 0, 0]]
+    ]
 
 
 def test_an_overlay_blends_and_draws_borders_dark():
     photo = np.full((1, 3, 3), 100, np.uint8)
-    blended = images.overlay(photo, np.array([[0, 0, 1]], np.uint8), ((200, 0, 0), (0, 200, 0)), alpha=0.5)
+    blended = images.overlay(
+        photo, np.array([[0, 0, 1]], np.uint8), ((200, 0, 0), (0, 200, 0)), alpha=0.5
+    )
     # (100 + 200) / 2 = 150, (100 + 0) / 2 = 50; the first pixel of another class at half of that
     assert blended.tolist() == [[[150, 50, 50], [150, 50, 50], [25, 75, 25]]]
 
 
-@pytest.mark.parametrize("order", [slice(None), slice(None, None, -1)], ids=["as it is", "a view from BGR"])
+@pytest.mark.parametrize(
+    "order", [slice(None), slice(None, None, -1)], ids=["as it is", "a view from BGR"]
+)
 def test_an_overlay_of_strength_zero_is_the_photo(order: slice):
     photo = NOISE[..., order]
-    assert np.array_equal(images.overlay(photo, np.zeros((40, 56), np.uint8), (RED,), alpha=0), photo)
+    assert np.array_equal(
+        images.overlay(photo, np.zeros((40, 56), np.uint8), (RED,), alpha=0), photo
+    )
 
 
 @pytest.mark.parametrize("size", [(1, 1), (8, 8), (3, 500), (20, 2000)])

@@ -38,4 +38,6 @@ def test_as_many_classes_as_there_are_get_different_colors():
 
 
 def test_the_first_color_does_not_depend_on_the_number_of_classes():
-    assert distinct_palette(1)[0] == distinct_palette(255)[0] == (242, 85, 85)  # 0.95 and 0.95 * (1 - 0.65) of 255
+    assert (
+        distinct_palette(1)[0] == distinct_palette(255)[0] == (242, 85, 85)
+    )  # 0.95 and 0.95 * (1 - 0.65) of 255

@@ -11,43 +11,47 @@ import pytest
 
 SOURCE = Path(__file__).parent.parent / "src/galago"
 
-# Part of galago -> parts that it may import, outside packages that it may import. A part may always import itself.
+# Part of galago -> parts that it may import, outside packages that it may import. A part may always
+# import itself.
 TABLE = {
-    "__init__": ("errors spec runtime", ""),
-    "_core": ("", "yaml"),
+    "__init__": ("errors spec runtime _load", ""),
+    "_core": ("errors labels", "numpy cv2 yaml"),
     "errors": ("", ""),
-    "device": ("", ""),
-    "files": ("", ""),
-    "html": ("", ""),
     "labels": ("errors", ""),
-    "spec": ("errors labels typed_json", ""),
-    "typed_json": ("", ""),
-    "png": ("errors labels", "numpy"),
-    "image_decoder": ("png", "numpy cv2"),
-    "image": ("errors files image_decoder labels png spec", "numpy cv2"),
+    "spec": ("errors labels", ""),
+    "image": ("errors labels spec", "numpy cv2"),
     "sources": ("errors image spec", "numpy cv2"),
-    "weights": ("errors files spec", "huggingface_hub"),
     "runtime": (
-        "typed_json device errors files labels png spec image image_decoder weights",
+        "errors labels spec image sources",
         "numpy cv2",
     ),  # and one package per file of OWNERS
-    "data": ("_core errors files html labels image", "numpy cv2 yaml"),
-    "evaluation": ("errors files html labels data", "numpy cv2"),
+    "data": ("errors labels image", "numpy cv2 yaml"),
+    "scenes": ("errors labels data image", "numpy cv2"),
+    "evaluation": ("errors labels data", "numpy cv2"),
     "verification": (
-        "errors files html labels png spec image data evaluation runtime",
+        "errors labels spec image data scenes evaluation runtime",
         "numpy cv2 onnx onnxruntime openvino ai_edge_litert ncnn",
     ),
-    "models": ("errors files", "torch safetensors"),
+    "benchmarking": (
+        "errors spec image sources runtime data scenes evaluation",
+        "numpy cv2 matplotlib",
+    ),
+    "models": ("errors", "torch safetensors"),
     "training": (
-        "device errors files html labels spec image data evaluation models",
+        "errors labels spec image data scenes evaluation models",
         "torch accelerate safetensors tensorboard numpy cv2",
     ),
     "export": (
-        "errors files labels spec image weights data evaluation runtime models verification",
-        "torch onnx onnxscript onnxslim litert_torch ai_edge_quantizer nncf executorch coremltools pnnx numpy",
+        "errors labels spec image data scenes evaluation runtime models verification",
+        "torch onnx onnxscript onnxslim litert_torch ai_edge_quantizer nncf executorch coremltools "
+        "pnnx numpy",
     ),
+    "pretrained": ("errors labels spec runtime models export", "torch onnx huggingface_hub"),
+    "_load": ("errors runtime benchmarking pretrained", ""),
     "cli": (
-        "device errors files labels spec image sources weights runtime data evaluation verification models training export",
+        "errors labels spec image sources runtime data scenes evaluation verification benchmarking "
+        "models training export "
+        "pretrained _load",
         "typer rich numpy torch accelerate onnx matplotlib",
     ),
 }
@@ -59,12 +63,16 @@ OWNERS = {  # an engine, and what reads large photos, are imported by their own 
     "runtime/engines/ncnn.py": "ncnn",
     "runtime/engines/onnxruntime.py": "onnxruntime",
     "runtime/engines/openvino.py": "openvino",
-    "pretrained/resolve.py": "torch onnx",
-    "runtime/tiling/row_reader.py": "pyvips",
     "runtime/engines/torch.py": "torch",
+    "runtime/tiling/row_reader.py": "pyvips",
 }
-CROSSINGS = {"pretrained/resolve.py": {"export"}}  # into the half that needs torch, where a published model is asked for by name
-LIGHT = {"typer", "rich", "galago.cli", "galago.errors", "galago._core"}  # what a command may import outside its functions
+LIGHT = {
+    "typer",
+    "rich",
+    "galago.cli",
+    "galago.errors",
+    "galago._core",
+}  # what a command may import outside its functions
 
 
 @dataclass(frozen=True)
@@ -94,7 +102,9 @@ def imports_in(file: Path) -> Iterator[Import]:
 
 
 def is_late(node: ast.AST) -> bool:
-    """Tell whether what stands inside does not run on import: functions, and blocks for type checkers."""
+    """Tell whether what stands inside does not run on import: functions, and blocks for type
+    checkers.
+    """
     if isinstance(node, ast.If):
         return isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
     return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
@@ -130,17 +140,39 @@ def test_parts_of_galago_import_only_what_the_table_allows():
         top, _, rest = found.module.partition(".")
         part = rest.partition(".")[0]
         # `from galago import load` names something public, not a part
-        allowed = {*TABLE[found.part][0].split(), found.part, "_core", *CROSSINGS.get(found.file.as_posix(), set())}
+        allowed = {*TABLE[found.part][0].split(), found.part, "_core"}
         if top == "galago" and part in TABLE and part not in allowed:
             wrong.append(str(found))
     assert not wrong
+
+
+def test_no_two_files_import_each_other():
+    edges: dict[str, set[str]] = {}
+    modules = {name_of(file) for file in SOURCE.rglob("*.py")}
+    for found in IMPORTS:
+        named = found.module if found.module in modules else found.module.rpartition(".")[0]
+        if named in modules and named != name_of(SOURCE / found.file):
+            edges.setdefault(name_of(SOURCE / found.file), set()).add(named)
+    assert not [
+        (a, b) for a, targets in edges.items() for b in targets if a in edges.get(b, ()) and a < b
+    ]
+
+
+def name_of(file: Path) -> str:
+    return ".".join(["galago", *file.relative_to(SOURCE).with_suffix("").parts]).removesuffix(
+        ".__init__"
+    )
 
 
 def test_outside_packages_are_only_those_of_the_table():
     wrong = []
     for found in IMPORTS:
         top = found.module.partition(".")[0]
-        allowed = {*TABLE[found.part][1].split(), "galago", *OWNERS.get(found.file.as_posix(), "").split()}
+        allowed = {
+            *TABLE[found.part][1].split(),
+            "galago",
+            *OWNERS.get(found.file.as_posix(), "").split(),
+        }
         if top not in allowed and top not in sys.stdlib_module_names:
             wrong.append(str(found))
     assert not wrong
@@ -158,11 +190,17 @@ def test_commands_import_heavy_things_inside_functions():
 
 
 def test_modules_are_imported_by_name_only_through_require_and_for_public_names():
-    files = {file.relative_to(SOURCE).as_posix() for file in SOURCE.rglob("*.py") if "import_module" in file.read_text()}
+    files = {
+        file.relative_to(SOURCE).as_posix()
+        for file in SOURCE.rglob("*.py")
+        if "import_module" in file.read_text()
+    }
     assert files == {"errors.py", "__init__.py"}
 
 
-MODULES = "galago, galago.runtime, galago.data, galago.scenes.dataset, galago.evaluation, galago.cli.main"
+MODULES = (
+    "galago, galago.runtime, galago.data, galago.scenes.dataset, galago.evaluation, galago.cli.main"
+)
 
 
 def run_python(code: str) -> None:

@@ -13,7 +13,9 @@ REPOSITORY = Path(__file__).parent.parent
 README = (REPOSITORY / "README.md").read_text()
 CODE = "".join(re.findall(r"^```\w*\n(.*?)^```", README, re.DOTALL | re.MULTILINE))
 COMMANDS = re.findall(r"^galago +(\w+) +(.*)$", CODE, re.MULTILINE)
-MAP = re.findall(r"^\| `((?:src|tests|benchmarks|checkpoints|examples|docs)[\w/-]*)` \|", README, re.MULTILINE)
+MAP = re.findall(
+    r"^\| `((?:src|tests|benchmarks|checkpoints|examples|docs)[\w/-]*)` \|", README, re.MULTILINE
+)
 
 
 def test_the_readme_shows_the_whole_way_from_training_to_a_setting_for_the_device():
@@ -39,7 +41,11 @@ def test_the_map_names_folders_that_exist():
 
 def test_the_map_names_every_folder_of_the_source():
     source = REPOSITORY / "src/galago"
-    folders = {f"src/galago/{path.name}" for path in source.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    folders = {
+        f"src/galago/{path.name}"
+        for path in source.iterdir()
+        if path.is_dir() and path.name != "__pycache__"
+    }
     assert folders <= set(MAP)
 
 
@@ -56,13 +62,21 @@ def test_links_and_pictures_exist():
 
 def test_the_tables_show_the_newest_results():
     done = subprocess.run(
-        [sys.executable, str(REPOSITORY / "benchmarks/make_tables.py"), "--check"], capture_output=True, text=True, check=False
+        [sys.executable, str(REPOSITORY / "benchmarks/make_tables.py"), "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
 
 
 def test_the_card_of_the_bundled_model_shows_what_the_folds_gave():
     done = subprocess.run(
-        [sys.executable, str(REPOSITORY / "benchmarks/ingredients.py")], capture_output=True, text=True, check=True
+        [sys.executable, str(REPOSITORY / "benchmarks/ingredients.py")],
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    assert done.stdout in (REPOSITORY / "src/galago/assets/b0-camvid/CARD.md").read_text(encoding="utf-8")
+    assert done.stdout in (REPOSITORY / "src/galago/assets/b0-camvid/CARD.md").read_text(
+        encoding="utf-8"
+    )

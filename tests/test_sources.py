@@ -47,8 +47,13 @@ def test_a_photo_whose_name_looks_like_a_glob_is_a_photo(photos: Path):
 
 
 def test_a_list_is_relative_to_its_own_folder(photos: Path):
-    (photos / "list.txt").write_bytes("\ufeffa.png\r\n\r\n  inner/c.webp\r\n".encode())  # as Windows writes it
-    assert [frame.path for frame in open_source(str(photos / "list.txt"))] == [photos / "a.png", photos / "inner/c.webp"]
+    (photos / "list.txt").write_bytes(
+        "\ufeffa.png\r\n\r\n  inner/c.webp\r\n".encode()
+    )  # as Windows writes it
+    assert [frame.path for frame in open_source(str(photos / "list.txt"))] == [
+        photos / "a.png",
+        photos / "inner/c.webp",
+    ]
 
 
 def test_a_dash_reads_paths_from_standard_input(photos: Path, monkeypatch: pytest.MonkeyPatch):
@@ -64,7 +69,12 @@ def test_a_path_that_is_not_text_comes_through_standard_input(monkeypatch: pytes
 
 def test_photos_of_one_name_get_numbers_that_no_other_photo_has(photos: Path):
     (photos / "list.txt").write_text("x/a.png\ny/a.png\nz/a_2.png\nw/a.png")
-    assert [frame.name for frame in open_source(str(photos / "list.txt"))] == ["a", "a_3", "a_2", "a_4"]
+    assert [frame.name for frame in open_source(str(photos / "list.txt"))] == [
+        "a",
+        "a_3",
+        "a_2",
+        "a_4",
+    ]
 
 
 def test_thousands_of_photos_of_one_name_are_all_told_apart(photos: Path):
@@ -73,7 +83,10 @@ def test_thousands_of_photos_of_one_name_are_all_told_apart(photos: Path):
 
 
 def test_nothing_at_the_path_is_an_error_that_lists_what_may_be_given(tmp_path: Path):
-    with pytest.raises(SourceError, match=r"There is nothing at .*nowhere\. Give a photo, a folder, a glob in quotes"):
+    with pytest.raises(
+        SourceError,
+        match=r"There is nothing at .*nowhere\. Give a photo, a folder, a glob in quotes",
+    ):
         open_source(str(tmp_path / "nowhere"))
 
 
@@ -121,7 +134,11 @@ def test_a_link_to_its_own_folder_gives_each_photo_once(photos: Path):
     for pattern in ("**/*", "**/*.*", "**", "**/**/*", "self/**/*"):
         assert listed(f"{photos}/{pattern}") == ["a.png", "b.JPG", "c.webp"], pattern
     paths = [frame.path for frame in open_source(f"{photos}/**/*")]
-    assert paths == [photos / "a.png", photos / "b.JPG", photos / "inner/c.webp"]  # by their shortest paths
+    assert paths == [
+        photos / "a.png",
+        photos / "b.JPG",
+        photos / "inner/c.webp",
+    ]  # by their shortest paths
 
 
 def test_a_link_to_a_folder_elsewhere_is_followed(photos: Path, tmp_path: Path):
@@ -163,7 +180,8 @@ def test_pictures_that_are_left_out_are_counted_with_what_to_do(photos: Path):
     assert left_out(str(photos)) == {".avif": 1, ".gif": 1, ".heic": 2, ".mov": 1}
     assert left_out(f"{photos}/*.jpg") == left_out(str(photos / "a.png")) == left_out("-") == {}
     assert describe_left_out(left_out(str(photos))) == (
-        "Left out 4 pictures of kinds that are not read (1 .avif, 1 .gif, 2 .heic). Convert them first, for example by: "
+        "Left out 4 pictures of kinds that are not read (1 .avif, 1 .gif, 2 .heic). Convert them "
+        "first, for example by: "
         "magick mogrify -format jpg *.avif. Left out 1 videos (1 .mov). Give each one as --source."
     )
     assert describe_left_out({}) is None
@@ -171,7 +189,10 @@ def test_pictures_that_are_left_out_are_counted_with_what_to_do(photos: Path):
 
 def test_a_folder_of_nothing_but_heic_says_so(tmp_path: Path):
     (tmp_path / "1.heic").touch()
-    with pytest.raises(SourceError, match=r"No photo in .*\. Left out 1 pictures .*\(1 \.heic\)\. Convert them first"):
+    with pytest.raises(
+        SourceError,
+        match=r"No photo in .*\. Left out 1 pictures .*\(1 \.heic\)\. Convert them first",
+    ):
         open_source(str(tmp_path))
 
 
@@ -187,5 +208,7 @@ def test_a_photo_whose_name_is_no_text_is_listed(photos: Path):
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le"])
 def test_a_list_in_utf_16_is_refused_with_what_to_do(photos: Path, encoding: str):
     (photos / "list.txt").write_text("a.png\n", encoding=encoding)
-    with pytest.raises(SourceError, match=r"list\.txt is UTF-16 .* save it again with the encoding UTF-8"):
+    with pytest.raises(
+        SourceError, match=r"list\.txt is UTF-16 .* save it again with the encoding UTF-8"
+    ):
         open_source(str(photos / "list.txt"))

@@ -26,9 +26,22 @@ def test_json_brings_back_every_attribute():
 
 
 def test_what_is_not_said_has_the_defaults_of_the_authors():
-    text = json.dumps({"schema_version": 1, "name": "n", "variant": "b0", "classes": ["a"], "palette": [[0, 0, 0]]})
+    text = json.dumps(
+        {
+            "schema_version": 1,
+            "name": "n",
+            "variant": "b0",
+            "classes": ["a"],
+            "palette": [[0, 0, 0]],
+        }
+    )
     spec = ModelSpec.from_json(text)
-    assert (spec.resize, spec.upsampling, spec.output_stride, spec.ignore_id) == ("keep", "bilinear", 8, 255)
+    assert (spec.resize, spec.upsampling, spec.output_stride, spec.ignore_id) == (
+        "keep",
+        "bilinear",
+        8,
+        255,
+    )
     assert spec.input_size is None
     assert spec.num_classes == 1
 
@@ -36,24 +49,51 @@ def test_what_is_not_said_has_the_defaults_of_the_authors():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"resize": "squeeze"}, "Unknown resize 'squeeze'. Choose one of: keep, stretch, short_side"),
+        (
+            {"resize": "squeeze"},
+            "Unknown resize 'squeeze'. Choose one of: keep, stretch, short_side",
+        ),
         ({"output": "scores"}, "Unknown output 'scores'"),
         ({"upsampling": "nearest"}, "Unknown upsampling 'nearest'"),
         ({"input_size": (64, 100)}, r"multiples of 32 as \(height, width\), got \(64, 100\)"),
         ({"input_size": (0, 32)}, "multiples of 32"),
         ({"input_size": None}, "'stretch' needs an input_size"),
         ({"short_side": 512}, "short_side belongs to resize 'short_side', got 'stretch' with 512"),
-        ({"resize": "short_side"}, "short_side belongs to resize 'short_side', got 'short_side' with None"),
-        ({"resize": "short_side", "short_side": 0}, "short_side needs 1 or more pixels, 4096 at most, got 0"),
-        ({"output_stride": 0}, "output_stride needs 1 or more pixels, one of 1, 2, 4, 8, 16, 32, got 0"),
+        (
+            {"resize": "short_side"},
+            "short_side belongs to resize 'short_side', got 'short_side' with None",
+        ),
+        (
+            {"resize": "short_side", "short_side": 0},
+            "short_side needs 1 or more pixels, 4096 at most, got 0",
+        ),
+        (
+            {"output_stride": 0},
+            "output_stride needs 1 or more pixels, one of 1, 2, 4, 8, 16, 32, got 0",
+        ),
         ({"output_stride": 3}, "got 3"),
         ({"output_stride": 10**9}, "output_stride needs .* got 1000000000"),
-        ({"precision": "float8"}, "Unknown precision 'float8'. Choose one of: float32, float16, bfloat16, int8"),
-        ({"input_size": (2**40, 32)}, r"input_size needs sides of at most 16384 pixels and 67,108,864 pixels in all, got \(1099"),
+        (
+            {"precision": "float8"},
+            "Unknown precision 'float8'. Choose one of: float32, float16, bfloat16, int8",
+        ),
+        (
+            {"input_size": (2**40, 32)},
+            r"input_size needs sides of at most 16384 pixels and 67,108,864 pixels in all, got \(1099",
+        ),
         ({"input_size": (16384, 16384)}, "input_size needs sides of at most"),
-        ({"resize": "short_side", "input_size": None, "short_side": 40000}, "short_side needs .* got 40000"),
-        ({"resize": "short_side", "input_size": None, "short_side": 10**6}, "short_side needs .* got 1000000"),
-        ({"mean": (0.5, -5.0, 0.5)}, r"mean needs three numbers from 0 to 1, got \(0.5, -5.0, 0.5\)"),
+        (
+            {"resize": "short_side", "input_size": None, "short_side": 40000},
+            "short_side needs .* got 40000",
+        ),
+        (
+            {"resize": "short_side", "input_size": None, "short_side": 10**6},
+            "short_side needs .* got 1000000",
+        ),
+        (
+            {"mean": (0.5, -5.0, 0.5)},
+            r"mean needs three numbers from 0 to 1, got \(0.5, -5.0, 0.5\)",
+        ),
         ({"mean": (0.5, 1e300, 0.5)}, "mean needs three numbers from 0 to 1"),
         ({"std": (1e-300, 1.0, 1.0)}, "std needs three positive numbers from 0.001 to 100"),
         ({"std": (1e300, 1.0, 1.0)}, "std needs three positive numbers"),
@@ -72,11 +112,16 @@ def test_a_wrong_attribute_is_an_error_that_says_what_came(change: dict[str, Any
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema_version": 2}, "reads a model description of schema version 1, got 2. Export the model again, or update galago"),
+        (
+            {"schema_version": 2},
+            "reads a model description of schema version 1, got 2. Export the model again, or "
+            "update galago",
+        ),
         ({"schema_version": None}, "schema version 1, got None"),
         (
             {"colour": 1, "anchors": 2},
-            "Unknown keys in the model description: anchors, colour. Export the model again, or update galago",
+            "Unknown keys in the model description: anchors, colour. Export the model again, or "
+            "update galago",
         ),
         ({"name": 7}, "has name = 7, expected str. Export the model again"),
         ({"input_size": [64]}, r"has input_size = \[64\], expected tuple\[int, int\]"),
@@ -93,18 +138,25 @@ def test_a_wrong_key_is_an_error_that_says_what_came(change: dict[str, Any], mes
 
 
 def test_missing_keys_are_named():
-    with pytest.raises(ModelError, match="Missing keys in the model description: classes, palette, variant"):
+    with pytest.raises(
+        ModelError, match="Missing keys in the model description: classes, palette, variant"
+    ):
         ModelSpec.from_json('{"schema_version": 1, "name": "n"}')
 
 
-@pytest.mark.parametrize(("text", "message"), [("{", "is not JSON"), ("", "is not JSON"), ("[1]", "a JSON object, got list")])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("{", "is not JSON"), ("", "is not JSON"), ("[1]", "a JSON object, got list")],
+)
 def test_what_is_no_json_object_is_refused(text: str, message: str):
     with pytest.raises(ModelError, match=message):
         ModelSpec.from_json(text)
 
 
 def test_whole_numbers_do_for_mean_and_std():
-    spec = ModelSpec.from_json(json.dumps(json.loads(SPEC.to_json()) | {"mean": [0, 0, 0], "std": [1, 1, 1]}))
+    spec = ModelSpec.from_json(
+        json.dumps(json.loads(SPEC.to_json()) | {"mean": [0, 0, 0], "std": [1, 1, 1]})
+    )
     assert spec.mean == (0.0, 0.0, 0.0)
 
 
@@ -120,7 +172,20 @@ def test_a_mean_or_std_that_is_no_number_is_refused(field: str, value: float):
 
 @pytest.mark.parametrize(
     "name",
-    ["../x", "/etc/passwd", "golden/../../x", "a//b", "./a", "", "..", "C:/x", "a\\b", "a\0b", "a\n", "x" * 300],
+    [
+        "../x",
+        "/etc/passwd",
+        "golden/../../x",
+        "a//b",
+        "./a",
+        "",
+        "..",
+        "C:/x",
+        "a\\b",
+        "a\0b",
+        "a\n",
+        "x" * 300,
+    ],
 )
 def test_a_file_outside_of_the_folder_is_refused_by_its_name(name: str):
     with pytest.raises(ConfigError, match="files may name files inside the model folder only, got"):
@@ -133,5 +198,7 @@ def test_the_files_of_a_coreml_package_are_inside_the_folder():
 
 
 def test_a_checksum_that_is_none_is_refused():
-    with pytest.raises(ConfigError, match=r"files has no SHA-256 in hexadecimal for 'model\.onnx', but 'md5:00'"):
+    with pytest.raises(
+        ConfigError, match=r"files has no SHA-256 in hexadecimal for 'model\.onnx', but 'md5:00'"
+    ):
         dataclasses.replace(SPEC, files={"model.onnx": "md5:00"})

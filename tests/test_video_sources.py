@@ -22,7 +22,13 @@ DrawClip = Callable[..., Path]
 def test_a_video_gives_its_frames_in_order(tmp_path: Path, draw_clip: DrawClip, suffix: str):
     video = open_source(str(draw_clip(tmp_path / f"clip{suffix}")))
     assert isinstance(video, Video)
-    assert (video.name, video.length, video.rate, video.size, video.live) == ("clip", 12, 12.5, (64, 96), False)
+    assert (video.name, video.length, video.rate, video.size, video.live) == (
+        "clip",
+        12,
+        12.5,
+        (64, 96),
+        False,
+    )
     frames = list(read_frames(video))
     assert [frame.name for frame in frames] == [f"clip_{number:06d}" for number in range(12)]
     for number, frame in enumerate(frames):
@@ -58,11 +64,16 @@ def test_photos_are_read_one_by_one_and_a_broken_one_stands_for_itself(tmp_path:
 @pytest.mark.parametrize("content", [b"", b"hello" * 100])
 def test_a_file_that_is_no_video_is_an_error(tmp_path: Path, content: bytes):
     (tmp_path / "clip.mp4").write_bytes(content)
-    with pytest.raises(ImageError, match=r"clip\.mp4 has no frame that can be read\. Expected a whole video .* copy it again"):
+    with pytest.raises(
+        ImageError,
+        match=r"clip\.mp4 has no frame that can be read\. Expected a whole video .* copy it again",
+    ):
         open_source(str(tmp_path / "clip.mp4"))
 
 
-def test_a_video_cut_short_gives_what_it_has_and_then_the_error(tmp_path: Path, draw_clip: DrawClip):
+def test_a_video_cut_short_gives_what_it_has_and_then_the_error(
+    tmp_path: Path, draw_clip: DrawClip
+):
     content = draw_clip(tmp_path / "clip.avi", frames=40).read_bytes()
     (tmp_path / "half.avi").write_bytes(content[: len(content) // 2])
     video = open_source(str(tmp_path / "half.avi"))
@@ -72,12 +83,16 @@ def test_a_video_cut_short_gives_what_it_has_and_then_the_error(tmp_path: Path, 
     assert 5 < len(frames) < 30
     assert all(isinstance(frame.image, np.ndarray) for frame in frames)
     assert str(last.image).endswith(
-        f"is damaged: it breaks off after {len(frames)} of 40 frames. Copy it again from where it came."
+        f"is damaged: it breaks off after {len(frames)} of 40 frames. Copy it again from where it "
+        "came."
     )
 
 
 def test_a_missing_camera_is_an_error_that_says_what_to_do():
-    with pytest.raises(SourceError, match=r"Camera 99 gives no frames\. Expected the index of a connected camera.* Plug it in"):
+    with pytest.raises(
+        SourceError,
+        match=r"Camera 99 gives no frames\. Expected the index of a connected camera.* Plug it in",
+    ):
         open_source("99")
 
 
@@ -89,7 +104,10 @@ def test_a_photo_named_like_a_camera_is_a_photo(tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_stream_that_does_not_answer_is_an_error():
-    with pytest.raises(SourceError, match=r"rtsp://127\.0\.0\.1:9/cam gives no frames\. Expected the URL .* Check the address"):
+    with pytest.raises(
+        SourceError,
+        match=r"rtsp://127\.0\.0\.1:9/cam gives no frames\. Expected the URL .* Check the address",
+    ):
         open_source("rtsp://127.0.0.1:9/cam")
 
 
@@ -100,7 +118,12 @@ def test_a_missing_video_is_nothing_there(tmp_path: Path):
 
 @pytest.mark.parametrize(
     ("source", "name"),
-    [("0", "camera0"), ("rtsp://user:pass@host/cam 1", "cam_1"), ("http://host:80/", "host"), ("a/b.c.mp4", "b.c")],
+    [
+        ("0", "camera0"),
+        ("rtsp://user:pass@host/cam 1", "cam_1"),
+        ("http://host:80/", "host"),
+        ("a/b.c.mp4", "b.c"),
+    ],
 )
 def test_files_about_a_video_are_named_after_it(source: str, name: str):
     assert video_name(source) == name
@@ -109,7 +132,10 @@ def test_files_about_a_video_are_named_after_it(source: str, name: str):
 # --- times, and files that are whole or not ---
 
 EVEN = [33 * number for number in range(40)]
-SLOW = [*range(0, 660, 33), *range(1160, 6160, 500)]  # a recorder of screens: 30 frames a second, then 2
+SLOW = [
+    *range(0, 660, 33),
+    *range(1160, 6160, 500),
+]  # a recorder of screens: 30 frames a second, then 2
 PAUSE = [*EVEN[:20], *(20_000 + time_ms for time_ms in EVEN[20:])]
 
 
@@ -125,21 +151,30 @@ PAUSE = [*EVEN[:20], *(20_000 + time_ms for time_ms in EVEN[20:])]
     ],
     ids=["even", "live", "ticks", "slow", "pause", "last frame stays"],
 )
-def test_a_whole_video_of_any_timing_gives_its_frames_and_their_times(tmp_path: Path, times_ms: list[int], settings: Any):
+def test_a_whole_video_of_any_timing_gives_its_frames_and_their_times(
+    tmp_path: Path, times_ms: list[int], settings: Any
+):
     video = open_source(str(draw.matroska(tmp_path / "a.mkv", times_ms, **settings)))
     assert isinstance(video, Video)
     assert video.rate == pytest.approx(30, abs=1)
     frames = list(read_frames(video))
     assert all(isinstance(frame.image, np.ndarray) for frame in frames)
-    assert [frame.time_s for frame in frames] == pytest.approx([time_ms / 1000 for time_ms in times_ms])
+    assert [frame.time_s for frame in frames] == pytest.approx(
+        [time_ms / 1000 for time_ms in times_ms]
+    )
 
 
-@pytest.mark.parametrize("settings", [{"duration_ms": 1320}, {"live": True}], ids=["announced", "live"])
+@pytest.mark.parametrize(
+    "settings", [{"duration_ms": 1320}, {"live": True}], ids=["announced", "live"]
+)
 @pytest.mark.parametrize("part", [0.2, 0.5, 0.9])
 def test_a_matroska_file_that_is_cut_is_noticed(tmp_path: Path, part: float, settings: Any):
     path = draw.matroska(tmp_path / "a.mkv", EVEN, **settings)
     data = path.read_bytes()
-    for kept in (data[: int(part * len(data))], data[: int(part * len(data))].ljust(len(data), b"\0")):
+    for kept in (
+        data[: int(part * len(data))],
+        data[: int(part * len(data))].ljust(len(data), b"\0"),
+    ):
         if part == 0.9 and len(kept) == len(data):
             continue  # so few zeros may be padding
         path.write_bytes(kept)
@@ -204,7 +239,9 @@ def test_a_video_whose_name_is_no_text_is_read_and_not_fatal(tmp_path: Path, dra
 
 
 def test_a_stream_whose_address_is_no_text_is_an_error():
-    with pytest.raises(SourceError, match=r"rtsp://127\.0\.0\.1:9/\\xe9 is no UTF-8\. .* Check the address"):
+    with pytest.raises(
+        SourceError, match=r"rtsp://127\.0\.0\.1:9/\\xe9 is no UTF-8\. .* Check the address"
+    ):
         open_source("rtsp://127.0.0.1:9/\udce9")
 
 

@@ -1,4 +1,6 @@
-"""What do a backbone's features know? A linear probe on drawn street scenes: python probe.py CHECKPOINT."""
+"""What do a backbone's features know? A linear probe on drawn street scenes: python probe.py
+CHECKPOINT.
+"""
 
 import sys
 from pathlib import Path
@@ -26,17 +28,26 @@ def describe(backbone: Backbone, seeds: range) -> tuple[np.ndarray, np.ndarray]:
     for seed in seeds:
         scene = render_scene(seed, SIZE)
         maps = backbone((torch.tensor(scene.image).permute(2, 0, 1)[None] / 255 - mean) / std)
-        grown = [torch.nn.functional.interpolate(maps[i], scale_factor=STRIDES[i] / 8, mode="bilinear") for i in STAGES]
+        grown = [
+            torch.nn.functional.interpolate(maps[i], scale_factor=STRIDES[i] / 8, mode="bilinear")
+            for i in STAGES
+        ]
         features.append(torch.cat(grown, 1)[0].flatten(1).T.numpy())
         labels.append(scene.labels[4::8, 4::8].ravel())  # of the middle
     return np.concatenate(features), np.concatenate(labels)
 
 
 def probe(backbone: Backbone) -> float:
-    """Fit a linear map from features to classes by ridge regression; return its accuracy on other scenes, 0 to 1."""
+    """Fit a linear map from features to classes by ridge regression.
+
+    Return its accuracy on other scenes, 0 to 1.
+    """
     (known, truth), (fresh, expected) = describe(backbone, TRAIN), describe(backbone, TEST)
     mean, std = known.mean(0), known.std(0) + 1e-6
-    known, fresh = ((np.pad((x - mean) / std, ((0, 0), (0, 1)), constant_values=1)).astype(np.float64) for x in (known, fresh))
+    known, fresh = (
+        (np.pad((x - mean) / std, ((0, 0), (0, 1)), constant_values=1)).astype(np.float64)
+        for x in (known, fresh)
+    )
     counted = truth < 255
     one_hot = np.eye(11)[truth[counted]]
     known = known[counted]
@@ -50,7 +61,10 @@ def main() -> None:
     torch.manual_seed(0)
     untrained = Backbone(trained.config).eval()
     variant = next(name for name, config in BACKBONES.items() if config == trained.config)
-    print(f"{variant}, trained: {probe(trained):.1%} of places right; random weights: {probe(untrained):.1%}")
+    print(
+        f"{variant}, trained: {probe(trained):.1%} of places right; random weights: "
+        f"{probe(untrained):.1%}"
+    )
 
 
 if __name__ == "__main__":

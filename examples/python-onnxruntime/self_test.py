@@ -1,9 +1,10 @@
-"""Label a model folder's golden photo with NumPy and ONNX Runtime alone, and compare with what was trained.
+"""Label a model folder's golden photo with NumPy and ONNX Runtime alone, and compare with what was
+trained.
 
     python self_test.py FOLDER
 
-Exit code 0: the same; 1: not the same, or the folder is damaged; 2: misused. Nothing here imports galago: this is what any
-program does that runs a model folder.
+Exit code 0: the same; 1: not the same, or the folder is damaged; 2: misused. Nothing here imports
+galago: this is what any program does that runs a model folder.
 """
 
 import hashlib
@@ -18,18 +19,27 @@ import numpy as np
 import onnxruntime
 
 MULTIPLE = 32  # pixels; both sides of what the network gets
-# Precision of the file: largest relative L2 error of its logits, smallest share of pixels with the same label. float32 takes the
-# same sums in another order; the others round, and the golden logits are those of the float32 network.
+# Precision of the file: largest relative L2 error of its logits, smallest share of pixels with the
+# same label. float32 takes the same sums in another order; the others round, and the golden logits
+# are those of the float32 network.
 TOLERANCES = {"float32": (1e-4, 0.9999), "float16": (1e-2, 0.995), "int8": (3e-1, 0.95)}
 
 
 def main(folder: Path) -> None:
-    """Compare one folder's file with its golden logits and labels; end the process with code 1 where they differ."""
+    """Compare one folder's file with its golden logits and labels.
+
+    End the process with code 1 where they differ.
+    """
     spec = read_spec(folder)
     photo = read_png(folder / "golden/photo.png")
-    session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
-    # The golden photo goes in as it is, whatever the resize rule. Photos of other sizes: `prepare` first.
-    (logits,) = session.run(None, {session.get_inputs()[0].name: photo[None]})[0]  # (K, h, w) float32
+    session = onnxruntime.InferenceSession(
+        folder / "model.onnx", providers=["CPUExecutionProvider"]
+    )
+    # The golden photo goes in as it is, whatever the resize rule. Photos of other sizes: `prepare`
+    # first.
+    (logits,) = session.run(None, {session.get_inputs()[0].name: photo[None]})[
+        0
+    ]  # (K, h, w) float32
     labels = label_map(logits, photo.shape[:2], 1 / spec["output_stride"])
 
     most, least = TOLERANCES[spec["precision"]]
@@ -47,7 +57,9 @@ def main(folder: Path) -> None:
 
 
 def read_spec(folder: Path) -> dict[str, Any]:
-    """Read model.json, and check that every file is the one that was exported and that this program can follow the rules."""
+    """Read model.json, and check that every file is the one that was exported and that this program
+    can follow the rules.
+    """
     try:
         spec: dict[str, Any] = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -58,29 +70,47 @@ def read_spec(folder: Path) -> dict[str, Any]:
             sys.exit(f"FAIL: {name} is missing. Copy the whole folder again.")
         if hashlib.sha256((folder / name).read_bytes()).hexdigest() != expected:
             sys.exit(f"FAIL: {name} is not the file that was exported. Copy the folder again.")
-    known = {"schema_version": (1,), "output": ("logits",), "upsampling": ("bilinear",), "precision": tuple(TOLERANCES)}
+    known = {
+        "schema_version": (1,),
+        "output": ("logits",),
+        "upsampling": ("bilinear",),
+        "precision": tuple(TOLERANCES),
+    }
     for key, values in known.items():
         if spec.get(key) not in values:
-            sys.exit(f"FAIL: {key} is {spec.get(key)!r}; this program knows {', '.join(map(str, values))}.")
+            sys.exit(
+                f"FAIL: {key} is {spec.get(key)!r}; this program knows "
+                f"{', '.join(map(str, values))}."
+            )
     if "model.onnx" not in files:
         sys.exit("FAIL: the folder has no model.onnx. Export it again with --format onnx.")
     return spec
 
 
 def read_png(path: Path) -> np.ndarray:
-    """Decode a PNG of 8 bits a channel without interlacing: (H, W, channels) uint8; an indexed one gives its indices.
+    """Decode a PNG of 8 bits a channel without interlacing: (H, W, channels) uint8.
+
+    An indexed one gives its indices.
 
     The filters are those of the PNG specification, third edition, section 9.
     """
     data, position, packed = path.read_bytes(), 8, b""
     width, height, depth, color, _, _, interlaced = struct.unpack(">IIBBBBB", data[16:29])
     if depth != 8 or interlaced:
-        sys.exit(f"FAIL: {path} has {depth} bits a channel or is interlaced; this program reads 8 bits, not interlaced.")
+        sys.exit(
+            f"FAIL: {path} has {depth} bits a channel or is interlaced; this program reads 8 bits, "
+            "not interlaced."
+        )
     while position < len(data):
-        (length,), kind = struct.unpack(">I", data[position : position + 4]), data[position + 4 : position + 8]
+        (length,), kind = (
+            struct.unpack(">I", data[position : position + 4]),
+            data[position + 4 : position + 8],
+        )
         packed += data[position + 8 : position + 8 + length] if kind == b"IDAT" else b""
         position += 12 + length
-    step = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[color]  # channels: gray, RGB, indexed, gray with alpha, RGB with alpha
+    step = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[
+        color
+    ]  # channels: gray, RGB, indexed, gray with alpha, RGB with alpha
     rows = np.frombuffer(zlib.decompress(packed), np.uint8).reshape(height, 1 + width * step)
     pixels = np.zeros((height + 1, width + 1, step), np.uint8)  # what lies outside counts as 0
     for y, row in enumerate(rows):
@@ -96,7 +126,9 @@ def read_png(path: Path) -> np.ndarray:
 
 
 def unfilter(line: np.ndarray, above: np.ndarray, step: int, predict: Any) -> None:
-    """Add to each byte, in place, what is predicted from those at its left, above, and above at the left."""
+    """Add to each byte, in place, what is predicted from those at its left, above, and above at the
+    left.
+    """
     values, over = line.tolist(), above.tolist()
     for x in range(step, len(values)):
         values[x] = (values[x] + predict(values[x - step], over[x], over[x - step])) % 256
@@ -115,12 +147,16 @@ def paeth(left: int, up: int, corner: int) -> int:
 
 
 def prepare(photo: np.ndarray, spec: dict[str, Any]) -> np.ndarray:
-    """Pad an (H, W, 3) uint8 RGB photo at the right and the bottom with the mean color, to what the network takes.
+    """Pad an (H, W, 3) uint8 RGB photo at the right and the bottom with the mean color, to what the
+    network takes.
 
     The golden photo needs none of this; it is here for photos of your own.
     """
     if spec["resize"] != "keep" and list(photo.shape[:2]) != spec["input_size"]:
-        sys.exit(f"FAIL: a photo of {photo.shape[:2]} has to be resized ({spec['resize']}), which this program does not do.")
+        sys.exit(
+            f"FAIL: a photo of {photo.shape[:2]} has to be resized ({spec['resize']}), which this "
+            "program does not do."
+        )
     height, width = (-(-side // MULTIPLE) * MULTIPLE for side in photo.shape[:2])
     padded = np.empty((height, width, 3), np.uint8)
     padded[:] = [round(255 * channel) for channel in spec["mean"]]
@@ -129,12 +165,14 @@ def prepare(photo: np.ndarray, spec: dict[str, Any]) -> np.ndarray:
 
 
 def label_map(logits: np.ndarray, size: tuple[int, int], scale: float) -> np.ndarray:
-    """Interpolate (K, h, w) logits bilinearly to (height, width) pixels, `scale` logits to a pixel, and take the largest.
+    """Interpolate (K, h, w) logits bilinearly to (height, width) pixels, `scale` logits to a pixel,
+    and take the largest.
 
     Row by row, so that memory holds K rows at full width and not K maps.
     """
     (top, bottom, down), (left, right, across) = (
-        neighbors(pixels, logits, scale) for pixels, logits in zip(size, logits.shape[1:], strict=True)
+        neighbors(pixels, logits, scale)
+        for pixels, logits in zip(size, logits.shape[1:], strict=True)
     )
     labels = np.empty(size, np.uint8)
     for y in range(size[0]):
@@ -144,10 +182,16 @@ def label_map(logits: np.ndarray, size: tuple[int, int], scale: float) -> np.nda
 
 
 def neighbors(pixels: int, logits: int, scale: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Find, along one axis, the two logits around each pixel (half-pixel centers, borders repeated) and the second's share."""
+    """Find, along one axis, the two logits around each pixel (half-pixel centers, borders repeated)
+    and the second's share.
+    """
     place = (np.arange(pixels) + 0.5) * scale - 0.5
     before = np.floor(place).astype(int)
-    return before.clip(0, logits - 1), (before + 1).clip(0, logits - 1), (place - before).astype(np.float32)
+    return (
+        before.clip(0, logits - 1),
+        (before + 1).clip(0, logits - 1),
+        (place - before).astype(np.float32),
+    )
 
 
 if __name__ == "__main__":

@@ -7,15 +7,16 @@ from galago import errors
 from galago.spec import ModelSpec
 
 if TYPE_CHECKING:
-    from galago.runtime import Segmentation, Segmenter, load
+    from galago._load import load
+    from galago.runtime import Segmentation, Segmenter
 
 __all__ = ["ModelSpec", "Segmentation", "Segmenter", "errors", "load"]
 
-_RUNTIME = ("Segmentation", "Segmenter", "load")
+_LAZY = {"Segmentation": "galago.runtime", "Segmenter": "galago.runtime", "load": "galago._load"}
 
 
 def __getattr__(name: str) -> object:
     """Import the runtime, and with it OpenCV, when it is first used."""
-    if name in _RUNTIME:
-        return getattr(import_module("galago.runtime"), name)
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
     raise AttributeError(f"module 'galago' has no attribute {name!r}")

@@ -9,7 +9,10 @@ T = TypeVar("T")
 
 
 class GalagoError(Exception):
-    """Base of all errors that galago raises on purpose; the message says what came, what was expected, what to do."""
+    """Base of all errors that galago raises on purpose.
+
+    The message says what came, what was expected, what to do.
+    """
 
     exit_code = 1  # of the command line: 1 failed, 2 misused
 
@@ -82,7 +85,8 @@ def require(module: str, extra: str) -> ModuleType:
         module: the module's import name.
         extra: the extra of galago that installs it.
     Raises:
-        MissingDependencyError: the package is not installed; a package that is installed but broken shows its own error.
+        MissingDependencyError: the package is not installed; a package that is installed but broken
+            shows its own error.
     """
     try:
         return importlib.import_module(module)
@@ -90,4 +94,6 @@ def require(module: str, extra: str) -> ModuleType:
         package = module.partition(".")[0]
         if error.name not in (module, package):  # installed but broken: show the real cause
             raise
-        raise MissingDependencyError(f"{package} is missing. Run: pip install 'galago[{extra}]'") from error
+        raise MissingDependencyError(
+            f"{package} is missing. Run: pip install 'galago[{extra}]'"
+        ) from error

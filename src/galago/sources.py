@@ -1,4 +1,6 @@
-"""What to label: a photo, folder, glob, list, video, camera or stream becomes one iterator over frames."""
+"""What to label: a photo, folder, glob, list, video, camera or stream becomes one iterator over
+frames.
+"""
 
 import codecs
 import glob
@@ -27,10 +29,14 @@ PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm")
 STREAM_SCHEMES = ("http", "https", "rtmp", "rtsp", "tcp", "udp")
 LIST_SUFFIX = ".txt"
-DEFAULT_FPS, HIGHEST_RATE = 25.0, 240.0  # frames per second; some cameras and browsers tell 0 or 1000
+DEFAULT_FPS, HIGHEST_RATE = (
+    25.0,
+    240.0,
+)  # frames per second; some cameras and browsers tell 0 or 1000
 RATE_FRAMES = 25  # whose times tell the rate where the file tells none
 TIMEOUT_MS = 10_000  # for a stream that does not answer
-WHOLE = 0.9  # of the frames that a video's container counts; some players' files hold a few that are never shown
+# of the frames that a video's container counts; some players' files hold a few that are never shown
+WHOLE = 0.9
 OTHER_PICTURES = (
     ".heic", ".heif", ".avif", ".gif", ".jxl", ".jp2", ".j2k", ".jfif", ".jpe", ".svg", ".psd", ".exr", ".hdr", ".ppm", ".pgm",
     ".tga", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2",
@@ -60,7 +66,8 @@ class Video:
         length: frames that it announces, an estimate in most formats; None where nobody knows.
         rate: frames per second that it announces; those of a file may come at any times.
         size: (height, width) of the first frame.
-        time_s: seconds from the first frame to the one that was given last; None of a camera and a stream.
+        time_s: seconds from the first frame to the one that was given last; None of a camera and a
+            stream.
     """
 
     def __init__(self, source: str) -> None:
@@ -84,11 +91,17 @@ class Video:
                     f"{source} has no frame that can be read. Expected a whole video "
                     f"({', '.join(VIDEO_SUFFIXES)}); copy it again from where it came."
                 )
-            raise SourceError(f"{'Camera ' if is_camera(source) else ''}{source} gives no frames. {advice(source)}")
+            raise SourceError(
+                f"{'Camera ' if is_camera(source) else ''}{source} gives no frames. "
+                f"{advice(source)}"
+            )
         height, width = self._first.shape[:2]
         self.size = (height, width)
         self._start_ms = self._capture.get(cv2.CAP_PROP_POS_MSEC)
-        rate, length = self._capture.get(cv2.CAP_PROP_FPS), int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        rate, length = (
+            self._capture.get(cv2.CAP_PROP_FPS),
+            int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)),
+        )
         if not 1 <= rate <= HIGHEST_RATE:
             rate = _measure_rate(source) if self.path else DEFAULT_FPS
         self.rate = rate
@@ -119,7 +132,10 @@ class Video:
             self._check_end(self.path, count)
 
     def _tell_time(self) -> None:
-        """Note the time of the frame that was decoded last; one that is no later than the frame before comes a frame later."""
+        """Note the time of the frame that was decoded last.
+
+        One that is no later than the frame before comes a frame later.
+        """
         if self.path is None:
             return
         time_s = (self._capture.get(cv2.CAP_PROP_POS_MSEC) - self._start_ms) / 1000
@@ -140,7 +156,10 @@ class Video:
         if path.suffix.lower() == ".avi" and self.length:
             frames = self.length
         of_all = f"{count} of {frames}" if frames and frames > count else str(count)
-        raise ImageError(f"{self.source} is damaged: it breaks off after {of_all} frames. Copy it again from where it came.")
+        raise ImageError(
+            f"{self.source} is damaged: it breaks off after {of_all} frames. Copy it again from "
+            "where it came."
+        )
 
 
 def _measure_rate(source: str) -> float:
@@ -196,9 +215,15 @@ def _read_photos(frames: list[Frame]) -> Generator[ReadFrame]:
         except ImageError as error:  # the rest of a folder is still wanted
             image = error
         else:
-            note = images.describe_depth(header.depth, int(image.max())) if header.depth == 16 else None
+            note = (
+                images.describe_depth(header.depth, int(image.max()))
+                if header.depth == 16
+                else None
+            )
         read_ms = 1000 * (perf_counter() - start)
-        yield ReadFrame(name=frame.name, origin=str(frame.path), image=image, read_ms=read_ms, note=note)
+        yield ReadFrame(
+            name=frame.name, origin=str(frame.path), image=image, read_ms=read_ms, note=note
+        )
 
 
 def _read_video(video: Video, limit: int | None) -> Generator[ReadFrame]:
@@ -207,23 +232,32 @@ def _read_video(video: Video, limit: int | None) -> Generator[ReadFrame]:
         for number, image in enumerate(frames):
             read_ms = 1000 * (perf_counter() - start)
             yield ReadFrame(
-                name=f"{video.name}_{number:06d}", origin=video.source, image=image, read_ms=read_ms, time_s=video.time_s
+                name=f"{video.name}_{number:06d}",
+                origin=video.source,
+                image=image,
+                read_ms=read_ms,
+                time_s=video.time_s,
             )
             start = perf_counter()
     except ImageError as error:  # what came before is still wanted
-        yield ReadFrame(name=f"{video.name}_{number + 1:06d}", origin=video.source, image=error, read_ms=0.0)
+        yield ReadFrame(
+            name=f"{video.name}_{number + 1:06d}", origin=video.source, image=error, read_ms=0.0
+        )
 
 
 def open_source(source: str) -> list[Frame] | Video:
     """List the photos of a source, in order, or open a video.
 
     Args:
-        source: a photo; a folder (its photos, not those of folders inside); a glob, `**` for any depth; a .txt file with one path
-            a line, relative to that file; `-` for paths on standard input; a video file; the index of a camera, `0` the first;
-            or the URL of a stream. Hidden files are left out of folders and globs, and so are files of other suffixes, which
-            `left_out` counts. Globs follow links to folders, and give each photo once.
+        source: a photo; a folder (its photos, not those of folders inside); a glob, `**` for any
+            depth; a .txt file with one path a line, relative to that file; `-` for paths on
+            standard input; a video file; the index of a camera, `0` the first; or the URL of a
+            stream. Hidden files are left out of folders and globs, and so are files of other
+            suffixes, which `left_out` counts. Globs follow links to folders, and give each photo
+            once.
     Raises:
-        SourceError: nothing is there, no photo is among it, or the camera or the stream gives nothing.
+        SourceError: nothing is there, no photo is among it, or the camera or the stream gives
+            nothing.
         ImageError: the video is damaged.
     """
     if is_camera(source) or is_stream(source) or is_video(source):
@@ -231,9 +265,14 @@ def open_source(source: str) -> list[Frame] | Video:
     paths = _find(source)
     if not paths:
         if source == "-" or source.lower().endswith(LIST_SUFFIX):
-            raise SourceError(f"{'Standard input' if source == '-' else source} names no photo. Expected one path a line.")
+            raise SourceError(
+                f"{'Standard input' if source == '-' else source} names no photo. Expected one "
+                "path a line."
+            )
         more = describe_left_out(left_out(source)) or ""
-        raise SourceError(f"No photo in {source}. Expected files that end in {', '.join(PHOTO_SUFFIXES)}. {more}".rstrip())
+        raise SourceError(
+            f"No photo in {source}. Expected files that end in {', '.join(PHOTO_SUFFIXES)}. {more}".rstrip()
+        )
     return list(_with_unique_names(paths))
 
 
@@ -252,20 +291,25 @@ def _find(source: str) -> list[Path]:
 
 
 def _files(source: str) -> list[Path]:
-    """List the files in a folder, or those that a glob finds, hidden ones left out: macOS, for one, adds `._a.jpg` to `a.jpg`.
+    """List the files in a folder, or those that a glob finds, hidden ones left out: macOS, for one,
+    adds `._a.jpg` to `a.jpg`.
 
-    A link that leads nowhere is listed as well, so that reading it fails; folders and devices are not.
+    A link that leads nowhere is listed as well, so that reading it fails; folders and devices are
+    not.
     """
     folder = Path(source)
     try:
         found = sorted(folder.iterdir()) if folder.is_dir() else glob_once(source)
     except OSError as error:
-        raise SourceError(f"Cannot read {source}: {error.strerror or error}. Choose a folder that you may read.") from error
+        raise SourceError(
+            f"Cannot read {source}: {error.strerror or error}. Choose a folder that you may read."
+        ) from error
     hidden = "" if not folder.is_dir() and PurePosixPath(source).name.startswith(".") else "."
     return [
         file
         for file in found
-        if not (hidden and file.name.startswith(hidden)) and (file.is_file() or (file.is_symlink() and not file.exists()))
+        if not (hidden and file.name.startswith(hidden))
+        and (file.is_file() or (file.is_symlink() and not file.exists()))
     ]
 
 
@@ -277,14 +321,16 @@ def _lines(data: bytes, name: str) -> list[str]:
     """
     if b"\0" in data:
         raise SourceError(
-            f"{name} is UTF-16 or no list of paths. Expected one path a line; save it again with the encoding UTF-8."
+            f"{name} is UTF-16 or no list of paths. Expected one path a line; save it again with "
+            "the encoding UTF-8."
         )
     lines = data.removeprefix(codecs.BOM_UTF8).replace(b"\r", b"\n").split(b"\n")
     return [os.fsdecode(line.strip()) for line in lines if line.strip()]
 
 
 def left_out(source: str) -> dict[str, int]:
-    """Count the pictures and videos in a folder, or found by a glob, that `open_source` leaves out, by suffix in lower case.
+    """Count the pictures and videos in a folder, or found by a glob, that `open_source` leaves out,
+    by suffix in lower case.
 
     Args:
         source: as for `open_source`; whatever is no folder and no glob leaves out nothing.
@@ -303,10 +349,17 @@ def left_out(source: str) -> dict[str, int]:
 
 
 def describe_left_out(counts: dict[str, int]) -> str | None:
-    """Say in one or two sentences what `left_out` counted, and what to do about it; None where there is nothing."""
+    """Say in one or two sentences what `left_out` counted, and what to do about it.
+
+    None where there is nothing.
+    """
     sentences = []
     for suffixes, what, advice in (
-        (OTHER_PICTURES, "pictures of kinds that are not read", "Convert them first, for example by: magick mogrify -format jpg"),
+        (
+            OTHER_PICTURES,
+            "pictures of kinds that are not read",
+            "Convert them first, for example by: magick mogrify -format jpg",
+        ),
         (VIDEO_SUFFIXES, "videos", "Give each one as --source"),
     ):
         found = {suffix: count for suffix, count in sorted(counts.items()) if suffix in suffixes}
@@ -333,7 +386,9 @@ def is_video(source: str) -> bool:
 
 
 def video_name(source: str) -> str:
-    """Return a file name without suffix: `clip` for clip.mp4, `camera0` for 0, `cam1` for rtsp://host/cam1."""
+    """Return a file name without suffix: `clip` for clip.mp4, `camera0` for 0, `cam1` for
+    rtsp://host/cam1.
+    """
     if is_camera(source):
         return f"camera{source}"
     if is_stream(source):
@@ -349,13 +404,22 @@ def open_capture(source: str) -> cv2.VideoCapture:
     if is_stream(source):
         if not is_text(source):  # over which OpenCV would end the program
             raise SourceError(f"{printable(source)} is no UTF-8. {advice(source)}")
-        patience = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, TIMEOUT_MS]
+        patience = [
+            cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
+            TIMEOUT_MS,
+            cv2.CAP_PROP_READ_TIMEOUT_MSEC,
+            TIMEOUT_MS,
+        ]
         return cv2.VideoCapture(source, cv2.CAP_FFMPEG, patience)
     try:
-        with plain_path(Path(source)) as path:  # absolute: a relative path with a colon would be taken for a URL
+        with plain_path(
+            Path(source)
+        ) as path:  # absolute: a relative path with a colon would be taken for a URL
             return cv2.VideoCapture(path)
     except OSError as error:
-        raise ImageError(f"Cannot open {printable(source)}: its name is no UTF-8. Rename it.") from error
+        raise ImageError(
+            f"Cannot open {printable(source)}: its name is no UTF-8. Rename it."
+        ) from error
 
 
 def advice(source: str) -> str:
@@ -366,7 +430,10 @@ def advice(source: str) -> str:
 
 
 def _with_unique_names(paths: list[Path]) -> Iterator[Frame]:
-    """Name each photo after its file; where two share that name, the later one gets a number that is still free."""
+    """Name each photo after its file.
+
+    Where two share that name, the later one gets a number that is still free.
+    """
     taken = {path.stem for path in paths}
     counts: dict[str, int] = {}
     for path in paths:

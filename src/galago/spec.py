@@ -38,12 +38,15 @@ class ModelSpec:
         palette: one RGB color per class, 0 to 255.
         ignore_id: label of pixels that count nowhere.
         input_size: the one (height, width) that the file takes, or None for any multiples of 32.
-        resize: what happens to a photo before the network. `keep`: nothing but padding at the right and the bottom up to
-            multiples of 32; `stretch`: resized to `input_size`; `short_side`: resized until the short side is `short_side`
-            pixels, the long side rounded up to a multiple of 32.
+        resize: what happens to a photo before the network. `keep`: nothing but padding at the right
+            and the bottom up to multiples of 32; `stretch`: resized to `input_size`; `short_side`:
+            resized until the short side is `short_side` pixels, the long side rounded up to a
+            multiple of 32.
         short_side: pixels, for that resize rule only.
-        mean, std: of each RGB channel on a scale of 0 to 1; normalization is part of the model file.
-        output: what the file gives: float32 `logits` at 1 / output_stride of the input size, or uint8 `labels` at its full size.
+        mean, std: of each RGB channel on a scale of 0 to 1; normalization is part of the model
+            file.
+        output: what the file gives: float32 `logits` at 1 / output_stride of the input size, or
+            uint8 `labels` at its full size.
         output_stride: pixels of input per pixel of logits.
         upsampling: how logits grow to the photo's size before the largest one wins.
         precision: of the weights and sums: float32, float16, bfloat16 or int8.
@@ -81,40 +84,62 @@ class ModelSpec:
         self._check_sizes()
         if not 0 <= self.ignore_id <= 255:
             raise ConfigError(f"ignore_id needs 0 to 255, got {self.ignore_id}.")
-        if len(self.mean) != 3 or not all(0 <= value <= 1 for value in self.mean):  # so that nan fails, too
+        if len(self.mean) != 3 or not all(
+            0 <= value <= 1 for value in self.mean
+        ):  # so that nan fails, too
             raise ConfigError(f"mean needs three numbers from 0 to 1, got {self.mean}.")
-        if len(self.std) != 3 or not all(STD_RANGE[0] <= value <= STD_RANGE[1] for value in self.std):
-            raise ConfigError(f"std needs three positive numbers from {STD_RANGE[0]} to {STD_RANGE[1]:.0f}, got {self.std}.")
+        if len(self.std) != 3 or not all(
+            STD_RANGE[0] <= value <= STD_RANGE[1] for value in self.std
+        ):
+            raise ConfigError(
+                f"std needs three positive numbers from {STD_RANGE[0]} to {STD_RANGE[1]:.0f}, got "
+                f"{self.std}."
+            )
         if len(self.files) > MAX_FILES:
             raise ConfigError(f"files lists {len(self.files)}, expected at most {MAX_FILES}.")
         for name, checksum in self.files.items():
             check_inside(name)
             if not SHA256.fullmatch(checksum):
-                raise ConfigError(f"files has no SHA-256 in hexadecimal for {name!r}, but {checksum[:70]!r}.")
+                raise ConfigError(
+                    f"files has no SHA-256 in hexadecimal for {name!r}, but {checksum[:70]!r}."
+                )
 
     def _check_sizes(self) -> None:
-        """Refuse sizes that no network takes, or that fill the memory, and rules that contradict each other.
+        """Refuse sizes that no network takes, or that fill the memory, and rules that contradict
+        each other.
 
         Raises:
             ConfigError: a size is so.
         """
         if self.input_size is not None:
             if any(side <= 0 or side % SIZE_MULTIPLE for side in self.input_size):
-                raise ConfigError(f"input_size needs multiples of {SIZE_MULTIPLE} as (height, width), got {self.input_size}.")
+                raise ConfigError(
+                    f"input_size needs multiples of {SIZE_MULTIPLE} as (height, width), got "
+                    f"{self.input_size}."
+                )
             if max(self.input_size) > LONGEST_SIDE or math.prod(self.input_size) > MAX_INPUT_PIXELS:
                 raise ConfigError(
-                    f"input_size needs sides of at most {LONGEST_SIDE} pixels and {MAX_INPUT_PIXELS:,} pixels in all, "
+                    f"input_size needs sides of at most {LONGEST_SIDE} pixels and "
+                    f"{MAX_INPUT_PIXELS:,} pixels in all, "
                     f"got {self.input_size}."
                 )
         if self.resize == "stretch" and not self.input_size:
             raise ConfigError("resize 'stretch' needs an input_size to stretch photos to.")
         if (self.resize == "short_side") != (self.short_side is not None):
-            raise ConfigError(f"short_side belongs to resize 'short_side', got {self.resize!r} with {self.short_side}.")
+            raise ConfigError(
+                f"short_side belongs to resize 'short_side', got {self.resize!r} with "
+                f"{self.short_side}."
+            )
         if self.short_side is not None and not 1 <= self.short_side <= MAX_SHORT_SIDE:
-            raise ConfigError(f"short_side needs 1 or more pixels, {MAX_SHORT_SIDE} at most, got {self.short_side}.")
+            raise ConfigError(
+                f"short_side needs 1 or more pixels, {MAX_SHORT_SIDE} at most, got "
+                f"{self.short_side}."
+            )
         if self.output_stride not in OUTPUT_STRIDES:
             strides = ", ".join(map(str, OUTPUT_STRIDES))
-            raise ConfigError(f"output_stride needs 1 or more pixels, one of {strides}, got {self.output_stride}.")
+            raise ConfigError(
+                f"output_stride needs 1 or more pixels, one of {strides}, got {self.output_stride}."
+            )
 
     @property
     def num_classes(self) -> int:
@@ -124,8 +149,8 @@ class ModelSpec:
     def unresized(self) -> Self:
         """Describe the same model for images that it gets as they are, padded at most.
 
-        That is how golden images and other test images of a fitting size go through a file: what is compared is the network,
-        not how a host resizes.
+        That is how golden images and other test images of a fitting size go through a file: what is
+        compared is the network, not how a host resizes.
         """
         return replace(self, resize="keep", short_side=None)
 
@@ -138,7 +163,8 @@ class ModelSpec:
         """Read back what `to_json` wrote.
 
         Raises:
-            ModelError: not JSON, another schema version, or a key that is missing, unknown or of another type.
+            ModelError: not JSON, another schema version, or a key that is missing, unknown or of
+                another type.
         """
         try:
             return from_json(cls, text, what="model description", version=SCHEMA_VERSION)
@@ -149,7 +175,8 @@ class ModelSpec:
 
 
 def check_inside(name: str) -> None:
-    """Refuse the name of a file that is not a plain path inside the model folder, as `golden/photo.png`.
+    """Refuse the name of a file that is not a plain path inside the model folder, as
+    `golden/photo.png`.
 
     Raises:
         ConfigError: it is absolute, leaves the folder, or is no name on every system.

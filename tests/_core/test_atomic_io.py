@@ -53,7 +53,9 @@ def test_a_folder_in_place_of_the_file_is_an_error_that_leaves_nothing_behind(tm
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_an_interrupt_keeps_the_old_file_and_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_an_interrupt_keeps_the_old_file_and_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     write_whole(tmp_path / "file", b"old")
 
     def interrupt(path: Path, target: Path) -> None:
@@ -73,7 +75,9 @@ def test_a_checksum_is_that_of_the_content(tmp_path: Path):
     )  # FIPS 180-2, appendix B.1
 
 
-@pytest.mark.parametrize("name", ["x" * 255, "ö" * 127, "x" * 247 + ".png", "a", ".hidden", "[a]*?"])
+@pytest.mark.parametrize(
+    "name", ["x" * 255, "ö" * 127, "x" * 247 + ".png", "a", ".hidden", "[a]*?"]
+)
 def test_any_name_that_a_file_may_have_can_be_written(tmp_path: Path, name: str):
     for content in (b"old", b"new"):
         write_whole(tmp_path / name, content)
@@ -101,7 +105,9 @@ with (write_beside if sys.argv[2] == "file" else folder_beside)(Path(sys.argv[1]
 
 
 def start_writing(path: Path, kind: str) -> "subprocess.Popen[bytes]":
-    process = subprocess.Popen([sys.executable, "-c", HANGING, str(path), kind], stdout=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, "-c", HANGING, str(path), kind], stdout=subprocess.PIPE
+    )
     assert process.stdout
     process.stdout.readline()
     return process
@@ -110,7 +116,9 @@ def start_writing(path: Path, kind: str) -> "subprocess.Popen[bytes]":
 @POSIX
 @pytest.mark.parametrize("kind", ["file", "folder"])
 @pytest.mark.parametrize("name", ["out", "x" * 255])
-def test_what_a_killed_process_left_is_deleted_by_the_next_writer(tmp_path: Path, kind: str, name: str):
+def test_what_a_killed_process_left_is_deleted_by_the_next_writer(
+    tmp_path: Path, kind: str, name: str
+):
     for process in [start_writing(tmp_path / name, kind) for _ in range(2)]:
         with process:
             process.kill()
@@ -170,7 +178,9 @@ def test_many_writers_of_one_file_leave_one_whole_file(tmp_path: Path):
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_without_locks_a_file_of_yesterday_is_deleted_and_one_of_today_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_without_locks_a_file_of_yesterday_is_deleted_and_one_of_today_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(files, "try_lock", lambda descriptor: None)
     monkeypatch.setattr(files, "lock", lambda descriptor: None)
     for number, age_s in enumerate((2 * files.ABANDONED_S, 60.0)):
@@ -210,7 +220,9 @@ def test_an_error_of_another_file_in_the_block_keeps_its_name(tmp_path: Path):
     assert caught.value.filename == str(tmp_path / "source")
 
 
-def test_what_replaces_a_file_reaches_the_disk_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_what_replaces_a_file_reaches_the_disk_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     done: list[str] = []
     sync, replace = os.fsync, Path.replace
 
@@ -237,7 +249,9 @@ def fill(path: Path, content: str) -> None:
 
 
 @pytest.mark.parametrize("exchanges", [True, False])
-def test_an_error_in_the_middle_keeps_the_old_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exchanges: bool):
+def test_an_error_in_the_middle_keeps_the_old_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exchanges: bool
+):
     if not exchanges:
         monkeypatch.setattr(files, "_exchange", lambda first, second: False)
     fill(tmp_path / "out", "old")
@@ -292,7 +306,9 @@ def test_a_kill_at_any_moment_leaves_the_old_folder_or_the_new_one(tmp_path: Pat
     rng, out = random.Random(0), tmp_path / "out"
     fill(out, "old")
     for _ in range(20):
-        with subprocess.Popen([sys.executable, "-c", REPLACING, str(out)], stdout=subprocess.PIPE) as process:
+        with subprocess.Popen(
+            [sys.executable, "-c", REPLACING, str(out)], stdout=subprocess.PIPE
+        ) as process:
             assert process.stdout
             process.stdout.readline()
             end = time.monotonic() + rng.uniform(0.01, 0.1)

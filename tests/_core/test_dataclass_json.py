@@ -33,8 +33,14 @@ def test_what_was_written_is_read_back(note: Note):
         ('{"schema_version": 1}', "Missing keys in the note: words."),
         ('{"schema_version": 1, "words": [], "weigth": 2}', "Unknown keys in the note: weigth."),
         ('{"schema_version": 1, "words": [3]}', "The note has words = 3, expected str."),
-        ('{"schema_version": 1, "words": [], "place": [1]}', r"The note has place = \[1\], expected tuple\[int, int\]."),
-        ('{"schema_version": 1, "words": [], "weight": true}', "The note has weight = True, expected float."),
+        (
+            '{"schema_version": 1, "words": [], "place": [1]}',
+            r"The note has place = \[1\], expected tuple\[int, int\].",
+        ),
+        (
+            '{"schema_version": 1, "words": [], "weight": true}',
+            "The note has weight = True, expected float.",
+        ),
     ],
 )
 def test_what_is_wrong_is_one_sentence(text: str, message: str):
@@ -43,7 +49,11 @@ def test_what_is_wrong_is_one_sentence(text: str, message: str):
 
 
 def note(**values: str) -> str:
-    return '{"schema_version": 1, ' + ", ".join(f'"{key}": {value}' for key, value in values.items()) + "}"
+    return (
+        '{"schema_version": 1, '
+        + ", ".join(f'"{key}": {value}' for key, value in values.items())
+        + "}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -100,5 +110,9 @@ def test_a_wrong_value_is_not_shown_in_whole():
         read(note(words='"' + "x" * 100_000 + '"'))
     assert len(str(caught.value)) < 300
     with pytest.raises(ValueError, match="Unknown keys in the note: ") as caught:
-        read(note(words="[]", **{f"key{number}": "1" for number in range(1000)}, **{"y" * 10_000: "1"}))
+        read(
+            note(
+                words="[]", **{f"key{number}": "1" for number in range(1000)}, **{"y" * 10_000: "1"}
+            )
+        )
     assert len(str(caught.value)) < 1000

@@ -13,7 +13,10 @@ def test_a_page_holds_its_title_and_style_and_escapes_the_title():
 
 def test_a_picture_lies_in_the_page():
     data = base64.b64encode(b"pixels").decode()
-    assert picture(b"pixels", "png", 'a "b"') == f'<img alt="a &quot;b&quot;" src="data:image/png;base64,{data}">'
+    assert (
+        picture(b"pixels", "png", 'a "b"')
+        == f'<img alt="a &quot;b&quot;" src="data:image/png;base64,{data}">'
+    )
 
 
 def test_a_table_without_heads_has_no_line_for_them():

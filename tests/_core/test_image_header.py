@@ -13,14 +13,21 @@ PIXELS = np.arange(6 * 4 * 3, dtype=np.uint8).reshape(4, 6, 3)
 def exif(orientation: int, order: str = "little") -> bytes:
     """Return a TIFF block of one tag, 274."""
     head = (b"II*\0" if order == "little" else b"MM\0*") + (8).to_bytes(4, order)
-    entry = b"".join(number.to_bytes(size, order) for number, size in ((274, 2), (3, 2), (1, 4), (orientation, 2), (0, 2)))
+    entry = b"".join(
+        number.to_bytes(size, order)
+        for number, size in ((274, 2), (3, 2), (1, 4), (orientation, 2), (0, 2))
+    )
     return head + (1).to_bytes(2, order) + entry + bytes(4)
 
 
-def write_jpeg(path: Path, orientation: int, pixels: np.ndarray = PIXELS, order: str = "little") -> Path:
+def write_jpeg(
+    path: Path, orientation: int, pixels: np.ndarray = PIXELS, order: str = "little"
+) -> Path:
     data = cv2.imencode(".jpg", pixels)[1].tobytes()
     block = b"Exif\0\0" + exif(orientation, order)
-    path.write_bytes(data[:2] + b"\xff\xe1" + (len(block) + 2).to_bytes(2, "big") + block + data[2:])
+    path.write_bytes(
+        data[:2] + b"\xff\xe1" + (len(block) + 2).to_bytes(2, "big") + block + data[2:]
+    )
     return path
 
 
@@ -31,7 +38,9 @@ def seen(path: Path) -> tuple[tuple[int, int] | None, int, int]:
 
 @pytest.mark.parametrize("order", ["little", "big"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_the_size_after_the_turn_is_that_of_the_loaded_photo(tmp_path: Path, orientation: int, order: str):
+def test_the_size_after_the_turn_is_that_of_the_loaded_photo(
+    tmp_path: Path, orientation: int, order: str
+):
     path = write_jpeg(tmp_path / "a.jpg", orientation, order=order)
     header = image.read_header(path)
     assert (header.size, header.orientation, header.depth) == ((4, 6), orientation, 8)
@@ -41,7 +50,10 @@ def test_the_size_after_the_turn_is_that_of_the_loaded_photo(tmp_path: Path, ori
 
 def test_every_turn_of_a_square_is_silent(tmp_path: Path):
     square = np.zeros((4, 4, 3), np.uint8)
-    found = [image.read_header(write_jpeg(tmp_path / "a.jpg", turn, square)).turns_silently for turn in range(1, 9)]
+    found = [
+        image.read_header(write_jpeg(tmp_path / "a.jpg", turn, square)).turns_silently
+        for turn in range(1, 9)
+    ]
     assert found == [False] + [True] * 7
 
 
@@ -69,7 +81,9 @@ def test_orientation_of_png_and_webp(tmp_path: Path):
     assert seen(tmp_path / "a.png") == ((4, 6), 3, 8)
     body = b"VP8X" + (10).to_bytes(4, "little") + bytes([8, 0, 0, 0, 5, 0, 0, 3, 0, 0])
     body += b"EXIF" + len(block).to_bytes(4, "little") + block
-    (tmp_path / "a.webp").write_bytes(b"RIFF" + (4 + len(body)).to_bytes(4, "little") + b"WEBP" + body)
+    (tmp_path / "a.webp").write_bytes(
+        b"RIFF" + (4 + len(body)).to_bytes(4, "little") + b"WEBP" + body
+    )
     assert seen(tmp_path / "a.webp") == ((4, 6), 3, 8)
 
 

@@ -10,5 +10,11 @@ def test_a_name_cannot_break_a_table_or_start_markup():
 
 
 def test_usual_names_and_settings_stay_as_they_are():
-    for text in ("traffic light", "peak_learning_rate", "[352, 480]", "CC BY-NC 4.0 (a & b)", "Äpfel, 背景"):
+    for text in (
+        "traffic light",
+        "peak_learning_rate",
+        "[352, 480]",
+        "CC BY-NC 4.0 (a & b)",
+        "Äpfel, 背景",
+    ):
         assert plain(text) == text

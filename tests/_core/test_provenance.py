@@ -48,7 +48,9 @@ def install(folder: Path) -> Path:
 def test_galago_installed_within_another_projects_checkout_has_no_commit(project: Path, place: str):
     folder = install(project / place)
     code = "import sys; sys.path.insert(0, sys.argv[1]); from galago._core import provenance as p; print(p.__file__, p.commit())"
-    done = subprocess.run([sys.executable, "-c", code, folder], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, folder], capture_output=True, text=True, check=True
+    )
     assert done.stdout == f"{folder / 'galago/_core/provenance.py'} None\n"
 
 

@@ -34,7 +34,8 @@ def test_equal_keys_of_two_mappings_are_read():
 
 def test_aliases_and_merge_keys_are_refused_before_they_grow():
     bomb = "a: &a [x, x, x]\n" + "".join(
-        f"{new}: &{new} [*{old}, *{old}, *{old}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
+        f"{new}: &{new} [*{old}, *{old}, *{old}]\n"
+        for old, new in zip("abcdefgh", "bcdefghi", strict=True)
     )
     start = time.monotonic()
     assert "aliases as *a" in refusal(bomb)
@@ -42,7 +43,9 @@ def test_aliases_and_merge_keys_are_refused_before_they_grow():
     assert time.monotonic() - start < 1
 
 
-@pytest.mark.parametrize("text", ["[" * 5000, "{" * 5000, "- " * 3000 + "1", "? " * 3000, "[" * 20 + "]" * 20])
+@pytest.mark.parametrize(
+    "text", ["[" * 5000, "{" * 5000, "- " * 3000 + "1", "? " * 3000, "[" * 20 + "]" * 20]
+)
 def test_deep_nesting_is_refused_in_one_sentence(text):
     assert "within each other" in refusal(text)
 

@@ -12,7 +12,9 @@ def test_line_ends_and_byte_order_mark_make_no_difference(tmp_path, data):
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
 def test_utf_16_is_refused_with_what_to_do(tmp_path, encoding):
     (tmp_path / "list.txt").write_bytes("a.jpg\n".encode(encoding))
-    with pytest.raises(ValueError, match=r"list\.txt is UTF-16 or no text\. Expected UTF-8; save it again"):
+    with pytest.raises(
+        ValueError, match=r"list\.txt is UTF-16 or no text\. Expected UTF-8; save it again"
+    ):
         read_text(tmp_path / "list.txt")
 
 

@@ -14,13 +14,17 @@ def raised_from(code: int, path: str | None = None) -> ImageError:
     return error
 
 
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENOTDIR])
+@pytest.mark.parametrize(
+    "code", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENOTDIR]
+)
 def test_a_full_or_read_only_disk_stops_all(code: int):
     assert stops_all(OSError(code, os.strerror(code)))
     assert stops_all(raised_from(code))
 
 
-@pytest.mark.parametrize("code", [errno.ENAMETOOLONG, errno.EISDIR, errno.EINVAL, errno.EFBIG, errno.EIO, errno.EEXIST])
+@pytest.mark.parametrize(
+    "code", [errno.ENAMETOOLONG, errno.EISDIR, errno.EINVAL, errno.EFBIG, errno.EIO, errno.EEXIST]
+)
 def test_one_bad_name_stops_itself_alone(code: int):
     assert not stops_all(raised_from(code))
 
@@ -30,7 +34,9 @@ def test_an_error_that_is_none_of_the_file_system_stops_nothing_else():
 
 
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EPERM])
-def test_a_forbidden_file_in_a_folder_that_can_be_written_stops_itself_alone(tmp_path: Path, code: int):
+def test_a_forbidden_file_in_a_folder_that_can_be_written_stops_itself_alone(
+    tmp_path: Path, code: int
+):
     assert not stops_all(raised_from(code, str(tmp_path / "a.png")))
 
 

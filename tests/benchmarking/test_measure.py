@@ -14,7 +14,9 @@ from galago.runtime.segmenter import Segmenter
 from galago.spec import ModelSpec
 
 
-def timing(median_ms: float, mean_iou: float | None = None, side: int = 64, engine: str = "openvino") -> Timing:
+def timing(
+    median_ms: float, mean_iou: float | None = None, side: int = 64, engine: str = "openvino"
+) -> Timing:
     return Timing(
         way=RunConfig(engine), imgsz=(side, side), size=(100, 100), input_size=(side, side), network=(1.0,),
         whole_way=(median_ms,), labels_changed=0.0, mean_iou=mean_iou,
@@ -40,7 +42,11 @@ def test_the_fastest_wins_where_scores_are_the_same_to_four_decimals():
 
 
 def test_the_largest_within_the_budget_is_chosen_where_nothing_is_scored():
-    small, large, same = timing(5, side=32), timing(20, side=64), timing(15, side=64, engine="onnxruntime")
+    small, large, same = (
+        timing(5, side=32),
+        timing(20, side=64),
+        timing(15, side=64, engine="onnxruntime"),
+    )
     assert choose_within([small, large, same], 25) is same
     assert choose_within([small, large, same], 14) is small
 
@@ -52,7 +58,10 @@ def test_the_front_holds_what_nothing_faster_equals():
 
 
 class Counting:
-    """Stands for an engine: one class wins everywhere; counts its runs and the shapes that it sees."""
+    """Stands for an engine: one class wins everywhere.
+
+    Counts its runs and the shapes that it sees.
+    """
 
     name = "counting"
     input_size = None
@@ -69,20 +78,37 @@ class Counting:
 
 def test_photos_take_turns_and_differences_to_the_first_way_are_counted(tiny_spec: ModelSpec):
     engines = [Counting(0), Counting(0), Counting(2)]
-    ways = {RunConfig(f"engine {number}"): Segmenter(engine, tiny_spec, imgsz=(64, 64)) for number, engine in enumerate(engines)}
+    ways = {
+        RunConfig(f"engine {number}"): Segmenter(engine, tiny_spec, imgsz=(64, 64))
+        for number, engine in enumerate(engines)
+    }
     photos = [np.zeros((height, 100, 3), np.uint8) for height in (100, 50, 80)]
     calls: list[int] = []
     timings = list(time_interleaved(ways, photos, runs=5, warmup=1, on_run=lambda: calls.append(1)))
     assert len(calls) == 18
-    fitted = [(64, 64), (32, 64), (64, 64)] * 2  # 100 x 100, 50 x 100 and 80 x 100 fitted into 64 x 64
-    assert engines[0].shapes == [shape for shape in fitted for _ in range(2)]  # the second run of a turn counts
+    fitted = [
+        (64, 64),
+        (32, 64),
+        (64, 64),
+    ] * 2  # 100 x 100, 50 x 100 and 80 x 100 fitted into 64 x 64
+    assert engines[0].shapes == [
+        shape for shape in fitted for _ in range(2)
+    ]  # the second run of a turn counts
     assert [row.labels_changed for row in timings] == [0, 0, 1]
-    assert {(row.size, row.input_size, row.imgsz, len(row.whole_way)) for row in timings} == {((80, 100), (64, 64), (64, 64), 5)}
+    assert {(row.size, row.input_size, row.imgsz, len(row.whole_way)) for row in timings} == {
+        ((80, 100), (64, 64), (64, 64), 5)
+    }
 
 
 def test_more_photos_than_runs_do_no_harm(tiny_spec: ModelSpec):
     photos = [np.zeros((32, 32, 3), np.uint8)] * 4
-    (row,) = time_interleaved({RunConfig("a"): Segmenter(Counting(0), tiny_spec)}, photos, runs=1, warmup=0, on_run=lambda: None)
+    (row,) = time_interleaved(
+        {RunConfig("a"): Segmenter(Counting(0), tiny_spec)},
+        photos,
+        runs=1,
+        warmup=0,
+        on_run=lambda: None,
+    )
     assert row.labels_changed == pytest.approx(0)
 
 
@@ -90,16 +116,26 @@ def test_more_photos_than_runs_do_no_harm(tiny_spec: ModelSpec):
 def test_sizes_are_measured_in_several_passes(tiny_spec: ModelSpec, runs: int, warmup: int):
     engine, calls = Counting(0), []
     photos = [np.zeros((32, 32, 3), np.uint8)]
-    rounds = [({RunConfig("a"): Segmenter(engine, tiny_spec, imgsz=(side, side))}, photos) for side in (32, 64)]
+    rounds = [
+        ({RunConfig("a"): Segmenter(engine, tiny_spec, imgsz=(side, side))}, photos)
+        for side in (32, 64)
+    ]
     timings = time_in_passes(rounds, runs=runs, warmup=warmup, on_run=lambda: calls.append(1))
     assert len(calls) == count_runs(2, 1, runs=runs, warmup=warmup)
     assert [[len(row.whole_way) for row in rows] for rows in timings] == [[runs], [runs]]
-    changes = sum(one != other for one, other in zip(engine.shapes, engine.shapes[1:], strict=False))
+    changes = sum(
+        one != other for one, other in zip(engine.shapes, engine.shapes[1:], strict=False)
+    )
     assert changes == 2 * min(5, runs) - 1
 
 
 def test_every_photo_has_its_turn_over_the_passes(tiny_spec: ModelSpec):
     engine = Counting(0)
     photos = [np.zeros((32 * (index + 1), 32, 3), np.uint8) for index in range(7)]
-    time_in_passes([({RunConfig("a"): Segmenter(engine, tiny_spec)}, photos)], runs=7, warmup=0, on_run=lambda: None)
+    time_in_passes(
+        [({RunConfig("a"): Segmenter(engine, tiny_spec)}, photos)],
+        runs=7,
+        warmup=0,
+        on_run=lambda: None,
+    )
     assert [height // 32 for height, _ in engine.shapes] == [1, 2, 3, 4, 5, 6, 7]

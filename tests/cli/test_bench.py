@@ -21,7 +21,16 @@ def bench(tiny_onnx: Path, tmp_path: Path):
     """Return a function that measures the tiny model."""
 
     def run(*flags: str) -> Result:
-        common = ("--model", str(tiny_onnx), "--runs", "2", "--warmup", "1", "--out", str(tmp_path / "out"))
+        common = (
+            "--model",
+            str(tiny_onnx),
+            "--runs",
+            "2",
+            "--warmup",
+            "1",
+            "--out",
+            str(tmp_path / "out"),
+        )
         return CliRunner().invoke(app, ["bench", *common, *flags])
 
     return run
@@ -32,7 +41,9 @@ def test_every_combination_is_a_row_with_its_evidence(bench, tiny_onnx: Path, tm
     done = bench("--imgsz", "64", "96", "--imgsz", "128", "--threads", "1", "--threads", "2")
     assert done.exit_code == 0, done.output
     report = json.loads((tmp_path / "out/bench.json").read_text())
-    settings = {(row["engine"], row["precision"], row["threads"], *row["size"]) for row in report["rows"]}
+    settings = {
+        (row["engine"], row["precision"], row["threads"], *row["size"]) for row in report["rows"]
+    }
     assert settings == {
         (engine, "float32", threads, *size)
         for engine in ("openvino", "onnxruntime")
@@ -47,10 +58,21 @@ def test_every_combination_is_a_row_with_its_evidence(bench, tiny_onnx: Path, tm
         assert (row["imgsz"], row["mean_iou"]) == (None, None)
         assert row["engine_version"]
     assert report["model"] == "tiny"
-    assert set(report["model_sha256"].values()) == {hashlib.sha256(tiny_onnx.read_bytes()).hexdigest()}
+    assert set(report["model_sha256"].values()) == {
+        hashlib.sha256(tiny_onnx.read_bytes()).hexdigest()
+    }
     assert (report["runs"], report["warmup"], report["photo"]) == (2, 1, "drawn scene 0")
     made = report["made_with"]
-    assert made.keys() == {"command", "date", "commit", "processor", "cores", "memory_gb", "system", "versions"}
+    assert made.keys() == {
+        "command",
+        "date",
+        "commit",
+        "processor",
+        "cores",
+        "memory_gb",
+        "system",
+        "versions",
+    }
     assert made["versions"]["galago"]
 
 
@@ -74,9 +96,13 @@ def test_engines_come_as_a_list_with_commas_too(bench, tmp_path: Path):
     assert [row["engine"] for row in rows] == ["onnxruntime", "openvino"]
 
 
-def test_bfloat16_is_measured_beside_float32_when_asked_for(bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_bfloat16_is_measured_beside_float32_when_asked_for(
+    bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     pytest.importorskip("onnxruntime")
-    monkeypatch.setattr("galago.runtime.engines.openvino.available_precisions", lambda: ("float32", "bfloat16"))
+    monkeypatch.setattr(
+        "galago.runtime.engines.openvino.available_precisions", lambda: ("float32", "bfloat16")
+    )
     done = bench("--imgsz", "64x96", "--half")  # a CPU without bfloat16 computes in float32 instead
     assert done.exit_code == 0, done.output
     rows = json.loads((tmp_path / "out/bench.json").read_text())["rows"]
@@ -89,22 +115,33 @@ def test_bfloat16_is_measured_beside_float32_when_asked_for(bench, tmp_path: Pat
     assert "changed" in done.stdout
 
 
-def test_bfloat16_is_not_measured_without_being_asked_for(bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("galago.runtime.engines.openvino.available_precisions", lambda: ("float32", "bfloat16"))
+def test_bfloat16_is_not_measured_without_being_asked_for(
+    bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(
+        "galago.runtime.engines.openvino.available_precisions", lambda: ("float32", "bfloat16")
+    )
     assert bench("--imgsz", "64x96").exit_code == 0
-    assert {row["precision"] for row in json.loads((tmp_path / "out/bench.json").read_text())["rows"]} == {"float32"}
+    assert {
+        row["precision"] for row in json.loads((tmp_path / "out/bench.json").read_text())["rows"]
+    } == {"float32"}
 
 
 def test_half_where_nothing_computes_in_it_is_misuse(bench):
     pytest.importorskip("onnxruntime")
     done = bench("--imgsz", "64x96", "--engine", "onnxruntime", "--half")
     assert isinstance(done.exception, ConfigError)
-    assert str(done.exception) == "onnxruntime cannot compute in bfloat16 on this CPU. Leave --half out."
+    assert (
+        str(done.exception)
+        == "onnxruntime cannot compute in bfloat16 on this CPU. Leave --half out."
+    )
 
 
 def test_a_photo_is_resized_to_each_size(bench, tmp_path: Path):
     cv2.imwrite(str(tmp_path / "photo.png"), np.zeros((10, 20, 3), np.uint8))
-    done = bench("--source", str(tmp_path / "photo.png"), "--imgsz", "33x70", "--engine", "openvino")
+    done = bench(
+        "--source", str(tmp_path / "photo.png"), "--imgsz", "33x70", "--engine", "openvino"
+    )
     assert done.exit_code == 0, done.output
     report = json.loads((tmp_path / "out/bench.json").read_text())
     assert (report["photo"], report["rows"][0]["size"]) == (str(tmp_path / "photo.png"), [33, 70])
@@ -117,7 +154,9 @@ def test_the_plot_is_drawn_where_matplotlib_is_installed(bench, tmp_path: Path):
     assert cv2.imread(str(tmp_path / "out/bench.png")).shape == (600, 840, 3)
 
 
-def test_without_matplotlib_there_is_no_plot(bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_without_matplotlib_there_is_no_plot(
+    bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     done = bench("--imgsz", "64x96", "--engine", "openvino")
     assert done.exit_code == 0, done.output
@@ -129,11 +168,24 @@ def test_without_matplotlib_there_is_no_plot(bench, tmp_path: Path, monkeypatch:
     [
         (
             ("--engine", "cuda"),
-            "Unknown engine 'cuda'. Choose one of: auto, openvino, onnxruntime, ncnn, litert, executorch, torch.",
+            "Unknown engine 'cuda'. Choose one of: auto, openvino, onnxruntime, ncnn, litert, "
+            "executorch, torch.",
         ),
-        (("--imgsz", "0x64"), "Expected a size in pixels as height and width, for example --imgsz 512 1024, got '0x64'."),
-        (("--imgsz", "-5"), "Expected a size in pixels as height and width, for example --imgsz 512 1024, got '-5'."),
-        (("--imgsz", "1x2x3"), "Expected a size in pixels as height and width, for example --imgsz 512 1024, got '1x2x3'."),
+        (
+            ("--imgsz", "0x64"),
+            "Expected a size in pixels as height and width, for example --imgsz 512 1024, got "
+            "'0x64'.",
+        ),
+        (
+            ("--imgsz", "-5"),
+            "Expected a size in pixels as height and width, for example --imgsz 512 1024, got "
+            "'-5'.",
+        ),
+        (
+            ("--imgsz", "1x2x3"),
+            "Expected a size in pixels as height and width, for example --imgsz 512 1024, got "
+            "'1x2x3'.",
+        ),
         (("--model", "b9"), "There is no model 'b9'."),
     ],
 )
@@ -150,7 +202,9 @@ def test_an_engine_that_is_missing_says_what_to_install(bench, monkeypatch: pyte
     assert str(done.exception) == "onnxruntime is missing. Run: pip install 'galago[onnxruntime]'"
 
 
-@pytest.mark.parametrize("flags", [("--runs", "0"), ("--warmup", "-1"), ("--threads", "0"), ("--speed", "1")])
+@pytest.mark.parametrize(
+    "flags", [("--runs", "0"), ("--warmup", "-1"), ("--threads", "0"), ("--speed", "1")]
+)
 def test_a_number_out_of_range_is_misuse(bench, flags: tuple[str, ...]):
     assert bench(*flags).exit_code == 2
 
@@ -162,7 +216,17 @@ def test_a_missing_photo_is_one_clear_error(bench, tmp_path: Path):
 
 
 def test_it_runs_without_torch(tiny_onnx: Path, tmp_path: Path):
-    arguments = ["bench", "--model", str(tiny_onnx), "--imgsz", "64x96", "--runs", "1", "--out", str(tmp_path / "out")]
+    arguments = [
+        "bench",
+        "--model",
+        str(tiny_onnx),
+        "--imgsz",
+        "64x96",
+        "--runs",
+        "1",
+        "--out",
+        str(tmp_path / "out"),
+    ]
     code = f"import sys; sys.modules['torch'] = None; sys.argv = ['galago', *{arguments!r}]"
     code += "; from galago.cli.main import main; main()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

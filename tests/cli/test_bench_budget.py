@@ -20,7 +20,10 @@ pytestmark = pytest.mark.openvino
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """Six photos of 96 x 128 pixels in stripes of red and blue, which the tiny model names; finer stripes in each next one."""
+    """Six photos of 96 x 128 pixels in stripes of red and blue, which the tiny model names.
+
+    Finer stripes in each next one.
+    """
     for index in range(6):
         stripes = (np.arange(128) * (index + 1) // 64 % 2).astype(np.uint8)
         labels = np.broadcast_to(2 * stripes, (96, 128)).astype(np.uint8)
@@ -60,38 +63,77 @@ def report(tmp_path: Path) -> dict:
 
 @pytest.mark.parametrize(
     ("text", "milliseconds"),
-    [("30ms", 30), ("30", 30), ("0.03s", 30), (".5 s", 500), ("25fps", 40), ("30 FPS", 1000 / 30), (" 12.5ms ", 12.5)],
+    [
+        ("30ms", 30),
+        ("30", 30),
+        ("0.03s", 30),
+        (".5 s", 500),
+        ("25fps", 40),
+        ("30 FPS", 1000 / 30),
+        (" 12.5ms ", 12.5),
+    ],
 )
 def test_a_budget_is_a_time_or_a_rate(text: str, milliseconds: float):
     assert read_budget(text) == pytest.approx(milliseconds)
 
 
-@pytest.mark.parametrize("text", ["fast", "", "0", "0fps", "-5ms", "30min", "1e3", "nan", "inf", "3,5", "30ms30"])
+@pytest.mark.parametrize(
+    "text", ["fast", "", "0", "0fps", "-5ms", "30min", "1e3", "nan", "inf", "3,5", "30ms30"]
+)
 def test_what_is_no_budget_is_misuse(bench, text: str, tmp_path: Path):
     done = bench("--budget", text)
     assert isinstance(done.exception, ConfigError)
-    assert str(done.exception) == f"Expected a time for one photo, as 30ms, 0.03s or 30fps, got {text!r}."
+    assert (
+        str(done.exception)
+        == f"Expected a time for one photo, as 30ms, 0.03s or 30fps, got {text!r}."
+    )
     assert not (tmp_path / "out").exists()
 
 
 def test_labeled_photos_are_timed_and_scored_at_each_size(bench, data: Path, tmp_path: Path):
     pytest.importorskip("onnxruntime")
-    flags = ("--engine", "onnxruntime", "--threads", "1", "--threads", "2", "--imgsz", "48", "64", "--imgsz", "96", "128")
+    flags = (
+        "--engine",
+        "onnxruntime",
+        "--threads",
+        "1",
+        "--threads",
+        "2",
+        "--imgsz",
+        "48",
+        "64",
+        "--imgsz",
+        "96",
+        "128",
+    )
     done = bench("--data", str(data), *flags)
     assert done.exit_code == 0, done.output
     rows = report(tmp_path)["rows"]
     assert len(rows) == 8  # 2 engines x 2 numbers of threads x 2 sizes
     assert {tuple(row["size"]) for row in rows} == {(96, 128)}
-    assert {(*row["imgsz"], *row["input_size"]) for row in rows} == {(48, 64, 64, 64), (96, 128, 96, 128)}
+    assert {(*row["imgsz"], *row["input_size"]) for row in rows} == {
+        (48, 64, 64, 64),
+        (96, 128, 96, 128),
+    }
     assert all(0 < row["mean_iou"] <= 1 for row in rows)
-    assert len({(row["engine"], *row["imgsz"], row["mean_iou"]) for row in rows}) == 4  # threads change no score
+    assert (
+        len({(row["engine"], *row["imgsz"], row["mean_iou"]) for row in rows}) == 4
+    )  # threads change no score
     assert report(tmp_path)["scored_on"] == f"all 6 photos of {data}, val"
     assert "mIoU" in done.stdout
 
 
 def test_the_score_is_that_of_val(bench, data: Path, tiny_onnx: Path, tmp_path: Path):
     bench("--data", str(data), "--imgsz", "48", "64")
-    common = ("--model", str(tiny_onnx), "--data", str(data), "--out", str(tmp_path / "val"), "--json")
+    common = (
+        "--model",
+        str(tiny_onnx),
+        "--data",
+        str(data),
+        "--out",
+        str(tmp_path / "val"),
+        "--json",
+    )
     last = json.loads(CliRunner().invoke(app, ["val", *common, "--imgsz", "48", "64"]).stdout)
     assert report(tmp_path)["rows"][0]["mean_iou"] == pytest.approx(last["mean_iou"], abs=1e-6)
     whole = json.loads(CliRunner().invoke(app, ["val", *common]).stdout)
@@ -106,11 +148,19 @@ def test_some_photos_are_spread_evenly(bench, data: Path, tmp_path: Path):
     assert isinstance(bench("--data", str(data), "--imgsz", "32").exception, DataError)
 
 
-def test_sizes_around_the_photos_own_are_measured_unless_others_are_wanted(bench, data: Path, tmp_path: Path):
+def test_sizes_around_the_photos_own_are_measured_unless_others_are_wanted(
+    bench, data: Path, tmp_path: Path
+):
     done = bench("--data", str(data))
     assert done.exit_code == 0, done.output
-    # 1/2, 5/8, 3/4, 7/8, 1 and 5/4 of 96 x 128; a half rounds to even: 2.5 x 32 to 64, 3.5 x 32 to 128
-    assert [row["imgsz"] for row in report(tmp_path)["rows"]] == [[64, 64], [64, 96], [96, 128], [128, 160]]
+    # 1/2, 5/8, 3/4, 7/8, 1 and 5/4 of 96 x 128; a half rounds to even: 2.5 x 32 to 64, 3.5 x 32 to
+    # 128
+    assert [row["imgsz"] for row in report(tmp_path)["rows"]] == [
+        [64, 64],
+        [64, 96],
+        [96, 128],
+        [128, 160],
+    ]
     assert "Most accurate: " in done.stdout
 
 
@@ -119,26 +169,54 @@ def test_sizes_are_multiples_of_32_but_for_the_photos_own():
     assert scaled((10, 480), (0.5,)) == [(32, 256)]
 
 
-def test_the_most_accurate_size_within_the_budget_becomes_a_setting(bench, data: Path, tiny_onnx: Path, tmp_path: Path):
+def test_the_most_accurate_size_within_the_budget_becomes_a_setting(
+    bench, data: Path, tiny_onnx: Path, tmp_path: Path
+):
     done = bench(
-        "--data", str(data), "--budget", "10s", "--photos", "2", "--imgsz", "32", "--imgsz", "96", "128", "--threads", "1"
+        "--data",
+        str(data),
+        "--budget",
+        "10s",
+        "--photos",
+        "2",
+        "--imgsz",
+        "32",
+        "--imgsz",
+        "96",
+        "128",
+        "--threads",
+        "1",
     )
     assert done.exit_code == 0, done.output
     setting = read_setting(tmp_path / "out/setting.json")
-    assert (setting.model, setting.engine, setting.precision, setting.threads) == (str(tiny_onnx), "openvino", "float32", 1)
+    assert (setting.model, setting.engine, setting.precision, setting.threads) == (
+        str(tiny_onnx),
+        "openvino",
+        "float32",
+        1,
+    )
     assert (setting.imgsz, setting.photo_size) == ((96, 128), (96, 128))
-    assert setting.mean_iou == report(tmp_path)["best"]["mean_iou"] == max(row["mean_iou"] for row in report(tmp_path)["rows"])
+    assert (
+        setting.mean_iou
+        == report(tmp_path)["best"]["mean_iou"]
+        == max(row["mean_iou"] for row in report(tmp_path)["rows"])
+    )
     assert setting.scored_on == f"2 of 6 photos of {data}, val"
     assert setting.model_sha256 == report(tmp_path)["model_sha256"][setting.engine]
     assert setting.device == report(tmp_path)["made_with"]["processor"]
-    assert "Best within 10000 ms (median of the whole way): 96x128, openvino float32, 1 thread: median" in done.stdout
+    assert (
+        "Best within 10000 ms (median of the whole way): 96x128, openvino float32, 1 thread: median"
+        in done.stdout
+    )
 
 
 def test_the_command_at_the_end_works(bench, data: Path, tmp_path: Path):
     done = bench("--data", str(data), "--budget", "10s", "--imgsz", "32")
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("Use it: ")]
     assert line == f"Use it: galago predict --setting {tmp_path}/out/setting.json --source PHOTO"
-    words = shlex.split(line.removeprefix("Use it: galago ").replace("PHOTO", str(data / "images/val")))
+    words = shlex.split(
+        line.removeprefix("Use it: galago ").replace("PHOTO", str(data / "images/val"))
+    )
     done = CliRunner().invoke(app, [*words, "--out", str(tmp_path / "labels")])
     assert done.exit_code == 0, done.output
     assert "photos fitted into 32 x 32; measured" in done.stderr
@@ -149,7 +227,12 @@ def test_without_labels_the_largest_size_within_the_budget_is_chosen(bench, tmp_
     done = bench("--budget", "10s", "--imgsz", "32", "--imgsz", "64", "96")
     assert done.exit_code == 0, done.output
     setting = read_setting(tmp_path / "out/setting.json")
-    assert (setting.imgsz, setting.photo_size, setting.mean_iou, setting.scored_on) == ((64, 96), (64, 96), None, None)
+    assert (setting.imgsz, setting.photo_size, setting.mean_iou, setting.scored_on) == (
+        (64, 96),
+        (64, 96),
+        None,
+        None,
+    )
     assert "Largest within 10000 ms" in done.stdout
     assert "No accuracy was measured: give labeled photos with --data for that." in done.stdout
 
@@ -158,15 +241,27 @@ def test_a_row_of_sizes_is_tried_for_a_budget(bench, tmp_path: Path):
     cv2.imwrite(str(tmp_path / "photo.png"), np.zeros((256, 512, 3), np.uint8))
     assert bench("--budget", "10s", "--source", str(tmp_path / "photo.png")).exit_code == 0
     sizes = [row["imgsz"] for row in report(tmp_path)["rows"]]
-    assert sizes == [[32, 64], [64, 96], [64, 128], [96, 192], [128, 256], [160, 320], [192, 384], [256, 512]]
+    assert sizes == [
+        [32, 64],
+        [64, 96],
+        [64, 128],
+        [96, 192],
+        [128, 256],
+        [160, 320],
+        [192, 384],
+        [256, 512],
+    ]
 
 
-def test_a_budget_that_nothing_keeps_writes_no_setting_and_names_the_fastest(bench, data: Path, tmp_path: Path):
+def test_a_budget_that_nothing_keeps_writes_no_setting_and_names_the_fastest(
+    bench, data: Path, tmp_path: Path
+):
     done = bench("--data", str(data), "--budget", "0.0001ms", "--imgsz", "64", "96")
     assert isinstance(done.exception, BudgetError)
     assert done.exception.exit_code == 1
     assert str(done.exception).startswith(
-        "Nothing keeps within 0.0001 ms, so no setting is written. The fastest: 64x96, openvino float32: median "
+        "Nothing keeps within 0.0001 ms, so no setting is written. The fastest: 64x96, openvino "
+        "float32: median "
     )
     assert "or try a smaller size, as --imgsz 32 48, --threads, or --half." in str(done.exception)
     assert not (tmp_path / "out/setting.json").exists()
@@ -191,14 +286,28 @@ def test_both_plots_are_drawn(bench, data: Path, tmp_path: Path):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("--split", "val"), "--split and --photos choose among labeled photos. Name them with --data."),
-        (("--photos", "3"), "--split and --photos choose among labeled photos. Name them with --data."),
-        (("--data", "DATA", "--source", "a.jpg"), "--data brings its own photos. Leave out --source, or --data."),
+        (
+            ("--split", "val"),
+            "--split and --photos choose among labeled photos. Name them with --data.",
+        ),
+        (
+            ("--photos", "3"),
+            "--split and --photos choose among labeled photos. Name them with --data.",
+        ),
+        (
+            ("--data", "DATA", "--source", "a.jpg"),
+            "--data brings its own photos. Leave out --source, or --data.",
+        ),
         (("--data", "DATA", "--split", "dev"), "Unknown split 'dev'."),
-        (("--data", "DATA", "--imgsz", "99999"), "Expected imgsz as (height, width), each 1 to 16384 pixels"),
+        (
+            ("--data", "DATA", "--imgsz", "99999"),
+            "Expected imgsz as (height, width), each 1 to 16384 pixels",
+        ),
     ],
 )
-def test_flags_that_do_not_go_together_are_misuse(bench, data: Path, flags: tuple[str, ...], message: str):
+def test_flags_that_do_not_go_together_are_misuse(
+    bench, data: Path, flags: tuple[str, ...], message: str
+):
     done = bench(*(flag.replace("DATA", str(data)) for flag in flags))
     assert isinstance(done.exception, ConfigError)
     assert str(done.exception).startswith(message)
@@ -208,7 +317,9 @@ def test_labels_of_other_classes_are_refused_before_anything_is_measured(bench, 
     (data / "data.yaml").write_text("names: [road, car, sky]")
     done = bench("--data", str(data))
     assert isinstance(done.exception, ConfigError)
-    assert "knows the classes red, green, blue, but the data set has road, car, sky" in str(done.exception)
+    assert "knows the classes red, green, blue, but the data set has road, car, sky" in str(
+        done.exception
+    )
 
 
 def test_missing_data_is_one_clear_error(bench, tmp_path: Path):
@@ -217,7 +328,9 @@ def test_missing_data_is_one_clear_error(bench, tmp_path: Path):
     assert "There is no data set at" in str(done.exception)
 
 
-def test_a_file_in_place_of_the_folder_is_told_before_anything_is_measured(bench, data: Path, tmp_path: Path):
+def test_a_file_in_place_of_the_folder_is_told_before_anything_is_measured(
+    bench, data: Path, tmp_path: Path
+):
     (tmp_path / "out").write_bytes(b"mine")
     done = bench("--data", str(data))
     assert isinstance(done.exception, ConfigError)
@@ -228,10 +341,24 @@ def test_a_file_in_place_of_the_folder_is_told_before_anything_is_measured(bench
 def test_bfloat16_competes_when_asked_for_and_is_scored_for_itself(
     bench, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("galago.runtime.engines.openvino.available_precisions", lambda: ("float32", "bfloat16"))
+    monkeypatch.setattr(
+        "galago.runtime.engines.openvino.available_precisions", lambda: ("float32", "bfloat16")
+    )
     scored: list[int] = []
     monkeypatch.setattr("galago.evaluation.evaluate", lambda *_, **__: Scored(scored))
-    done = bench("--data", str(data), "--imgsz", "64", "--half", "--budget", "10s", "--threads", "1", "--threads", "2")
+    done = bench(
+        "--data",
+        str(data),
+        "--imgsz",
+        "64",
+        "--half",
+        "--budget",
+        "10s",
+        "--threads",
+        "1",
+        "--threads",
+        "2",
+    )
     assert done.exit_code == 0, done.output
     rows = report(tmp_path)["rows"]
     assert [(row["precision"], row["threads"], row["mean_iou"]) for row in rows] == [
@@ -279,7 +406,9 @@ def test_the_usual_sizes_follow_the_resize_rule_of_the_model(
     assert "setting.json" in done.stdout
 
 
-def test_a_model_of_one_size_takes_no_other(bench, data: Path, tmp_path: Path, write_onnx, tiny_spec: ModelSpec):
+def test_a_model_of_one_size_takes_no_other(
+    bench, data: Path, tmp_path: Path, write_onnx, tiny_spec: ModelSpec
+):
     write_onnx(tmp_path / "fixed.onnx", dataclasses.replace(tiny_spec, input_size=(64, 64)))
     done = bench("--data", str(data), "--model", str(tmp_path / "fixed.onnx"), "--imgsz", "32")
     assert isinstance(done.exception, ConfigError)
@@ -291,7 +420,18 @@ def test_a_model_of_one_size_takes_no_other(bench, data: Path, tmp_path: Path, w
 
 @pytest.mark.slow
 def test_camvid_is_labeled_best_at_its_own_size_or_above(camvid: Path, tmp_path: Path):
-    flags = ("--engine", "openvino", "--photos", "5", "--runs", "2", "--budget", "10s", "--out", str(tmp_path / "out"))
+    flags = (
+        "--engine",
+        "openvino",
+        "--photos",
+        "5",
+        "--runs",
+        "2",
+        "--budget",
+        "10s",
+        "--out",
+        str(tmp_path / "out"),
+    )
     done = CliRunner().invoke(app, ["bench", "--data", str(camvid), *flags])
     assert done.exit_code == 0, done.output
     rows = report(tmp_path)["rows"]

@@ -9,17 +9,17 @@ from typer.testing import CliRunner, Result
 
 torch = pytest.importorskip("torch")
 
-from hub_server import GOLDEN, Hub, golden_tensors, load_filling, pickled  # noqa: E402
+from hub_server import GOLDEN, Hub, golden_tensors, load_filling, pickled
 
-from galago import image as images  # noqa: E402
-from galago.cli.main import app  # noqa: E402
-from galago.errors import ConfigError  # noqa: E402
-from galago.export.classify import center  # noqa: E402
-from galago.models.checkpoint import load_backbone, load_classifier  # noqa: E402
-from galago.pretrained.convert import obtain_checkpoint  # noqa: E402
-from galago.training.config import TrainConfig  # noqa: E402
-from galago.training.train import start_network  # noqa: E402
-from galago.weights import PUBLISHED  # noqa: E402
+from galago import image as images
+from galago.cli.main import app
+from galago.errors import ConfigError
+from galago.export.classify import center
+from galago.models.checkpoint import load_backbone, load_classifier
+from galago.pretrained.convert import obtain_checkpoint
+from galago.pretrained.table import PUBLISHED
+from galago.training.config import TrainConfig
+from galago.training.train import start_network
 
 pytestmark = pytest.mark.torch
 
@@ -41,7 +41,9 @@ def classifiers(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Hub:
 
 
 @pytest.mark.parametrize(("name", "golden"), [("b0-r224", "cls-b0"), ("b0-imagenet", "timm-b0")])
-def test_a_classifier_by_name_gives_the_outputs_of_its_publishers(classifiers: Hub, name: str, golden: str):
+def test_a_classifier_by_name_gives_the_outputs_of_its_publishers(
+    classifiers: Hub, name: str, golden: str
+):
     network, _ = load_classifier(obtain_checkpoint(PUBLISHED[name]))
     with torch.inference_mode():
         logits = network(torch.from_numpy(load_filling().image(192, 256))).numpy()
@@ -54,7 +56,9 @@ def test_a_classifier_starts_a_training_with_its_backbone(classifiers: Hub):
     started = start_network(TrainConfig(variant="b0"), 3, checkpoint)
     assert started.head.classify.bias.shape == (3,)
     given = load_backbone(checkpoint).state_dict()
-    assert all(torch.equal(tensor, given[name]) for name, tensor in started.backbone.state_dict().items())
+    assert all(
+        torch.equal(tensor, given[name]) for name, tensor in started.backbone.state_dict().items()
+    )
 
 
 def test_a_backbone_gives_features_at_five_scales(classifiers: Hub):
@@ -71,7 +75,9 @@ def classify(*flags: str) -> Result:
 
 
 def test_photos_get_their_most_probable_classes(classifiers: Hub, tmp_path: Path):
-    images.save(tmp_path / "photo.png", np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8))
+    images.save(
+        tmp_path / "photo.png", np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
+    )
     (tmp_path / "names.txt").write_text("\n".join(f"thing {index}" for index in range(1000)))
     flags = ("--model", "b0-r224", "--source", str(tmp_path / "photo.png"), "--top", "3")
     done = classify(*flags, "--names", str(tmp_path / "names.txt"), "--json")
@@ -82,7 +88,9 @@ def test_photos_get_their_most_probable_classes(classifiers: Hub, tmp_path: Path
     assert values == sorted(values, reverse=True)
     assert all(row["class"].startswith("thing ") for row in photo["classes"])
     (tmp_path / "names.txt").write_text("one")
-    with pytest.raises(ConfigError, match=r"names.txt has 1 lines, but the network knows 1000 classes"):
+    with pytest.raises(
+        ConfigError, match=r"names.txt has 1 lines, but the network knows 1000 classes"
+    ):
         raise classify(*flags, "--names", str(tmp_path / "names.txt")).exception
 
 
@@ -95,7 +103,9 @@ def test_a_segmentation_network_is_no_classifier(store: Path):
 def test_the_middle_of_a_photo_is_cut_out(size: tuple[int, int], top: int, left: int):
     image = np.arange(size[0] * size[1] * 3, dtype=np.uint8).reshape(*size, 3)
     cut = center(image, 10, 1.0)[0].permute(1, 2, 0).numpy()
-    np.testing.assert_array_equal(cut, image[top : top + 10, left : left + 10])  # the short side is 10 already
+    np.testing.assert_array_equal(
+        cut, image[top : top + 10, left : left + 10]
+    )  # the short side is 10 already
 
 
 def test_train_takes_a_published_name_of_the_same_variant(classifiers: Hub):
@@ -103,5 +113,7 @@ def test_train_takes_a_published_name_of_the_same_variant(classifiers: Hub):
 
     assert find_weights(Path("b0-imagenet"), "b0") == obtain_checkpoint(PUBLISHED["b0-imagenet"])
     assert find_weights(Path("runs/best.safetensors"), "b0") == Path("runs/best.safetensors")
-    with pytest.raises(ConfigError, match="--weights b1-imagenet is of b1, but the network is b0: --model b1"):
+    with pytest.raises(
+        ConfigError, match="--weights b1-imagenet is of b1, but the network is b0: --model b1"
+    ):
         find_weights(Path("b1-imagenet"), "b0")

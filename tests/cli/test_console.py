@@ -21,7 +21,9 @@ def ways_out(file: Path) -> Iterator[str]:
     """Find what could reach the terminal beside the door."""
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         match node:
-            case ast.Import(names=names) if any(name.name.split(".")[0] == "rich" for name in names):
+            case ast.Import(names=names) if any(
+                name.name.split(".")[0] == "rich" for name in names
+            ):
                 yield f"{file.name}:{node.lineno} imports rich"
             case ast.ImportFrom(module=str(module)) if module.split(".")[0] == "rich":
                 yield f"{file.name}:{node.lineno} imports rich"
@@ -39,11 +41,17 @@ def test_a_command_prints_through_the_door_alone(file: Path):
 
 
 def test_pages_escape_text_through_the_door_alone():
-    files = [file for file in SOURCE.rglob("*.py") if "from html import" in file.read_text(encoding="utf-8")]
+    files = [
+        file
+        for file in SOURCE.rglob("*.py")
+        if "from html import" in file.read_text(encoding="utf-8")
+    ]
     assert not files
 
 
-def test_markup_and_escape_sequences_in_a_line_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]):
+def test_markup_and_escape_sequences_in_a_line_are_shown_as_they_are(
+    capsys: pytest.CaptureFixture[str],
+):
     console.say("leaf [/] [red]x[/red] :smile: \x1b[31m\x07\u202e\udce9 a\nb")
     console.say("leaf [/] [red]x[/red]", style="bold red")
     first, second = capsys.readouterr().out.splitlines()
@@ -51,7 +59,9 @@ def test_markup_and_escape_sequences_in_a_line_are_shown_as_they_are(capsys: pyt
     assert second == "leaf [/] [red]x[/red]"
 
 
-def test_markup_and_escape_sequences_in_a_table_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]):
+def test_markup_and_escape_sequences_in_a_table_are_shown_as_they_are(
+    capsys: pytest.CaptureFixture[str],
+):
     table = console.Table(title="a [/] \x1b[1m title")
     table.add_column("[bold]class")
     table.add_column("share", right=True)
@@ -65,8 +75,12 @@ def test_markup_and_escape_sequences_in_a_table_are_shown_as_they_are(capsys: py
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "cp1252", "ascii", "latin-1", "cp437", "shift_jis"])
-def test_a_console_that_lacks_characters_shows_escapes(monkeypatch: pytest.MonkeyPatch, encoding: str):
-    log = io.TextIOWrapper(io.BytesIO(), encoding=encoding)  # strict, as standard output of a log file is
+def test_a_console_that_lacks_characters_shows_escapes(
+    monkeypatch: pytest.MonkeyPatch, encoding: str
+):
+    log = io.TextIOWrapper(
+        io.BytesIO(), encoding=encoding
+    )  # strict, as standard output of a log file is
     monkeypatch.setattr(sys, "stdout", log)
     console.build_state()
     table = console.Table(title="Зелёный лист")

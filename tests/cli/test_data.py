@@ -22,7 +22,10 @@ def data(tmp_path: Path) -> Path:
     """Three photos of train, one of val, all of road and car."""
     root = tmp_path / "data"
     for number, name in enumerate(("train/a", "train/b", "train/c", "val/v")):
-        for folder, pixels in (("images", np.full((2, 2, 3), 60 * number, np.uint8)), ("masks", np.eye(2, dtype=np.uint8))):
+        for folder, pixels in (
+            ("images", np.full((2, 2, 3), 60 * number, np.uint8)),
+            ("masks", np.eye(2, dtype=np.uint8)),
+        ):
             file = root / folder / f"{name}.png"
             file.parent.mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(file), pixels)
@@ -33,7 +36,10 @@ def data(tmp_path: Path) -> Path:
 def test_a_sound_data_set_ends_with_0_and_shows_its_classes(data: Path, tmp_path: Path):
     done = run("check", data, "--out", tmp_path / "out")
     assert done.exit_code == 0, done.output
-    assert any(all(word in line for word in ("car", "50.000%", "3", "1")) for line in done.stdout.splitlines())
+    assert any(
+        all(word in line for word in ("car", "50.000%", "3", "1"))
+        for line in done.stdout.splitlines()
+    )
     assert "0 errors, 0 warnings." in done.stdout
     assert "label_mapping" not in done.stdout
 
@@ -45,8 +51,17 @@ def test_errors_end_with_1_and_everything_names_them(data: Path, tmp_path: Path)
     assert done.exit_code == 1
     last = json.loads(done.stdout)  # one object, and the rest goes to standard error
     assert (last["ok"], last["errors"]) == (False, 2)
-    assert {finding["kind"] for finding in last["findings"]} == {"photo-without-mask", "unreadable-photo", "rare-class"}
-    assert last["splits"]["val"]["classes"][1] == {"name": "car", "pixels": 2, "share": 0.5, "photos": 1}
+    assert {finding["kind"] for finding in last["findings"]} == {
+        "photo-without-mask",
+        "unreadable-photo",
+        "rare-class",
+    }
+    assert last["splits"]["val"]["classes"][1] == {
+        "name": "car",
+        "pixels": 2,
+        "share": 0.5,
+        "photos": 1,
+    }
     for words in ("photo-without-mask", "unreadable-photo", "Add the masks", "train/b", "train/c"):
         assert words in done.stderr
         assert words in (tmp_path / "out/report.html").read_text()
@@ -65,7 +80,10 @@ def test_warnings_alone_end_with_0(data: Path, tmp_path: Path):
 
 def test_the_label_mapping_is_shown(data: Path, tmp_path: Path):
     (data / "data.yaml").write_text("names: [road, car]\nlabel_mapping: {0: 1, 1: 0, 7: ignore}")
-    rows = [line.replace("│", " ").split() for line in run("check", data, "--out", tmp_path / "out").stdout.splitlines()]
+    rows = [
+        line.replace("│", " ").split()
+        for line in run("check", data, "--out", tmp_path / "out").stdout.splitlines()
+    ]
     assert ["0", "car", "8"] in rows
     assert ["7", "ignore", "0"] in rows
 
@@ -130,7 +148,9 @@ def write_coco(root: Path, text: dict[str, object]) -> Path:
     root.mkdir()
     cv2.imwrite(str(root / "a.jpg"), np.zeros((4, 5, 3), np.uint8))
     entry = {"id": 1, "file_name": "a.jpg"}
-    (root / "labels.json").write_text(json.dumps({"images": [entry], "categories": [{"id": 1, "name": "leaf"}]} | text))
+    (root / "labels.json").write_text(
+        json.dumps({"images": [entry], "categories": [{"id": 1, "name": "leaf"}]} | text)
+    )
     return root
 
 
@@ -140,11 +160,18 @@ def test_what_a_conversion_leaves_out_is_told(tmp_path: Path):
     done = run("convert", "coco", source, "--out", tmp_path / "out", "--json")
     assert done.exit_code == 0, done.output
     assert "polygons in annotation 5 of a.jpg" in done.stderr
-    assert len(json.loads(done.stdout.splitlines()[-1])["notes"]) == 2  # and that the name tells no split
+    assert (
+        len(json.loads(done.stdout.splitlines()[-1])["notes"]) == 2
+    )  # and that the name tells no split
 
 
 def test_a_faulty_coco_file_ends_with_1_or_without_its_faults(tmp_path: Path):
-    broken = {"id": 5, "image_id": 1, "category_id": 1, "segmentation": [[float("nan"), 1, 2, 2, 3, 3]]}
+    broken = {
+        "id": 5,
+        "image_id": 1,
+        "category_id": 1,
+        "segmentation": [[float("nan"), 1, 2, 2, 3, 3]],
+    }
     source = write_coco(tmp_path / "in", {"annotations": [broken]})
     failed = run("convert", "coco", source, "--out", tmp_path / "out").exception
     assert isinstance(failed, DataError)

@@ -7,12 +7,12 @@ from typer.testing import CliRunner, Result
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 
-import galago  # noqa: E402
-from galago.cli.main import app  # noqa: E402
-from galago.errors import CheckpointError, ConfigError, ModelError  # noqa: E402
-from galago.models.checkpoint import save_checkpoint, save_tensors  # noqa: E402
-from galago.models.efficientvit import build_model  # noqa: E402
-from galago.spec import ModelSpec  # noqa: E402
+import galago
+from galago.cli.main import app
+from galago.errors import CheckpointError, ConfigError, ModelError
+from galago.models.checkpoint import save_checkpoint, save_tensors
+from galago.models.efficientvit import build_model
+from galago.spec import ModelSpec
 
 pytestmark = [pytest.mark.torch, pytest.mark.openvino]
 
@@ -21,14 +21,23 @@ pytestmark = [pytest.mark.torch, pytest.mark.openvino]
 def checkpoint(tmp_path: Path) -> Path:
     """A checkpoint of a random network, as training writes it."""
     torch.manual_seed(0)
-    spec = ModelSpec(name="run", variant="b0", classes=("wall", "door"), palette=((0, 0, 0), (255, 0, 0)))
-    metadata = {"variant": "b0", "num_classes": "2", "head": "b0-cityscapes", "spec": spec.to_json()}
+    spec = ModelSpec(
+        name="run", variant="b0", classes=("wall", "door"), palette=((0, 0, 0), (255, 0, 0))
+    )
+    metadata = {
+        "variant": "b0",
+        "num_classes": "2",
+        "head": "b0-cityscapes",
+        "spec": spec.to_json(),
+    }
     save_checkpoint(tmp_path / "best.safetensors", build_model("b0", 2), metadata)
     return tmp_path / "best.safetensors"
 
 
 def export(model: Path, *flags: str) -> Result:
-    return CliRunner().invoke(app, ["export", "--model", str(model), "--out", str(model.parent / "doors"), *flags])
+    return CliRunner().invoke(
+        app, ["export", "--model", str(model), "--out", str(model.parent / "doors"), *flags]
+    )
 
 
 def test_a_checkpoint_becomes_a_model_folder_of_its_name(checkpoint: Path):
@@ -37,7 +46,11 @@ def test_a_checkpoint_becomes_a_model_folder_of_its_name(checkpoint: Path):
     assert f"Next: galago predict --model {checkpoint.parent}/doors --source PHOTO" in done.stdout
     spec = galago.load(str(checkpoint.parent / "doors")).spec
     assert spec.name == "doors"
-    assert spec.licenses == {"code": "Apache-2.0 (galago)", "weights": "CC-BY-4.0", "data": "not stated"}
+    assert spec.licenses == {
+        "code": "Apache-2.0 (galago)",
+        "weights": "CC-BY-4.0",
+        "data": "not stated",
+    }
 
 
 def test_standard_output_is_one_json_object_when_asked_for(checkpoint: Path):
@@ -52,8 +65,15 @@ def test_standard_output_is_one_json_object_when_asked_for(checkpoint: Path):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("--format", "gif"), "Unknown format 'gif'. Choose from: onnx, openvino, litert, ncnn, executorch, coreml, torch."),
-        (("--imgsz", "100"), "The network takes multiples of 32, got --imgsz 100 100. The nearest is --imgsz 96 96."),
+        (
+            ("--format", "gif"),
+            "Unknown format 'gif'. Choose from: onnx, openvino, litert, ncnn, executorch, coreml, "
+            "torch.",
+        ),
+        (
+            ("--imgsz", "100"),
+            "The network takes multiples of 32, got --imgsz 100 100. The nearest is --imgsz 96 96.",
+        ),
         (
             ("--half", "--int8", "--data", "x"),
             "A model folder has one precision. Give --half or --int8, and export twice for both.",
@@ -63,7 +83,8 @@ def test_standard_output_is_one_json_object_when_asked_for(checkpoint: Path):
         (("--output", "boxes"), "Unknown output 'boxes'. Choose one of: logits, labels."),
         (
             ("--half", "--format", "torch"),
-            "torch files have no precision float16 here. Those that do: onnx, openvino, litert, coreml.",
+            "torch files have no precision float16 here. Those that do: onnx, openvino, litert, "
+            "coreml.",
         ),
     ],
 )
@@ -82,7 +103,10 @@ def test_a_missing_checkpoint_is_a_clear_error(tmp_path: Path):
 def test_a_model_that_was_exported_already_is_misuse(tmp_path: Path):
     (tmp_path / "model").mkdir()
     (tmp_path / "model/model.json").touch()
-    for model, message in ((tmp_path / "model", "is a model folder, exported already"), (Path("b0-camvid"), "is bundled")):
+    for model, message in (
+        (tmp_path / "model", "is a model folder, exported already"),
+        (Path("b0-camvid"), "is bundled"),
+    ):
         done = export(model)
         assert isinstance(done.exception, ConfigError)
         assert message in str(done.exception)

@@ -1,4 +1,6 @@
-"""Names of strangers through whole commands: classes, models, folders and files, on screen, in pages, pictures and JSON."""
+"""Names of strangers through whole commands: classes, models, folders and files, on screen, in
+pages, pictures and JSON.
+"""
 
 import dataclasses
 import json
@@ -13,7 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
-from galago.runtime.model_folder import ASSETS
+from galago.pretrained.resolve import ASSETS
 from galago.spec import ModelSpec
 
 pytestmark = pytest.mark.openvino
@@ -32,7 +34,10 @@ def place(tmp_path: Path, write_onnx: Callable[..., Path], tiny_spec: ModelSpec)
         photo[:, 32 * index : 32 * index + 32, 2 - index] = 255  # BGR: red, green, blue
     mask = np.repeat(np.arange(3, dtype=np.uint8), 32)[None].repeat(32, axis=0)
     for split in ("train", "val"):
-        for kind, pixels in (("images", photo if split == "train" else np.minimum(photo, 250)), ("masks", mask)):
+        for kind, pixels in (
+            ("images", photo if split == "train" else np.minimum(photo, 250)),
+            ("masks", mask),
+        ):
             file = tmp_path / f"set [/] $y$/{kind}/{split}/{FILE}{split}.png"
             file.parent.mkdir(parents=True)
             file.write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
@@ -68,7 +73,9 @@ def test_data_check_shows_foreign_names_as_they_are(place: Path):
 
 
 def test_val_shows_foreign_names_as_they_are(place: Path):
-    done = run(place, "val", "--data", "set [/] $y$", "--model", "model.onnx", "--out", "out", "--json")
+    done = run(
+        place, "val", "--data", "set [/] $y$", "--model", "model.onnx", "--out", "out", "--json"
+    )
     assert done.returncode == 0, done.stderr
     check_shown(done.stderr, (*SHOWN, r"leaf [/] $x$ \x1b[1mmodel on the 1 photos of set [/] $y$"))
     result = json.loads(done.stdout)
@@ -76,24 +83,60 @@ def test_val_shows_foreign_names_as_they_are(place: Path):
     assert result["mean_iou"] == 1
     page = (place / "out/report.html").read_text(encoding="utf-8")
     assert r"&lt;b&gt;背景&lt;/b&gt;|`\xe9" in page
-    assert {file.name for file in (place / "out").iterdir()} == {"metrics.json", "confusion.png", "report.html"}
+    assert {file.name for file in (place / "out").iterdir()} == {
+        "metrics.json",
+        "confusion.png",
+        "report.html",
+    }
 
 
 def test_predict_shows_foreign_names_as_they_are(place: Path):
     for file in (place / "set [/] $y$/images/val").iterdir():
         file.rename(place / "a [x]\x1b[2J.png")
-    done = run(place, "predict", "--source", "a [[]*.png", "--model", "model.onnx", "--out", "out", "--json")
+    done = run(
+        place,
+        "predict",
+        "--source",
+        "a [[]*.png",
+        "--model",
+        "model.onnx",
+        "--out",
+        "out",
+        "--json",
+    )
     assert done.returncode == 0, done.stderr
     check_shown(done.stderr)
     assert sorted(json.loads(done.stdout)["areas"]) == sorted(NAMES)
     (place / "a [x]\x1b[2J.png").write_bytes(b"broken")
-    done = run(place, "predict", "--source", "a [[]*.png", "--model", "model.onnx", "--out", "out", "--json")
+    done = run(
+        place,
+        "predict",
+        "--source",
+        "a [[]*.png",
+        "--model",
+        "model.onnx",
+        "--out",
+        "out",
+        "--json",
+    )
     assert done.returncode == 1
     check_shown(done.stderr, (r"a [x]\x1b[2J.png",))
 
 
 def test_bench_shows_foreign_names_as_they_are(place: Path):
-    flags = ("--engine", "openvino", "--runs", "1", "--warmup", "0", "--imgsz", "32", "96", "--out", "out")
+    flags = (
+        "--engine",
+        "openvino",
+        "--runs",
+        "1",
+        "--warmup",
+        "0",
+        "--imgsz",
+        "32",
+        "96",
+        "--out",
+        "out",
+    )
     done = run(place, "bench", "--model", "model.onnx", "--data", "set [/] $y$", *flags)
     assert done.returncode == 0, done.stderr
     check_shown(done.stdout, (r"leaf [/] $x$ \x1b[1mmodel on ", "set [/] $y$"))
@@ -118,7 +161,19 @@ def test_a_full_disk_names_the_file_and_says_what_to_do(place: Path, command: st
         "val": ("val", "--data", "set [/] $y$", "--model", "model.onnx"),
         "data check": ("data", "check", "set [/] $y$"),
         "verify": ("verify", "b0-camvid", "--engine", "openvino"),
-        "bench": ("bench", "--model", "model.onnx", "--engine", "openvino", "--runs", "1", "--warmup", "0", "--imgsz", "32"),
+        "bench": (
+            "bench",
+            "--model",
+            "model.onnx",
+            "--engine",
+            "openvino",
+            "--runs",
+            "1",
+            "--warmup",
+            "0",
+            "--imgsz",
+            "32",
+        ),
     }
     code = (
         "import errno, os; from galago import files\n"
@@ -131,11 +186,20 @@ def test_a_full_disk_names_the_file_and_says_what_to_do(place: Path, command: st
         "from galago.cli.main import main; main()"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, *words[command], "--out", "out"], cwd=place, capture_output=True, text=True, check=False
+        [sys.executable, "-c", code, *words[command], "--out", "out"],
+        cwd=place,
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    first = {"val": "metrics.json", "data check": "check.json", "verify": "verify.json", "bench": "bench.json"}[command]
+    first = {
+        "val": "metrics.json",
+        "data check": "check.json",
+        "verify": "verify.json",
+        "bench": "bench.json",
+    }[command]
     assert done.returncode == 1
-    assert done.stderr.endswith(f"error: out/{first}: No space left on device. Free space or choose another folder.\n"), (
-        done.stderr
-    )
+    assert done.stderr.endswith(
+        f"error: out/{first}: No space left on device. Free space or choose another folder.\n"
+    ), done.stderr
     assert not list((place / "out").iterdir())

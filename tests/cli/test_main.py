@@ -17,7 +17,9 @@ LONG = "a message that is longer than one line of a terminal, " * 4
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     code = "from galago.cli.main import main; main()"
-    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
+    )
 
 
 @pytest.fixture
@@ -64,14 +66,19 @@ def test_version_prints_name_and_number():
     assert done.stdout.startswith("galago 0.")
 
 
-@pytest.mark.parametrize("arguments", [["fly"], ["val"], ["val", "--dta", "x"], ["val", "--data", "x", "--threads", "many"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["fly"], ["val"], ["val", "--dta", "x"], ["val", "--data", "x", "--threads", "many"]],
+)
 def test_misuse_ends_with_2(arguments: list[str]):
     done = run(*arguments)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
 
 
-def test_a_mistake_of_the_user_is_one_line_and_1(end_with: Callable[..., object], capsys: pytest.CaptureFixture[str]):
+def test_a_mistake_of_the_user_is_one_line_and_1(
+    end_with: Callable[..., object], capsys: pytest.CaptureFixture[str]
+):
     assert end_with(DataError(LONG)) == 1
     printed = capsys.readouterr()
     assert printed.err == f"error: {LONG}\n"
@@ -95,7 +102,9 @@ def test_an_error_under_json_is_one_json_object_with_the_exit_code(
     assert printed.out.count("\n") == 1
 
 
-def test_an_interrupt_under_json_is_one_json_object(end_with: Callable[..., object], capsys: pytest.CaptureFixture[str]):
+def test_an_interrupt_under_json_is_one_json_object(
+    end_with: Callable[..., object], capsys: pytest.CaptureFixture[str]
+):
     assert end_with(KeyboardInterrupt(), "--json") == 130
     assert json.loads(capsys.readouterr().out) == {"error": "interrupted"}
 
@@ -118,13 +127,17 @@ def test_a_wrong_setting_ends_with_2(end_with: Callable[..., object]):
     assert end_with(ConfigError("no")) == 2
 
 
-def test_a_full_disk_is_one_line_that_names_the_file(end_with: Callable[..., object], capsys: pytest.CaptureFixture[str]):
+def test_a_full_disk_is_one_line_that_names_the_file(
+    end_with: Callable[..., object], capsys: pytest.CaptureFixture[str]
+):
     assert end_with(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "runs/val/metrics.json")) == 1
     reason = f"{os.strerror(errno.ENOSPC)}. Free space or choose another folder."
     assert capsys.readouterr().err == f"error: runs/val/metrics.json: {reason}\n"
 
 
-def test_an_interrupt_ends_with_130(end_with: Callable[..., object], capsys: pytest.CaptureFixture[str]):
+def test_an_interrupt_ends_with_130(
+    end_with: Callable[..., object], capsys: pytest.CaptureFixture[str]
+):
     assert end_with(KeyboardInterrupt()) == 130
     assert capsys.readouterr().err.strip() == "interrupted"
 
@@ -148,7 +161,11 @@ def test_a_closed_pipe_is_quiet():
         "sys.stdin.read(); sys.argv = ['galago']; m.main()"
     )
     speaker = subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert speaker.stdout is not None
     speaker.stdout.close()  # before it speaks: it waits for the end of its input

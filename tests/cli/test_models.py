@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from galago.cli.main import app
-from galago.weights import PUBLISHED
+from galago.pretrained.table import PUBLISHED
 
 
 def run(*words: str) -> Result:
@@ -58,7 +58,9 @@ def b0(hub, monkeypatch: pytest.MonkeyPatch):
     from hub_server import golden_tensors, pickled
 
     content = pickled(golden_tensors("seg-b0-cityscapes"))
-    row = dataclasses.replace(PUBLISHED["b0-cityscapes"], sha256=hashlib.sha256(content).hexdigest())
+    row = dataclasses.replace(
+        PUBLISHED["b0-cityscapes"], sha256=hashlib.sha256(content).hexdigest()
+    )
     monkeypatch.setitem(PUBLISHED, "b0-cityscapes", row)
     hub.files[f"{row.repo}/{row.file}"] = content
     return hub
@@ -81,7 +83,9 @@ def test_offline_a_model_that_is_here_is_found_and_another_one_is_an_error(b0, s
     asked = len(b0.requests)
     assert run("models", "get", "b0-cityscapes", "--offline").exit_code == 0
     missing = run("--offline", "models", "get", "b1-cityscapes")
-    assert "b1-cityscapes is not on this machine, and --offline or HF_HUB_OFFLINE forbids" in str(missing.exception)
+    assert "b1-cityscapes is not on this machine, and --offline or HF_HUB_OFFLINE forbids" in str(
+        missing.exception
+    )
     assert len(b0.requests) == asked
 
 
@@ -91,22 +95,46 @@ def test_a_published_name_becomes_a_model_folder_in_one_command(b0, tmp_path: Pa
     import galago
     from galago.labels import CITYSCAPES
 
-    done = run("export", "--model", "b0-cityscapes", "--out", str(tmp_path / "city"), "--imgsz", "64", "128", "--json")
+    done = run(
+        "export",
+        "--model",
+        "b0-cityscapes",
+        "--out",
+        str(tmp_path / "city"),
+        "--imgsz",
+        "64",
+        "128",
+        "--json",
+    )
     assert done.exit_code == 0, done.output
-    assert json.loads(done.stdout)["differences"]["onnx"] < 1e-4  # against the authors' network in torch
+    assert (
+        json.loads(done.stdout)["differences"]["onnx"] < 1e-4
+    )  # against the authors' network in torch
     spec = galago.load(str(tmp_path / "city")).spec
-    assert (spec.name, spec.variant, spec.classes, spec.palette) == ("b0-cityscapes", "b0", *dataclasses.astuple(CITYSCAPES))
+    assert (spec.name, spec.variant, spec.classes, spec.palette) == (
+        "b0-cityscapes",
+        "b0",
+        *dataclasses.astuple(CITYSCAPES),
+    )
     assert (spec.resize, spec.input_size, spec.upsampling) == ("stretch", (64, 128), "bicubic")
     assert spec.licenses["data"].startswith("Cityscapes, non-commercial")
     card = (tmp_path / "city/CARD.md").read_text()
-    assert "Published: mean IoU 75.653 % on Cityscapes val at 1024 x 2048. Not measured by galago" in card
-    assert "Converted by galago from han-cai/efficientvit-seg/efficientvit_seg_b0_cityscapes.pt" in card
+    assert (
+        "Published: mean IoU 75.653 % on Cityscapes val at 1024 x 2048. Not measured by galago"
+        in card
+    )
+    assert (
+        "Converted by galago from han-cai/efficientvit-seg/efficientvit_seg_b0_cityscapes.pt"
+        in card
+    )
 
 
 @pytest.mark.torch
 @pytest.mark.openvino
 @pytest.mark.slow
-def test_load_takes_a_published_name_and_needs_no_network_the_second_time(b0, monkeypatch: pytest.MonkeyPatch):
+def test_load_takes_a_published_name_and_needs_no_network_the_second_time(
+    b0, monkeypatch: pytest.MonkeyPatch
+):
     import galago
 
     segmenter = galago.load("b0-cityscapes")
@@ -125,13 +153,26 @@ def test_a_checkpoint_goes_back_into_the_authors_form(b0, tmp_path: Path):
 
     from galago.pretrained.convert import read_external_checkpoint
 
-    done = run("export", "--model", "b0-cityscapes", "--format", "authors", "--out", str(tmp_path / "theirs"))
+    done = run(
+        "export",
+        "--model",
+        "b0-cityscapes",
+        "--format",
+        "authors",
+        "--out",
+        str(tmp_path / "theirs"),
+    )
     assert done.exit_code == 0, done.output
-    written, expected = read_external_checkpoint(tmp_path / "theirs/theirs.pt"), golden_tensors("seg-b0-cityscapes")
+    written, expected = (
+        read_external_checkpoint(tmp_path / "theirs/theirs.pt"),
+        golden_tensors("seg-b0-cityscapes"),
+    )
     assert list(written) == list(expected)
     assert all((written[name] == tensor).all() for name, tensor in expected.items())
     done = run("export", "--model", "b0-cityscapes", "--format", "authors,onnx")
-    assert str(done.exception).startswith("--format authors writes a checkpoint, not a model folder.")
+    assert str(done.exception).startswith(
+        "--format authors writes a checkpoint, not a model folder."
+    )
 
 
 def test_a_measured_figure_stands_beside_the_published_one():
@@ -147,7 +188,9 @@ def test_a_measured_figure_stands_beside_the_published_one():
 @pytest.mark.torch
 @pytest.mark.openvino
 @pytest.mark.slow
-def test_a_published_model_is_measured_by_its_protocol_beside_the_published_figure(b0, tmp_path: Path):
+def test_a_published_model_is_measured_by_its_protocol_beside_the_published_figure(
+    b0, tmp_path: Path
+):
     from galago.labels import CITYSCAPES
 
     rng = np.random.default_rng(0)
@@ -161,8 +204,15 @@ def test_a_published_model_is_measured_by_its_protocol_beside_the_published_figu
     assert done.exit_code == 0, done.output
     result = json.loads(done.stdout.splitlines()[-1])
     measured = 100 * result["mean_iou"]
-    beside = {"published": 75.653, "measured": pytest.approx(measured), "difference": pytest.approx(measured - 75.653)}
-    assert next(value for value in result.values() if isinstance(value, dict) and "published" in value) == beside
+    beside = {
+        "published": 75.653,
+        "measured": pytest.approx(measured),
+        "difference": pytest.approx(measured - 75.653),
+    }
+    assert (
+        next(value for value in result.values() if isinstance(value, dict) and "published" in value)
+        == beside
+    )
     assert "75.653" in done.stderr
 
 

@@ -1,4 +1,6 @@
-"""What `galago predict` leaves in --out: traceable, never replaced without being asked, and one bad file ends nothing."""
+"""What `galago predict` leaves in --out: traceable, never replaced without being asked, and one bad
+file ends nothing.
+"""
 
 import json
 import os
@@ -24,21 +26,40 @@ def save(path, picture):
     real(path, picture)
 image.save = save
 """
-needs_bytes = pytest.mark.skipif(sys.platform != "linux", reason="needs a file system that takes any bytes as a name")
+needs_bytes = pytest.mark.skipif(
+    sys.platform != "linux", reason="needs a file system that takes any bytes as a name"
+)
 
 
 @pytest.fixture
 def place(tmp_path: Path, tiny_onnx: Path) -> Path:
-    """A folder with tiny.onnx, and photos of two days whose names are alike: all red on Monday, blue on Tuesday."""
+    """A folder with tiny.onnx, and photos of two days whose names are alike: all red on Monday,
+    blue on Tuesday.
+    """
     for day, color in (("mon", (255, 0, 0)), ("tue", (0, 0, 255))):
         for name in ("0001", "0002"):
             images.save(tmp_path / f"{day}/{name}.png", np.full((32, 48, 3), color, np.uint8))
     return tiny_onnx.parent
 
 
-def predict(place: Path, source: str, *flags: str, code: str = "") -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", code + COMMAND, "predict", "--source", source, "--model", "tiny.onnx", "--out", "out"]
-    return subprocess.run([*command, *flags], cwd=place, capture_output=True, text=True, check=False)
+def predict(
+    place: Path, source: str, *flags: str, code: str = ""
+) -> subprocess.CompletedProcess[str]:
+    command = [
+        sys.executable,
+        "-c",
+        code + COMMAND,
+        "predict",
+        "--source",
+        source,
+        "--model",
+        "tiny.onnx",
+        "--out",
+        "out",
+    ]
+    return subprocess.run(
+        [*command, *flags], cwd=place, capture_output=True, text=True, check=False
+    )
 
 
 def class_of(place: Path, name: str) -> int:
@@ -139,7 +160,12 @@ def test_a_folder_in_the_way_of_one_photo_ends_no_other(place: Path, blocked: st
     assert "Free space" not in done.stderr
     assert "Traceback" not in done.stderr
     left = {file.name for file in (place / "out").iterdir()}
-    assert left == {blocked, "0002.png", "0002_overlay.jpg", "index.json"}  # of the other photo all files or none
+    assert left == {
+        blocked,
+        "0002.png",
+        "0002_overlay.jpg",
+        "index.json",
+    }  # of the other photo all files or none
     assert "0001.png" not in index_of(place)
 
 
@@ -150,7 +176,11 @@ def test_a_name_that_is_too_long_ends_no_other_photo(place: Path):
     assert done.returncode == 1
     assert json.loads(done.stdout)["photos"] == 1
     assert "Give it a shorter name." in done.stderr
-    assert {file.name for file in (place / "out").iterdir()} == {"0002.png", "0002_overlay.jpg", "index.json"}
+    assert {file.name for file in (place / "out").iterdir()} == {
+        "0002.png",
+        "0002_overlay.jpg",
+        "index.json",
+    }
 
 
 def test_a_full_disk_ends_the_run_at_once(place: Path):
@@ -158,7 +188,11 @@ def test_a_full_disk_ends_the_run_at_once(place: Path):
     assert done.returncode == 1
     assert done.stderr.endswith("error: Cannot write out/0002_overlay.jpg: full.\n")
     assert json.loads(done.stdout) == {"error": "Cannot write out/0002_overlay.jpg: full."}
-    assert {file.name for file in (place / "out").iterdir()} == {"0001.png", "0001_overlay.jpg", "index.json"}
+    assert {file.name for file in (place / "out").iterdir()} == {
+        "0001.png",
+        "0001_overlay.jpg",
+        "index.json",
+    }
     assert index_of(place) == {"0001.png": "mon/0001.png", "0001_overlay.jpg": "mon/0001.png"}
 
 
@@ -168,4 +202,6 @@ def test_a_name_that_is_no_utf_8_is_labeled_under_its_own_bytes(place: Path):
     done = predict(place, "mon", "--json")
     assert done.returncode == 0, done.stderr
     assert b"caf\xe9.png" in {os.fsencode(file.name) for file in (place / "out").iterdir()}
-    assert json.loads(done.stdout)["sources"][os.fsdecode(b"caf\xe9.png")] == os.fsdecode(b"mon/caf\xe9.png")
+    assert json.loads(done.stdout)["sources"][os.fsdecode(b"caf\xe9.png")] == os.fsdecode(
+        b"mon/caf\xe9.png"
+    )

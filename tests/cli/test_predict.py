@@ -23,7 +23,9 @@ RED, BLUE = (255, 0, 0), (0, 0, 255)
 
 @pytest.fixture
 def place(tmp_path: Path, tiny_onnx: Path) -> Path:
-    """A folder with tiny.onnx, whose classes are red, green and blue, and with two photos, one of them with a strange name."""
+    """A folder with tiny.onnx, whose classes are red, green and blue, and with two photos, one of
+    them with a strange name.
+    """
     photo = np.zeros((33, 48, 3), np.uint8)
     photo[:, :24], photo[:, 24:] = RED, BLUE
     images.save(tmp_path / "my photos/ä b.png", photo)
@@ -102,7 +104,9 @@ def test_the_rest_of_a_folder_is_labeled_when_photos_are_broken(place: Path):
 
 def test_one_broken_photo_is_one_line(place: Path):
     (place / "a.jpg").write_bytes(b"hello")
-    assert_one_line(predict(place, "a.jpg"), 1, "error: a.jpg is no photo that can be read. Expected JPEG")
+    assert_one_line(
+        predict(place, "a.jpg"), 1, "error: a.jpg is no photo that can be read. Expected JPEG"
+    )
 
 
 def test_standard_output_is_one_json_object_when_asked_for(place: Path):
@@ -123,7 +127,11 @@ def test_confidence_is_a_gray_picture_beside_the_labels(place: Path):
     expected = load(place / "tiny.onnx")(photo, confidence=True).confidence
     assert gray.dtype == np.uint8
     assert np.abs(gray - 255 * expected).max() <= 0.5
-    assert_one_line(predict(place, "my photos/c.png", "--confidence", "--tile", "64"), 2, "labeled at once, without --tile")
+    assert_one_line(
+        predict(place, "my photos/c.png", "--confidence", "--tile", "64"),
+        2,
+        "labeled at once, without --tile",
+    )
 
 
 def test_no_save_writes_nothing(place: Path):
@@ -133,9 +141,14 @@ def test_no_save_writes_nothing(place: Path):
     assert "Saved" not in done.stdout
 
 
-def test_names_with_square_brackets_are_shown_as_they_are(place: Path, write_onnx: Callable[..., Path]):
+def test_names_with_square_brackets_are_shown_as_they_are(
+    place: Path, write_onnx: Callable[..., Path]
+):
     names = ("[bold]", "[/]", "road [main]")
-    write_onnx(place / "odd.onnx", ModelSpec(name="odd", variant="tiny", classes=names, palette=(RED, RED, BLUE)))
+    write_onnx(
+        place / "odd.onnx",
+        ModelSpec(name="odd", variant="tiny", classes=names, palette=(RED, RED, BLUE)),
+    )
     done = predict(place, "my photos/ä b.png", "--out", "out [/x]", model="odd.onnx")
     assert done.returncode == 0, done.stderr
     assert "[bold]" in done.stdout
@@ -144,7 +157,12 @@ def test_names_with_square_brackets_are_shown_as_they_are(place: Path, write_onn
 
 
 @pytest.mark.parametrize(
-    ("photos", "out"), [(["a.png"], "photos"), (["a.jpg", "a.png"], "photos"), (["a.jpg", "a_overlay.jpg"], "photos/../photos")]
+    ("photos", "out"),
+    [
+        (["a.png"], "photos"),
+        (["a.jpg", "a.png"], "photos"),
+        (["a.jpg", "a_overlay.jpg"], "photos/../photos"),
+    ],
 )
 def test_photos_are_never_replaced(place: Path, photos: list[str], out: str):
     for name in photos:
@@ -157,7 +175,9 @@ def test_photos_are_never_replaced(place: Path, photos: list[str], out: str):
 
 def test_a_file_in_place_of_the_folder_is_one_line(place: Path):
     (place / "out").write_bytes(b"mine")
-    assert_one_line(predict(place, "my photos/c.png"), 1, "out is a file, not a folder. Choose another folder.")
+    assert_one_line(
+        predict(place, "my photos/c.png"), 1, "out is a file, not a folder. Choose another folder."
+    )
     assert (place / "out").read_bytes() == b"mine"
 
 
@@ -195,10 +215,14 @@ def test_a_bad_model_is_one_line(place: Path, model: str, code: int, message: st
 def test_a_damaged_model_folder_is_one_line(place: Path, tiny_folder: Path):
     with (tiny_folder / "model.onnx").open("ab") as file:
         file.write(b"\0")
-    assert_one_line(predict(place, "my photos", model="tiny"), 1, "model.onnx is not the file that was exported")
+    assert_one_line(
+        predict(place, "my photos", model="tiny"), 1, "model.onnx is not the file that was exported"
+    )
 
 
-@pytest.mark.parametrize("flags", [("--threads", "0"), ("--alpha", "2"), ("--engine", "cuda"), ("--imgsize", "3")])
+@pytest.mark.parametrize(
+    "flags", [("--threads", "0"), ("--alpha", "2"), ("--engine", "cuda"), ("--imgsize", "3")]
+)
 def test_a_wrong_flag_is_misuse(place: Path, flags: tuple[str, str]):
     done = predict(place, "my photos", *flags)
     assert done.returncode == 2
@@ -249,12 +273,17 @@ def test_what_a_phones_folder_holds_besides_is_told(place: Path):
     done = predict(place, "my photos", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["photos"] == 2
-    assert "Note: Left out 3 pictures of kinds that are not read (1 .gif, 2 .heic). Convert them first" in done.stderr
+    assert (
+        "Note: Left out 3 pictures of kinds that are not read (1 .gif, 2 .heic). Convert them first"
+        in done.stderr
+    )
 
 
 def test_a_heic_named_jpg_is_called_so(place: Path):
     (place / "a.jpg").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100))
-    assert_one_line(predict(place, "a.jpg"), 1, "a.jpg is HEIC, which galago does not read. Expected JPEG, PNG")
+    assert_one_line(
+        predict(place, "a.jpg"), 1, "a.jpg is HEIC, which galago does not read. Expected JPEG, PNG"
+    )
 
 
 @pytest.mark.parametrize("flags", [(), ("--tile", "64", "--overlap", "32")], ids=["whole", "tiles"])
@@ -263,7 +292,10 @@ def test_12_bits_in_a_file_of_16_are_told(place: Path, flags: tuple[str, ...]):
         cv2.imwrite(str(place / f"my photos/{name}.png"), np.full((96, 96, 3), 4095, np.uint16))
     done = predict(place, "my photos", *flags)
     assert done.returncode == 0, done.stderr
-    assert "a.png holds 12 bits or less in a file of 16: its brightest value is 15 of 255" in done.stderr
+    assert (
+        "a.png holds 12 bits or less in a file of 16: its brightest value is 15 of 255"
+        in done.stderr
+    )
     assert "The same holds for 1 more of 4 photos." in done.stderr
 
 

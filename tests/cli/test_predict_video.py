@@ -17,25 +17,44 @@ import pytest
 from galago import image as images
 
 pytestmark = pytest.mark.openvino
-COMMAND = [sys.executable, "-c", "from galago.cli.main import main; main()", "predict", "--model", "tiny.onnx", "--out", "out"]
+COMMAND = [
+    sys.executable,
+    "-c",
+    "from galago.cli.main import main; main()",
+    "predict",
+    "--model",
+    "tiny.onnx",
+    "--out",
+    "out",
+]
 DrawClip = Callable[..., Path]
 needs_signals = pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
 
 
 @pytest.fixture
 def place(tmp_path: Path, tiny_onnx: Path, draw_clip: DrawClip) -> Path:
-    """A folder with tiny.onnx, whose classes are red, green and blue, and with a clip of 12 frames of red and blue."""
+    """A folder with tiny.onnx, whose classes are red, green and blue, and with a clip of 12 frames
+    of red and blue.
+    """
     draw_clip(tmp_path / "clip.mp4")
     return tiny_onnx.parent
 
 
 def predict(place: Path, source: str, *flags: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*COMMAND, "--source", source, *flags], cwd=place, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [*COMMAND, "--source", source, *flags],
+        cwd=place,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def start(place: Path, source: str, *flags: str) -> subprocess.Popen[str]:
     command = [*COMMAND, "--source", source, *flags]
-    return subprocess.Popen(command, cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def written(place: Path) -> list[str]:
@@ -52,7 +71,9 @@ def frames_of(path: Path) -> list[np.ndarray]:
 
 def interrupt(process: subprocess.Popen[str], place: Path) -> str:
     """Press Ctrl-C once frames are being written, and return what it printed to standard error."""
-    while process.poll() is None and not any(path.stat().st_size for path in (place / "out").glob(".*")):
+    while process.poll() is None and not any(
+        path.stat().st_size for path in (place / "out").glob(".*")
+    ):
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     return process.communicate(timeout=60)[1]
@@ -74,7 +95,12 @@ def test_a_video_becomes_one_overlay_video(place: Path):
 def test_label_maps_of_frames_are_written_when_asked_for(place: Path):
     done = predict(place, "clip.mp4", "--save-labels", "--max-frames", "3")
     assert done.returncode == 0, done.stderr
-    assert written(place) == ["clip_000000.png", "clip_000001.png", "clip_000002.png", "clip_overlay.mp4"]
+    assert written(place) == [
+        "clip_000000.png",
+        "clip_000001.png",
+        "clip_000002.png",
+        "clip_overlay.mp4",
+    ]
     labels = images.load_labels(place / "out/clip_000000.png")
     assert labels.shape == (64, 96)
     assert (labels[20:44, 4:28] == 0).all()  # red
@@ -120,12 +146,24 @@ def test_a_damaged_video_keeps_what_came_and_fails(place: Path, draw_clip: DrawC
 @pytest.mark.parametrize(
     ("source", "flags", "code", "message"),
     [
-        ("noise.mp4", (), 1, "error: noise.mp4 has no frame that can be read. Expected a whole video"),
+        (
+            "noise.mp4",
+            (),
+            1,
+            "error: noise.mp4 has no frame that can be read. Expected a whole video",
+        ),
         ("99", (), 2, "error: Camera 99 gives no frames. Expected the index of a connected camera"),
-        ("clip.mp4", ("--smooth", "1"), 2, "error: Expected a smoothing of at least 0 and below 1, got 1.0"),
+        (
+            "clip.mp4",
+            ("--smooth", "1"),
+            2,
+            "error: Expected a smoothing of at least 0 and below 1, got 1.0",
+        ),
     ],
 )
-def test_what_cannot_be_is_one_line_and_leaves_no_file(place: Path, source: str, flags: tuple[str], code: int, message: str):
+def test_what_cannot_be_is_one_line_and_leaves_no_file(
+    place: Path, source: str, flags: tuple[str], code: int, message: str
+):
     (place / "noise.mp4").write_bytes(b"hello" * 100)
     done = predict(place, source, *flags)
     assert done.returncode == code, done.stderr
@@ -157,7 +195,9 @@ def test_an_interrupt_of_a_file_leaves_nothing(place: Path, draw_clip: DrawClip)
 
 
 class Camera(BaseHTTPRequestHandler):
-    """Sends a gray picture that gets brighter, as network cameras do: JPEG after JPEG in one answer without end."""
+    """Sends a gray picture that gets brighter, as network cameras do: JPEG after JPEG in one answer
+    without end.
+    """
 
     def do_GET(self) -> None:  # the name is that of http.server
         self.send_response(200)
@@ -167,7 +207,9 @@ class Camera(BaseHTTPRequestHandler):
         try:
             while True:
                 number += 1
-                jpeg = cv2.imencode(".jpg", np.full((64, 96, 3), number % 256, np.uint8))[1].tobytes()
+                jpeg = cv2.imencode(".jpg", np.full((64, 96, 3), number % 256, np.uint8))[
+                    1
+                ].tobytes()
                 head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
                 self.wfile.write(head.encode() + jpeg + b"\r\n")
                 time.sleep(0.01)
@@ -192,14 +234,20 @@ def stream() -> Iterator[str]:
 @needs_signals
 def test_an_interrupt_is_the_normal_end_of_a_stream(place: Path, stream: str):
     process = start(place, stream, "--json")
-    while process.poll() is None and not any(path.stat().st_size for path in (place / "out").glob(".*")):
+    while process.poll() is None and not any(
+        path.stat().st_size for path in (place / "out").glob(".*")
+    ):
         time.sleep(0.01)
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
     printed, error = process.communicate(timeout=60)
     assert process.returncode == 0, error
     assert written(place) == ["door_overlay.mp4"]
-    assert json.loads(printed.splitlines()[-1])["frames"] == len(frames_of(place / "out/door_overlay.mp4")) > 0
+    assert (
+        json.loads(printed.splitlines()[-1])["frames"]
+        == len(frames_of(place / "out/door_overlay.mp4"))
+        > 0
+    )
 
 
 def test_a_stream_ends_after_the_most_frames_asked_for(place: Path, stream: str):

@@ -1,4 +1,6 @@
-"""Protocols against a slow implementation of their own, and what the flags of `galago val` make of a model."""
+"""Protocols against a slow implementation of their own, and what the flags of `galago val` make of
+a model.
+"""
 
 import math
 from collections.abc import Callable
@@ -29,8 +31,15 @@ class Mixer:
 
     def run(self, image: np.ndarray) -> np.ndarray:
         _, height, width, _ = image.shape
-        colors = cv2.resize(image[0].astype(np.float32), (width // 8, height // 8), interpolation=cv2.INTER_AREA) / 64
-        rows, columns = np.meshgrid(*(np.linspace(-1, 1, side // 8) for side in (height, width)), indexing="ij")
+        colors = (
+            cv2.resize(
+                image[0].astype(np.float32), (width // 8, height // 8), interpolation=cv2.INTER_AREA
+            )
+            / 64
+        )
+        rows, columns = np.meshgrid(
+            *(np.linspace(-1, 1, side // 8) for side in (height, width)), indexing="ij"
+        )
         features = np.dstack([colors, np.sin(9 * rows), np.cos(7 * columns)]).astype(np.float32)
         return np.einsum("kf,hwf->khw", self.weight, features)[None]
 
@@ -48,10 +57,18 @@ class Drawn:
     def __getitem__(self, index: int) -> Sample:
         height, width = self.sizes[index]
         rng = np.random.default_rng(index)
-        blobs = cv2.resize(rng.integers(0, 256, (6, 8, 3), np.uint8), (width, height), interpolation=cv2.INTER_CUBIC)
+        blobs = cv2.resize(
+            rng.integers(0, 256, (6, 8, 3), np.uint8),
+            (width, height),
+            interpolation=cv2.INTER_CUBIC,
+        )
         masks = rng.integers(0, len(self.labels) + 1, (5, 7), np.uint8)
         masks[masks == len(self.labels)] = 255
-        return Sample(self.names[index], blobs, cv2.resize(masks, (width, height), interpolation=cv2.INTER_NEAREST))
+        return Sample(
+            self.names[index],
+            blobs,
+            cv2.resize(masks, (width, height), interpolation=cv2.INTER_NEAREST),
+        )
 
 
 def label_set(names: tuple[str, ...]) -> LabelSet:
@@ -59,7 +76,9 @@ def label_set(names: tuple[str, ...]) -> LabelSet:
 
 
 def segmenter(names: tuple[str, ...], **changes: object) -> Segmenter:
-    spec = ModelSpec(name="mixer", variant="b0", classes=names, palette=distinct_palette(len(names)))
+    spec = ModelSpec(
+        name="mixer", variant="b0", classes=names, palette=distinct_palette(len(names))
+    )
     return Segmenter(Mixer(len(names)), replace(spec, **changes))
 
 
@@ -83,7 +102,10 @@ def ade20k_size(height: int, width: int) -> tuple[int, int]:
     ],
 )
 def test_a_protocol_gives_the_figures_of_a_slow_implementation(
-    name: str, names: tuple[str, ...], network_size: Callable[[int, int], tuple[int, int]], sizes: tuple[tuple[int, int], ...]
+    name: str,
+    names: tuple[str, ...],
+    network_size: Callable[[int, int], tuple[int, int]],
+    sizes: tuple[tuple[int, int], ...],
 ):
     torch = pytest.importorskip("torch")
     dataset, model = Drawn(label_set(names), sizes), segmenter(names)
@@ -94,24 +116,33 @@ def test_a_protocol_gives_the_figures_of_a_slow_implementation(
         height, width = network_size(*sample.image.shape[:2])
         image = cv2.resize(sample.image, (width, height), interpolation=cv2.INTER_CUBIC)
         logits = torch.from_numpy(engine.run(image[None]))
-        grown = torch.nn.functional.interpolate(logits, size=sample.labels.shape, mode="bicubic", align_corners=False)
+        grown = torch.nn.functional.interpolate(
+            logits, size=sample.labels.shape, mode="bicubic", align_corners=False
+        )
         guess, known = grown[0].argmax(0).numpy(), sample.labels < len(names)
         for class_id in range(len(names)):
             true, claimed = (sample.labels == class_id) & known, (guess == class_id) & known
             shared[class_id] += (true & claimed).sum()
             union[class_id] += (true | claimed).sum()
     scores = evaluate_full(
-        make_predict_fn(apply_protocol(model, name, dataset.labels), TTAConfig(), confidence=False), dataset
+        make_predict_fn(apply_protocol(model, name, dataset.labels), TTAConfig(), confidence=False),
+        dataset,
     ).scores
-    assert (scores.confusion.sum(axis=0) > 0).sum() > 5  # the drawn network says more than one thing
+    assert (
+        scores.confusion.sum(axis=0) > 0
+    ).sum() > 5  # the drawn network says more than one thing
     # rounding may turn a pixel whose two best classes are as good as tied
     np.testing.assert_allclose(np.diag(scores.confusion), shared, atol=2)
     # the authors' code averages over all classes, and gives NaN where one occurs nowhere
-    assert scores.mean_iou_all_classes == pytest.approx((shared / np.maximum(union, 1))[union > 0].mean(), abs=1e-4)
+    assert scores.mean_iou_all_classes == pytest.approx(
+        (shared / np.maximum(union, 1))[union > 0].mean(), abs=1e-4
+    )
 
 
 def test_a_protocol_sets_resize_rule_and_upsampling():
-    city = apply_protocol(segmenter(CITYSCAPES_NAMES), "cityscapes", label_set(CITYSCAPES_NAMES)).spec
+    city = apply_protocol(
+        segmenter(CITYSCAPES_NAMES), "cityscapes", label_set(CITYSCAPES_NAMES)
+    ).spec
     assert (city.resize, city.input_size, city.upsampling) == ("stretch", (1024, 2048), "bicubic")
     ade = apply_protocol(segmenter(ADE20K_NAMES), "ade20k", label_set(ADE20K_NAMES)).spec
     assert (ade.resize, ade.short_side, ade.upsampling) == ("short_side", 512, "bicubic")
@@ -121,14 +152,24 @@ def test_a_model_that_asks_for_the_same_rule_is_welcome_and_another_rule_an_erro
     labels = label_set(ADE20K_NAMES)
     apply_protocol(segmenter(ADE20K_NAMES, resize="short_side", short_side=512), "ade20k", labels)
     with pytest.raises(ConfigError, match="asks for another resize rule: short_side 256"):
-        apply_protocol(segmenter(ADE20K_NAMES, resize="short_side", short_side=256), "ade20k", labels)
+        apply_protocol(
+            segmenter(ADE20K_NAMES, resize="short_side", short_side=256), "ade20k", labels
+        )
 
 
 def test_a_file_of_another_size_is_an_error():
-    with pytest.raises(ConfigError, match=r"resizes photos to 1024 x 2048 pixels, but the file takes \(512, 1024\)"):
-        apply_protocol(segmenter(CITYSCAPES_NAMES, input_size=(512, 1024)), "cityscapes", label_set(CITYSCAPES_NAMES))
+    with pytest.raises(
+        ConfigError, match=r"resizes photos to 1024 x 2048 pixels, but the file takes \(512, 1024\)"
+    ):
+        apply_protocol(
+            segmenter(CITYSCAPES_NAMES, input_size=(512, 1024)),
+            "cityscapes",
+            label_set(CITYSCAPES_NAMES),
+        )
     fixed = Segmenter(Mixer(150, input_size=(512, 512)), segmenter(ADE20K_NAMES).spec)
-    with pytest.raises(ConfigError, match=r"a short side of 512 pixels, but the file takes \(512, 512\)"):
+    with pytest.raises(
+        ConfigError, match=r"a short side of 512 pixels, but the file takes \(512, 512\)"
+    ):
         apply_protocol(fixed, "ade20k", label_set(ADE20K_NAMES))
 
 
@@ -140,11 +181,17 @@ def test_a_size_beside_a_protocol_is_an_error():
 
 def test_a_data_set_of_other_classes_is_an_error_that_names_the_first():
     model = segmenter(CAMVID.names)
-    with pytest.raises(ConfigError, match="its 19 classes, got 11: class 0 should be road, got sky"):
+    with pytest.raises(
+        ConfigError, match="its 19 classes, got 11: class 0 should be road, got sky"
+    ):
         apply_protocol(model, "cityscapes", CAMVID)
-    with pytest.raises(ConfigError, match="its 19 classes, got 18: class 18 should be bicycle, got none"):
+    with pytest.raises(
+        ConfigError, match="its 19 classes, got 18: class 18 should be bicycle, got none"
+    ):
         PROTOCOLS["cityscapes"].check_classes(CITYSCAPES_NAMES[:18])
-    with pytest.raises(ConfigError, match=r"Unknown protocol 'voc'. Choose one of: ade20k, cityscapes"):
+    with pytest.raises(
+        ConfigError, match=r"Unknown protocol 'voc'. Choose one of: ade20k, cityscapes"
+    ):
         apply_protocol(model, "voc", CAMVID)
 
 
@@ -180,7 +227,9 @@ def test_one_whole_view_twice_is_as_labels_without_views():
     names = CAMVID.names
     dataset, model = Drawn(CAMVID, ((90, 121), (64, 96))), segmenter(names)
     whole = evaluate_full(make_predict_fn(model, TTAConfig(), confidence=False), dataset).scores
-    window = evaluate_full(make_predict_fn(model, TTAConfig(window=(200, 200)), confidence=False), dataset).scores
+    window = evaluate_full(
+        make_predict_fn(model, TTAConfig(window=(200, 200)), confidence=False), dataset
+    ).scores
     # a window as large as the photo: the same logits, grown in another order
     assert np.abs(whole.confusion - window.confusion).sum() <= 4
 
@@ -191,7 +240,9 @@ def test_confidence_comes_with_views_and_without():
     assert once.confidence is not None
     np.testing.assert_array_equal(once.labels, model(sample.image).labels)
     whole = make_predict_fn(model, TTAConfig(window=(200, 200)), confidence=True)(sample.image)
-    np.testing.assert_allclose(once.confidence, whole.confidence, atol=1e-5)  # the same logits, grown in another order
+    np.testing.assert_allclose(
+        once.confidence, whole.confidence, atol=1e-5
+    )  # the same logits, grown in another order
     averaged = make_predict_fn(model, TTAConfig(flip=True), confidence=True)(sample.image)
     assert averaged.confidence is not None
     assert averaged.confidence.shape == (64, 96)

@@ -4,14 +4,18 @@ from galago.cli._sizes import join_sizes, read_size
 from galago.errors import ConfigError
 
 
-@pytest.mark.parametrize(("text", "size"), [("512x1024", (512, 1024)), ("64X32", (64, 32)), ("320", (320, 320))])
+@pytest.mark.parametrize(
+    ("text", "size"), [("512x1024", (512, 1024)), ("64X32", (64, 32)), ("320", (320, 320))]
+)
 def test_sizes_are_height_and_width(text: str, size: tuple[int, int]):
     assert read_size(text) == size
 
 
 @pytest.mark.parametrize("text", ["0", "-5", "1x2x3", "", "x", "64x", "6.4", "\u0663"])
 def test_what_is_no_size_is_refused(text: str):
-    with pytest.raises(ConfigError, match=r"as height and width, for example --imgsz 512 1024, got"):
+    with pytest.raises(
+        ConfigError, match=r"as height and width, for example --imgsz 512 1024, got"
+    ):
         read_size(text)
 
 

@@ -16,14 +16,17 @@ from galago import image as images
 from galago.spec import ModelSpec
 
 pytestmark = pytest.mark.openvino
-START = "from galago.cli import main, tiles; tiles.LARGEST_WHOLE = 10_000; {}main.main()"  # pixels, to keep the tests small
+# pixels, to keep the tests small
+START = "from galago.cli import main, tiles; tiles.LARGEST_WHOLE = 10_000; {}main.main()"
 WITHOUT_VIPS = "import sys; sys.modules['pyvips'] = None; "
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
 
 @pytest.fixture
 def place(tmp_path: Path, tiny_onnx: Path) -> Path:
-    """A folder with tiny.onnx, whose classes are red, green and blue, a large photo and a small one."""
+    """A folder with tiny.onnx, whose classes are red, green and blue, a large photo and a small
+    one.
+    """
     photo = np.zeros((150, 200, 3), np.uint8)
     photo[:, :100], photo[:, 100:] = RED, BLUE
     images.save(tmp_path / "photos/large.png", photo)
@@ -65,7 +68,9 @@ def test_the_large_photos_of_a_folder_go_through_tiles(place: Path, code: str):
     assert written(place) == ["large.png", "large_overlay.jpg", "small.png", "small_overlay.jpg"]
     assert_halves(images.load_labels(place / "out/large.png"))
     assert_halves(images.load_labels(place / "out/small.png"))
-    line = "large.png: 150 x 200 pixels (height x width), labeled in 1 tiles of 160 x 224, overlap 128"
+    line = (
+        "large.png: 150 x 200 pixels (height x width), labeled in 1 tiles of 160 x 224, overlap 128"
+    )
     assert sum(line in told for told in done.stderr.splitlines()) == 1
     assert ("pip install 'galago[large]'" in done.stderr) == bool(code)
     summary = json.loads(done.stdout)
@@ -74,14 +79,22 @@ def test_the_large_photos_of_a_folder_go_through_tiles(place: Path, code: str):
     assert list(summary["speed"]) == ["read", "pre", "infer", "post"]
     (path,) = summary["tiles"]
     assert Path(path).name == "large.png"
-    assert summary["tiles"][path] == {"size": [150, 200], "tile": [160, 224], "overlap": 128, "tiles": 1}
+    assert summary["tiles"][path] == {
+        "size": [150, 200],
+        "tile": [160, 224],
+        "overlap": 128,
+        "tiles": 1,
+    }
 
 
 def test_tiles_can_be_asked_for(place: Path):
     done = predict(place, "--tile", "64", "--overlap", "32", "--json")
     assert done.returncode == 0, done.stderr
     told = list(json.loads(done.stdout)["tiles"].values())
-    assert [(item["tile"], item["overlap"], item["tiles"]) for item in told] == [([64, 64], 32, 24), ([64, 64], 32, 1)]
+    assert [(item["tile"], item["overlap"], item["tiles"]) for item in told] == [
+        ([64, 64], 32, 24),
+        ([64, 64], 32, 1),
+    ]
     assert_halves(images.load_labels(place / "out/large.png"))
     assert "Saved: 2 label maps (.png) and overlays (_overlay.jpg) in out" in done.stderr
 
@@ -118,26 +131,43 @@ def test_no_save_writes_nothing(place: Path):
 def test_a_model_that_resizes_photos_gets_no_tiles_unless_asked(
     place: Path, tiny_spec: ModelSpec, write_onnx: Callable[..., Path]
 ):
-    write_onnx(place / "short.onnx", dataclasses.replace(tiny_spec, resize="short_side", short_side=64))
+    write_onnx(
+        place / "short.onnx", dataclasses.replace(tiny_spec, resize="short_side", short_side=64)
+    )
     assert json.loads(predict(place, "--json", model="short.onnx").stdout)["tiles"] == {}
-    assert len(json.loads(predict(place, "--tile", "64", "--json", model="short.onnx").stdout)["tiles"]) == 2
+    assert (
+        len(
+            json.loads(predict(place, "--tile", "64", "--json", model="short.onnx").stdout)["tiles"]
+        )
+        == 2
+    )
 
 
-def test_a_model_of_one_size_takes_photos_of_all(place: Path, tiny_spec: ModelSpec, write_onnx: Callable[..., Path]):
+def test_a_model_of_one_size_takes_photos_of_all(
+    place: Path, tiny_spec: ModelSpec, write_onnx: Callable[..., Path]
+):
     write_onnx(place / "fixed.onnx", dataclasses.replace(tiny_spec, input_size=(64, 96)))
     done = predict(place, "--json", model="fixed.onnx")
     assert done.returncode == 0, done.stderr
-    assert [item["tile"] for item in json.loads(done.stdout)["tiles"].values()] == [[64, 96], [64, 96]]
+    assert [item["tile"] for item in json.loads(done.stdout)["tiles"].values()] == [
+        [64, 96],
+        [64, 96],
+    ]
     assert_halves(images.load_labels(place / "out/large.png"))
     assert_one_line(
-        predict(place, "--tile", "128", model="fixed.onnx"), 2, "A tile of 128 pixels is larger than what the model takes"
+        predict(place, "--tile", "128", model="fixed.onnx"),
+        2,
+        "A tile of 128 pixels is larger than what the model takes",
     )
 
 
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("--tile", "64", "--overlap", "64"), "overlap needs to be smaller than a tile, got 64 of 64"),
+        (
+            ("--tile", "64", "--overlap", "64"),
+            "overlap needs to be smaller than a tile, got 64 of 64",
+        ),
         (("--overlap", "1024"), "overlap needs to be smaller than a tile, got 1024 of 1024"),
         (("--tile", "100"), "A tile needs a multiple of 32 pixels, such as 1024, got 100"),
         (("--tile", "64", "--overlap", "20"), "needs a multiple of 32 pixels, or 0, got 20"),
@@ -156,7 +186,11 @@ def test_wrong_flags_are_misuse(place: Path, flags: tuple[str, ...], message: st
 
 def test_a_video_has_no_tiles(place: Path, draw_clip: Callable[..., Path]):
     draw_clip(place / "clip.mp4", frames=2)
-    assert_one_line(predict(place, "--tile", "64", source="clip.mp4"), 2, "--tile and --overlap are for photos, got a video")
+    assert_one_line(
+        predict(place, "--tile", "64", source="clip.mp4"),
+        2,
+        "--tile and --overlap are for photos, got a video",
+    )
 
 
 @pytest.mark.parametrize("code", ["", WITHOUT_VIPS], ids=["with pyvips", "without"])
@@ -201,9 +235,24 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(place: Path):
 @pytest.mark.skipif(importlib.util.find_spec("pyvips") is None, reason="needs pyvips")
 def test_an_interrupt_leaves_no_half_file(place: Path):
     images.save(place / "huge.png", np.zeros((8000, 2000, 3), np.uint8))
-    command = [sys.executable, "-c", START.format(""), "predict", "--source", "huge.png", "--model", "tiny.onnx", "--out", "out"]
+    command = [
+        sys.executable,
+        "-c",
+        START.format(""),
+        "predict",
+        "--source",
+        "huge.png",
+        "--model",
+        "tiny.onnx",
+        "--out",
+        "out",
+    ]
     process = subprocess.Popen(
-        [*command, "--tile", "32", "--overlap", "0"], cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*command, "--tile", "32", "--overlap", "0"],
+        cwd=place,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     while not written(place) and process.poll() is None:  # the file beside
         time.sleep(0.01)

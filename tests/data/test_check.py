@@ -33,7 +33,9 @@ class Folder:
         (self.root / "data.yaml").write_text(text)
 
     def pair(self, name: str, labels: np.ndarray = TWO, photo: np.ndarray | None = None) -> None:
-        self.write(f"images/{name}.png", photo_of(name, labels.shape[:2]) if photo is None else photo)
+        self.write(
+            f"images/{name}.png", photo_of(name, labels.shape[:2]) if photo is None else photo
+        )
         self.write(f"masks/{name}.png", labels)
 
     def write(self, file: str, pixels: np.ndarray) -> None:
@@ -136,7 +138,9 @@ def test_a_set_of_many_classes_may_have_photos_of_its_first_one_alone(data: Fold
 
 def test_colored_masks(data: Folder):
     data.yaml("names: [road, car]\npalette: [[128, 64, 128], [0, 0, 142]]")
-    data.write("masks/train/a.png", np.full((2, 4, 3), (140, 0, 0), np.uint8))  # OpenCV's order: blue first
+    data.write(
+        "masks/train/a.png", np.full((2, 4, 3), (140, 0, 0), np.uint8)
+    )  # OpenCV's order: blue first
     found = data.find("colored-mask")
     assert found.examples == ["train/a"]
     assert "(0, 0, 140) 8 pixels (near car)" in found.message
@@ -193,7 +197,9 @@ def test_ids_out_of_range(data: Folder):
         ([0, 50, 100, 50], "{0: ignore, 50: 0, 100: 1}"),
     ],
 )
-def test_a_label_mapping_is_suggested_that_opens_the_set(data: Folder, ids: list[int], mapping: str):
+def test_a_label_mapping_is_suggested_that_opens_the_set(
+    data: Folder, ids: list[int], mapping: str
+):
     for name in ("train/a", "train/b", "train/c", "val/v"):
         data.pair(name, np.array([ids], np.uint8))
     assert f"label_mapping: {mapping}" in data.find("unknown-id").advice
@@ -256,7 +262,10 @@ def test_rare_classes_by_pixels_and_by_photos(data: Folder):
     data.pair("train/c", labels)
     found = data.find("rare-class")
     assert found.severity == "warning"
-    assert found.examples == ["bus (6.6667% of the pixels, 1 photo)", "pole (0.0300% of the pixels, 3 photos)"]
+    assert found.examples == [
+        "bus (6.6667% of the pixels, 1 photo)",
+        "pole (0.0300% of the pixels, 3 photos)",
+    ]
     assert "label more photos" in found.advice
 
 
@@ -350,10 +359,17 @@ def test_everything_is_reported_at_once_errors_first_with_five_examples(data: Fo
     data.write("masks/train/a.png", TWO[:, :3])
     data.yaml("names: [road, car, bus]")
     report = data.check()
-    assert kinds(report) >= {"photo-without-mask", "unreadable-photo", "size-mismatch", "empty-class"}
+    assert kinds(report) >= {
+        "photo-without-mask",
+        "unreadable-photo",
+        "size-mismatch",
+        "empty-class",
+    }
     severities = [finding.severity for finding in report.findings]
     assert severities == sorted(severities)
-    (lone,) = (finding.facts() for finding in report.findings if finding.kind == "photo-without-mask")
+    (lone,) = (
+        finding.facts() for finding in report.findings if finding.kind == "photo-without-mask"
+    )
     assert lone["count"] == 7
     assert len(lone["examples"]) == 5
 
@@ -379,7 +395,9 @@ def test_camvids_lists_are_read_as_far_as_they_go(tmp_path: Path):
         cv2.imwrite(str(tmp_path / f"train/{name}.png"), photo_of(name))
         cv2.imwrite(str(tmp_path / f"trainannot/{name}.png"), np.full((2, 4), 11, np.uint8))
     (tmp_path / "train/b.png").unlink()
-    (tmp_path / "train.txt").write_text("train/a.png trainannot/a.png\ntrain/b.png trainannot/b.png\ntrain/c.png\n")
+    (tmp_path / "train.txt").write_text(
+        "train/a.png trainannot/a.png\ntrain/b.png trainannot/b.png\ntrain/c.png\n"
+    )
     report = check(read_layout(tmp_path), "CamVid")
     found = {finding.kind: finding for finding in report.findings}
     assert found["mask-without-photo"].examples[0].startswith("train/b (")
@@ -410,10 +428,16 @@ def test_the_page_of_a_set_that_cannot_be_read_at_all_has_no_pictures(data: Fold
 
 def test_the_guide_names_every_kind_of_finding():
     rules = Path(file_rules.__file__).read_text() + Path(label_rules.__file__).read_text()
-    named = {*re.findall(r'kind="([\w-]+)"', rules), *(f"{kind}-mask" for kind in file_rules.MASK_ADVICE)}
+    named = {
+        *re.findall(r'kind="([\w-]+)"', rules),
+        *(f"{kind}-mask" for kind in file_rules.MASK_ADVICE),
+    }
     guide = (Path(__file__).parents[2] / "docs/how-to/data.md").read_text(encoding="utf-8")
     assert named == set(
-        re.findall(r"`([\w-]+)`", "".join(re.findall(r"^\| (`[^|]*`) \| (?:error|warning)", guide, re.MULTILINE)))
+        re.findall(
+            r"`([\w-]+)`",
+            "".join(re.findall(r"^\| (`[^|]*`) \| (?:error|warning)", guide, re.MULTILINE)),
+        )
     )
 
 
@@ -433,19 +457,30 @@ def one_name(data: Folder, labels: list[list[int]], name: str = "leaf") -> list[
     ("ids", "advice"),
     [
         ([0, 0, 1, 1], "Name the background, too: names: [background, leaf]."),
-        ([0, 0, 7, 7], "Name the background, too: names: [background, leaf] and label_mapping: {0: 0, 7: 1}."),
+        (
+            [0, 0, 7, 7],
+            "Name the background, too: names: [background, leaf] and label_mapping: {0: 0, 7: 1}.",
+        ),
         ([0, 5, 7, 7], "if all other ids are the class: label_mapping: {0: 0, 5: 1, 7: 1}"),
         ([0, 0, 255, 255], "names: [background, leaf] and label_mapping: {0: 0, 255: 1}"),
-        ([0, 0, 0, 0], "Export them with 0 for the background and 1 for the class, and write names: [background, leaf]"),
+        (
+            [0, 0, 0, 0],
+            "Export them with 0 for the background and 1 for the class, and write names: "
+            "[background, leaf]",
+        ),
         ([1, 1, 255, 255], "0 for the background, and names: [background, leaf]"),
     ],
 )
-def test_one_name_is_an_error_with_advice_that_makes_two_classes(data: Folder, ids: list[int], advice: str):
+def test_one_name_is_an_error_with_advice_that_makes_two_classes(
+    data: Folder, ids: list[int], advice: str
+):
     findings = {finding.kind: finding for finding in one_name(data, [ids, ids])}
     assert advice in findings["one-class"].advice
     assert "nothing to learn" in findings["one-class"].message
     for finding in findings.values():
-        assert "255: 0" not in finding.advice  # followed to the letter this made everything background
+        assert (
+            "255: 0" not in finding.advice
+        )  # followed to the letter this made everything background
         assert "0: ignore" not in finding.advice
 
 
@@ -457,7 +492,10 @@ def test_the_advice_for_one_name_works_when_followed(data: Folder, ids: list[int
     data.yaml("names: [background, leaf]\n" + (mapping[0] if mapping else ""))
     report = data.check()
     assert report.errors == []
-    assert report.splits["train"].pixels.tolist() == [6 * sum(i == 0 for i in ids), 6 * sum(i != 0 for i in ids)]
+    assert report.splits["train"].pixels.tolist() == [
+        6 * sum(i == 0 for i in ids),
+        6 * sum(i != 0 for i in ids),
+    ]
 
 
 def test_one_class_in_all_of_train_is_told(data: Folder):
@@ -479,10 +517,14 @@ def exif_jpeg(path: Path, orientation: int, size: tuple[int, int]) -> None:
     data = cv2.imencode(".jpg", photo_of(path.stem, size))[1].tobytes()
     entry = b"\x12\x01\x03\0\1\0\0\0" + bytes([orientation, 0, 0, 0])
     block = b"Exif\0\0II*\0\x08\0\0\0\1\0" + entry + bytes(4)
-    path.write_bytes(data[:2] + b"\xff\xe1" + (len(block) + 2).to_bytes(2, "big") + block + data[2:])
+    path.write_bytes(
+        data[:2] + b"\xff\xe1" + (len(block) + 2).to_bytes(2, "big") + block + data[2:]
+    )
 
 
-@pytest.mark.parametrize(("orientation", "size"), [(2, (2, 4)), (3, (2, 4)), (4, (2, 4)), (6, (4, 4)), (5, (4, 4))])
+@pytest.mark.parametrize(
+    ("orientation", "size"), [(2, (2, 4)), (3, (2, 4)), (4, (2, 4)), (6, (4, 4)), (5, (4, 4))]
+)
 def test_a_turn_that_changes_no_size_is_told(data: Folder, orientation: int, size: tuple[int, int]):
     data.write("masks/train/t.png", np.resize(TWO, size))
     exif_jpeg(data.root / "images/train/t.jpg", orientation, size)
@@ -492,7 +534,9 @@ def test_a_turn_that_changes_no_size_is_told(data: Folder, orientation: int, siz
 
 
 @pytest.mark.parametrize(("orientation", "size"), [(1, (2, 4)), (6, (4, 2))])
-def test_no_turn_and_a_turn_that_changes_the_size_are_not_told_so(data: Folder, orientation: int, size: tuple[int, int]):
+def test_no_turn_and_a_turn_that_changes_the_size_are_not_told_so(
+    data: Folder, orientation: int, size: tuple[int, int]
+):
     data.write("masks/train/t.png", TWO)
     exif_jpeg(data.root / "images/train/t.jpg", orientation, size)
     assert "exif-orientation" not in kinds(data.check())
@@ -505,12 +549,19 @@ def test_turned_photos_that_mismatch_make_the_silent_ones_nearly_sure(data: Fold
     assert "1 mask of others fit the photo unturned" in data.find("exif-orientation").advice
 
 
-@pytest.mark.parametrize(("top", "dark"), [(1023, True), (4095, True), (16383, True), (65535, False)])
+@pytest.mark.parametrize(
+    ("top", "dark"), [(1023, True), (4095, True), (16383, True), (65535, False)]
+)
 def test_ten_to_fourteen_bits_in_sixteen_are_told(data: Folder, top: int, dark: bool):
     photo = np.linspace(0, top, 8).astype(np.uint16).reshape(2, 4)
     data.pair("train/deep", photo=photo)
     report = data.check()
-    told = {name for finding in report.findings if finding.kind == "dark-photo" for name in finding.found}
+    told = {
+        name
+        for finding in report.findings
+        if finding.kind == "dark-photo"
+        for name in finding.found
+    }
     loaded = next(fact.brightest for fact in report.facts if fact.item.name == "deep")
     assert told == ({"train/deep"} if dark and loaded < 64 else set())
 
@@ -534,12 +585,16 @@ def test_a_mask_called_png_in_capitals_is_found(data: Folder):
     assert data.check().findings == []
 
 
-def test_photos_behind_links_to_folders_are_checked(data: Folder, tmp_path_factory: pytest.TempPathFactory):
+def test_photos_behind_links_to_folders_are_checked(
+    data: Folder, tmp_path_factory: pytest.TempPathFactory
+):
     store = Folder(tmp_path_factory.mktemp("store"))
     for name in ("one", "two"):
         store.pair(f"drive/{name}")
     for kind in ("images", "masks"):
-        (data.root / kind / "train/drive").symlink_to(store.root / kind / "drive", target_is_directory=True)
+        (data.root / kind / "train/drive").symlink_to(
+            store.root / kind / "drive", target_is_directory=True
+        )
         (data.root / kind / "train/circle").symlink_to(data.root, target_is_directory=True)
     report = data.check()
     assert report.splits["train"].files == 5

@@ -31,7 +31,9 @@ def add_member(path: Path, member: tarfile.TarInfo) -> None:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Two classes: one whose members lie in a folder, one without, and a validation part in one file."""
+    """Two classes: one whose members lie in a folder, one without, and a validation part in one
+    file.
+    """
     write_tar(tmp_path / "train/dog.tar", {"dog/10.jpg": jpeg(90), "dog/2.jpg": jpeg(60)})
     write_tar(tmp_path / "train/cat.tar", {"1.jpg": jpeg(30)})
     write_tar(tmp_path / "val.tar", {"dog/1.jpg": jpeg(200), "./cat/1.jpg": jpeg(150)})
@@ -51,7 +53,10 @@ def test_classes_are_those_of_the_files_and_photos_count_naturally(root: Path):
 def test_one_file_may_hold_a_split(root: Path):
     photos = open_classes(root, "val")
     assert photos.names == ("cat", "dog")
-    assert [(int(photos[index][0][0, 0, 0]), photos[index][1]) for index in range(2)] == [(150, 0), (200, 1)]
+    assert [(int(photos[index][0][0, 0, 0]), photos[index][1]) for index in range(2)] == [
+        (150, 0),
+        (200, 1),
+    ]
 
 
 def test_class_folders_are_opened_as_before(tmp_path: Path):
@@ -74,7 +79,9 @@ def test_a_member_of_another_place_is_refused(root: Path, name: str):
         open_classes(root, "train")
 
 
-@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE])
+@pytest.mark.parametrize(
+    "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE]
+)
 def test_links_and_devices_are_refused(root: Path, kind: bytes):
     member = tarfile.TarInfo("dog/3.jpg")
     member.type, member.linkname = kind, "/etc/passwd"

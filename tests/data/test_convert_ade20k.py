@@ -9,7 +9,10 @@ from galago.data.convert import Options, read, write
 from galago.data.convert.ade20k import read_names
 from galago.errors import DataError
 
-ROWS = ["Idx\tRatio\tTrain\tVal\tName", *(f"{index}\t0.1\t1\t1\tthing {index}, stuff" for index in range(1, 151))]
+ROWS = [
+    "Idx\tRatio\tTrain\tVal\tName",
+    *(f"{index}\t0.1\t1\t1\tthing {index}, stuff" for index in range(1, 151)),
+]
 
 
 def make(root: Path, ids: list[int]) -> Path:
@@ -22,7 +25,11 @@ def make(root: Path, ids: list[int]) -> Path:
 
 
 def test_0_is_ignored_and_the_classes_count_from_0(tmp_path: Path):
-    write(read("ade20k", make(tmp_path / "in", [0, 1, 150]), Options()), tmp_path / "out", made_by="a test")
+    write(
+        read("ade20k", make(tmp_path / "in", [0, 1, 150]), Options()),
+        tmp_path / "out",
+        made_by="a test",
+    )
     for split in ("train", "val"):
         dataset = open_dataset(tmp_path / "out", split)
         assert dataset[0].labels.tolist() == [[255, 0, 149]]
@@ -82,7 +89,13 @@ def test_suffixes_in_capitals_hidden_files_links_and_lone_masks(tmp_path: Path):
     cv2.imwrite(str(source / "annotations/validation/b.png"), np.zeros((1, 1), np.uint8))
     other = make(tmp_path / "other", [2])
     for folder in ("images", "annotations"):
-        (source / folder / "training/more").symlink_to(other / folder / "validation", target_is_directory=True)
+        (source / folder / "training/more").symlink_to(
+            other / folder / "validation", target_is_directory=True
+        )
     found = read("ade20k", source, Options())
-    assert [(item.split, item.name) for item in found.items] == [("train", "a"), ("train", "more/a"), ("val", "a")]
+    assert [(item.split, item.name) for item in found.items] == [
+        ("train", "a"),
+        ("train", "more/a"),
+        ("val", "a"),
+    ]
     assert "1 masks have no photo" in found.notes[0]

@@ -17,7 +17,9 @@ def make(root: Path) -> Path:
     for folder in (photos, masks):
         folder.mkdir(parents=True)
     cv2.imwrite(str(photos / f"{NAME}_leftImg8bit.png"), np.zeros((1, 6, 3), np.uint8))
-    cv2.imwrite(str(masks / f"{NAME}_gtFine_labelIds.png"), np.array([[7, 33, 0, 26, 9, 255]], np.uint8))
+    cv2.imwrite(
+        str(masks / f"{NAME}_gtFine_labelIds.png"), np.array([[7, 33, 0, 26, 9, 255]], np.uint8)
+    )
     return root
 
 
@@ -34,7 +36,9 @@ def test_the_19_classes_get_train_ids_and_the_others_are_ignored(tmp_path: Path)
 def test_a_photo_without_mask_is_an_error(tmp_path: Path):
     source = make(tmp_path)
     (source / f"gtFine/train/aachen/{NAME}_gtFine_labelIds.png").unlink()
-    with pytest.raises(DataError, match=r"1 masks are missing: .*labelIds\.png\. Unpack gtFine_trainvaltest"):
+    with pytest.raises(
+        DataError, match=r"1 masks are missing: .*labelIds\.png\. Unpack gtFine_trainvaltest"
+    ):
         read("cityscapes", source, Options())
 
 
@@ -50,7 +54,9 @@ def test_suffixes_in_capitals_hidden_files_and_links(tmp_path: Path):
     photo.with_name(f"._{photo.name}").write_bytes(b"\0\5\26\7")
     other = make(tmp_path / "other")
     for folder in ("leftImg8bit", "gtFine"):
-        (source / folder / "train/bonn").symlink_to(other / folder / "train/aachen", target_is_directory=True)
+        (source / folder / "train/bonn").symlink_to(
+            other / folder / "train/aachen", target_is_directory=True
+        )
     found = read("cityscapes", source, Options())
     assert [item.name for item in found.items] == [f"aachen/{NAME}", f"bonn/{NAME}"]
     assert found.items[1].draw().tolist() == [[0, 18, 255, 13, 255, 255]]

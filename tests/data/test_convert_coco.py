@@ -20,7 +20,12 @@ SQUARE = [[1, 1, 4, 1, 4, 3, 1, 3]]  # columns 1 to 3 of rows 1 and 2
 
 
 def annotation(number: int, category: int, segmentation: Any, **more: Any) -> dict[str, Any]:
-    return {"id": number, "image_id": 7, "category_id": category, "segmentation": segmentation} | more
+    return {
+        "id": number,
+        "image_id": 7,
+        "category_id": category,
+        "segmentation": segmentation,
+    } | more
 
 
 def make(root: Path, annotations: list[dict[str, Any]], **changes: Any) -> Path:
@@ -85,7 +90,9 @@ def test_a_photo_without_annotations_is_all_background(tmp_path: Path):
 def test_compressed_numbers_by_hand():
     assert unpack_runs("1261") == [1, 2, 6, 3]  # the fourth is 1 more than the second
     assert unpack_runs("T3") == [100]  # 100 = 4 + 3 * 32; "T" is "0" + 4 + 32, for more to come
-    assert unpack_runs("d0") == [20]  # bit 4 would be a sign, so that another character says it is none
+    assert unpack_runs("d0") == [
+        20
+    ]  # bit 4 would be a sign, so that another character says it is none
     assert unpack_runs("043O") == [0, 4, 3, 3]  # "O" is "0" + 31, which is -1
 
 
@@ -126,9 +133,13 @@ HUGE = 10**400
         ([SQUARE[0], "x"], "a list of numbers"),
     ],
 )
-def test_a_broken_area_is_an_error_that_names_it_or_left_out(tmp_path: Path, segmentation: Any, message: str):
+def test_a_broken_area_is_an_error_that_names_it_or_left_out(
+    tmp_path: Path, segmentation: Any, message: str
+):
     source = make(tmp_path / "in", [annotation(41, 3, segmentation), annotation(42, 18, SQUARE)])
-    with pytest.raises(DataError, match=rf"instances_val2017\.json: annotation 41 of a\.jpg: .*{message}") as caught:
+    with pytest.raises(
+        DataError, match=rf"instances_val2017\.json: annotation 41 of a\.jpg: .*{message}"
+    ) as caught:
         convert(source, tmp_path / "out")
     assert len(str(caught.value)) < 600
     assert not (tmp_path / "out").exists()
@@ -143,7 +154,9 @@ def test_a_polygon_without_end_is_refused_before_it_is_drawn():
         check_segmentation([there_and_back], SIZE)
 
 
-@pytest.mark.parametrize("stray", [[[2, 2, 3, 3]], [[2, 2]], [[]], [[1, 2, 3]], [[1, 1, 2, 2, 3, 3]], [2, 2, 3, 3]])
+@pytest.mark.parametrize(
+    "stray", [[[2, 2, 3, 3]], [[2, 2]], [[]], [[1, 2, 3]], [[1, 1, 2, 2, 3, 3]], [2, 2, 3, 3]]
+)
 def test_a_stray_click_is_left_out_and_told_beside_good_areas(tmp_path: Path, stray: Any):
     annotations = [annotation(1, 18, SQUARE), annotation(2, 3, stray), annotation(3, 3, stray)]
     found = read("coco", make(tmp_path, annotations), Options())
@@ -176,10 +189,13 @@ def test_all_faults_are_named_at_once(tmp_path: Path):
     with pytest.raises(DataError, match="31 faults") as caught:
         read("coco", make(tmp_path, annotations), Options())
     lines = str(caught.value).splitlines()
-    assert [line for line in lines if line.startswith("  annotation")][3].startswith("  annotation 3 of a.jpg")
+    assert [line for line in lines if line.startswith("  annotation")][3].startswith(
+        "  annotation 3 of a.jpg"
+    )
     assert lines[-2:] == [
         "  and 11 more",
-        "Mend them, or leave out what is faulty with --unknown ignore: its areas become background.",
+        "Mend them, or leave out what is faulty with --unknown ignore: its areas become "
+        "background.",
     ]
 
 
@@ -187,14 +203,19 @@ def test_boxes_alone_are_an_error_or_left_out(tmp_path: Path):
     source = make(tmp_path / "in", [annotation(41, 3, []), annotation(42, 18, SQUARE)])
     with pytest.raises(DataError, match=r"annotation 41 of a\.jpg: has a box and no area"):
         convert(source, tmp_path / "out")
-    assert open_dataset(convert(source, tmp_path / "out", unknown="ignore"), "val")[0].labels[1].tolist() == [0, 2, 2, 2, 0]
+    assert open_dataset(convert(source, tmp_path / "out", unknown="ignore"), "val")[0].labels[
+        1
+    ].tolist() == [0, 2, 2, 2, 0]
 
 
 @pytest.mark.parametrize(
     ("more", "message"),
     [
         ({"category_id": 4}, "annotation 1 of a.jpg: there is no category 4"),
-        ({"category_id": "3"}, "no category '3', the category_id; it is text here and a number there"),
+        (
+            {"category_id": "3"},
+            "no category '3', the category_id; it is text here and a number there",
+        ),
         ({"category_id": [3]}, r"no category \[3\]"),
         ({"category_id": True}, "no category True"),
         ({"image_id": 8}, "annotation 1: there is no image 8"),
@@ -203,15 +224,25 @@ def test_boxes_alone_are_an_error_or_left_out(tmp_path: Path):
         ({"image_id": {"a": 1}}, "no image {'a': 1}"),
     ],
 )
-def test_an_unknown_category_and_an_unknown_image_are_errors(tmp_path: Path, more: dict[str, Any], message: str):
+def test_an_unknown_category_and_an_unknown_image_are_errors(
+    tmp_path: Path, more: dict[str, Any], message: str
+):
     source = make(tmp_path / "a", [annotation(1, 3, SQUARE, **more), annotation(2, 3, SQUARE)])
     with pytest.raises(DataError, match=message):
         read("coco", source, Options())
-    assert read("coco", source, Options(unknown="ignore")).items[0].draw()[1].tolist() == [0, 1, 1, 1, 0]
+    assert read("coco", source, Options(unknown="ignore")).items[0].draw()[1].tolist() == [
+        0,
+        1,
+        1,
+        1,
+        0,
+    ]
 
 
 def test_ids_that_a_table_wrote_as_floats_and_ids_that_are_text_are_read(tmp_path: Path):
-    assert labels_of(tmp_path / "a", [annotation(1, 3, SQUARE, image_id=7.0, category_id=3.0)])[1] == [0, 1, 1, 1, 0]
+    assert labels_of(tmp_path / "a", [annotation(1, 3, SQUARE, image_id=7.0, category_id=3.0)])[
+        1
+    ] == [0, 1, 1, 1, 0]
     source = make(
         tmp_path / "b",
         [annotation(1, 3, SQUARE, image_id="x", category_id="c")],
@@ -223,7 +254,9 @@ def test_ids_that_a_table_wrote_as_floats_and_ids_that_are_text_are_read(tmp_pat
 
 def two_photos(root: Path, second: dict[str, Any]) -> Path:
     entries = [{"id": 7, "file_name": "a.jpg", "height": 4, "width": 5}, second]
-    source = make(root, [annotation(1, 3, SQUARE), annotation(2, 18, SQUARE, image_id=8)], images=entries)
+    source = make(
+        root, [annotation(1, 3, SQUARE), annotation(2, 18, SQUARE, image_id=8)], images=entries
+    )
     cv2.imwrite(str(source / "val2017/b.jpg"), np.zeros((*SIZE, 3), np.uint8))
     return source
 
@@ -235,7 +268,10 @@ def two_photos(root: Path, second: dict[str, Any]) -> Path:
             {"id": 8, "file_name": "b.jpg", "height": 0, "width": 0},
             "image 8, b.jpg: its height and width should be 4 and 5 .* got 0 and 0",
         ),
-        ({"id": 8, "file_name": "b.jpg", "height": 10**6, "width": 10**6}, "got 1000000 and 1000000"),
+        (
+            {"id": 8, "file_name": "b.jpg", "height": 10**6, "width": 10**6},
+            "got 1000000 and 1000000",
+        ),
         ({"id": 8, "file_name": "b.jpg", "height": 4, "width": -5}, "got 4 and -5"),
         ({"id": 8, "file_name": "b.jpg", "height": "4", "width": "5"}, "got '4' and '5'"),
         ({"id": 8, "file_name": "b.jpg", "height": 9}, "got 9 and None"),
@@ -244,7 +280,10 @@ def two_photos(root: Path, second: dict[str, Any]) -> Path:
         ({"id": 8, "file_name": None}, "expected a file_name, got None"),
         ({"id": 8, "file_name": 8}, "expected a file_name, got 8"),
         ({"id": 8, "file_name": " "}, "expected a file_name, got ' '"),
-        ({"id": 8, "file_name": "gone.jpg"}, "1 photos are missing: gone.jpg. Looked in .*--images"),
+        (
+            {"id": 8, "file_name": "gone.jpg"},
+            "1 photos are missing: gone.jpg. Looked in .*--images",
+        ),
         ({"id": 8, "file_name": "x" * 5000}, "1 photos are missing: x+"),
         ({"id": 8, "file_name": "a\0b.jpg"}, "1 photos are missing: a"),
         ({"id": 8, "file_name": "http://[x"}, "1 photos are missing: "),
@@ -255,7 +294,9 @@ def two_photos(root: Path, second: dict[str, Any]) -> Path:
         ("b.jpg", "image in place 2 of the list: expected an id .*, got 'b.jpg'"),
     ],
 )
-def test_a_broken_entry_of_an_image_is_told_and_may_be_left_out(tmp_path: Path, second: Any, message: str):
+def test_a_broken_entry_of_an_image_is_told_and_may_be_left_out(
+    tmp_path: Path, second: Any, message: str
+):
     source = two_photos(tmp_path / "in", second)
     with pytest.raises(DataError, match=message) as caught:
         read("coco", source, Options())
@@ -282,7 +323,10 @@ def test_one_image_id_twice_is_told_for_both_and_neither_is_guessed(tmp_path: Pa
 @pytest.mark.parametrize(
     ("categories", "message"),
     [
-        ([{"id": 3, "name": "car"}, {"id": 3, "name": "dog"}], "category 3: two categories have this id, 'car' and 'dog'"),
+        (
+            [{"id": 3, "name": "car"}, {"id": 3, "name": "dog"}],
+            "category 3: two categories have this id, 'car' and 'dog'",
+        ),
         ([{"id": 3, "name": 5}], "category 3: expected a name that is text, got 5"),
         ([{"id": 3, "name": None}], "expected a name that is text, got None"),
         ([{"id": 3, "name": ""}], "expected a name that is text, got ''"),
@@ -290,7 +334,10 @@ def test_one_image_id_twice_is_told_for_both_and_neither_is_guessed(tmp_path: Pa
         ([{"id": 3}], "expected a name that is text, got None"),
         ([{"name": "car"}], "category in place 1 of the list: expected an id"),
         (["car"], "category in place 1 of the list: expected an id"),
-        ([{"id": 3, "name": "car"}, {"id": "4", "name": "dog"}], "some ids of categories are numbers and some are text"),
+        (
+            [{"id": 3, "name": "car"}, {"id": "4", "name": "dog"}],
+            "some ids of categories are numbers and some are text",
+        ),
     ],
 )
 def test_broken_categories_are_an_error_in_any_case(tmp_path: Path, categories: Any, message: str):
@@ -305,7 +352,10 @@ def test_missing_photos_are_an_error_and_may_be_found_elsewhere(tmp_path: Path):
     (source / "val2017").rename(tmp_path / "elsewhere")
     with pytest.raises(DataError, match=r"1 photos are missing: a\.jpg\. Looked in .*--images"):
         convert(source, tmp_path / "out")
-    assert len(open_dataset(convert(source, tmp_path / "out", images=tmp_path / "elsewhere"), "val")) == 1
+    assert (
+        len(open_dataset(convert(source, tmp_path / "out", images=tmp_path / "elsewhere"), "val"))
+        == 1
+    )
 
 
 @pytest.mark.parametrize(
@@ -324,10 +374,16 @@ def test_missing_photos_are_an_error_and_may_be_found_elsewhere(tmp_path: Path):
         ("sub/a.JPG", "images/sub/a.jpg", "sub/a"),
     ],
 )
-def test_photos_named_by_another_system_are_found(tmp_path: Path, name: str, place: str, sample: str):
+def test_photos_named_by_another_system_are_found(
+    tmp_path: Path, name: str, place: str, sample: str
+):
     (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
     cv2.imencode(".jpg", np.zeros((*SIZE, 3), np.uint8))[1].tofile(tmp_path / place)
-    text = {"images": [{"id": 7, "file_name": name}], "categories": CATEGORIES, "annotations": [annotation(1, 3, SQUARE)]}
+    text = {
+        "images": [{"id": 7, "file_name": name}],
+        "categories": CATEGORIES,
+        "annotations": [annotation(1, 3, SQUARE)],
+    }
     (tmp_path / "result.json").write_text(json.dumps(text))
     found = read("coco", tmp_path, Options())
     assert [(item.name, item.photo) for item in found.items] == [(sample, tmp_path / place)]
@@ -367,7 +423,9 @@ def test_the_last_word_of_a_name_tells_the_split(name: str, split: str | None):
     assert split_of(name) == split
 
 
-@pytest.mark.parametrize(("name", "split"), [("minival2014", "val"), ("labels-val", "val"), ("site_train_v2_val", "val")])
+@pytest.mark.parametrize(
+    ("name", "split"), [("minival2014", "val"), ("labels-val", "val"), ("site_train_v2_val", "val")]
+)
 def test_the_split_of_a_file_by_its_name(tmp_path: Path, name: str, split: str):
     source = make(tmp_path, [annotation(1, 3, SQUARE)])
     (source / "annotations/instances_val2017.json").rename(source / f"annotations/{name}.json")
@@ -391,7 +449,11 @@ def test_a_parent_of_all_that_no_annotation_has_is_no_class(tmp_path: Path):
     assert found.labels.names == ("background", "car", "dog")
     assert "The category 'plants' is what others are kinds of" in found.notes[0]
     assert found.items[0].draw()[1].tolist() == [0, 1, 1, 1, 0]
-    assert read("coco", source, Options(ignore=("plants",))).labels.names == ("background", "car", "dog")
+    assert read("coco", source, Options(ignore=("plants",))).labels.names == (
+        "background",
+        "car",
+        "dog",
+    )
     used = make(tmp_path / "b", [annotation(1, 0, SQUARE)], categories=[parent, *children])
     assert read("coco", used, Options()).labels.names == ("background", "plants", "car", "dog")
 
@@ -468,14 +530,18 @@ def test_a_file_of_another_encoding_is_an_error(tmp_path: Path):
 
 
 def test_an_entry_without_a_key_is_an_error(tmp_path: Path):
-    with pytest.raises(DataError, match=r"annotation 1 of a\.jpg: there is no category none, the category_id"):
+    with pytest.raises(
+        DataError, match=r"annotation 1 of a\.jpg: there is no category none, the category_id"
+    ):
         read("coco", make(tmp_path, [{"id": 1, "image_id": 7}]), Options())
 
 
 def test_without_pycocotools_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "pycocotools", None)
     monkeypatch.delitem(sys.modules, "pycocotools.mask", raising=False)
-    with pytest.raises(MissingDependencyError, match=r"pycocotools is missing\. Run: pip install 'galago\[coco\]'"):
+    with pytest.raises(
+        MissingDependencyError, match=r"pycocotools is missing\. Run: pip install 'galago\[coco\]'"
+    ):
         read("coco", make(tmp_path, []), Options())
 
 

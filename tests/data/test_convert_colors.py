@@ -19,7 +19,9 @@ def write_image(file: Path, pixels: np.ndarray) -> None:
     assert cv2.imwrite(str(file), pixels[..., ::-1])
 
 
-def make(root: Path, photos: str = "images/train", masks: str = "masks/train", ending: str = "") -> Path:
+def make(
+    root: Path, photos: str = "images/train", masks: str = "masks/train", ending: str = ""
+) -> Path:
     """Write a photo with a colored mask, and the palette."""
     write_image(root / photos / "a.jpg", np.full((2, 3, 3), 90, np.uint8))
     write_image(root / masks / f"a{ending}.png", PIXELS)
@@ -28,7 +30,12 @@ def make(root: Path, photos: str = "images/train", masks: str = "masks/train", e
 
 
 def convert(source: Path, out: Path, *, accept_unknown: bool = False, **options: object) -> Path:
-    write(read("colors", source, Options(**options)), out, made_by="a test", accept_unknown=accept_unknown)  # type: ignore[arg-type]
+    write(
+        read("colors", source, Options(**options)),
+        out,
+        made_by="a test",
+        accept_unknown=accept_unknown,
+    )  # type: ignore[arg-type]
     return out
 
 
@@ -39,11 +46,15 @@ def test_colors_become_ids_in_the_order_of_the_palette(tmp_path: Path):
     assert dataset.labels.palette == (ROAD, CAR, VOID)
     assert dataset.names == ["a"]
     assert dataset[0].labels.tolist() == [[0, 1, 1], [0, 2, 1]]
-    assert (tmp_path / "out/images/train/a.jpg").read_bytes() == (source / "images/train/a.jpg").read_bytes()
+    assert (tmp_path / "out/images/train/a.jpg").read_bytes() == (
+        source / "images/train/a.jpg"
+    ).read_bytes()
 
 
 def test_ignored_classes_become_255_and_the_others_close_up(tmp_path: Path):
-    dataset = open_dataset(convert(make(tmp_path / "in"), tmp_path / "out", ignore=("road", "void")), "train")
+    dataset = open_dataset(
+        convert(make(tmp_path / "in"), tmp_path / "out", ignore=("road", "void")), "train"
+    )
     assert dataset.labels.names == ("car",)
     assert dataset[0].labels.tolist() == [[255, 0, 0], [255, 255, 0]]
 
@@ -57,11 +68,16 @@ def test_other_ways_to_lay_out_the_folders(tmp_path: Path, photos: str, masks: s
     assert open_dataset(convert(source, tmp_path / "out"), "train").names == ["a"]
 
 
-def test_unknown_colors_are_listed_with_pixels_and_the_nearest_name_and_leave_nothing(tmp_path: Path):
+def test_unknown_colors_are_listed_with_pixels_and_the_nearest_name_and_leave_nothing(
+    tmp_path: Path,
+):
     source = make(tmp_path / "in")
     for name in "bc":
         write_image(source / f"images/train/{name}.png", PIXELS)
-        write_image(source / f"masks/train/{name}.png", np.array([[(66, 2, 128), (0, 255, 0)]] * 2, np.uint8))
+        write_image(
+            source / f"masks/train/{name}.png",
+            np.array([[(66, 2, 128), (0, 255, 0)]] * 2, np.uint8),
+        )
     with pytest.raises(DataError, match="2 colors have no name") as caught:
         convert(source, tmp_path / "out")
     assert "(66, 2, 128): 4 pixels (near car)\n" in str(caught.value)
@@ -112,7 +128,10 @@ def test_no_folders_is_an_error_that_says_what_was_looked_for(tmp_path: Path):
     ("name", "text"),
     [
         ("p.yaml", "road: [128, 64, 128]\ntraffic light: [1, 2, 3]"),
-        ("labelmap.txt", "# label:color_rgb:parts:actions\nroad:128,64,128::\ntraffic light:1,2,3::\n"),
+        (
+            "labelmap.txt",
+            "# label:color_rgb:parts:actions\nroad:128,64,128::\ntraffic light:1,2,3::\n",
+        ),
         ("class_dict.csv", "name,r,g,b\nroad,128,64,128\ntraffic light,1,2,3\n"),
         ("label_colors.txt", "128 64 128\troad\n1 2 3\t\ttraffic light\n"),
     ],

@@ -36,7 +36,9 @@ def convert(source: Path, out: Path, **options: object) -> Path:
 
 
 def test_ids_stay_and_the_border_is_ignored(tmp_path: Path):
-    dataset = open_dataset(convert(make(tmp_path / "in", ("train", "trainval")), tmp_path / "out"), "train")
+    dataset = open_dataset(
+        convert(make(tmp_path / "in", ("train", "trainval")), tmp_path / "out"), "train"
+    )
     assert dataset.labels == VOC
     assert dataset.names == ["2007_000032"]
     assert dataset[0].labels.tolist() == IDS.tolist()
@@ -50,13 +52,23 @@ def test_the_palette_is_the_official_one():
 
 def test_colored_masks_are_read_by_the_official_palette(tmp_path: Path):
     source = make(tmp_path / "in")
-    write_colors(source, [[(0, 0, 0), (192, 128, 128), (224, 224, 192)], [(0, 64, 128), (128, 0, 0), (128, 128, 128)]])
-    assert open_dataset(convert(source, tmp_path / "out"), "train")[0].labels.tolist() == IDS.tolist()
+    write_colors(
+        source,
+        [
+            [(0, 0, 0), (192, 128, 128), (224, 224, 192)],
+            [(0, 64, 128), (128, 0, 0), (128, 128, 128)],
+        ],
+    )
+    assert (
+        open_dataset(convert(source, tmp_path / "out"), "train")[0].labels.tolist() == IDS.tolist()
+    )
 
 
 def test_a_labelmap_names_the_classes_and_one_list_of_any_name_is_train(tmp_path: Path):
     source = make(tmp_path / "in", ("default",))
-    (source / "labelmap.txt").write_text("# label:color_rgb:parts:actions\nleaf:0,200,0::\nbackground:0,0,0::\n")
+    (source / "labelmap.txt").write_text(
+        "# label:color_rgb:parts:actions\nleaf:0,200,0::\nbackground:0,0,0::\n"
+    )
     write_colors(source, [[(0, 0, 0), (0, 200, 0), (224, 224, 192)]] * 2)
     dataset = open_dataset(convert(source, tmp_path / "out"), "train")
     assert dataset.labels.names == ("leaf", "background")
@@ -66,15 +78,24 @@ def test_a_labelmap_names_the_classes_and_one_list_of_any_name_is_train(tmp_path
 def test_beside_a_labelmap_the_colors_of_an_indexed_mask_count(tmp_path: Path):
     source = make(tmp_path / "in")
     (source / "labelmap.txt").write_text("leaf:0,200,0::\nbackground:0,0,0::\n")
-    image.save_labels(source / "SegmentationClass/2007_000032.png", np.array([[0, 1]], np.uint8), [(0, 0, 0), (0, 200, 0)])
-    assert open_dataset(convert(source, tmp_path / "out"), "train").labels.names == ("leaf", "background")
+    image.save_labels(
+        source / "SegmentationClass/2007_000032.png",
+        np.array([[0, 1]], np.uint8),
+        [(0, 0, 0), (0, 200, 0)],
+    )
+    assert open_dataset(convert(source, tmp_path / "out"), "train").labels.names == (
+        "leaf",
+        "background",
+    )
     assert image.load_labels(tmp_path / "out/masks/train/2007_000032.png").tolist() == [[1, 0]]
 
 
 def test_a_gray_mask_holds_ids(tmp_path: Path):
     source = make(tmp_path / "in")
     cv2.imwrite(str(source / "SegmentationClass/2007_000032.png"), IDS)
-    assert open_dataset(convert(source, tmp_path / "out"), "train")[0].labels.tolist() == IDS.tolist()
+    assert (
+        open_dataset(convert(source, tmp_path / "out"), "train")[0].labels.tolist() == IDS.tolist()
+    )
 
 
 def test_unknown_ids_and_colors_are_errors(tmp_path: Path):
@@ -90,14 +111,19 @@ def test_unknown_ids_and_colors_are_errors(tmp_path: Path):
 def test_missing_files_are_listed(tmp_path: Path):
     source = make(tmp_path / "in")
     (source / "ImageSets/Segmentation/train.txt").write_text("2007_000032\nb\n")
-    with pytest.raises(DataError, match=r"2 files .* missing: JPEGImages/b\.jpg, SegmentationClass/b\.png"):
+    with pytest.raises(
+        DataError, match=r"2 files .* missing: JPEGImages/b\.jpg, SegmentationClass/b\.png"
+    ):
         convert(source, tmp_path / "out")
 
 
 def test_the_photos_may_lie_elsewhere(tmp_path: Path):
     source = make(tmp_path / "in")
     (source / "JPEGImages").rename(tmp_path / "photos")
-    assert len(open_dataset(convert(source, tmp_path / "out", images=tmp_path / "photos"), "train")) == 1
+    assert (
+        len(open_dataset(convert(source, tmp_path / "out", images=tmp_path / "photos"), "train"))
+        == 1
+    )
 
 
 def test_no_lists_is_an_error(tmp_path: Path):
@@ -108,8 +134,12 @@ def test_no_lists_is_an_error(tmp_path: Path):
 def test_suffixes_count_in_any_letter_case(tmp_path: Path):
     source = make(tmp_path / "in")
     (source / "JPEGImages/2007_000032.jpg").rename(source / "JPEGImages/2007_000032.JPG")
-    (source / "SegmentationClass/2007_000032.png").rename(source / "SegmentationClass/2007_000032.PNG")
-    assert open_dataset(convert(source, tmp_path / "out"), "train")[0].labels.tolist() == IDS.tolist()
+    (source / "SegmentationClass/2007_000032.png").rename(
+        source / "SegmentationClass/2007_000032.PNG"
+    )
+    assert (
+        open_dataset(convert(source, tmp_path / "out"), "train")[0].labels.tolist() == IDS.tolist()
+    )
 
 
 def test_two_photos_of_one_name_are_an_error(tmp_path: Path):
@@ -138,7 +168,9 @@ def test_lists_saved_by_windows_and_files_of_macos(tmp_path: Path):
         (("validation",), ["val"], None),
     ],
 )
-def test_lists_of_other_names(tmp_path: Path, lists: tuple[str, ...], splits: list[str], note: str | None):
+def test_lists_of_other_names(
+    tmp_path: Path, lists: tuple[str, ...], splits: list[str], note: str | None
+):
     found = read("voc", make(tmp_path, lists), Options())
     assert [item.split for item in found.items] == splits
     assert (note in found.notes[0]) if note else found.notes == ()
@@ -147,13 +179,17 @@ def test_lists_of_other_names(tmp_path: Path, lists: tuple[str, ...], splits: li
 def test_names_that_only_a_left_out_list_has_are_told(tmp_path: Path):
     source = make(tmp_path)
     (source / "ImageSets/Segmentation/more.txt").write_text("2007_000032\nb\nc\n")
-    assert read("voc", source, Options()).notes == ("more.txt is left out, with 2 names that are in no other list.",)
+    assert read("voc", source, Options()).notes == (
+        "more.txt is left out, with 2 names that are in no other list.",
+    )
 
 
 def gray(root: Path, labelmap: str, values: list[int]) -> Path:
     source = make(root)
     (source / "labelmap.txt").write_text(labelmap)
-    cv2.imwrite(str(source / "SegmentationClass/2007_000032.png"), np.array([values, values], np.uint8))
+    cv2.imwrite(
+        str(source / "SegmentationClass/2007_000032.png"), np.array([values, values], np.uint8)
+    )
     return source
 
 
@@ -163,11 +199,17 @@ def gray(root: Path, labelmap: str, values: list[int]) -> Path:
         ("background:0,0,0::\ndoor:255,255,255::\n", [0, 255, 0], [0, 1, 0]),  # 255 was ignored
         ("background:1,1,1::\ndoor:0,0,0::\n", [0, 1, 0], [1, 0, 1]),  # the two were swapped
         ("a:10,10,10::\nb:0,0,0::\nc:200,200,200::\n", [0, 10, 200], [1, 0, 2]),
-        ("leaf:0,200,0::\nbackground:0,0,0::\n", [0, 1, 255], [0, 1, 255]),  # colors that are none: ids
+        (
+            "leaf:0,200,0::\nbackground:0,0,0::\n",
+            [0, 1, 255],
+            [0, 1, 255],
+        ),  # colors that are none: ids
         ("leaf:0,200,0::\nbackground:0,0,0::\n", [0, 0, 0], [0, 0, 0]),
     ],
 )
-def test_gray_masks_beside_a_labelmap_of_gray_colors(tmp_path: Path, labelmap: str, values: list[int], ids: list[int]):
+def test_gray_masks_beside_a_labelmap_of_gray_colors(
+    tmp_path: Path, labelmap: str, values: list[int], ids: list[int]
+):
     found = read("voc", gray(tmp_path, labelmap, values), Options())
     assert found.items[0].draw().tolist() == [ids, ids]
 

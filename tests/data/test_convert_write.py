@@ -25,7 +25,9 @@ def item(photo: Path, name: str = "a") -> Item:
     return Item("train", name, photo, lambda: np.array([[0, 1]], np.uint8))
 
 
-def test_what_is_written_can_be_opened_with_names_that_yaml_would_misread(tmp_path: Path, photo: Path):
+def test_what_is_written_can_be_opened_with_names_that_yaml_would_misread(
+    tmp_path: Path, photo: Path
+):
     write(Source(LABELS, [item(photo, "city/a.b")]), tmp_path / "new/out", made_by="a test")
     dataset = open_dataset(tmp_path / "new/out", "train")
     assert dataset.labels == LABELS
@@ -37,7 +39,9 @@ def test_what_is_written_can_be_opened_with_names_that_yaml_would_misread(tmp_pa
     assert (tmp_path / "new/out/images/train/city/a.b.jpg").read_bytes() == photo.read_bytes()
 
 
-def test_photos_are_copied_where_links_are_not_possible(tmp_path: Path, photo: Path, monkeypatch: pytest.MonkeyPatch):
+def test_photos_are_copied_where_links_are_not_possible(
+    tmp_path: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
+):
     def refuse(*paths: object) -> None:
         raise OSError("no links here")
 
@@ -63,7 +67,11 @@ def test_nothing_is_left_after_an_error(tmp_path: Path, photo: Path, error: type
         raise error
 
     with pytest.raises(error):
-        write(Source(LABELS, [item(photo), Item("train", "b", photo, fail)]), tmp_path / "out", made_by="a test")
+        write(
+            Source(LABELS, [item(photo), Item("train", "b", photo, fail)]),
+            tmp_path / "out",
+            made_by="a test",
+        )
     assert list(tmp_path.iterdir()) == [photo]
 
 
@@ -75,7 +83,9 @@ def test_two_photos_of_one_name_and_none_at_all_are_errors(tmp_path: Path, photo
 
 
 def test_ignoring_an_unknown_class_or_all_of_them_is_an_error(photo: Path):
-    with pytest.raises(ConfigError, match=r"'off': there is no such class\. Choose from: on, naïve: car"):
+    with pytest.raises(
+        ConfigError, match=r"'off': there is no such class\. Choose from: on, naïve: car"
+    ):
         drop_classes(Source(LABELS, [item(photo)]), ("off",))
     with pytest.raises(ConfigError, match="leaves no class"):
         drop_classes(Source(LABELS, [item(photo)]), LABELS.names)
@@ -83,7 +93,8 @@ def test_ignoring_an_unknown_class_or_all_of_them_is_an_error(photo: Path):
 
 def test_misuse_is_a_config_error(tmp_path: Path):
     with pytest.raises(
-        ConfigError, match=r"Unknown kind of data set 'yolo'\. Choose one of: ade20k, cityscapes, coco, colors, roboflow, voc"
+        ConfigError,
+        match=r"Unknown kind of data set 'yolo'\. Choose one of: ade20k, cityscapes, coco, colors, roboflow, voc",
     ):
         read("yolo", tmp_path, Options())
     with pytest.raises(ConfigError, match="--palette has no use for coco"):

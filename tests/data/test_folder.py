@@ -102,7 +102,9 @@ def test_folders_may_be_named_the_other_way_round(tmp_path: Path):
 
 
 def test_the_example_of_the_error_message_works(root: Path):
-    with pytest.raises(DataError, match=r"neither data\.yaml nor dataset\.yaml nor CamVid's") as caught:
+    with pytest.raises(
+        DataError, match=r"neither data\.yaml nor dataset\.yaml nor CamVid's"
+    ) as caught:
         open_dataset(root, "train")
     assert EXAMPLE_YAML in str(caught.value)
     write_yaml(root, EXAMPLE_YAML)
@@ -116,7 +118,9 @@ def test_nothing_at_the_path_is_an_error(tmp_path: Path):
 
 def test_a_split_that_is_not_there_is_an_error_that_tells_which_are(root: Path):
     write_yaml(root, YAML)
-    with pytest.raises(DataError, match=r"Split val should be in .*images.val, which is no folder.*there: train\."):
+    with pytest.raises(
+        DataError, match=r"Split val should be in .*images.val, which is no folder.*there: train\."
+    ):
         open_dataset(root, "val")
 
 
@@ -167,7 +171,10 @@ def test_two_photos_of_one_name_are_an_error(root: Path):
         ("names: [road]\nlabel_mapping: [0]", "label_mapping should look like"),
         ("names: [road]\nlabel_mapping: {300: 0}", "maps ids of the masks, 0 to 255, got 300"),
         ("names: [road]\nlabel_mapping: {3: 1}", "maps to class ids, 0 to 0, or `ignore`, got 1"),
-        ("names: [road]\nignore_id: 3\nlabel_mapping: {3: 0}", "gives id 3 a class, but ignore_id says"),
+        (
+            "names: [road]\nignore_id: 3\nlabel_mapping: {3: 0}",
+            "gives id 3 a class, but ignore_id says",
+        ),
         ("names: [road]\ntrain: [a, b]", "train should be one path, got"),
         ("names: [road]\ntrain: photos/train", "no folder called `images`"),
     ],
@@ -186,7 +193,10 @@ def test_a_wrong_yaml_is_an_error_that_names_file_and_key(root: Path, text: str,
         ("names: [road, car]\nnames: [car, road]\n", "line 2: the key 'names' stands twice"),
         ("names: [road, car]\nlabel_mapping: {0: 0, 1: 1, 1: ignore}\n", "the key 1 stands twice"),
         ("names: [road, car]\nlabel_mapping: {-1: ignore, 255: 1}\n", "two things of id 255"),
-        ("names:\n  '0': road\n  '1': car\n", r"should be numbers, got text: '0', '1'\. Write them without quotes"),
+        (
+            "names:\n  '0': road\n  '1': car\n",
+            r"should be numbers, got text: '0', '1'\. Write them without quotes",
+        ),
         ("names:\n  false: road\n  true: car\n", "got ids False, True"),
         ("names: [road]\nlabel_mapping: {'7': 0}\n", "got '7'. Write the number without quotes"),
         ("names: [road]\nlabel_mapping: {7: '0'}\n", "got '0'. Write the number without quotes"),
@@ -199,7 +209,10 @@ def test_a_wrong_yaml_is_an_error_that_names_file_and_key(root: Path, text: str,
         ("names: ['', road]\n", r"Class names should have 1 to 200 characters, got ''"),
         ("names: [road, '  ']\n", r"Class names should have 1 to 200 characters, got '  '"),
         (f"names: [{'x' * 100_000}]\n", r"Class names should have 1 to 200 characters, got 'xxx"),
-        ("names: [road]\n---\nnames: [car]\n", "line 2: expected a single document in the stream, but found another"),
+        (
+            "names: [road]\n---\nnames: [car]\n",
+            "line 2: expected a single document in the stream, but found another",
+        ),
     ],
 )
 def test_a_slip_in_the_yaml_is_told_in_one_sentence(root: Path, text: str, message: str):
@@ -209,7 +222,9 @@ def test_a_slip_in_the_yaml_is_told_in_one_sentence(root: Path, text: str, messa
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("key", ["path", "names", "palette", "ignore_id", "label_mapping", "nc", "train", "masks_dir"])
+@pytest.mark.parametrize(
+    "key", ["path", "names", "palette", "ignore_id", "label_mapping", "nc", "train", "masks_dir"]
+)
 def test_an_error_about_a_huge_value_stays_short(root: Path, key: str):
     huge = [["x" * 300] * 60] * 3
     write_yaml(root, "names: [road]\n" * (key != "names") + f"{key}: {{a: {huge}}}")
@@ -235,7 +250,10 @@ def test_suffixes_count_in_any_letter_case(tmp_path: Path):
     draw_pair(tmp_path / "images/train/IMG_2.Png", tmp_path / "masks/train/IMG_2.png")
     write_yaml(tmp_path, "names: [road, car]")
     dataset = open_folder(tmp_path / "data.yaml", "train")
-    assert [(sample.name, int(sample.labels.max())) for sample in dataset] == [("IMG_1", 1), ("IMG_2", 1)]
+    assert [(sample.name, int(sample.labels.max())) for sample in dataset] == [
+        ("IMG_1", 1),
+        ("IMG_2", 1),
+    ]
 
 
 def test_two_masks_of_one_photo_are_an_error(tmp_path: Path):
@@ -250,15 +268,24 @@ def test_folders_behind_links_belong_to_the_split(tmp_path: Path):
     draw_pair(tmp_path / "store/images/a.jpg", tmp_path / "store/masks/a.png")
     draw_pair(tmp_path / "set/images/train/b.jpg", tmp_path / "set/masks/train/b.png")
     for kind in ("images", "masks"):
-        (tmp_path / f"set/{kind}/train/drive").symlink_to(tmp_path / "store" / kind, target_is_directory=True)
-        (tmp_path / f"set/{kind}/train/self").symlink_to(tmp_path / f"set/{kind}/train", target_is_directory=True)
+        (tmp_path / f"set/{kind}/train/drive").symlink_to(
+            tmp_path / "store" / kind, target_is_directory=True
+        )
+        (tmp_path / f"set/{kind}/train/self").symlink_to(
+            tmp_path / f"set/{kind}/train", target_is_directory=True
+        )
     write_yaml(tmp_path / "set", "names: [road, car]")
     assert open_folder(tmp_path / "set/data.yaml", "train").names == ["b", "drive/a"]
 
 
 def test_hidden_files_and_folders_are_no_samples(tmp_path: Path):
     draw_pair(tmp_path / "images/train/a.jpg", tmp_path / "masks/train/a.png")
-    for name in ("images/train/._a.jpg", "masks/train/._a.png", "images/train/.cache/b.jpg", "masks/train/.cache/c.png"):
+    for name in (
+        "images/train/._a.jpg",
+        "masks/train/._a.png",
+        "images/train/.cache/b.jpg",
+        "masks/train/.cache/c.png",
+    ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"\0\5\26\7")
     write_yaml(tmp_path, "names: [road, car]")
@@ -269,7 +296,9 @@ def test_photos_of_a_kind_that_is_not_read_are_told(tmp_path: Path):
     draw_pair(tmp_path / "images/train/a.jpg", tmp_path / "masks/train/a.png")
     (tmp_path / "images/train/a.jpg").rename(tmp_path / "images/train/a.HEIC")
     write_yaml(tmp_path, "names: [road, car]")
-    with pytest.raises(DataError, match=r"no photos that galago reads\. Left out: 1 \.heic\. Convert"):
+    with pytest.raises(
+        DataError, match=r"no photos that galago reads\. Left out: 1 \.heic\. Convert"
+    ):
         open_folder(tmp_path / "data.yaml", "train")
     draw_pair(tmp_path / "images/train/b.jpg", tmp_path / "masks/train/b.png")
     with pytest.raises(DataError, match=r"1 masks have no photo, .*a\.png\. Left out: 1 \.heic"):

@@ -21,12 +21,19 @@ label_mapping: {drivable: road, vehicles: [bicyclist, car], road-side: pole, not
 """
 
 
-def write_set(root: Path, text: str, ids: tuple[tuple[int, ...], ...] = ((0, 1, 2, 255),), split: str = "train") -> Path:
+def write_set(
+    root: Path,
+    text: str,
+    ids: tuple[tuple[int, ...], ...] = ((0, 1, 2, 255),),
+    split: str = "train",
+) -> Path:
     for index, row in enumerate(ids):
         for kind in ("images", "masks"):
             (root / kind / split).mkdir(parents=True, exist_ok=True)
         mask = np.array([row], np.uint8)
-        cv2.imwrite(str(root / f"images/{split}/p{index}.jpg"), np.zeros((*mask.shape, 3), np.uint8))
+        cv2.imwrite(
+            str(root / f"images/{split}/p{index}.jpg"), np.zeros((*mask.shape, 3), np.uint8)
+        )
         cv2.imwrite(str(root / f"masks/{split}/p{index}.png"), mask)
     file = root / "data.yaml"
     file.write_text(text)
@@ -49,7 +56,10 @@ def test_ids_and_names_mix_and_a_set_of_one_class_is_the_class(tmp_path: Path):
 
 
 def test_equal_sets_are_one_and_names_that_are_classes_need_no_line(tmp_path: Path):
-    write_set(tmp_path, NAMES + "source_names: [car, a, b]\nlabel_mapping: {a: [road, pole], b: [pole, road]}\n")
+    write_set(
+        tmp_path,
+        NAMES + "source_names: [car, a, b]\nlabel_mapping: {a: [road, pole], b: [pole, road]}\n",
+    )
     data = open_dataset(tmp_path, "train")
     assert data.labels.sets == (ClassSet("a + b", (0, 3)),)
     assert data[0].labels.tolist() == [[1, 4, 4, 255]]
@@ -57,7 +67,9 @@ def test_equal_sets_are_one_and_names_that_are_classes_need_no_line(tmp_path: Pa
 
 def test_classes_that_masks_cannot_show_hide_under_all_or_some(tmp_path: Path):
     file = write_set(tmp_path, NAMES + "not_labeled: [pole]\n")
-    assert open_dataset(tmp_path, "train").labels.sets == tuple(ClassSet(f"id {index}", (index,), (3,)) for index in range(3))
+    assert open_dataset(tmp_path, "train").labels.sets == tuple(
+        ClassSet(f"id {index}", (index,), (3,)) for index in range(3)
+    )
     assert open_dataset(tmp_path, "train")[0].labels.tolist() == [[4, 5, 6, 255]]
     file.write_text(NAMES + "not_labeled: {road: [car, 3]}\n")
     data = open_dataset(tmp_path, "train")
@@ -68,9 +80,19 @@ def test_classes_that_masks_cannot_show_hide_under_all_or_some(tmp_path: Path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("label_mapping: {far: car}", "'far', which is no name of an id in the masks. Say what the ids are called: source_names"),
-        ("source_names: [far]\nlabel_mapping: {fra: car}", "'fra', which is no name .* Known names: far"),
-        ("source_names: [far]\nlabel_mapping: {far: car, 0: road}", "maps id 0 twice, once by its name 'far'"),
+        (
+            "label_mapping: {far: car}",
+            "'far', which is no name of an id in the masks. Say what the ids are called: "
+            "source_names",
+        ),
+        (
+            "source_names: [far]\nlabel_mapping: {fra: car}",
+            "'fra', which is no name .* Known names: far",
+        ),
+        (
+            "source_names: [far]\nlabel_mapping: {far: car, 0: road}",
+            "maps id 0 twice, once by its name 'far'",
+        ),
         ("source_names: [far, far]", "stand more than once: far"),
         ("source_names: {300: far}", "source_names should list"),
         ("source_names: [true]", "should be text, got True"),
@@ -104,10 +126,17 @@ def test_the_check_shows_sets(tmp_path: Path):
         ("0 drivable", "road (may hide pole)", 1), ("1 vehicles", "car or bicyclist", 2), ("2 road-side", "pole", 1),
     ]  # fmt: skip
     split = report.splits["train"]
-    assert split.pixels.tolist() == [1, 0, 0, 1]  # a label under which classes hide counts as its class
+    assert split.pixels.tolist() == [
+        1,
+        0,
+        0,
+        1,
+    ]  # a label under which classes hide counts as its class
     assert split.in_sets.sum() == 2
     assert report.summary()["splits"]["train"]["set_pixels"] == 2
-    assert not any(finding.kind == "empty-class" for finding in report.findings)  # cars may be there
+    assert not any(
+        finding.kind == "empty-class" for finding in report.findings
+    )  # cars may be there
     page = draw_page(report)
     assert "car or bicyclist" in page
     assert "labels that stand for several classes" in page
@@ -117,7 +146,10 @@ def test_holdout_makes_val_of_train_by_the_beginnings_of_names(tmp_path: Path):
     write_set(tmp_path, NAMES + "holdout: [p1, p2]\n", ((0,), (1,), (2,), (0,)))
     assert open_dataset(tmp_path, "train").names == ["p0", "p3"]
     assert open_dataset(tmp_path, "val").names == ["p1", "p2"]
-    assert {split: len(items) for split, items in read_layout(tmp_path).items.items()} == {"train": 2, "val": 2}
+    assert {split: len(items) for split, items in read_layout(tmp_path).items.items()} == {
+        "train": 2,
+        "val": 2,
+    }
 
 
 def test_holdout_refuses_a_prefix_that_nothing_has_and_a_second_val(tmp_path: Path):
@@ -151,12 +183,17 @@ def test_short_side_resizes_images_and_labels(tmp_path: Path):
 def test_classes_meet_by_name_and_sets_move_along(tmp_path: Path):
     write_set(tmp_path / "main", NAMES)
     write_set(
-        tmp_path / "extra", "names: [pole, road]\nlabel_mapping: {0: road, 1: pole, 2: pole}\nnot_labeled: {road: [pole]}\n"
+        tmp_path / "extra",
+        "names: [pole, road]\nlabel_mapping: {0: road, 1: pole, 2: pole}\nnot_labeled: {road: "
+        "[pole]}\n",
     )
     main = open_dataset(tmp_path / "main", "train")
     with pytest.raises(DataError, match="may be any class"):
         open_dataset(tmp_path / "extra", "train")
-    write_set(tmp_path / "extra", "names: [pole, road, car]\nlabel_mapping: {0: road, 1: pole, 2: [car, road]}\n")
+    write_set(
+        tmp_path / "extra",
+        "names: [pole, road, car]\nlabel_mapping: {0: road, 1: pole, 2: [car, road]}\n",
+    )
     moved = to_classes(open_dataset(tmp_path / "extra", "train"), main.labels, "extra")
     assert moved.labels.names == main.labels.names
     assert moved.labels.sets == (ClassSet("id 2", (0, 1)),)

@@ -17,5 +17,7 @@ def test_photos_have_the_short_side_and_the_long_one_a_multiple_of_32():
 def test_labels_are_those_of_the_nearest_pixel():
     labels = SCENES[1].labels
     fitted = ResizedDataset(SCENES, 64)[1].labels
-    assert np.array_equal(fitted, labels[1::2, 1::2])  # of two pixels equally near, OpenCV takes the right and lower one
+    assert np.array_equal(
+        fitted, labels[1::2, 1::2]
+    )  # of two pixels equally near, OpenCV takes the right and lower one
     assert np.array_equal(ResizedDataset(SCENES, 128)[1].labels, labels)

@@ -36,7 +36,10 @@ def test_a_subset_of_a_subset_reads_the_right_samples():
 
 
 def test_a_loop_over_a_subset_ends():
-    assert [sample.name for sample in select(Drives(), lambda name: name.endswith("1"))] == ["a_1", "b_1"]
+    assert [sample.name for sample in select(Drives(), lambda name: name.endswith("1"))] == [
+        "a_1",
+        "b_1",
+    ]
 
 
 def test_a_filter_that_keeps_nothing_is_an_error_that_shows_names():

@@ -16,7 +16,8 @@ def test_the_interval_of_identical_photos_has_no_width():
 
 
 def test_the_interval_of_one_class_and_two_photos_can_be_checked_by_hand():
-    # one photo all right, one all wrong: a draw holds 2, 1 or 0 of the good ones, with 1/4, 1/2, 1/4
+    # one photo all right, one all wrong: a draw holds 2, 1 or 0 of the good ones, with 1/4, 1/2,
+    # 1/4
     good, bad = np.array([[10, 0], [0, 0]]), np.array([[0, 10], [0, 0]])
     assert mean_iou_interval(np.stack([tally(good), tally(bad)])) == (0.0, 1.0)
 

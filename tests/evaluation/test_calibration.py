@@ -29,7 +29,9 @@ def test_unlabeled_pixels_do_not_count():
 
 def test_bins_hold_their_upper_end_and_all_of_zero_to_one():
     confidence = np.array([[0, 0.01, 0.2, 1]], np.float64)  # 0.2 is 3 / 15
-    counts = calibration_counts(np.zeros((1, 4), np.uint8), np.zeros((1, 4), np.uint8), confidence, num_classes=1)
+    counts = calibration_counts(
+        np.zeros((1, 4), np.uint8), np.zeros((1, 4), np.uint8), confidence, num_classes=1
+    )
     assert counts[0].nonzero()[0].tolist() == [0, 2, BINS - 1]
 
 

@@ -8,7 +8,10 @@ from galago.labels import LabelSet
 
 
 class Halves:
-    """Two photos of 2 x 2 pixels: red is class 0, black class 1; the last pixel of each is unlabeled."""
+    """Two photos of 2 x 2 pixels: red is class 0, black class 1.
+
+    The last pixel of each is unlabeled.
+    """
 
     labels = LabelSet(("red", "black"), ((255, 0, 0), (0, 0, 0)))
     names = ("half", "all")
@@ -42,7 +45,11 @@ def test_a_function_that_always_says_red_gets_five_of_six_pixels():
 
 def test_reports_each_sample_with_its_prediction():
     seen = []
-    evaluate(by_color, Halves(), on_sample=lambda sample, guess: seen.append((sample.name, int(guess.sum()))))
+    evaluate(
+        by_color,
+        Halves(),
+        on_sample=lambda sample, guess: seen.append((sample.name, int(guess.sum()))),
+    )
     assert seen == [("half", 2), ("all", 1)]
 
 

@@ -14,7 +14,9 @@ from galago.labels import ClassSet, LabelSet, distinct_palette
 
 # 0 sky, 1 tree, 2 building, 3 pole; 4 = far (tree or building), 5 = building that may hide a pole
 LABELS = LabelSet(
-    ("sky", "tree", "building", "pole"), distinct_palette(4), (ClassSet("far", (1, 2)), ClassSet("facade", (2,), (3,)))
+    ("sky", "tree", "building", "pole"),
+    distinct_palette(4),
+    (ClassSet("far", (1, 2)), ClassSet("facade", (2,), (3,))),
 )
 PLAIN = LabelSet(LABELS.names, LABELS.palette)
 ROW = arrays(np.uint8, (3, 5), elements=st.sampled_from([0, 1, 2, 3, 4, 5, 255]))
@@ -22,7 +24,9 @@ GUESS = arrays(np.uint8, (3, 5), elements=st.integers(0, 3))
 
 
 def score(truth: list[int], guess: list[int], labels: LabelSet = LABELS) -> Scores:
-    return Scores.of(labels, label_counts(np.array([truth], np.uint8), np.array([guess], np.uint8), labels))
+    return Scores.of(
+        labels, label_counts(np.array([truth], np.uint8), np.array([guess], np.uint8), labels)
+    )
 
 
 def test_a_prediction_inside_a_set_is_right():
@@ -36,7 +40,8 @@ def test_a_prediction_inside_a_set_is_right():
 
 def test_a_prediction_outside_is_missed_by_the_set_and_claimed_by_the_class():
     scores = score([4, 4, 0, 0], [1, 0, 0, 2])
-    # far: 1 found, 2 true, and one sky pixel was called building: 1 / (2 + 1); sky: 1 found, 2 true, one of far claimed
+    # far: 1 found, 2 true, and one sky pixel was called building: 1 / (2 + 1); sky: 1 found, 2
+    # true, one of far claimed
     assert scores.set_iou == (pytest.approx(1 / 3),)
     assert scores.iou[0] == pytest.approx(1 / 3)
     assert scores.pixel_accuracy == 0.5
@@ -58,7 +63,9 @@ def test_the_summary_names_sets_only_where_there_are_any():
 
 
 @given(ROW, GUESS)
-def test_without_sets_scores_are_those_of_the_confusion_matrix(truth: np.ndarray, guess: np.ndarray):
+def test_without_sets_scores_are_those_of_the_confusion_matrix(
+    truth: np.ndarray, guess: np.ndarray
+):
     truth = np.where(truth > 3, 255, truth).astype(np.uint8)
     counts = label_counts(truth, guess, PLAIN)
     assert counts.tolist() == confusion(truth, guess, 4).tolist()
@@ -85,17 +92,26 @@ def test_settled_labels_are_right_where_the_label_allows_it(truth: np.ndarray, g
 
 @settings(max_examples=30)
 @given(ROW, GUESS, st.permutations(range(4)))
-def test_the_order_of_classes_does_not_matter(truth: np.ndarray, guess: np.ndarray, order: list[int]):
+def test_the_order_of_classes_does_not_matter(
+    truth: np.ndarray, guess: np.ndarray, order: list[int]
+):
     counts = label_counts(truth, guess, LABELS)
     if not by_label(LABELS, counts)[0].any():
         return
     new = np.array([*order, 4, 5, *range(6, 256)], np.uint8)
     sets = tuple(
-        ClassSet(found.name, tuple(sorted(order[i] for i in found.classes)), tuple(sorted(order[i] for i in found.hidden)))
+        ClassSet(
+            found.name,
+            tuple(sorted(order[i] for i in found.classes)),
+            tuple(sorted(order[i] for i in found.hidden)),
+        )
         for found in LABELS.sets
     )
     moved = LabelSet(LABELS.names, LABELS.palette, sets)
-    one, two = Scores.of(LABELS, counts), Scores.of(moved, label_counts(new[truth], new[guess], moved))
+    one, two = (
+        Scores.of(LABELS, counts),
+        Scores.of(moved, label_counts(new[truth], new[guess], moved)),
+    )
     assert two.set_iou == one.set_iou
     assert [two.iou[order[index]] for index in range(4)] == list(one.iou)
     assert two.mean_iou == pytest.approx(one.mean_iou)
@@ -121,7 +137,12 @@ def test_a_whole_evaluation_knows_sets():
     guess = np.array([[1, 0, 2, 0], [2, 3, 1, 0]], np.uint8)
     data = OneImage(truth)
     scores = evaluate(lambda _: guess, data)
-    found = evaluate_full(lambda _: Prediction(guess, np.ones(guess.shape, np.float32)), data, boundary=True, calibration=True)
+    found = evaluate_full(
+        lambda _: Prediction(guess, np.ones(guess.shape, np.float32)),
+        data,
+        boundary=True,
+        calibration=True,
+    )
     assert found.scores.summary() == scores.summary()
     assert found.interval == (pytest.approx(scores.mean_iou), pytest.approx(scores.mean_iou))
     assert found.worst[0].mean_iou == pytest.approx(scores.mean_iou)

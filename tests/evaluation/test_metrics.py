@@ -67,7 +67,8 @@ def test_both_conventions_leave_out_a_class_that_occurs_nowhere():
 
 
 def test_scores_of_a_whole_set_come_from_its_pixels_and_not_from_its_photos():
-    # photo 1: the class fills 1 pixel, missed; photo 2: 3 pixels, found; the mean over photos would be 0.5
+    # photo 1: the class fills 1 pixel, missed; photo 2: 3 pixels, found; the mean over photos would
+    # be 0.5
     whole = Scores(("a", "b"), np.array([[3, 1], [0, 0]]))
     assert whole.iou[0] == pytest.approx(3 / 4)
 
@@ -84,5 +85,11 @@ def test_a_set_without_a_labeled_pixel_is_an_error():
 
 def test_the_summary_has_none_for_an_absent_class(scores: Scores):
     summary = scores.summary()
-    assert summary["classes"][2] == {"name": "sky", "iou": None, "accuracy": None, "dice": None, "share": 0.0}
+    assert summary["classes"][2] == {
+        "name": "sky",
+        "iou": None,
+        "accuracy": None,
+        "dice": None,
+        "share": 0.0,
+    }
     assert summary["confusion"] == [[4, 1, 1], [0, 2, 0], [0, 0, 0]]

@@ -16,7 +16,10 @@ def test_cells_go_from_white_to_dark_blue():
 
 
 def test_a_row_is_scaled_by_its_own_pixels():
-    a, b = (draw_confusion(np.array(counts), ("road", "car")) for counts in ([[1, 3], [0, 9]], [[100, 300], [0, 1]]))
+    a, b = (
+        draw_confusion(np.array(counts), ("road", "car"))
+        for counts in ([[1, 3], [0, 9]], [[100, 300], [0, 1]])
+    )
     np.testing.assert_array_equal(a, b)
 
 
@@ -29,13 +32,18 @@ def test_the_row_of_an_absent_class_stays_gray():
 
 @pytest.mark.parametrize("num_classes", [1, 2, 20, 40, 41, 150, 254])
 def test_draws_any_number_of_classes(num_classes: int):
-    picture = draw_confusion(np.eye(num_classes, dtype=np.int64), [f"class {index}" for index in range(num_classes)])
+    picture = draw_confusion(
+        np.eye(num_classes, dtype=np.int64), [f"class {index}" for index in range(num_classes)]
+    )
     assert picture.shape[2] == 3
     assert max(picture.shape[:2]) < 4000
 
 
 def test_long_names_and_names_of_other_alphabets_fit():
-    draw_confusion(np.eye(2, dtype=np.int64), ("a class with a rather long name that goes on and on and on", "Bürgersteig, 道路"))
+    draw_confusion(
+        np.eye(2, dtype=np.int64),
+        ("a class with a rather long name that goes on and on and on", "Bürgersteig, 道路"),
+    )
 
 
 @pytest.mark.parametrize("name", ["\udce9", "\x1b[31m", "背景", "\0", "n" * 10_000])

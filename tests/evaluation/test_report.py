@@ -7,7 +7,14 @@ import numpy as np
 from galago.evaluation import Evaluation, Scores
 from galago.evaluation.boundary import BoundaryScores
 from galago.evaluation.calibration import BINS, Calibration
-from galago.evaluation.report import RIGHT, UNLABELED, WRONG, draw_page, error_map, largest_confusions
+from galago.evaluation.report import (
+    RIGHT,
+    UNLABELED,
+    WRONG,
+    draw_page,
+    error_map,
+    largest_confusions,
+)
 from galago.evaluation.worst import WorstSample
 from galago.labels import LabelSet
 
@@ -16,7 +23,9 @@ LABELS = LabelSet(("road", "<car>"), ((128, 64, 128), (64, 0, 128)))
 
 def evaluation() -> Evaluation:
     truth, guess = np.array([[0, 1, 255]], np.uint8), np.array([[0, 0, 1]], np.uint8)
-    photo = WorstSample("a&b", np.full((1, 3, 3), 200, np.uint8), truth, guess, mean_iou=0.25, wrong=0.5)
+    photo = WorstSample(
+        "a&b", np.full((1, 3, 3), 200, np.uint8), truth, guess, mean_iou=0.25, wrong=0.5
+    )
     sure = np.zeros((3, BINS))
     sure[:, 9] = (4, 2.6, 2)
     return Evaluation(
@@ -36,7 +45,9 @@ def page() -> str:
 
 def test_confusions_in_words_are_shares_of_the_true_class():
     counts = np.array([[69, 31, 0], [1, 999, 0], [0, 0, 0]])
-    assert largest_confusions(counts, ("fence", "building", "sky")) == ["fence taken for building: 31 % of fence"]
+    assert largest_confusions(counts, ("fence", "building", "sky")) == [
+        "fence taken for building: 31 % of fence"
+    ]
 
 
 def test_the_largest_confusion_comes_first():
@@ -47,7 +58,9 @@ def test_the_largest_confusion_comes_first():
 
 
 def test_errors_are_red_and_unlabeled_pixels_white():
-    picture = error_map(np.array([[0, 1, 255]], np.uint8), np.array([[0, 0, 0]], np.uint8), num_classes=2)
+    picture = error_map(
+        np.array([[0, 1, 255]], np.uint8), np.array([[0, 0, 0]], np.uint8), num_classes=2
+    )
     assert picture.tolist() == [[list(RIGHT), list(WRONG), list(UNLABELED)]]
     assert picture.dtype == np.uint8
 
@@ -65,8 +78,13 @@ def test_the_page_tells_figures_classes_confusions_and_photos():
 def test_the_page_holds_its_pictures_and_needs_nothing_else():
     text = page()
     assert not re.search(r'(src|href)="(?!data:)', text)
-    data = re.findall(r'alt="(?:photo|truth|prediction|errors)" src="data:image/\w+;base64,([^"]+)"', text)
-    shapes = [cv2.imdecode(np.frombuffer(base64.b64decode(part), np.uint8), cv2.IMREAD_COLOR).shape for part in data]
+    data = re.findall(
+        r'alt="(?:photo|truth|prediction|errors)" src="data:image/\w+;base64,([^"]+)"', text
+    )
+    shapes = [
+        cv2.imdecode(np.frombuffer(base64.b64decode(part), np.uint8), cv2.IMREAD_COLOR).shape
+        for part in data
+    ]
     assert shapes == [(1, 3, 3)] * 4
 
 

@@ -8,11 +8,15 @@ import pytest
 from galago.data import Sample
 from galago.errors import ConfigError, DataError
 from galago.evaluation import Evaluation, Prediction, evaluate_full
+from galago.evaluation.report import save_report
 from galago.labels import LabelSet
 
 
 class Stripes:
-    """Photos of 1 x 4 pixels whose first ones are class 0, the others class 1; the last one is unlabeled."""
+    """Photos of 1 x 4 pixels whose first ones are class 0, the others class 1.
+
+    The last one is unlabeled.
+    """
 
     labels = LabelSet(("left", "right"), ((255, 0, 0), (0, 0, 0)))
     names = ("a", "b")
@@ -26,7 +30,9 @@ class Stripes:
 
 
 def left(image: np.ndarray) -> Prediction:
-    return Prediction(np.zeros(image.shape[:2], np.uint8), np.full(image.shape[:2], 0.7, np.float32))
+    return Prediction(
+        np.zeros(image.shape[:2], np.uint8), np.full(image.shape[:2], 0.7, np.float32)
+    )
 
 
 @pytest.fixture
@@ -48,7 +54,9 @@ def test_one_pass_finds_everything(result: Evaluation):
 
 def test_without_being_asked_nothing_more_is_counted():
     seen = []
-    result = evaluate_full(lambda image: Prediction(left(image).labels), Stripes(), on_sample=lambda: seen.append(None))
+    result = evaluate_full(
+        lambda image: Prediction(left(image).labels), Stripes(), on_sample=lambda: seen.append(None)
+    )
     assert result.boundary is result.calibration is None
     assert result.summary()["boundary"] is None
     assert len(seen) == 2
@@ -60,16 +68,24 @@ def test_calibration_without_confidence_is_an_error():
 
 
 def test_an_error_names_the_sample():
-    with pytest.raises(DataError, match=r"a: Expected predicted labels of the mask's shape \(1, 4\), got \(2, 2\)"):
+    with pytest.raises(
+        DataError, match=r"a: Expected predicted labels of the mask's shape \(1, 4\), got \(2, 2\)"
+    ):
         evaluate_full(lambda image: Prediction(np.zeros((2, 2), np.uint8)), Stripes())
 
 
 def test_saves_metrics_picture_and_page_and_nothing_else(result: Evaluation, tmp_path: Path):
     folder = tmp_path / "runs/val"
     for _ in range(2):  # again, over the first
-        result.save(folder, title="t", setup={"flip": False})
-    assert sorted(file.name for file in folder.iterdir()) == ["confusion.png", "metrics.json", "report.html"]
-    assert json.loads((folder / "metrics.json").read_text()) == result.summary() | {"setup": {"flip": False}}
+        save_report(result, folder, title="t", setup={"flip": False})
+    assert sorted(file.name for file in folder.iterdir()) == [
+        "confusion.png",
+        "metrics.json",
+        "report.html",
+    ]
+    assert json.loads((folder / "metrics.json").read_text()) == result.summary() | {
+        "setup": {"flip": False}
+    }
     assert cv2.imread(str(folder / "confusion.png")) is not None
 
 

@@ -33,7 +33,9 @@ def test_windows_end_at_the_end():
     assert window_offsets(4, 4, 3) == [0]
 
 
-@pytest.mark.parametrize(("window", "step"), [((20, 30), (15, 30)), ((50, 70), (1, 1)), ((7, 400), (5, 3))])
+@pytest.mark.parametrize(
+    ("window", "step"), [((20, 30), (15, 30)), ((50, 70), (1, 1)), ((7, 400), (5, 3))]
+)
 def test_windows_of_a_function_of_single_pixels_give_the_whole_photo(
     photo: np.ndarray, window: tuple[int, int], step: tuple[int, int]
 ):
@@ -49,7 +51,9 @@ def test_logits_are_averaged_where_windows_overlap():
 
     photo = np.zeros((1, 6, 3), np.uint8)
     photo[0, :, 0] = [10, 0, 20, 0, 0, 0]  # windows of 4 start at 0 and at 2
-    assert sliding_window_inference(numbered, photo, (1, 4), (1, 2)).tolist() == [[[10, 10, 15, 15, 20, 20]]]
+    assert sliding_window_inference(numbered, photo, (1, 4), (1, 2)).tolist() == [
+        [[10, 10, 15, 15, 20, 20]]
+    ]
 
 
 def test_a_photo_shown_once_gives_its_softmax(photo: np.ndarray):
@@ -57,8 +61,12 @@ def test_a_photo_shown_once_gives_its_softmax(photo: np.ndarray):
     np.testing.assert_allclose(scores, softmax(brightness(photo, (50, 70))), rtol=1e-5)
 
 
-def test_flipping_changes_nothing_for_a_function_that_does_not_know_left_from_right(photo: np.ndarray):
-    once, both = (probabilities(brightness, photo, (50, 70), TTAConfig(flip=flip)) for flip in (False, True))
+def test_flipping_changes_nothing_for_a_function_that_does_not_know_left_from_right(
+    photo: np.ndarray,
+):
+    once, both = (
+        probabilities(brightness, photo, (50, 70), TTAConfig(flip=flip)) for flip in (False, True)
+    )
     np.testing.assert_allclose(once, both, rtol=1e-6)
 
 
@@ -68,7 +76,9 @@ def test_flipping_averages_what_is_said_of_both_sides():
         logits[0, :, : size[1] // 2] = np.log(3)  # 3/4 against 1/4
         return logits
 
-    scores = probabilities(left_is_class_0, np.zeros((2, 4, 3), np.uint8), (2, 4), TTAConfig(flip=True))
+    scores = probabilities(
+        left_is_class_0, np.zeros((2, 4, 3), np.uint8), (2, 4), TTAConfig(flip=True)
+    )
     np.testing.assert_allclose(scores[0], (3 / 4 + 1 / 2) / 2, rtol=1e-6)
 
 
@@ -81,7 +91,9 @@ def test_scales_average_probabilities_and_not_logits():
         logits[0] = np.log(9) if image.shape[0] == 4 else 0  # 9/10 against 1/10, or even
         return logits
 
-    scores = probabilities(by_size, np.zeros((4, 6, 3), np.uint8), (4, 6), TTAConfig(scales=(0.5, 1, 2)))
+    scores = probabilities(
+        by_size, np.zeros((4, 6, 3), np.uint8), (4, 6), TTAConfig(scales=(0.5, 1, 2))
+    )
     assert shown == [(2, 3), (4, 6), (8, 12)]
     np.testing.assert_allclose(scores[0], (0.9 + 0.5 + 0.5) / 3, rtol=1e-6)
 
@@ -106,7 +118,12 @@ def test_views_say_what_they_are():
     views = TTAConfig(window=(90, 120), scales=(0.5, 1), flip=True)
     assert not views.plain
     assert views.describe() == "scales 0.5, 1, flip, windows of 90 x 120 every 60 x 80"
-    assert views.summary() == {"slide": [90, 120], "stride": [60, 80], "scales": [0.5, 1], "flip": True}
+    assert views.summary() == {
+        "slide": [90, 120],
+        "stride": [60, 80],
+        "scales": [0.5, 1],
+        "flip": True,
+    }
 
 
 @pytest.mark.parametrize(

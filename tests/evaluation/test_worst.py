@@ -11,7 +11,11 @@ def add(worst: Worst, name: str, wrong: int, size: tuple[int, int] = (1, 10)) ->
     """Show a photo of class 0 alone, of which some pixels are taken for class 1."""
     truth, guess = np.zeros(size, np.uint8), np.zeros(size, np.uint8)
     guess.reshape(-1)[:wrong] = 1
-    worst.add(Sample(name, np.zeros((*size, 3), np.uint8), truth), guess, tally(confusion(truth, guess, num_classes=2)))
+    worst.add(
+        Sample(name, np.zeros((*size, 3), np.uint8), truth),
+        guess,
+        tally(confusion(truth, guess, num_classes=2)),
+    )
 
 
 def test_keeps_the_worst_photos_the_worst_first():
@@ -34,5 +38,9 @@ def test_large_photos_are_kept_small():
 def test_a_photo_without_labels_is_passed_over():
     worst = Worst()
     truth = np.full((2, 2), 255, np.uint8)
-    worst.add(Sample("empty", np.zeros((2, 2, 3), np.uint8), truth), np.zeros_like(truth), np.zeros((3, 2), np.int64))
+    worst.add(
+        Sample("empty", np.zeros((2, 2, 3), np.uint8), truth),
+        np.zeros_like(truth),
+        np.zeros((3, 2), np.int64),
+    )
     assert worst.photos == []

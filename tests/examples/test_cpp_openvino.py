@@ -33,7 +33,9 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("this openvino package has no C++ headers")
     build = tmp_path_factory.mktemp("build")
     flags = [f"-DOpenVINO_DIR={package / 'cmake'}", f"-DCMAKE_CXX_FLAGS={OPTIMIZE}"]
-    prepared = subprocess.run(["cmake", "-S", EXAMPLE, "-B", build, *flags], capture_output=True, text=True, check=False)
+    prepared = subprocess.run(
+        ["cmake", "-S", EXAMPLE, "-B", build, *flags], capture_output=True, text=True, check=False
+    )
     if "Could NOT find PNG" in prepared.stderr:
         pytest.skip("libpng is not installed with its headers")
     assert prepared.returncode == 0, prepared.stderr
@@ -75,7 +77,11 @@ def test_swapped_channels_fail(program: Path, folder: Path):
 
 @pytest.mark.parametrize(
     ("name", "says"),
-    [("model.json", "cannot read"), ("golden/logits.npy", "is no (K, h, w) float32 array"), ("golden/photo.png", "photo.png: ")],
+    [
+        ("model.json", "cannot read"),
+        ("golden/logits.npy", "is no (K, h, w) float32 array"),
+        ("golden/photo.png", "photo.png: "),
+    ],
 )
 def test_an_empty_file_is_named(program: Path, folder: Path, name: str, says: str):
     (folder / name).unlink() if name == "model.json" else (folder / name).write_bytes(b"")
@@ -89,7 +95,10 @@ def test_rules_that_the_program_does_not_know_are_refused(program: Path, folder:
     spec = json.loads((folder / "model.json").read_text())
     (folder / "model.json").write_text(json.dumps({**spec, "upsampling": "bicubic"}, indent=2))
     done = run(program, folder)
-    assert (done.returncode, done.stderr) == (1, "FAIL: upsampling is bicubic; this program knows bilinear\n")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "FAIL: upsampling is bicubic; this program knows bilinear\n",
+    )
 
 
 def test_a_call_without_a_folder_is_a_misuse(program: Path):

@@ -7,8 +7,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from galago.models.backbone import Backbone  # noqa: E402
-from galago.models.checkpoint import load_backbone  # noqa: E402
+from galago.models.backbone import Backbone
+from galago.models.checkpoint import load_backbone
 
 pytestmark = pytest.mark.torch
 
@@ -16,7 +16,9 @@ REPOSITORY = Path(__file__).parent.parent.parent
 
 
 def test_a_trained_backbone_knows_more_than_one_of_random_weights(monkeypatch: pytest.MonkeyPatch):
-    spec = importlib.util.spec_from_file_location("probe", REPOSITORY / "examples/linear-probe/probe.py")
+    spec = importlib.util.spec_from_file_location(
+        "probe", REPOSITORY / "examples/linear-probe/probe.py"
+    )
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)

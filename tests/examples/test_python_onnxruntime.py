@@ -74,10 +74,15 @@ def test_the_program_refuses_a_damaged_folder(folder: Path):
     (folder / "model.onnx").write_bytes(content)
     done = run(folder)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "FAIL: model.onnx is not the file that was exported. Copy the folder again.\n"
+    assert (
+        done.stderr
+        == "FAIL: model.onnx is not the file that was exported. Copy the folder again.\n"
+    )
 
 
-def test_other_logits_than_the_golden_ones_fail(program: ModuleType, folder: Path, capsys: pytest.CaptureFixture[str]):
+def test_other_logits_than_the_golden_ones_fail(
+    program: ModuleType, folder: Path, capsys: pytest.CaptureFixture[str]
+):
     np.save(folder / "golden/logits.npy", np.load(folder / "golden/logits.npy") * np.float32(1.001))
     rewrite(folder, "golden/logits.npy", lambda content: content)
     with pytest.raises(SystemExit, match=r"FAIL: this host does not give what was trained"):
@@ -96,12 +101,16 @@ def test_swapped_channels_fail(program: ModuleType, folder: Path):
 def test_rules_that_the_program_does_not_know_are_refused(program: ModuleType, folder: Path):
     spec = json.loads((folder / "model.json").read_text())
     (folder / "model.json").write_text(json.dumps({**spec, "upsampling": "bicubic"}))
-    with pytest.raises(SystemExit, match=r"FAIL: upsampling is 'bicubic'; this program knows bilinear"):
+    with pytest.raises(
+        SystemExit, match=r"FAIL: upsampling is 'bicubic'; this program knows bilinear"
+    ):
         program.main(folder)
 
 
 @pytest.mark.parametrize("filter", [0, 1, 2, 3, 4])
-def test_png_files_of_every_filter_are_read_as_opencv_reads_them(program: ModuleType, tmp_path: Path, filter: int):
+def test_png_files_of_every_filter_are_read_as_opencv_reads_them(
+    program: ModuleType, tmp_path: Path, filter: int
+):
     photo = np.random.default_rng(filter).integers(0, 256, (5, 7, 3), np.uint8)
     bit = 8 << filter  # as libpng numbers them
     assert cv2.imwrite(str(tmp_path / "x.png"), photo, [cv2.IMWRITE_PNG_FILTER, bit])
@@ -119,7 +128,9 @@ def test_logits_are_upsampled_as_galago_upsamples_them(program: ModuleType):
     logits = np.random.default_rng(0).normal(size=(5, 8, 12)).astype(np.float32)
     given = program.label_map(logits, (50, 90), 1 / 8)
     expected = label_map(logits, (50, 90), (1 / 8, 1 / 8))
-    assert (given == expected).mean() > 0.999  # the same sums in another order: a tie may fall to either side
+    assert (
+        given == expected
+    ).mean() > 0.999  # the same sums in another order: a tie may fall to either side
 
 
 def test_a_call_without_a_folder_is_a_misuse():

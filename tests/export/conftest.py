@@ -33,7 +33,12 @@ def random_network() -> Callable[..., Any]:
 
 @pytest.fixture
 def spec() -> ModelSpec:
-    return ModelSpec(name="doors", variant="b0", classes=("wall", "door", "floor"), palette=((0, 0, 0), (255, 0, 0), (0, 0, 255)))
+    return ModelSpec(
+        name="doors",
+        variant="b0",
+        classes=("wall", "door", "floor"),
+        palette=((0, 0, 0), (255, 0, 0), (0, 0, 255)),
+    )
 
 
 @pytest.fixture
@@ -41,8 +46,19 @@ def checkpoint(random_network: Callable[..., Any], spec: ModelSpec, tmp_path: Pa
     """A checkpoint as training writes it."""
     from galago.models.checkpoint import save_checkpoint
 
-    scores = {"mean_iou": 0.5, "pixel_accuracy": 0.75, "classes": [{"name": "wall", "iou": 0.5}, {"name": "door", "iou": None}]}
-    run = {"config": {"epochs": 7}, "data": "drawn doors", "train_photos": 4, "val_photos": 2, "weights": None, "commit": "abc"}
+    scores = {
+        "mean_iou": 0.5,
+        "pixel_accuracy": 0.75,
+        "classes": [{"name": "wall", "iou": 0.5}, {"name": "door", "iou": None}],
+    }
+    run = {
+        "config": {"epochs": 7},
+        "data": "drawn doors",
+        "train_photos": 4,
+        "val_photos": 2,
+        "weights": None,
+        "commit": "abc",
+    }
     metadata = {
         "variant": "b0", "num_classes": "3", "head": "b0-cityscapes",
         "spec": spec.to_json(), "scores": json.dumps(scores), "run": json.dumps(run),

@@ -12,8 +12,19 @@ from galago.spec import ModelSpec
 
 pytestmark = pytest.mark.torch
 
-SCORES = {"mean_iou": 0.5, "pixel_accuracy": 0.75, "classes": [{"name": "wall", "iou": 0.5}, {"name": "door", "iou": None}]}
-RUN = {"config": {"epochs": 7}, "data": "drawn doors", "train_photos": 4, "val_photos": 2, "weights": None, "commit": "abc"}
+SCORES = {
+    "mean_iou": 0.5,
+    "pixel_accuracy": 0.75,
+    "classes": [{"name": "wall", "iou": 0.5}, {"name": "door", "iou": None}],
+}
+RUN = {
+    "config": {"epochs": 7},
+    "data": "drawn doors",
+    "train_photos": 4,
+    "val_photos": 2,
+    "weights": None,
+    "commit": "abc",
+}
 
 
 @pytest.fixture
@@ -27,11 +38,16 @@ def card(random_network: Callable[..., Any], tmp_path: Path) -> Callable[..., st
     return write
 
 
-def test_a_card_says_what_the_model_is(card: Callable[..., str], spec: ModelSpec, random_network: Callable[..., Any]):
+def test_a_card_says_what_the_model_is(
+    card: Callable[..., str], spec: ModelSpec, random_network: Callable[..., Any]
+):
     text = card(replace(spec, licenses={"code": "Apache-2.0"}))
     parameters = sum(parameter.numel() for parameter in random_network().parameters())
     assert text.startswith("# doors\n")
-    assert f"EfficientViT-B0 for semantic segmentation with 3 classes; {parameters:,} parameters, float32." in text
+    assert (
+        f"EfficientViT-B0 for semantic segmentation with 3 classes; {parameters:,} parameters, "
+        "float32." in text
+    )
     assert "H and W any multiples of 32" in text
     assert "- code: Apache-2.0" in text
 
@@ -44,7 +60,10 @@ def test_a_card_shows_the_scores(card: Callable[..., str], spec: ModelSpec):
 
 def test_a_card_says_how_the_model_was_made(card: Callable[..., str], spec: ModelSpec):
     text = card(spec, run=RUN)
-    assert "Data: drawn doors (4 photos, 2 for validation). Started from: random weights. Commit abc." in text
+    assert (
+        "Data: drawn doors (4 photos, 2 for validation). Started from: random weights. Commit abc."
+        in text
+    )
     assert "| epochs | 7 |" in text
     assert "It is late.\n\n## Licenses" in card(spec, run={**RUN, "remarks": "It is late."})
 
@@ -58,7 +77,10 @@ def test_a_card_does_not_make_up_what_is_not_known(card: Callable[..., str], spe
 
 
 def test_foreign_names_cannot_break_a_card(card: Callable[..., str], spec: ModelSpec):
-    scores = {**SCORES, "classes": [{"name": "a|b`c`\n# d", "iou": 0.5}, {"name": "\udce9", "iou": None}]}
+    scores = {
+        **SCORES,
+        "classes": [{"name": "a|b`c`\n# d", "iou": 0.5}, {"name": "\udce9", "iou": None}],
+    }
     text = card(replace(spec, name="x\n# y"), scores=scores, run={**RUN, "data": "caf\udce9 <b>"})
     assert r"| a\|b\`c\`\\x0a# d | 0.500 |" in text
     assert r"| \\xe9 | n/a |" in text

@@ -11,11 +11,11 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 
-import galago  # noqa: E402
-from galago.errors import ConfigError, ModelError  # noqa: E402
-from galago.export import folder as folders  # noqa: E402
-from galago.export import ranges  # noqa: E402
-from galago.export.folder import (  # noqa: E402
+import galago
+from galago.errors import ConfigError, ModelError
+from galago.export import folder as folders
+from galago.export import ranges
+from galago.export.folder import (
     FILES,
     GOLDEN_SIZE,
     ExportConfig,
@@ -23,12 +23,12 @@ from galago.export.folder import (  # noqa: E402
     export_checkpoint,
     write_model_folder,
 )
-from galago.export.reference import TorchEngine  # noqa: E402
-from galago.export.writers.onnx import to_onnx  # noqa: E402
-from galago.export.writers.table import FORMATS  # noqa: E402
-from galago.spec import ModelSpec  # noqa: E402
-from galago.training.validate import make_predict  # noqa: E402
-from galago.verification import checks, verify  # noqa: E402
+from galago.export.reference import TorchEngine
+from galago.export.writers.onnx import to_onnx
+from galago.export.writers.table import FORMATS
+from galago.spec import ModelSpec
+from galago.training.validate import make_predict
+from galago.verification import checks, verify
 
 pytestmark = [pytest.mark.torch, pytest.mark.openvino]
 
@@ -38,19 +38,29 @@ def template(random_network: Callable[..., Any], tmp_path_factory: pytest.TempPa
     """An ONNX file, so that not every test converts one."""
     file = tmp_path_factory.mktemp("template") / "model.onnx"
     palette = ((0, 0, 0), (255, 0, 0), (0, 0, 255))
-    to_onnx(random_network(), ModelSpec(name="x", variant="b0", classes=("wall", "door", "floor"), palette=palette), file)
+    to_onnx(
+        random_network(),
+        ModelSpec(name="x", variant="b0", classes=("wall", "door", "floor"), palette=palette),
+        file,
+    )
     return file
 
 
 @pytest.fixture
 def quick(template: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Copy the template instead of converting."""
-    copy = dataclasses.replace(FORMATS["onnx"], write=lambda network, spec, path: path.write_bytes(template.read_bytes()))
+    copy = dataclasses.replace(
+        FORMATS["onnx"], write=lambda network, spec, path: path.write_bytes(template.read_bytes())
+    )
     monkeypatch.setitem(FORMATS, "onnx", copy)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 def write(network: Any, spec: ModelSpec, out: Path) -> float:
@@ -58,12 +68,17 @@ def write(network: Any, spec: ModelSpec, out: Path) -> float:
 
 
 def test_an_exported_checkpoint_gives_the_labels_that_validation_saw(
-    checkpoint: Path, random_network: Callable[..., Any], photo: Callable[[int, int], np.ndarray], tmp_path: Path
+    checkpoint: Path,
+    random_network: Callable[..., Any],
+    photo: Callable[[int, int], np.ndarray],
+    tmp_path: Path,
 ):
     wanted = ExportConfig(name="my-doors", licenses={"code": "Apache-2.0"})
     assert export_checkpoint(checkpoint, tmp_path / "model", wanted).differences["onnx"] < 1e-4
     segmenter = galago.load(str(tmp_path / "model"))
-    predict = make_predict(random_network(), segmenter.spec.mean, segmenter.spec.std, torch.device("cpu"))
+    predict = make_predict(
+        random_network(), segmenter.spec.mean, segmenter.spec.std, torch.device("cpu")
+    )
     image = photo(70, 101)
     # float32 sums in another order: a pixel on a border may fall to either side
     assert (segmenter(image).labels == predict(image)).mean() > 0.999
@@ -75,14 +90,20 @@ def test_an_exported_checkpoint_gives_the_labels_that_validation_saw(
 
 
 def test_a_fixed_size_reaches_the_description(checkpoint: Path, tmp_path: Path):
-    export_checkpoint(checkpoint, tmp_path / "model", ExportConfig(name="doors", input_size=(64, 96)))
+    export_checkpoint(
+        checkpoint, tmp_path / "model", ExportConfig(name="doors", input_size=(64, 96))
+    )
     spec = galago.load(str(tmp_path / "model")).spec
     assert (spec.input_size, spec.resize) == ((64, 96), "stretch")
 
 
 def test_a_size_that_is_no_multiple_of_32_is_refused(checkpoint: Path, tmp_path: Path):
-    with pytest.raises(ConfigError, match=r"multiples of 32, got --imgsz 100 96\. The nearest is --imgsz 96 96\."):
-        export_checkpoint(checkpoint, tmp_path / "model", ExportConfig(name="doors", input_size=(100, 96)))
+    with pytest.raises(
+        ConfigError, match=r"multiples of 32, got --imgsz 100 96\. The nearest is --imgsz 96 96\."
+    ):
+        export_checkpoint(
+            checkpoint, tmp_path / "model", ExportConfig(name="doors", input_size=(100, 96))
+        )
     assert not (tmp_path / "model").exists()
 
 
@@ -99,7 +120,9 @@ def test_a_model_folder_lists_the_checksum_of_every_other_file(
 
 
 @pytest.mark.usefixtures("quick")
-def test_the_golden_photo_checks_the_file(random_network: Callable[..., Any], spec: ModelSpec, tmp_path: Path):
+def test_the_golden_photo_checks_the_file(
+    random_network: Callable[..., Any], spec: ModelSpec, tmp_path: Path
+):
     write(random_network(), spec, tmp_path / "model")
     segmenter = galago.load(str(tmp_path / "model"))
     expected = np.load(tmp_path / "model/golden/logits.npy")
@@ -114,7 +137,11 @@ def test_the_golden_photo_checks_the_file(random_network: Callable[..., Any], sp
 def test_the_golden_photo_of_a_model_of_one_size_needs_no_resizing(
     random_network: Callable[..., Any], spec: ModelSpec, tmp_path: Path
 ):
-    write(random_network(), dataclasses.replace(spec, input_size=(64, 96), resize="stretch"), tmp_path / "model")
+    write(
+        random_network(),
+        dataclasses.replace(spec, input_size=(64, 96), resize="stretch"),
+        tmp_path / "model",
+    )
     assert galago.image.load(tmp_path / "model/golden/photo.png").shape == (64, 96, 3)
     assert np.load(tmp_path / "model/golden/logits.npy").shape == (3, 8, 12)
 
@@ -124,7 +151,11 @@ def test_the_golden_photo_of_a_model_of_one_size_needs_no_resizing(
 def test_the_golden_photo_of_a_model_that_resizes_photos_goes_into_the_file_as_it_is(
     random_network: Callable[..., Any], spec: ModelSpec, tmp_path: Path, short_side: int
 ):
-    write(random_network(), dataclasses.replace(spec, resize="short_side", short_side=short_side), tmp_path / "model")
+    write(
+        random_network(),
+        dataclasses.replace(spec, resize="short_side", short_side=short_side),
+        tmp_path / "model",
+    )
     assert galago.image.load(tmp_path / "model/golden/photo.png").shape == (192, 256, 3)
     expected = np.load(tmp_path / "model/golden/logits.npy")
     assert expected.shape == (3, 24, 32)
@@ -175,12 +206,17 @@ def test_a_file_of_labels_that_export_calls_proven_passes_verify(
         write(random_network(), spec, tmp_path / "model")
         assert verify(str(tmp_path / "model"), engines=["openvino"]).files[0].checks[0].faults == []
     for wrong[0] in (border + 1, 9 * border):
-        with pytest.raises(ModelError, match=r"in openvino what was trained: 9.*% of labels are equal \(at least 99\."):
+        with pytest.raises(
+            ModelError,
+            match=r"in openvino what was trained: 9.*% of labels are equal \(at least 99\.",
+        ):
             write(random_network(), spec, tmp_path / "refused")
 
 
 @pytest.mark.usefixtures("quick")
-def test_an_older_model_folder_is_replaced_whole(random_network: Callable[..., Any], spec: ModelSpec, tmp_path: Path):
+def test_an_older_model_folder_is_replaced_whole(
+    random_network: Callable[..., Any], spec: ModelSpec, tmp_path: Path
+):
     write(random_network(), spec, tmp_path / "model")
     (tmp_path / "model/golden/labels.png").unlink()
     (tmp_path / "model/CARD.md").write_text("old")
@@ -192,7 +228,10 @@ def test_an_older_model_folder_is_replaced_whole(random_network: Callable[..., A
 
 @pytest.mark.usefixtures("quick")
 def test_a_failure_in_the_middle_leaves_the_old_folder(
-    random_network: Callable[..., Any], spec: ModelSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    random_network: Callable[..., Any],
+    spec: ModelSpec,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ):
     write(random_network(), spec, tmp_path / "model")
     before = contents(tmp_path / "model")
@@ -201,19 +240,25 @@ def test_a_failure_in_the_middle_leaves_the_old_folder(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(folders, "write_card", full)
-    with pytest.raises(ModelError, match=r"Cannot write the model folder .*: No space left on device. Choose another --out"):
+    with pytest.raises(
+        ModelError,
+        match=r"Cannot write the model folder .*: No space left on device. Choose another --out",
+    ):
         write(random_network(), spec, tmp_path / "model")
     assert contents(tmp_path / "model") == before
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_file_that_gives_other_logits_is_not_written(random_network: Callable[..., Any], spec: ModelSpec, tmp_path: Path):
+def test_a_file_that_gives_other_logits_is_not_written(
+    random_network: Callable[..., Any], spec: ModelSpec, tmp_path: Path
+):
     network = random_network()
     with torch.no_grad():
         network.head.classify.bias += 1  # the template has not
     with pytest.raises(
-        ModelError, match=r"model.onnx does not give in openvino what was trained: logits are off by .* \(at most 1e-04\)"
+        ModelError,
+        match=r"model.onnx does not give in openvino what was trained: logits are off by .* \(at most 1e-04\)",
     ):
         write(network, spec, tmp_path / "model")
     assert not (tmp_path / "model").exists()
@@ -223,7 +268,9 @@ def test_a_file_that_gives_other_logits_is_not_written(random_network: Callable[
 def test_a_folder_with_other_files_is_refused(spec: ModelSpec, tmp_path: Path, names: list[str]):
     for name in names:
         (tmp_path / name).write_text("precious")
-    with pytest.raises(ModelError, match=rf"no part of a model folder: {names[-1]}. Choose another --out"):
+    with pytest.raises(
+        ModelError, match=rf"no part of a model folder: {names[-1]}. Choose another --out"
+    ):
         write(None, spec, tmp_path)
     assert (tmp_path / names[-1]).read_text() == "precious"
 
@@ -235,7 +282,9 @@ def test_a_file_in_place_of_the_folder_is_refused(spec: ModelSpec, tmp_path: Pat
 
 
 @pytest.mark.usefixtures("quick")
-def test_an_empty_folder_is_filled(random_network: Callable[..., Any], spec: ModelSpec, tmp_path: Path):
+def test_an_empty_folder_is_filled(
+    random_network: Callable[..., Any], spec: ModelSpec, tmp_path: Path
+):
     write(random_network(), spec, tmp_path)
     assert contents(tmp_path).keys() == {*FILES, "model.onnx"}
 
@@ -244,7 +293,9 @@ def test_a_float16_folder_tells_how_far_the_attention_is_from_the_limit(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(ranges, "SIZES", ((64, 96), (96, 64)))  # large photos are the benchmark's
-    export_checkpoint(checkpoint, tmp_path / "model", ExportConfig(name="doors", precision="float16"))
+    export_checkpoint(
+        checkpoint, tmp_path / "model", ExportConfig(name="doors", precision="float16")
+    )
     rows = json.loads((tmp_path / "model/ranges.json").read_text())
     assert len(rows) == 2 * 4  # b0 has four attentions
     assert all(row["exported"]["headroom"] > 10 for row in rows)

@@ -12,20 +12,20 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-import galago  # noqa: E402
-from galago.data.sample import Sample  # noqa: E402
-from galago.errors import ConfigError, ModelError  # noqa: E402
-from galago.export.folder import write_model_folder  # noqa: E402
-from galago.export.int8 import ALWAYS_FLOAT, Int8, search  # noqa: E402
-from galago.export.quantize import QUANTIZERS, block_of, nncf_package  # noqa: E402
-from galago.export.reference import TorchEngine  # noqa: E402
-from galago.export.writers.table import check_formats  # noqa: E402
-from galago.labels import CAMVID, LabelSet  # noqa: E402
-from galago.models.checkpoint import load_checkpoint  # noqa: E402
-from galago.runtime.engines.table import installed_engines, open_engine  # noqa: E402
-from galago.runtime.segmenter import Segmenter  # noqa: E402
-from galago.scenes.dataset import render_scene  # noqa: E402
-from galago.spec import ModelSpec  # noqa: E402
+import galago
+from galago.data.sample import Sample
+from galago.errors import ConfigError, ModelError
+from galago.export.folder import write_model_folder
+from galago.export.int8 import ALWAYS_FLOAT, Int8, search
+from galago.export.quantize import QUANTIZERS, block_of, nncf_package
+from galago.export.reference import TorchEngine
+from galago.export.writers.table import check_formats
+from galago.labels import CAMVID, LabelSet
+from galago.models.checkpoint import load_checkpoint
+from galago.runtime.engines.table import installed_engines, open_engine
+from galago.runtime.segmenter import Segmenter
+from galago.scenes.dataset import render_scene
+from galago.spec import ModelSpec
 
 pytestmark = pytest.mark.torch
 SIZE = (96, 128)
@@ -38,7 +38,11 @@ SPEC = ModelSpec(
     input_size=SIZE,
     resize="stretch",
 )
-PACKAGES = {"openvino": ("nncf", "onnx"), "onnx": ("nncf", "onnx"), "litert": ("ai_edge_quantizer", "litert_torch")}
+PACKAGES = {
+    "openvino": ("nncf", "onnx"),
+    "onnx": ("nncf", "onnx"),
+    "litert": ("ai_edge_quantizer", "litert_torch"),
+}
 
 
 class Photos:
@@ -47,7 +51,10 @@ class Photos:
     def __init__(self, network: Any, count: int, first: int = 0) -> None:
         segmenter = Segmenter(TorchEngine(network, SPEC), SPEC)
         images = [render_scene(first + index, SIZE).image for index in range(count)]
-        self.samples = [Sample(f"photo{index}", image, segmenter(image).labels) for index, image in enumerate(images)]
+        self.samples = [
+            Sample(f"photo{index}", image, segmenter(image).labels)
+            for index, image in enumerate(images)
+        ]
         self.labels = LabelSet(SPEC.classes, SPEC.palette)
         self.names = [sample.name for sample in self.samples]
 
@@ -75,7 +82,9 @@ def silent(what: str) -> None:
 
 
 def attempts(costs: dict[str, float]) -> tuple[list[list[str]], Callable[[Sequence[str]], float]]:
-    """Return a list of what was tried, and a quantizer that loses the cost of each block that is not in float."""
+    """Return a list of what was tried, and a quantizer that loses the cost of each block that is
+    not in float.
+    """
     tried: list[list[str]] = []
 
     def attempt(kept: Sequence[str]) -> float:
@@ -102,7 +111,8 @@ def test_the_blocks_that_cost_most_stay_in_float_and_no_more_than_needed():
 def test_a_loss_that_stays_too_large_is_an_error():
     _, attempt = attempts({"a": 0.1, "elsewhere": 0.1})
     with pytest.raises(
-        ModelError, match=r"int8 does not reach a mean IoU of 0\.8900, even with every convolution in float: 0\.8000"
+        ModelError,
+        match=r"int8 does not reach a mean IoU of 0\.8900, even with every convolution in float: 0\.8000",
     ):
         search(["a"], attempt, 0.89, silent)
 
@@ -122,12 +132,20 @@ def test_a_layer_belongs_to_a_block(layer: str | None, block: str):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "format", [pytest.param("openvino", marks=pytest.mark.openvino), pytest.param("litert", marks=pytest.mark.litert)]
+    "format",
+    [
+        pytest.param("openvino", marks=pytest.mark.openvino),
+        pytest.param("litert", marks=pytest.mark.litert),
+    ],
 )
-def test_an_int8_file_is_small_and_near_and_says_what_it_lost(trained: Any, tmp_path: Path, format: str):
+def test_an_int8_file_is_small_and_near_and_says_what_it_lost(
+    trained: Any, tmp_path: Path, format: str
+):
     needs(*PACKAGES[format])
     int8 = Int8(Photos(trained, 6), Photos(trained, 3, first=6), max_drop=0.5)
-    written = write_model_folder(trained, SPEC, tmp_path / "model", facts={}, formats=[format], int8=int8)
+    written = write_model_folder(
+        trained, SPEC, tmp_path / "model", facts={}, formats=[format], int8=int8
+    )
     (result,) = written.int8
     assert result.size_ratio < 0.6
     assert result.float_blocks[:1] == ALWAYS_FLOAT
@@ -150,14 +168,23 @@ def test_blocks_in_float_are_nearer(trained: Any, tmp_path: Path):
     photos = [sample.image[None] for sample in Photos(trained, 4).samples]
     expected = TorchEngine(trained, SPEC).run(photos[0])
     errors = []
-    blocks = {block_of(name) for name, part in trained.named_modules() if isinstance(part, torch.nn.Conv2d)}
+    blocks = {
+        block_of(name)
+        for name, part in trained.named_modules()
+        if isinstance(part, torch.nn.Conv2d)
+    }
     for keep in (ALWAYS_FLOAT, (*ALWAYS_FLOAT, *blocks)):
         QUANTIZERS["onnx"](tmp_path / "float.onnx", tmp_path / "model.onnx", photos, keep)
-        given = open_engine(tmp_path / "model.onnx", installed_engines(["model.onnx"])[0]).run(photos[0])
+        given = open_engine(tmp_path / "model.onnx", installed_engines(["model.onnx"])[0]).run(
+            photos[0]
+        )
         errors.append(np.linalg.norm(given - expected) / np.linalg.norm(expected))
     assert errors[1] < 0.3 * errors[0]
     described = onnx.load(tmp_path / "model.onnx").metadata_props
-    assert ModelSpec.from_json(next(entry.value for entry in described if entry.key == "galago")) == SPEC
+    assert (
+        ModelSpec.from_json(next(entry.value for entry in described if entry.key == "galago"))
+        == SPEC
+    )
 
 
 def test_nncf_has_nothing_to_report_with():
@@ -173,5 +200,7 @@ def test_int8_labels_are_refused():
 
 def test_a_loss_out_of_range_is_misuse(trained: Any):
     photos = Photos(trained, 1)
-    with pytest.raises(ConfigError, match=r"--max-drop needs points of mean IoU from 0 to 100, got -1"):
+    with pytest.raises(
+        ConfigError, match=r"--max-drop needs points of mean IoU from 0 to 100, got -1"
+    ):
         Int8(photos, photos, max_drop=-0.01)

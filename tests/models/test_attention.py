@@ -2,8 +2,13 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from galago.errors import ConfigError  # noqa: E402
-from galago.models.attention import FORMS, MultiScaleAttention, linear_attention, quadratic_attention  # noqa: E402
+from galago.errors import ConfigError
+from galago.models.attention import (
+    FORMS,
+    MultiScaleAttention,
+    linear_attention,
+    quadratic_attention,
+)
 
 pytestmark = pytest.mark.torch
 
@@ -16,7 +21,12 @@ def random_tokens(length, dtype=torch.float64):
 @pytest.mark.parametrize("length", [1, 7, 16, 300])
 def test_linear_and_quadratic_order_are_one_function(length):
     tokens = random_tokens(length)
-    torch.testing.assert_close(linear_attention(*tokens, 1e-15), quadratic_attention(*tokens, 1e-15), rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(
+        linear_attention(*tokens, 1e-15),
+        quadratic_attention(*tokens, 1e-15),
+        rtol=1e-10,
+        atol=1e-10,
+    )
 
 
 def test_one_pixel_attends_to_itself():
@@ -53,7 +63,9 @@ def test_attention_sums_in_float32_under_autocast():
         expected = module(x)
         with torch.autocast("cpu", torch.bfloat16):
             given = module(x)
-    assert (given.float() - expected).norm() / expected.norm() < 0.02  # bfloat16 keeps 8 bits in the convolutions around
+    assert (
+        given.float() - expected
+    ).norm() / expected.norm() < 0.02  # bfloat16 keeps 8 bits in the convolutions around
 
 
 @pytest.mark.parametrize(

@@ -2,18 +2,26 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-import torch.nn.functional as F  # noqa: E402
-from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
+import torch.nn.functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
-from galago.errors import ConfigError  # noqa: E402
-from galago.models.efficientvit import build_classifier, build_model  # noqa: E402
-from galago.models.upsample import BicubicUpsample  # noqa: E402
-from galago.models.variants import BACKBONES, SEG_HEADS  # noqa: E402
+from galago.errors import ConfigError
+from galago.models.efficientvit import build_classifier, build_model
+from galago.models.upsample import BicubicUpsample
+from galago.models.variants import BACKBONES, SEG_HEADS
 
 pytestmark = pytest.mark.torch
 
-# Cityscapes networks at 1024 x 2048: parameters in millions, multiply-adds in billions, as published
-PUBLISHED = {"b0": (0.7, 4.4), "b1": (4.8, 25), "b2": (15, 74), "b3": (40, 179), "l1": (40, 282), "l2": (53, 396)}
+# Cityscapes networks at 1024 x 2048: parameters in millions, multiply-adds in billions, as
+# published
+PUBLISHED = {
+    "b0": (0.7, 4.4),
+    "b1": (4.8, 25),
+    "b2": (15, 74),
+    "b3": (40, 179),
+    "l1": (40, 282),
+    "l2": (53, 396),
+}
 
 
 @pytest.mark.parametrize("variant", sorted(PUBLISHED))
@@ -24,7 +32,9 @@ def test_size_and_cost_are_the_published_ones(variant):
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         network(photo)
     parameters, multiply_adds = PUBLISHED[variant]
-    assert sum(parameter.numel() for parameter in network.parameters()) / 1e6 == pytest.approx(parameters, rel=0.05)
+    assert sum(parameter.numel() for parameter in network.parameters()) / 1e6 == pytest.approx(
+        parameters, rel=0.05
+    )
     assert counter.get_total_flops() / 2e9 == pytest.approx(multiply_adds, rel=0.05)
 
 
@@ -49,7 +59,9 @@ def test_channels_last_gives_the_same_logits():
     photo = torch.randn(1, 3, 64, 96)
     with torch.inference_mode():
         expected = network(photo)
-        given = network.to(memory_format=torch.channels_last)(photo.contiguous(memory_format=torch.channels_last))
+        given = network.to(memory_format=torch.channels_last)(
+            photo.contiguous(memory_format=torch.channels_last)
+        )
     torch.testing.assert_close(given, expected, rtol=1e-4, atol=1e-5)
 
 
@@ -76,8 +88,12 @@ def test_torch_export_keeps_the_function():
 @pytest.mark.filterwarnings("ignore")  # of the compiler's own making
 def test_torch_compile_keeps_the_function_and_its_gradient():
     torch.manual_seed(0)
-    stage = build_model("b0", 4).backbone.stages[3].to(memory_format=torch.channels_last).eval()  # MBConv and attention
-    features = torch.randn(1, 32, 8, 12).contiguous(memory_format=torch.channels_last).requires_grad_()
+    stage = (
+        build_model("b0", 4).backbone.stages[3].to(memory_format=torch.channels_last).eval()
+    )  # MBConv and attention
+    features = (
+        torch.randn(1, 32, 8, 12).contiguous(memory_format=torch.channels_last).requires_grad_()
+    )
     (expected,) = torch.autograd.grad(stage(features).square().sum(), features)
     (given,) = torch.autograd.grad(torch.compile(stage)(features).square().sum(), features)
     torch.testing.assert_close(given, expected, rtol=1e-3, atol=1e-5)
@@ -85,13 +101,17 @@ def test_torch_compile_keeps_the_function_and_its_gradient():
 
 @pytest.mark.parametrize("factor", [1, 2, 3, 4, 8])
 def test_the_head_upsamples_as_torch_does_borders_included(factor):
-    x = torch.randn(2, 3, 5, 7, dtype=torch.float32, generator=torch.Generator().manual_seed(factor))
+    x = torch.randn(
+        2, 3, 5, 7, dtype=torch.float32, generator=torch.Generator().manual_seed(factor)
+    )
     expected = F.interpolate(x, scale_factor=factor, mode="bicubic", align_corners=False)
     torch.testing.assert_close(BicubicUpsample(factor)(x), expected, rtol=0, atol=1e-5)
 
 
 def test_unknown_names_are_refused_with_the_known_ones():
-    with pytest.raises(ConfigError, match=r"Unknown network variant 'b9'. Choose one of: b0, b1, b2, b3, l0"):
+    with pytest.raises(
+        ConfigError, match=r"Unknown network variant 'b9'. Choose one of: b0, b1, b2, b3, l0"
+    ):
         build_model("b9", 4)
     with pytest.raises(ConfigError, match="at least one class, got 0"):
         build_model("b0", 0)

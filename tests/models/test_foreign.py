@@ -5,24 +5,33 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from hub_server import golden_tensors, pickled  # noqa: E402
+from hub_server import golden_tensors, pickled
 
-from galago.errors import CheckpointError  # noqa: E402
-from galago.models.checkpoint import from_authors, load_tensors, save_tensors, to_authors  # noqa: E402
-from galago.models.efficientvit import build_classifier, build_model  # noqa: E402
-from galago.models.variants import BACKBONES, SEG_HEADS  # noqa: E402
-from galago.pretrained.convert import read_external_checkpoint  # noqa: E402
+from galago.errors import CheckpointError
+from galago.models.checkpoint import from_authors, load_tensors, save_tensors, to_authors
+from galago.models.efficientvit import build_classifier, build_model
+from galago.models.variants import BACKBONES, SEG_HEADS
+from galago.pretrained.convert import read_external_checkpoint
 
 pytestmark = pytest.mark.torch
 
-AUTHORS = ["seg-b0-cityscapes", "seg-b1-ade20k", "seg-l1-cityscapes", "seg-l1-ade20k", "cls-b0", "cls-l1"]
+AUTHORS = [
+    "seg-b0-cityscapes",
+    "seg-b1-ade20k",
+    "seg-l1-cityscapes",
+    "seg-l1-ade20k",
+    "cls-b0",
+    "cls-l1",
+]
 
 
 @pytest.mark.parametrize("zipped", [True, False])
 @pytest.mark.parametrize("wrapped", [True, False])
 @pytest.mark.parametrize("prefix", ["", "module."])
 @pytest.mark.parametrize("name", ["seg-b0-cityscapes"])
-def test_wrappers_and_prefixes_come_off(tmp_path: Path, name: str, prefix: str, wrapped: bool, zipped: bool):
+def test_wrappers_and_prefixes_come_off(
+    tmp_path: Path, name: str, prefix: str, wrapped: bool, zipped: bool
+):
     tensors = golden_tensors(name)
     content = {f"{prefix}{key}": tensor for key, tensor in tensors.items()}
     content = {"state_dict": content, "epoch": 300, "best_val": 75.6} if wrapped else content
@@ -38,7 +47,13 @@ def test_safetensors_are_read_as_they_are(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"a letter to a friend", b"<!DOCTYPE html><html></html>", pickled({"a": torch.zeros(9999)})[:4000]]
+    "content",
+    [
+        b"",
+        b"a letter to a friend",
+        b"<!DOCTYPE html><html></html>",
+        pickled({"a": torch.zeros(9999)})[:4000],
+    ],
 )
 def test_a_damaged_file_is_a_clear_error(tmp_path: Path, content: bytes):
     (tmp_path / "w.pt").write_bytes(content)
@@ -56,7 +71,8 @@ def test_a_pickle_without_tensors_is_a_clear_error(tmp_path: Path, content: obje
 def test_a_class_that_torch_does_not_know_is_named_and_not_built(tmp_path: Path):
     (tmp_path / "w.pt").write_bytes(pickled({"path": pickle.PickleBuffer}))
     with pytest.raises(
-        CheckpointError, match=r"w.pt is a pickle that wants to run _?pickle.PickleBuffer. Nothing of it was run."
+        CheckpointError,
+        match=r"w.pt is a pickle that wants to run _?pickle.PickleBuffer. Nothing of it was run.",
     ):
         read_external_checkpoint(tmp_path / "w.pt")
 
@@ -93,4 +109,9 @@ def test_the_way_there_and_back_changes_no_tensor():
 def test_both_heads_of_every_variant_take_any_class_count(variant: str):
     with torch.device("meta"):
         for head in (f"{variant}-cityscapes", f"{variant}-ade20k"):
-            assert build_model(variant, 31, head=head)(torch.zeros(1, 3, 64, 96)).shape == (1, 31, 8, 12)
+            assert build_model(variant, 31, head=head)(torch.zeros(1, 3, 64, 96)).shape == (
+                1,
+                31,
+                8,
+                12,
+            )

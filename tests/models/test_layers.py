@@ -2,8 +2,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from galago.models.efficientvit import build_model  # noqa: E402
-from galago.models.layers import ResidualBlock, drop_path, set_drop_path  # noqa: E402
+from galago.models.efficientvit import build_model
+from galago.models.layers import ResidualBlock, drop_path, set_drop_path
 
 pytestmark = pytest.mark.torch
 
@@ -19,7 +19,11 @@ def test_drop_path_drops_whole_samples_and_keeps_the_mean():
 def test_blocks_are_dropped_more_often_the_deeper_they_lie_and_only_in_training():
     network = build_model("b0", 3)
     set_drop_path(network, 0.5)
-    rates = [module.drop_rate for module in network.modules() if isinstance(module, ResidualBlock) and module.skip]
+    rates = [
+        module.drop_rate
+        for module in network.modules()
+        if isinstance(module, ResidualBlock) and module.skip
+    ]
     assert rates == sorted(rates)
     assert (rates[0], rates[-1]) == (0.0, 0.5)
     x = torch.randn(2, 3, 64, 64)

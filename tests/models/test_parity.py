@@ -1,4 +1,6 @@
-"""Our networks against golden outputs of the reference networks, tensor by tensor (tests/golden/README.md)."""
+"""Our networks against golden outputs of the reference networks, tensor by tensor
+(tests/golden/README.md).
+"""
 
 import importlib.util
 import json
@@ -9,10 +11,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from galago.errors import CheckpointError  # noqa: E402
-from galago.models.attention import set_attention  # noqa: E402
-from galago.models.checkpoint import from_authors, from_timm, load_tensors  # noqa: E402
-from galago.models.efficientvit import build_classifier, build_model  # noqa: E402
+from galago.errors import CheckpointError
+from galago.models.attention import set_attention
+from galago.models.checkpoint import from_authors, from_timm, load_tensors
+from galago.models.efficientvit import build_classifier, build_model
 
 pytestmark = pytest.mark.torch
 
@@ -33,7 +35,10 @@ filling = load_filling()
 
 def reference_tensors(name):
     described = json.loads((GOLDEN / f"{name}.json").read_text())
-    tensors = {tensor: torch.from_numpy(filling.fill(tensor, tuple(shape))) for tensor, shape in described["tensors"]}
+    tensors = {
+        tensor: torch.from_numpy(filling.fill(tensor, tuple(shape)))
+        for tensor, shape in described["tensors"]
+    }
     return tensors, described["parameters"]
 
 
@@ -57,7 +62,11 @@ def test_a_published_network_gives_the_reference_outputs(name):
     golden = np.load(GOLDEN / f"{name}.npz")
     tensors, parameters = reference_tensors(name)
     network = build(name, golden).eval()
-    load_tensors(network, from_timm(tensors) if name.startswith("timm") else from_authors(tensors), source=name)
+    load_tensors(
+        network,
+        from_timm(tensors) if name.startswith("timm") else from_authors(tensors),
+        source=name,
+    )
     with torch.inference_mode():
         features = network.backbone(torch.from_numpy(filling.image(192, 256)))
         logits = network.head(features).numpy()
@@ -96,6 +105,9 @@ def test_a_tensor_that_does_not_fit_is_named(b0_tensors, break_it, message):
 
 
 def test_two_tensors_never_become_one():
-    tensors = {"backbone.stages.0.op_list.0.conv.weight": torch.zeros(1), "backbone.stages.0.0.conv.weight": torch.zeros(1)}
+    tensors = {
+        "backbone.stages.0.op_list.0.conv.weight": torch.zeros(1),
+        "backbone.stages.0.0.conv.weight": torch.zeros(1),
+    }
     with pytest.raises(CheckpointError, match="Two tensors"):
         from_authors(tensors)

@@ -10,7 +10,7 @@ import pytest
 
 import galago
 from galago.errors import ConfigError, ModelError
-from galago.runtime.model_folder import bundled_models, open_model
+from galago.runtime.model_folder import open_model
 from galago.spec import ModelSpec
 
 
@@ -31,43 +31,40 @@ def test_a_single_file_opens_with_the_description_inside(tiny_onnx: Path, tiny_s
     assert (opened.files, opened.spec) == ({"model.onnx": tiny_onnx}, tiny_spec)
 
 
-def test_a_bundled_model_opens_by_name(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("galago.runtime.model_folder.ASSETS", tiny_folder.parent)
-    assert bundled_models() == ["tiny"]
-    assert open_model("tiny").files["model.onnx"] == tiny_folder / "model.onnx"
-
-
-@pytest.mark.parametrize("model", ["b9-nowhere", "no/such/folder"])
-def test_an_unknown_model_is_an_error_that_lists_the_bundled_ones(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, model: str):
-    monkeypatch.setattr("galago.runtime.model_folder.ASSETS", tiny_folder.parent)
-    message = rf"There is no model '{model}'\. Give a model folder, an \.onnx file, a bundled model's name \(tiny\), or"
-    with pytest.raises(ConfigError, match=message):
-        open_model(model)
-
-
 def test_an_unknown_engine_is_an_error_that_lists_the_known_ones(tiny_folder: Path):
     with pytest.raises(ConfigError, match=r"Unknown engine 'cuda'\. Choose one of: auto, openvino"):
         galago.load(tiny_folder, engine="cuda")
 
 
 def test_a_folder_without_a_description_is_no_model(tmp_path: Path):
-    with pytest.raises(ModelError, match=r"is no model folder: it has no model\.json\. `galago export` writes"):
+    with pytest.raises(
+        ModelError, match=r"is no model folder: it has no model\.json\. `galago export` writes"
+    ):
         open_model(str(tmp_path))
 
 
 def test_a_listed_file_that_is_missing_is_named(tiny_folder: Path):
     (tiny_folder / "model.onnx").unlink()
-    with pytest.raises(ModelError, match=r"model\.onnx is missing\. Copy the whole model folder again"):
+    with pytest.raises(
+        ModelError, match=r"model\.onnx is missing\. Copy the whole model folder again"
+    ):
         open_model(str(tiny_folder))
 
 
-@pytest.mark.parametrize("damage", [lambda data: data[:-1], lambda data: b"", lambda data: b"\0" + data[1:]])
-def test_a_file_that_changed_is_refused_with_both_checksums(tiny_folder: Path, damage: Callable[[bytes], bytes]):
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[:-1], lambda data: b"", lambda data: b"\0" + data[1:]]
+)
+def test_a_file_that_changed_is_refused_with_both_checksums(
+    tiny_folder: Path, damage: Callable[[bytes], bytes]
+):
     file = tiny_folder / "model.onnx"
     expected = hashlib.sha256(file.read_bytes()).hexdigest()[:12]
     file.write_bytes(damage(file.read_bytes()))
     given = hashlib.sha256(file.read_bytes()).hexdigest()[:12]
-    with pytest.raises(ModelError, match=f"is not the file that was exported: its SHA-256 is {given}.*, expected {expected}"):
+    with pytest.raises(
+        ModelError,
+        match=f"is not the file that was exported: its SHA-256 is {given}.*, expected {expected}",
+    ):
         open_model(str(tiny_folder))
 
 
@@ -80,26 +77,35 @@ def test_a_folder_that_lists_no_network_is_refused(tiny_folder: Path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema_version": 99}, "schema version 1, got 99. Export the model again, or update galago"),
+        (
+            {"schema_version": 99},
+            "schema version 1, got 99. Export the model again, or update galago",
+        ),
         ({"anchors": 3}, "Unknown keys in the model description: anchors"),
         ({"resize": "squeeze"}, "is wrong: Unknown resize 'squeeze'"),
     ],
 )
-def test_a_wrong_description_is_an_error_that_names_its_file(tiny_folder: Path, change: dict[str, object], message: str):
+def test_a_wrong_description_is_an_error_that_names_its_file(
+    tiny_folder: Path, change: dict[str, object], message: str
+):
     change_description(tiny_folder, **change)
     with pytest.raises(ModelError, match=rf"tiny.model\.json: .*{message}"):
         open_model(str(tiny_folder))
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[" * 100_000])
-def test_a_description_that_is_no_json_is_an_error_that_names_its_file(tiny_folder: Path, text: bytes):
+def test_a_description_that_is_no_json_is_an_error_that_names_its_file(
+    tiny_folder: Path, text: bytes
+):
     (tiny_folder / "model.json").write_bytes(text)
     with pytest.raises(ModelError, match=r"tiny.model\.json: The model description is not JSON"):
         open_model(str(tiny_folder))
 
 
 @pytest.mark.parametrize("text", [b"\xff\xfe{\0", b'{"name": "\xe9"}'])
-def test_a_description_that_is_no_utf8_is_an_error_that_names_its_file(tiny_folder: Path, text: bytes):
+def test_a_description_that_is_no_utf8_is_an_error_that_names_its_file(
+    tiny_folder: Path, text: bytes
+):
     (tiny_folder / "model.json").write_bytes(text)
     with pytest.raises(ModelError, match=r"tiny.model\.json is (UTF-16 or no|no UTF-8) text"):
         open_model(str(tiny_folder))
@@ -119,7 +125,9 @@ def listed(folder: Path, *names: str) -> dict[str, str]:
 def test_a_file_beside_the_folder_is_not_read(tiny_folder: Path, name: str):
     (tiny_folder.parent / "secret").write_text("s")
     change_description(tiny_folder, files=listed(tiny_folder, "model.onnx") | {name: "0" * 64})
-    with pytest.raises(ModelError, match="files may name files inside the model folder only") as caught:
+    with pytest.raises(
+        ModelError, match="files may name files inside the model folder only"
+    ) as caught:
         open_model(str(tiny_folder))
     assert hashlib.sha256(b"s").hexdigest()[:12] not in str(caught.value)
 
@@ -136,7 +144,9 @@ def test_a_link_that_leaves_the_folder_is_not_followed(tiny_folder: Path, name: 
     else:
         (tiny_folder / "golden").symlink_to(outside, target_is_directory=True)
     change_description(tiny_folder, files={name: sums[name.split("/")[-1]]})
-    with pytest.raises(ModelError, match=r"is a link to a file outside of the model folder.*cp -rL"):
+    with pytest.raises(
+        ModelError, match=r"is a link to a file outside of the model folder.*cp -rL"
+    ):
         open_model(str(tiny_folder))
 
 
@@ -152,7 +162,9 @@ def test_a_link_within_the_folder_opens(tiny_folder: Path):
     assert open_model(str(tiny_folder)).spec.name == "tiny"
 
 
-@pytest.mark.parametrize(("graph", "weights"), [("model.xml", "model.bin"), ("model.ncnn.param", "model.ncnn.bin")])
+@pytest.mark.parametrize(
+    ("graph", "weights"), [("model.xml", "model.bin"), ("model.ncnn.param", "model.ncnn.bin")]
+)
 def test_weights_that_no_checksum_covers_are_refused(tiny_folder: Path, graph: str, weights: str):
     for name in (graph, weights):
         (tiny_folder / name).write_bytes(b"content")
@@ -166,7 +178,9 @@ def test_weights_that_no_checksum_covers_are_refused(tiny_folder: Path, graph: s
 def branch(onnx: Any, tensor: Any) -> Any:
     """Return a node with a graph inside that holds a tensor."""
     inner = onnx.helper.make_graph([], "inner", [], [], [tensor])
-    return onnx.helper.make_node("If", ["condition"], ["result"], then_branch=inner, else_branch=inner)
+    return onnx.helper.make_node(
+        "If", ["condition"], ["result"], then_branch=inner, else_branch=inner
+    )
 
 
 @pytest.mark.parametrize("place", ["initializer", "attribute", "branch", "function"])
@@ -186,7 +200,9 @@ def test_onnx_weights_in_another_file_are_refused(tiny_folder: Path, place: str,
         model.graph.node.append(branch(onnx, tensor))
     else:
         opset = [onnx.helper.make_opsetid("", 18)]
-        model.functions.append(onnx.helper.make_function("galago", "f", [], [], [branch(onnx, tensor)], opset))
+        model.functions.append(
+            onnx.helper.make_function("galago", "f", [], [], [branch(onnx, tensor)], opset)
+        )
     file.write_bytes(model.SerializeToString())
     (tiny_folder / "weights.bin").write_bytes(bytes(36))
     change_description(tiny_folder, files=listed(tiny_folder, "model.onnx"))
@@ -197,13 +213,17 @@ def test_onnx_weights_in_another_file_are_refused(tiny_folder: Path, place: str,
 @pytest.mark.openvino
 def test_a_file_without_a_description_is_refused(tmp_path: Path, write_onnx: Callable[..., Path]):
     path = write_onnx(tmp_path / "a.onnx", spec=None)
-    with pytest.raises(ModelError, match=r"a\.onnx carries no description of its classes and input\. Export it"):
+    with pytest.raises(
+        ModelError, match=r"a\.onnx carries no description of its classes and input\. Export it"
+    ):
         open_model(str(path))
 
 
 @pytest.mark.openvino
 @pytest.mark.parametrize("part", [0.1, 0.5, 0.95])
-def test_a_file_that_is_cut_short_is_refused(tiny_onnx: Path, part: float, capfd: pytest.CaptureFixture[str]):
+def test_a_file_that_is_cut_short_is_refused(
+    tiny_onnx: Path, part: float, capfd: pytest.CaptureFixture[str]
+):
     data = tiny_onnx.read_bytes()
     tiny_onnx.write_bytes(data[: int(part * len(data))])
     with pytest.raises(ModelError, match=r"tiny\.onnx is no whole ONNX file\. Copy it again"):
@@ -219,11 +239,16 @@ def test_an_empty_file_is_said_to_be_empty(tmp_path: Path):
 
 def test_a_checkpoint_is_sent_to_export(tmp_path: Path):
     (tmp_path / "best.safetensors").write_bytes(b"weights")
-    with pytest.raises(ModelError, match=r"is a checkpoint\. Turn it into a model folder first: galago export --model"):
+    with pytest.raises(
+        ModelError,
+        match=r"is a checkpoint\. Turn it into a model folder first: galago export --model",
+    ):
         open_model(str(tmp_path / "best.safetensors"))
 
 
-@pytest.mark.parametrize("name", ["model.json", "model.tflite", "model.ncnn.param", "model.ncnn.bin"])
+@pytest.mark.parametrize(
+    "name", ["model.json", "model.tflite", "model.ncnn.param", "model.ncnn.bin"]
+)
 def test_a_part_alone_is_sent_to_its_folder(tiny_folder: Path, name: str):
     (tiny_folder / name).touch()
     with pytest.raises(ModelError, match="Give the folder that it lies in"):

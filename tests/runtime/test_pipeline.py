@@ -76,7 +76,11 @@ def test_an_error_on_any_side_comes_out_and_ends_all_threads(side: str):
 
     items = (fail_at_5(number, "read") for number in range(10_000))
     with pytest.raises(ZeroDivisionError, match=side):
-        run_pipeline(items, lambda item: fail_at_5(item, "work"), lambda item: fail_at_5(item, "write") and None)
+        run_pipeline(
+            items,
+            lambda item: fail_at_5(item, "work"),
+            lambda item: fail_at_5(item, "write") and None,
+        )
     assert running() == before
 
 

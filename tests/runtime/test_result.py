@@ -17,7 +17,9 @@ PALETTE = ((200, 0, 0), (0, 200, 0), (0, 0, 200))
 def segmentation(labels: Any, path: Path | None = None) -> Segmentation:
     array = np.array(labels, np.uint8)
     photo = np.full((*array.shape, 3), 100, np.uint8)
-    return Segmentation(labels=array, names=NAMES, palette=PALETTE, image=photo, path=path, speed={})
+    return Segmentation(
+        labels=array, names=NAMES, palette=PALETTE, image=photo, path=path, speed={}
+    )
 
 
 def noise(size: tuple[int, int]) -> np.ndarray:
@@ -31,7 +33,11 @@ def area(ring: list[list[int]]) -> float:
 
 def rings(result: Segmentation, name: str) -> list[list[list[list[int]]]]:
     features = result.to_geojson()["features"]
-    return [feature["geometry"]["coordinates"] for feature in features if feature["properties"]["class"] == name]
+    return [
+        feature["geometry"]["coordinates"]
+        for feature in features
+        if feature["properties"]["class"] == name
+    ]
 
 
 def test_areas_are_shares_of_all_pixels_the_largest_first():
@@ -67,7 +73,10 @@ def test_the_smallest_photos_have_overlays(size: tuple[int, int]):
 
 def test_save_writes_labels_and_overlay_under_the_photos_name(tmp_path: Path):
     labels, overlay = segmentation([[0, 1, 2]], Path("photos/street.v2.jpg")).save(tmp_path / "out")
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["street.v2.png", "street.v2_overlay.jpg"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "street.v2.png",
+        "street.v2_overlay.jpg",
+    ]
     assert images.load_labels(labels).tolist() == [[0, 1, 2]]
     assert images.load(overlay).shape[1] == 3
 
@@ -80,7 +89,9 @@ def test_save_takes_a_name_and_needs_none(tmp_path: Path, name: str | None, expe
 def test_save_does_not_replace_the_photo(tmp_path: Path):
     photo = tmp_path / "street.png"
     images.save(photo, np.full((1, 1, 3), 9, np.uint8))
-    with pytest.raises(ImageError, match=r"would replace the photo .*street\.png\. Choose another folder"):
+    with pytest.raises(
+        ImageError, match=r"would replace the photo .*street\.png\. Choose another folder"
+    ):
         segmentation([[0]], photo).save(tmp_path)
     assert images.load(photo).tolist() == [[[9, 9, 9]]]
 
@@ -139,7 +150,9 @@ def test_a_region_in_a_hole_is_a_polygon_of_its_own():
 def test_polygons_have_the_area_of_their_pixels_whatever_their_form():
     result = segmentation(noise((21, 34)))
     for class_id, name in enumerate(NAMES):
-        total = sum(area(outline) - sum(map(area, holes)) for outline, *holes in rings(result, name))
+        total = sum(
+            area(outline) - sum(map(area, holes)) for outline, *holes in rings(result, name)
+        )
         assert total == (result.labels == class_id).sum()
 
 

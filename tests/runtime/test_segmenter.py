@@ -25,7 +25,12 @@ class Means:
     def run(self, image: np.ndarray) -> np.ndarray:
         self.given = image
         _, height, width, _ = image.shape
-        return image[0].reshape(height // 8, 8, width // 8, 8, 3).mean(axis=(1, 3), dtype=np.float32).transpose(2, 0, 1)[None]
+        return (
+            image[0]
+            .reshape(height // 8, 8, width // 8, 8, 3)
+            .mean(axis=(1, 3), dtype=np.float32)
+            .transpose(2, 0, 1)[None]
+        )
 
 
 class Constant:
@@ -51,7 +56,9 @@ def noise(size: tuple[int, int]) -> np.ndarray:
     [{}, {"resize": "stretch", "input_size": (64, 32)}, {"resize": "short_side", "short_side": 48}],
     ids=["keep", "stretch", "short side"],
 )
-def test_labels_have_the_size_of_the_photo(tiny_spec: ModelSpec, size: tuple[int, int], change: dict[str, object]):
+def test_labels_have_the_size_of_the_photo(
+    tiny_spec: ModelSpec, size: tuple[int, int], change: dict[str, object]
+):
     result = Segmenter(Means(), dataclasses.replace(tiny_spec, **change))(noise(size))
     assert result.labels.shape == size
     assert result.labels.dtype == np.uint8
@@ -71,8 +78,12 @@ def test_labels_are_those_of_all_logits_grown_eightfold_and_cropped(tiny_spec: M
     padded = images.pad_to_multiple(photo, [round(255 * channel) for channel in tiny_spec.mean])
     logits = engine.run(padded[None])[0]
     # OpenCV's linear resize has half-pixel centers and repeats borders as well
-    grown = np.stack([cv2.resize(plane, (64, 64), interpolation=cv2.INTER_LINEAR) for plane in logits])
-    assert np.array_equal(Segmenter(engine, tiny_spec)(photo).labels, grown.argmax(axis=0)[:33, :47])
+    grown = np.stack(
+        [cv2.resize(plane, (64, 64), interpolation=cv2.INTER_LINEAR) for plane in logits]
+    )
+    assert np.array_equal(
+        Segmenter(engine, tiny_spec)(photo).labels, grown.argmax(axis=0)[:33, :47]
+    )
 
 
 def test_a_photo_is_padded_with_the_mean_color(tiny_spec: ModelSpec):
@@ -85,14 +96,18 @@ def test_a_photo_is_padded_with_the_mean_color(tiny_spec: ModelSpec):
 
 def test_stretch_gives_the_network_the_one_size_that_it_takes(tiny_spec: ModelSpec):
     engine = Means()
-    Segmenter(engine, dataclasses.replace(tiny_spec, resize="stretch", input_size=(64, 96)))(noise((33, 47)))
+    Segmenter(engine, dataclasses.replace(tiny_spec, resize="stretch", input_size=(64, 96)))(
+        noise((33, 47))
+    )
     assert engine.given.shape == (1, 64, 96, 3)
 
 
 def test_a_stretched_photo_is_labeled_up_to_its_last_pixel(tiny_spec: ModelSpec):
     photo = np.zeros((100, 100, 3), np.uint8)
     photo[:, :50, 0] = photo[:, 50:, 2] = 200
-    labels = Segmenter(Means(), dataclasses.replace(tiny_spec, resize="stretch", input_size=(64, 64)))(photo).labels
+    labels = Segmenter(
+        Means(), dataclasses.replace(tiny_spec, resize="stretch", input_size=(64, 64))
+    )(photo).labels
     assert (labels[:, :50] == 0).all()
     assert (labels[:, 50:] == 2).all()
 
@@ -107,7 +122,9 @@ def test_a_stretched_photo_is_labeled_up_to_its_last_pixel(tiny_spec: ModelSpec)
         ((1, 1), (512, 512)),
     ],
 )
-def test_the_short_side_is_as_told_and_the_long_one_a_multiple_of_32(size: tuple[int, int], expected: tuple[int, int]):
+def test_the_short_side_is_as_told_and_the_long_one_a_multiple_of_32(
+    size: tuple[int, int], expected: tuple[int, int]
+):
     assert short_side_size(size, 512) == expected
 
 
@@ -120,7 +137,9 @@ def test_the_short_side_is_as_told_and_the_long_one_a_multiple_of_32(size: tuple
         ((100, 1600), (512, 8192)),  # 1 to 16 is not beyond
     ],
 )
-def test_a_very_narrow_photo_does_not_become_a_monster(size: tuple[int, int], expected: tuple[int, int]):
+def test_a_very_narrow_photo_does_not_become_a_monster(
+    size: tuple[int, int], expected: tuple[int, int]
+):
     assert short_side_size(size, 512) == pytest.approx(expected, abs=1)
     assert max(short_side_size(size, 512)) == 8192
 
@@ -136,7 +155,9 @@ def test_a_very_narrow_photo_does_not_become_a_monster(size: tuple[int, int], ex
         ((1, 1), (64, 32), (32, 32)),
     ],
 )
-def test_a_fitted_size_keeps_the_aspect_ratio(size: tuple[int, int], box: tuple[int, int], expected: tuple[int, int]):
+def test_a_fitted_size_keeps_the_aspect_ratio(
+    size: tuple[int, int], box: tuple[int, int], expected: tuple[int, int]
+):
     assert fitted_size(size, box) == expected
 
 
@@ -156,7 +177,9 @@ def test_the_network_sees_what_fits_and_labels_have_the_size_of_the_photo(
 
 def test_imgsz_takes_the_place_of_the_resize_rule(tiny_spec: ModelSpec):
     engine = Means()
-    Segmenter(engine, dataclasses.replace(tiny_spec, resize="short_side", short_side=320), imgsz=(64, 64))(noise((100, 200)))
+    Segmenter(
+        engine, dataclasses.replace(tiny_spec, resize="short_side", short_side=320), imgsz=(64, 64)
+    )(noise((100, 200)))
     assert engine.given.shape == (1, 32, 64, 3)
 
 
@@ -177,18 +200,26 @@ def test_a_model_of_one_size_gets_it_padded_to_the_full(tiny_spec: ModelSpec):
 
 
 def test_a_model_of_one_size_takes_no_other_imgsz(tiny_spec: ModelSpec):
-    with pytest.raises(ConfigError, match=r"takes 64 x 96 pixels and nothing else, got imgsz 32 x 96\. Leave imgsz out"):
+    with pytest.raises(
+        ConfigError,
+        match=r"takes 64 x 96 pixels and nothing else, got imgsz 32 x 96\. Leave imgsz out",
+    ):
         Segmenter(Means(), dataclasses.replace(tiny_spec, input_size=(64, 96)), imgsz=(32, 96))
 
 
 @pytest.mark.parametrize("imgsz", [(0, 32), (32, -1), (32,), (32, 32.0), 32, "3232", (32, 16385)])
 def test_an_imgsz_of_another_form_is_refused(tiny_spec: ModelSpec, imgsz: object):
-    with pytest.raises(ConfigError, match=r"Expected imgsz as \(height, width\), each 1 to 16384 pixels, got"):
+    with pytest.raises(
+        ConfigError, match=r"Expected imgsz as \(height, width\), each 1 to 16384 pixels, got"
+    ):
         Segmenter(Means(), tiny_spec, imgsz=imgsz)  # type: ignore[arg-type]
 
 
 def test_a_model_of_one_size_refuses_another_one(tiny_spec: ModelSpec):
-    with pytest.raises(ImageError, match=r"takes photos of \(64, 96\) .*, got \(33, 47\), \(64, 64\) when padded. Resize"):
+    with pytest.raises(
+        ImageError,
+        match=r"takes photos of \(64, 96\) .*, got \(33, 47\), \(64, 64\) when padded. Resize",
+    ):
         Segmenter(Means(), dataclasses.replace(tiny_spec, input_size=(64, 96)))(noise((33, 47)))
 
 
@@ -216,16 +247,24 @@ def test_labels_of_the_file_are_cut_and_grow_to_the_photo(tiny_spec: ModelSpec):
 
 
 def test_a_model_that_gives_labels_has_no_logits_and_no_confidence(tiny_spec: ModelSpec):
-    segmenter = Segmenter(Constant(np.zeros((1, 32, 32), np.uint8)), dataclasses.replace(tiny_spec, output="labels"))
+    segmenter = Segmenter(
+        Constant(np.zeros((1, 32, 32), np.uint8)), dataclasses.replace(tiny_spec, output="labels")
+    )
     with pytest.raises(ConfigError, match="needs logits, but tiny gives labels"):
         segmenter(noise((32, 32)), confidence=True)
     with pytest.raises(ConfigError, match="needs logits, but tiny gives labels"):
         segmenter.logits(noise((32, 32)))
 
 
-@pytest.mark.parametrize("change", [{}, {"resize": "stretch", "input_size": (64, 64)}], ids=["keep", "stretch"])
-@pytest.mark.parametrize("photo", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8)])
-def test_an_array_of_another_form_is_refused(tiny_spec: ModelSpec, photo: np.ndarray, change: dict[str, object]):
+@pytest.mark.parametrize(
+    "change", [{}, {"resize": "stretch", "input_size": (64, 64)}], ids=["keep", "stretch"]
+)
+@pytest.mark.parametrize(
+    "photo", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8)]
+)
+def test_an_array_of_another_form_is_refused(
+    tiny_spec: ModelSpec, photo: np.ndarray, change: dict[str, object]
+):
     with pytest.raises(ImageError, match=r"Expected an \(H, W, 3\) uint8 RGB image, got shape"):
         Segmenter(Means(), dataclasses.replace(tiny_spec, **change))(photo)
 
@@ -235,13 +274,19 @@ def test_what_is_neither_array_nor_path_is_refused(tiny_spec: ModelSpec):
         Segmenter(Means(), tiny_spec)([[0]])  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("view", [np.s_[::-1], np.s_[:, ::-1], np.s_[..., ::-1]], ids=["upside down", "mirrored", "from BGR"])
+@pytest.mark.parametrize(
+    "view",
+    [np.s_[::-1], np.s_[:, ::-1], np.s_[..., ::-1]],
+    ids=["upside down", "mirrored", "from BGR"],
+)
 def test_a_view_is_labeled_as_its_copy(tiny_spec: ModelSpec, view: tuple[slice, ...]):
     segmenter, photo = Segmenter(Means(), tiny_spec), noise((32, 64))[view]
     assert np.array_equal(segmenter(photo).labels, segmenter(photo.copy()).labels)
 
 
-def test_a_file_is_labeled_as_its_pixels_and_remembers_its_path(tiny_spec: ModelSpec, tmp_path: Path):
+def test_a_file_is_labeled_as_its_pixels_and_remembers_its_path(
+    tiny_spec: ModelSpec, tmp_path: Path
+):
     path = tmp_path / "ein Bild ö.png"
     images.save(path, noise((33, 47)))
     segmenter = Segmenter(Means(), tiny_spec)
@@ -262,7 +307,9 @@ def test_photos_of_all_sizes_go_through_one_segmenter(tiny_onnx: Path, tiny_spec
     segmenter = galago.load(tiny_onnx)
     for size in [*SIZES, *SIZES[::-1]]:
         photo = noise(size)
-        np.testing.assert_array_equal(segmenter(photo).labels, Segmenter(Means(), tiny_spec)(photo).labels)
+        np.testing.assert_array_equal(
+            segmenter(photo).labels, Segmenter(Means(), tiny_spec)(photo).labels
+        )
 
 
 @pytest.mark.openvino
@@ -275,7 +322,9 @@ def test_logits_stay_when_the_next_photo_comes(tiny_onnx: Path):
 
 
 @pytest.mark.openvino
-def test_a_model_may_be_given_as_text_or_path(tiny_onnx: Path, tiny_folder: Path, write_onnx: Callable[..., Path]):
+def test_a_model_may_be_given_as_text_or_path(
+    tiny_onnx: Path, tiny_folder: Path, write_onnx: Callable[..., Path]
+):
     for model in (tiny_onnx, str(tiny_onnx), tiny_folder, f"{tiny_folder}/"):
         assert galago.load(model).spec.name == "tiny"
 
@@ -297,11 +346,16 @@ def test_confidence_and_margin_come_on_request(tiny_onnx: Path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"output": "labels"}, r"gives \(3, 8, 12\) for an image of 64 x 96, but its description says labels of \(64, 96\)"),
+        (
+            {"output": "labels"},
+            r"gives \(3, 8, 12\) for an image of 64 x 96, but its description says labels of \(64, 96\)",
+        ),
         ({"output_stride": 16}, r"gives \(3, 8, 12\) .* says logits of \(3, 4, 6\)"),
     ],
 )
-def test_an_output_of_another_form_than_described_is_an_error(tiny_spec: ModelSpec, change: dict[str, object], message: str):
+def test_an_output_of_another_form_than_described_is_an_error(
+    tiny_spec: ModelSpec, change: dict[str, object], message: str
+):
     segmenter = Segmenter(Means(), dataclasses.replace(tiny_spec, **change))
     with pytest.raises(ModelError, match=message):
         segmenter(noise((60, 90)))

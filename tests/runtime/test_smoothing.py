@@ -38,7 +38,9 @@ def test_a_constant_film_stays_as_it_is():
 
 def test_an_alternating_film_is_averaged():
     smoother = Smoother(0.5)
-    seen = [float(smoother(np.full((1, 1, 1), value, np.float32))[0, 0, 0]) for value in (1, 0, 1, 0)]
+    seen = [
+        float(smoother(np.full((1, 1, 1), value, np.float32))[0, 0, 0]) for value in (1, 0, 1, 0)
+    ]
     assert seen == [1, 0.5, 0.75, 0.375]  # half of what was, half of what comes
 
 
@@ -65,6 +67,7 @@ def test_a_segmenter_without_smoothing_follows_every_frame(tiny_spec: ModelSpec)
 
 
 def test_a_single_wrong_frame_is_smoothed_away_and_a_lasting_change_is_not(tiny_spec: ModelSpec):
-    # weight of class 1 with strength 0.6: 0.4 after the first frame of it, then 0.24; 0.4, 0.64 when it stays
+    # weight of class 1 with strength 0.6: 0.4 after the first frame of it, then 0.24; 0.4, 0.64
+    # when it stays
     assert labels_of([0, 0, 1, 0, 0], tiny_spec, Smoother(0.6)) == [0, 0, 0, 0, 0]
     assert labels_of([0, 0, 1, 1, 1], tiny_spec, Smoother(0.6)) == [0, 0, 0, 1, 1]

@@ -9,7 +9,11 @@ def test_areas_are_averaged_over_frames_and_times_give_their_median():
     for share, time_ms in ((1.0, 3.0), (0.5, 1.0), (0.0, 8.0)):
         told.add({"road": share, "sky": 1 - share, "car": 0.2}, {"infer": time_ms})
     assert told.count == 3
-    assert told.areas() == {"road": pytest.approx(0.5), "sky": pytest.approx(0.5), "car": pytest.approx(0.2)}
+    assert told.areas() == {
+        "road": pytest.approx(0.5),
+        "sky": pytest.approx(0.5),
+        "car": pytest.approx(0.2),
+    }
     assert told.speed() == {"infer": 3.0}
 
 

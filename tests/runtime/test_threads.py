@@ -29,11 +29,16 @@ SECONDS = 0.8
 
 def photos() -> list[np.ndarray]:
     """Draw photos that the network of `write_onnx` labels 0, 1 and 2 all over."""
-    return [np.full((*SIZE, 3), np.eye(COLORS, dtype=np.uint8)[color] * 200) for color in range(COLORS)]
+    return [
+        np.full((*SIZE, 3), np.eye(COLORS, dtype=np.uint8)[color] * 200) for color in range(COLORS)
+    ]
 
 
 def race(call: Callable[[int], np.ndarray], expected: list[np.ndarray]) -> tuple[int, int]:
-    """Call from 8 threads until the time is over; return the number of calls and of wrong results."""
+    """Call from 8 threads until the time is over.
+
+    Return the number of calls and of wrong results.
+    """
     end, wrong, done = time.monotonic() + SECONDS, [], []
 
     def work(thread: int) -> None:
@@ -57,14 +62,19 @@ def shared(request: pytest.FixtureRequest, tiny_onnx: Path) -> Segmenter:
 
 def test_eight_threads_get_the_labels_of_their_own_photos(shared: Segmenter):
     given = photos()
-    calls, wrong = race(lambda index: shared(given[index]).labels, [np.full(SIZE, color, np.uint8) for color in range(COLORS)])
+    calls, wrong = race(
+        lambda index: shared(given[index]).labels,
+        [np.full(SIZE, color, np.uint8) for color in range(COLORS)],
+    )
     assert calls > THREADS
     assert wrong == 0
 
 
 def test_eight_threads_get_their_own_logits(shared: Segmenter):
     given = photos()
-    calls, wrong = race(lambda index: shared.logits(given[index]), [shared.logits(photo) for photo in given])
+    calls, wrong = race(
+        lambda index: shared.logits(given[index]), [shared.logits(photo) for photo in given]
+    )
     assert (calls > THREADS, wrong) == (True, 0)
 
 
@@ -78,7 +88,9 @@ def test_eight_threads_get_their_own_confidence(shared: Segmenter):
 def test_eight_threads_get_their_own_tiles(shared: Segmenter):
     given = photos()
     expected = [label_in_tiles(shared, photo, tile=96, overlap=32).labels for photo in given]
-    calls, wrong = race(lambda index: label_in_tiles(shared, given[index], tile=96, overlap=32).labels, expected)
+    calls, wrong = race(
+        lambda index: label_in_tiles(shared, given[index], tile=96, overlap=32).labels, expected
+    )
     assert (calls > 2, wrong) == (True, 0)
 
 
@@ -115,7 +127,9 @@ def test_two_frames_at_once_in_one_smoother_are_an_error_that_says_what_to_do(ti
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(segmenter, photo, smoother=smoother)
         assert engine.started.wait(10)
-        with pytest.raises(ConfigError, match=r"given to one smoother at once\. .* make one Smoother per video"):
+        with pytest.raises(
+            ConfigError, match=r"given to one smoother at once\. .* make one Smoother per video"
+        ):
             segmenter(photo, smoother=smoother)
         engine.go_on.set()
         first.result()
@@ -126,13 +140,17 @@ def test_two_frames_at_once_in_one_smoother_are_an_error_that_says_what_to_do(ti
 def test_a_busy_engine_is_not_blamed_on_the_photo(tiny_onnx: Path):
     segmenter = galago.load(tiny_onnx, engine="openvino")
     photo = np.zeros((1024, 1024, 3), np.uint8)
-    with ThreadPoolExecutor(THREADS) as pool:  # at fdf8d3a: "cannot run ... on input of shape", cause "Infer Request is busy"
-        assert all(result.labels.shape == (1024, 1024) for result in pool.map(segmenter, [photo] * 24))
+    with ThreadPoolExecutor(
+        THREADS
+    ) as pool:  # at fdf8d3a: "cannot run ... on input of shape", cause "Infer Request is busy"
+        assert all(
+            result.labels.shape == (1024, 1024) for result in pool.map(segmenter, [photo] * 24)
+        )
 
 
 @pytest.mark.openvino
 def test_threads_that_load_at_once_share_one_core(tiny_onnx: Path):
-    from galago.runtime.engines.table import openvino as openvino_engine
+    from galago.runtime.engines import openvino as openvino_engine
 
     openvino_engine._core.cache_clear()
     barrier = threading.Barrier(THREADS)
@@ -152,7 +170,9 @@ NETWORK_SIZE = (64, 96)
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Return a function that writes a small random network as a model folder for an engine, each once."""
+    """Return a function that writes a small random network as a model folder for an engine, each
+    once.
+    """
     made: dict[str, Path] = {}
 
     def write(engine: str) -> Path:
@@ -187,8 +207,12 @@ def noise(seed: int) -> np.ndarray:
 
 @pytest.mark.slow
 @pytest.mark.torch
-@pytest.mark.parametrize("engine", [pytest.param(name, marks=getattr(pytest.mark, name)) for name in ENGINES])
-def test_eight_threads_get_the_same_logits_as_alone_in_every_engine(folders: Callable[[str], Path], engine: str):
+@pytest.mark.parametrize(
+    "engine", [pytest.param(name, marks=getattr(pytest.mark, name)) for name in ENGINES]
+)
+def test_eight_threads_get_the_same_logits_as_alone_in_every_engine(
+    folders: Callable[[str], Path], engine: str
+):
     segmenter = galago.load(folders(engine), engine=engine, threads=1)
     given = [noise(seed) for seed in range(5)]
     expected = [segmenter.logits(photo) for photo in given]
@@ -229,8 +253,12 @@ assert np.array_equal(segmenter.logits(photo), expected)
 @pytest.mark.torch
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 @pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("engine", [pytest.param(name, marks=getattr(pytest.mark, name)) for name in ENGINES])
-def test_a_forked_child_labels_as_its_parent_and_does_not_hang(folders: Callable[[str], Path], engine: str, threads: int):
+@pytest.mark.parametrize(
+    "engine", [pytest.param(name, marks=getattr(pytest.mark, name)) for name in ENGINES]
+)
+def test_a_forked_child_labels_as_its_parent_and_does_not_hang(
+    folders: Callable[[str], Path], engine: str, threads: int
+):
     command = [sys.executable, "-c", CHILD, str(folders(engine)), engine, str(threads)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr[-2000:]
@@ -238,9 +266,13 @@ def test_a_forked_child_labels_as_its_parent_and_does_not_hang(folders: Callable
 
 @pytest.mark.slow
 @pytest.mark.torch
-def test_a_program_whose_weights_have_other_names_is_an_error_of_the_model(folders: Callable[[str], Path], tmp_path: Path):
+def test_a_program_whose_weights_have_other_names_is_an_error_of_the_model(
+    folders: Callable[[str], Path], tmp_path: Path
+):
     content = (folders("torch") / "model.pt2").read_bytes()
     assert b"network.backbone.stages.4.1" in content
-    (tmp_path / "model.pt2").write_bytes(content.replace(b"network.backbone.stages.4.1", b"network.backbon_.stages.4.1", 1))
+    (tmp_path / "model.pt2").write_bytes(
+        content.replace(b"network.backbone.stages.4.1", b"network.backbon_.stages.4.1", 1)
+    )
     with pytest.raises(ModelError, match=r"torch cannot read .*model\.pt2"):
         open_engine(tmp_path / "model.pt2", "torch")

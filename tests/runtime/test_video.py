@@ -25,11 +25,15 @@ def test_a_video_appears_whole_in_its_place(tmp_path: Path):
     frames = [frame for _ in range(13) if (frame := capture.read()[1]) is not None]
     assert len(frames) == 12
     assert {frame.shape for frame in frames} == {(32, 48, 3)}
-    np.testing.assert_allclose(frames[0][16, 24], (255, 0, 0), atol=12)  # blue, in OpenCV's order; the codec loses a little
+    np.testing.assert_allclose(
+        frames[0][16, 24], (255, 0, 0), atol=12
+    )  # blue, in OpenCV's order; the codec loses a little
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_after_an_error_nothing_is_left_and_an_older_file_stays(tmp_path: Path, error: type[BaseException]):
+def test_after_an_error_nothing_is_left_and_an_older_file_stays(
+    tmp_path: Path, error: type[BaseException]
+):
     (tmp_path / "a.mp4").write_bytes(b"older")
     with pytest.raises(error), VideoFile(tmp_path / "a.mp4", (32, 48), rate=25) as file:  # noqa: PT012
         fill(file, 3)
@@ -56,7 +60,9 @@ def test_odd_sides_lose_a_pixel_and_frames_of_another_size_are_fitted(tmp_path: 
 def test_any_usual_rate_can_be_written(tmp_path: Path, rate: float):
     with VideoFile(tmp_path / "a.mp4", (32, 48), rate=rate) as file:
         fill(file, 3)
-    assert cv2.VideoCapture(str(tmp_path / "a.mp4")).get(cv2.CAP_PROP_FPS) == pytest.approx(rate, rel=0.002)
+    assert cv2.VideoCapture(str(tmp_path / "a.mp4")).get(cv2.CAP_PROP_FPS) == pytest.approx(
+        rate, rel=0.002
+    )
 
 
 def test_a_file_in_place_of_the_folder_is_an_error(tmp_path: Path):
@@ -94,7 +100,9 @@ def test_opencv_without_windows_says_what_to_do():
         ([0.5, 0.6], 7),  # the first ones failed
     ],
 )
-def test_frames_are_repeated_until_the_next_is_due(tmp_path: Path, times_s: list[float], frames: int):
+def test_frames_are_repeated_until_the_next_is_due(
+    tmp_path: Path, times_s: list[float], frames: int
+):
     with VideoFile(tmp_path / "a.mp4", (32, 48), rate=10) as file:
         for number, time_s in enumerate(times_s):
             file.write(np.full((32, 48, 3), 60 * number, np.uint8), time_s=time_s)

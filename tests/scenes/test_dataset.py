@@ -15,7 +15,10 @@ SMALL = (96, 128)
 @pytest.fixture(scope="module")
 def shares() -> np.ndarray:
     """Share of each class in 40 scenes: (40, 11)."""
-    counts = [np.bincount(render_scene(seed, (180, 240)).labels.ravel(), minlength=len(CAMVID)) for seed in range(40)]
+    counts = [
+        np.bincount(render_scene(seed, (180, 240)).labels.ravel(), minlength=len(CAMVID))
+        for seed in range(40)
+    ]
     return np.array(counts) / (180 * 240)
 
 
@@ -69,7 +72,9 @@ def test_every_class_occurs(shares: np.ndarray):
         ("bicyclist", 0.0005, 0.02),
     ],
 )
-def test_classes_have_about_the_share_that_they_have_in_real_streets(shares: np.ndarray, name: str, low: float, high: float):
+def test_classes_have_about_the_share_that_they_have_in_real_streets(
+    shares: np.ndarray, name: str, low: float, high: float
+):
     assert low < shares.mean(axis=0)[CAMVID.names.index(name)] < high
 
 
@@ -99,7 +104,10 @@ def test_no_scenes_are_an_error(count: int):
 
 def test_a_scene_that_is_too_small_is_an_error_that_names_the_size():
     for draw in (lambda: render_scene(0, (20, 480)), lambda: Scenes(1, size=(20, 480))):
-        with pytest.raises(ConfigError, match=re.escape("at least 32 x 32 pixels as (height, width), got (20, 480)")):
+        with pytest.raises(
+            ConfigError,
+            match=re.escape("at least 32 x 32 pixels as (height, width), got (20, 480)"),
+        ):
             draw()
 
 

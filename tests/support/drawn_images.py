@@ -19,7 +19,10 @@ def encode(suffix: str, rgb: np.ndarray, settings: Sequence[int] = ()) -> bytes:
 
 
 def jpeg(rgb: np.ndarray, orientation: int) -> bytes:
-    data, block = encode(".jpg", rgb, [cv2.IMWRITE_JPEG_QUALITY, 100]), b"Exif\0\0" + exif(orientation)
+    data, block = (
+        encode(".jpg", rgb, [cv2.IMWRITE_JPEG_QUALITY, 100]),
+        b"Exif\0\0" + exif(orientation),
+    )
     return data[:2] + b"\xff\xe1" + struct.pack(">H", len(block) + 2) + block + data[2:]
 
 
@@ -36,13 +39,32 @@ def png(rgb: np.ndarray, orientation: int, *, late: bool = False) -> bytes:
 def webp(rgb: np.ndarray, orientation: int) -> bytes:
     body = encode(".webp", rgb, [cv2.IMWRITE_WEBP_QUALITY, 101])[12:]  # above 100: without loss
     height, width = rgb.shape[:2]
-    flags = bytes([0b1000, 0, 0, 0]) + (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+    flags = (
+        bytes([0b1000, 0, 0, 0])
+        + (width - 1).to_bytes(3, "little")
+        + (height - 1).to_bytes(3, "little")
+    )
     block = exif(orientation)
-    parts = b"VP8X" + struct.pack("<I", 10) + flags + body + b"EXIF" + struct.pack("<I", len(block)) + block
+    parts = (
+        b"VP8X"
+        + struct.pack("<I", 10)
+        + flags
+        + body
+        + b"EXIF"
+        + struct.pack("<I", len(block))
+        + block
+    )
     return b"RIFF" + struct.pack("<I", len(parts) + 4) + b"WEBP" + parts
 
 
-def tiff(pixels: np.ndarray, photometric: int, *, order: str = "<", planar: int = 1, **tags: Sequence[int]) -> bytes:
+def tiff(
+    pixels: np.ndarray,
+    photometric: int,
+    *,
+    order: str = "<",
+    planar: int = 1,
+    **tags: Sequence[int],
+) -> bytes:
     """Return an uncompressed TIFF of one strip, or one per plane.
 
     Args:
@@ -65,7 +87,11 @@ def tiff(pixels: np.ndarray, photometric: int, *, order: str = "<", planar: int 
     }  # fmt: skip
     values |= {int(name[1:]): ("H", numbers) for name, numbers in tags.items()}
     start = 8 + len(data) + len(data) % 2
-    tail, arrays, directory = start + 2 + 12 * len(values) + 4, b"", struct.pack(order + "H", len(values))
+    tail, arrays, directory = (
+        start + 2 + 12 * len(values) + 4,
+        b"",
+        struct.pack(order + "H", len(values)),
+    )
     for tag, (letter, numbers) in sorted(values.items()):
         body = struct.pack(f"{order}{len(numbers)}{letter}", *numbers)
         directory += struct.pack(order + "HHI", tag, {"H": 3, "I": 4}[letter], len(numbers))
@@ -84,9 +110,16 @@ def box(kind: bytes, body: bytes) -> bytes:
 
 
 def matroska(
-    path: Path, times_ms: Sequence[int], *, duration_ms: float | None = None, live: bool = False, default_ns: int = 0
+    path: Path,
+    times_ms: Sequence[int],
+    *,
+    duration_ms: float | None = None,
+    live: bool = False,
+    default_ns: int = 0,
 ) -> Path:
-    """Write a Matroska file of a white bar that moves 3 pixels a frame to the right, each frame at a time of its own."""
+    """Write a Matroska file of a white bar that moves 3 pixels a frame to the right, each frame at
+    a time of its own.
+    """
 
     def element(kind: str, body: bytes) -> bytes:
         return bytes.fromhex(kind) + struct.pack(">Q", len(body) | 1 << 56) + body
@@ -98,7 +131,9 @@ def matroska(
     if duration_ms is not None:
         info += element("4489", struct.pack(">d", duration_ms))
     track = number("D7", 1) + number("73C5", 1) + number("83", 1) + element("86", b"V_MJPEG")
-    track += (number("23E383", default_ns) if default_ns else b"") + element("E0", number("B0", 96) + number("BA", 64))
+    track += (number("23E383", default_ns) if default_ns else b"") + element(
+        "E0", number("B0", 96) + number("BA", 64)
+    )
     body = element("1549A966", info) + element("1654AE6B", element("AE", track))
     for index, time_ms in enumerate(times_ms):
         image = np.full((64, 96, 3), 40, np.uint8)

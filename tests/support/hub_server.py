@@ -1,4 +1,6 @@
-"""A server on this machine that speaks the hub's protocol, and checkpoints in their publishers' forms."""
+"""A server on this machine that speaks the hub's protocol, and checkpoints in their publishers'
+forms.
+"""
 
 import hashlib
 import importlib.util
@@ -34,7 +36,10 @@ def golden_tensors(name: str) -> dict[str, Any]:
 
     filling = load_filling()
     described = json.loads((GOLDEN / f"{name}.json").read_text())
-    return {tensor: torch.from_numpy(filling.fill(tensor, tuple(shape))) for tensor, shape in described["tensors"]}
+    return {
+        tensor: torch.from_numpy(filling.fill(tensor, tuple(shape)))
+        for tensor, shape in described["tensors"]
+    }
 
 
 def pickled(content: Any, *, zipped: bool = True) -> bytes:
@@ -65,7 +70,11 @@ class Hub:
 
     def downloads(self) -> list[str | None]:
         """Return the Range header of each download."""
-        return [wanted for method, path, wanted, _ in self.requests if method == "GET" and path.startswith("/cdn/")]
+        return [
+            wanted
+            for method, path, wanted, _ in self.requests
+            if method == "GET" and path.startswith("/cdn/")
+        ]
 
 
 @contextmanager
@@ -85,7 +94,9 @@ def serve() -> Iterator[Hub]:
 
 
 def handler_for(hub: Hub) -> type[BaseHTTPRequestHandler]:
-    """Return a handler: /REPO/resolve/REVISION/FILE tells about a file and leads to /cdn/REPO/FILE, which serves ranges."""
+    """Return a handler: /REPO/resolve/REVISION/FILE tells about a file and leads to /cdn/REPO/FILE,
+    which serves ranges.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         def do_HEAD(self) -> None:
@@ -95,10 +106,14 @@ def handler_for(hub: Hub) -> type[BaseHTTPRequestHandler]:
             self.answer()
 
         def answer(self) -> None:
-            hub.requests.append((self.command, self.path, self.headers.get("Range"), dict(self.headers)))
+            hub.requests.append(
+                (self.command, self.path, self.headers.get("Range"), dict(self.headers))
+            )
             if self.path.startswith("/cdn/"):
                 self.serve_file(hub.files[self.path.removeprefix("/cdn/")])
-            elif (found := re.fullmatch(r"/(.+)/resolve/([^/]+)/(.+)", self.path)) and f"{found[1]}/{found[3]}" in hub.files:
+            elif (
+                found := re.fullmatch(r"/(.+)/resolve/([^/]+)/(.+)", self.path)
+            ) and f"{found[1]}/{found[3]}" in hub.files:
                 self.tell(f"{found[1]}/{found[3]}")
             else:
                 self.send_response(404)
@@ -114,17 +129,25 @@ def handler_for(hub: Hub) -> type[BaseHTTPRequestHandler]:
                 "Location", f"{hub.address.replace('127.0.0.1', 'localhost')}/cdn/{key}"
             )  # another host, as the hub's
             self.send_header("X-Repo-Commit", COMMIT)
-            self.send_header("X-Linked-ETag", f'"{hub.etags.get(key) or hashlib.sha256(content).hexdigest()}"')
+            self.send_header(
+                "X-Linked-ETag", f'"{hub.etags.get(key) or hashlib.sha256(content).hexdigest()}"'
+            )
             self.send_header("X-Linked-Size", str(len(content)))
             self.send_header("Content-Length", "0")
             self.end_headers()
 
         def serve_file(self, content: bytes) -> None:
-            first = int(self.headers["Range"].removeprefix("bytes=").split("-")[0]) if "Range" in self.headers else 0
+            first = (
+                int(self.headers["Range"].removeprefix("bytes=").split("-")[0])
+                if "Range" in self.headers
+                else 0
+            )
             self.send_response(206 if "Range" in self.headers else 200)
             self.send_header("Content-Length", str(len(content) - first))
             if "Range" in self.headers:
-                self.send_header("Content-Range", f"bytes {first}-{len(content) - 1}/{len(content)}")
+                self.send_header(
+                    "Content-Range", f"bytes {first}-{len(content) - 1}/{len(content)}"
+                )
             self.end_headers()
             if self.command == "GET":
                 end = first + hub.cuts.pop(0) if hub.cuts else len(content)

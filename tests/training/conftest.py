@@ -38,7 +38,9 @@ def draw(seed: int, size: tuple[int, int] = (72, 96)) -> Sample:
     labels = np.zeros(size, np.uint8)
     labels[:, rng.integers(size[1] // 4, 3 * size[1] // 4) :] = 1
     colors = np.array([(40, 90, 160), (200, 60, 60)], np.uint8)[labels]
-    return Sample(f"photo{seed}", colors + rng.integers(0, 40, colors.shape, dtype=np.uint8), labels)
+    return Sample(
+        f"photo{seed}", colors + rng.integers(0, 40, colors.shape, dtype=np.uint8), labels
+    )
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -71,7 +73,9 @@ def drawn() -> Callable[..., Drawn]:
 
 @pytest.fixture(scope="session")
 def on_disk(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Dataset]:
-    """Return a function that opens a split of a data set in files: 4 photos for training, 2 for validation."""
+    """Return a function that opens a split of a data set in files: 4 photos for training, 2 for
+    validation.
+    """
     root = tmp_path_factory.mktemp("data")
     for split, seeds in (("train", range(4)), ("val", range(4, 6))):
         for seed in seeds:

@@ -28,13 +28,20 @@ def settings(**changes: object) -> TrainConfig:
 
 def coded(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     """Return a photo of blocks whose red channel is 20 times the label."""
-    labels = np.random.default_rng(0).integers(0, 12, (height // 24, width // 24), dtype=np.uint8).repeat(24, 0).repeat(24, 1)
+    labels = (
+        np.random.default_rng(0)
+        .integers(0, 12, (height // 24, width // 24), dtype=np.uint8)
+        .repeat(24, 0)
+        .repeat(24, 1)
+    )
     return np.stack([20 * labels, labels, labels], axis=-1), labels
 
 
 @pytest.mark.parametrize("size", [(96, 144), (24, 240), (360, 480)])
 def test_a_view_has_the_crop_size_whatever_the_size_of_the_photo(size: tuple[int, int]):
-    image, labels = augment([coded(*size)], TrainConfig(crop_size=(64, 96)), np.random.default_rng(0))
+    image, labels = augment(
+        [coded(*size)], TrainConfig(crop_size=(64, 96)), np.random.default_rng(0)
+    )
     assert image.shape == (64, 96, 3)
     assert labels.shape == (64, 96)
     assert image.dtype == labels.dtype == np.uint8
@@ -44,14 +51,19 @@ def test_a_view_has_the_crop_size_whatever_the_size_of_the_photo(size: tuple[int
 
 def test_a_view_without_any_change_is_the_photo():
     photo, truth = coded(72, 96)
-    image, labels = augment([(photo, truth)], settings(crop_size=(64, 96)), np.random.default_rng(0))
+    image, labels = augment(
+        [(photo, truth)], settings(crop_size=(64, 96)), np.random.default_rng(0)
+    )
     top = next(row for row in range(9) if np.array_equal(truth[row : row + 64], labels))
     np.testing.assert_array_equal(image, photo[top : top + 64])
 
 
 def test_the_generator_alone_decides_on_the_view():
     photo = coded(96, 144)
-    first, again, other = (augment([photo], TrainConfig(crop_size=(64, 64)), np.random.default_rng(seed)) for seed in (1, 1, 2))
+    first, again, other = (
+        augment([photo], TrainConfig(crop_size=(64, 64)), np.random.default_rng(seed))
+        for seed in (1, 1, 2)
+    )
     for given, expected in zip(again, first, strict=True):
         np.testing.assert_array_equal(given, expected)
     assert not np.array_equal(first[0], other[0])
@@ -62,14 +74,19 @@ def test_image_and_labels_move_together(seed: int):
     zoomed = settings(min_scale=0.5, max_scale=2.0, max_stretch=1.3, flip=0.5, rare_crop=0.5)
     image, labels = augment([coded(96, 144)], zoomed, np.random.default_rng(seed))
     around = np.ones((9, 9), np.uint8)
-    inside = cv2.erode(labels, around) == cv2.dilate(labels, around)  # where a border between blocks cannot reach
+    inside = cv2.erode(labels, around) == cv2.dilate(
+        labels, around
+    )  # where a border between blocks cannot reach
     expected = np.where(labels == 255, MEAN_COLOR[0], 20 * labels.astype(int))
     assert inside.sum() > 200
     np.testing.assert_allclose(image[..., 0][inside], expected[inside], atol=1)
 
 
 def test_a_flip_mirrors_image_and_labels():
-    straight, mirrored = (augment([coded(96, 144)], settings(flip=flip), np.random.default_rng(0)) for flip in (0.0, 1.0))
+    straight, mirrored = (
+        augment([coded(96, 144)], settings(flip=flip), np.random.default_rng(0))
+        for flip in (0.0, 1.0)
+    )
     for given, expected in zip(mirrored, straight, strict=True):
         np.testing.assert_array_equal(given, expected[:, ::-1])
 
@@ -90,24 +107,35 @@ def test_rare_crops_show_a_rare_class_more_often():
     def share(rare_crop: float) -> float:
         rng, config = np.random.default_rng(0), settings(rare_crop=rare_crop)
         return float(
-            np.mean([(augment([(np.zeros((256, 256, 3), np.uint8), truth)], config, rng)[1] == 1).any() for _ in range(200)])
+            np.mean(
+                [
+                    (
+                        augment([(np.zeros((256, 256, 3), np.uint8), truth)], config, rng)[1] == 1
+                    ).any()
+                    for _ in range(200)
+                ]
+            )
         )
 
-    # by chance 79 of 193 places along each axis, 17 %; aimed, the half of the crops that chose the class at least
+    # by chance 79 of 193 places along each axis, 17 %; aimed, the half of the crops that chose the
+    # class at least
     assert share(0.0) < 0.25
     assert share(1.0) > 0.5
 
 
 def test_a_photo_without_labels_still_gives_a_view():
     _, labels = augment(
-        [(np.zeros((96, 96, 3), np.uint8), np.full((96, 96), 255, np.uint8))], settings(rare_crop=1.0), np.random.default_rng(0)
+        [(np.zeros((96, 96, 3), np.uint8), np.full((96, 96), 255, np.uint8))],
+        settings(rare_crop=1.0),
+        np.random.default_rng(0),
     )
     assert (labels == 255).all()
 
 
 def test_blur_and_noise_change_the_image_and_not_the_labels():
     (plain, truth), (noisy, labels) = (
-        augment([coded(96, 144)], settings(blur_noise=share), np.random.default_rng(0)) for share in (0.0, 1.0)
+        augment([coded(96, 144)], settings(blur_noise=share), np.random.default_rng(0))
+        for share in (0.0, 1.0)
     )
     np.testing.assert_array_equal(labels, truth)
     assert 0 < np.abs(noisy.astype(int) - plain).mean() < 20

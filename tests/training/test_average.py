@@ -2,9 +2,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from torch import nn  # noqa: E402
+from torch import nn
 
-from galago.training.model import ema  # noqa: E402
+from galago.training.model import ema
 
 pytestmark = pytest.mark.torch
 

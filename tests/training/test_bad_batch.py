@@ -8,11 +8,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from galago.data import Dataset  # noqa: E402
-from galago.errors import TrainingError  # noqa: E402
-from galago.training.config import TrainConfig  # noqa: E402
-from galago.training.data import AugmentedSamples  # noqa: E402
-from galago.training.train import train  # noqa: E402
+from galago.data import Dataset
+from galago.errors import TrainingError
+from galago.training.config import TrainConfig
+from galago.training.data import AugmentedSamples
+from galago.training.train import train
 
 pytestmark = pytest.mark.torch
 
@@ -27,35 +27,49 @@ def fail(config: TrainConfig, data: Dataset, val: Dataset, out: Path) -> str:
     return str(caught.value)
 
 
-def test_the_batch_of_a_loss_that_is_not_finite_is_kept(drawn: Callable[..., Dataset], tmp_path: Path):
+def test_the_batch_of_a_loss_that_is_not_finite_is_kept(
+    drawn: Callable[..., Dataset], tmp_path: Path
+):
     data = drawn(4)
     message = fail(WILD, data, drawn(1), tmp_path)
     with np.load(tmp_path / "bad_batch.npz") as kept:  # no pickles
         batch = dict(kept)
     assert (batch["epoch"], batch["step"]) == (1, 2)
-    assert f"epoch 1, step 2. The batch is saved as {tmp_path}/bad_batch.npz: images, labels, names. " in message
+    assert (
+        f"epoch 1, step 2. The batch is saved as {tmp_path}/bad_batch.npz: images, labels, names. "
+        in message
+    )
     views = AugmentedSamples(data, WILD)
-    for image, labels, view, name in zip(batch["images"], batch["labels"], batch["views"], batch["names"], strict=True):
+    for image, labels, view, name in zip(
+        batch["images"], batch["labels"], batch["views"], batch["names"], strict=True
+    ):
         expected_image, expected_labels = views[tuple(view)]
         np.testing.assert_array_equal(image, expected_image)
         np.testing.assert_array_equal(labels, expected_labels)
         assert name == data.names[view[1]]
 
 
-def test_weights_that_grew_without_bound_are_told_from_a_bad_batch(drawn: Callable[..., Dataset], tmp_path: Path):
+def test_weights_that_grew_without_bound_are_told_from_a_bad_batch(
+    drawn: Callable[..., Dataset], tmp_path: Path
+):
     message = fail(WILD, drawn(4), drawn(1), tmp_path)
     assert re.search(
-        r"The weights went astray before it .the largest is [\d.]+e\+(29|30).\. Start another run with a lower peak_l", message
+        r"The weights went astray before it .the largest is [\d.]+e\+(29|30).\. Start another run with a lower peak_l",
+        message,
     )
 
 
 def test_sound_weights_leave_the_batch_under_suspicion(
     drawn: Callable[..., Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("galago.training.train.total_loss", lambda outputs, *_: outputs[0].mean() * float("nan"))
+    monkeypatch.setattr(
+        "galago.training.train.total_loss", lambda outputs, *_: outputs[0].mean() * float("nan")
+    )
     message = fail(WILD, drawn(4), drawn(1), tmp_path)
     assert message.startswith("The loss became nan in epoch 1, step 1. ")
-    assert re.search(r"The weights look sound .the largest is [\d.]+., so look at the batch first\. ", message)
+    assert re.search(
+        r"The weights look sound .the largest is [\d.]+., so look at the batch first\. ", message
+    )
 
 
 def test_names_tell_what_was_mixed_in_and_pasted(drawn: Callable[..., Dataset], tmp_path: Path):
@@ -66,6 +80,8 @@ def test_names_tell_what_was_mixed_in_and_pasted(drawn: Callable[..., Dataset], 
     assert {views.describe((0, index)) for index in range(4)} <= {"photo10", "photo11", "photo12"}
 
 
-def test_a_batch_that_cannot_be_saved_does_not_hide_the_loss(drawn: Callable[..., Dataset], tmp_path: Path):
+def test_a_batch_that_cannot_be_saved_does_not_hide_the_loss(
+    drawn: Callable[..., Dataset], tmp_path: Path
+):
     (tmp_path / "bad_batch.npz").mkdir()
     assert ". The batch could not be saved as " in fail(WILD, drawn(4), drawn(1), tmp_path)

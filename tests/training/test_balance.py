@@ -5,8 +5,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from galago.data import Dataset  # noqa: E402
-from galago.training.losses import class_weights  # noqa: E402
+from galago.data import Dataset
+from galago.training.losses import class_weights
 
 pytestmark = pytest.mark.torch
 

@@ -1,7 +1,9 @@
 import copy
 
 import pytest
-import torch
+
+torch = pytest.importorskip("torch")
+
 from torch import nn
 
 from galago.models.efficientvit import build_model
@@ -67,4 +69,6 @@ def test_slow_convolutions_leave_bfloat16():
     with torch.autocast("cpu", torch.bfloat16):
         out = conv(x)
     assert out.dtype == torch.bfloat16
-    assert torch.equal(out, nn.functional.conv2d(x.float(), conv.weight, conv.bias, padding=2, groups=8).bfloat16())
+    assert torch.equal(
+        out, nn.functional.conv2d(x.float(), conv.weight, conv.bias, padding=2, groups=8).bfloat16()
+    )

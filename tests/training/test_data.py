@@ -7,10 +7,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from galago.data import Dataset, open_dataset  # noqa: E402
-from galago.errors import DataError, TrainingError  # noqa: E402
-from galago.training.config import TrainConfig  # noqa: E402
-from galago.training.data import BatchSampler, batches, make_loader  # noqa: E402
+from galago.data import Dataset, open_dataset
+from galago.errors import DataError, TrainingError
+from galago.training.config import TrainConfig
+from galago.training.data import BatchSampler, batches, make_loader
 
 pytestmark = pytest.mark.torch
 
@@ -22,7 +22,10 @@ def order(shuffle: BatchSampler, epoch: int) -> list[int]:
 def test_batches_are_the_same_for_any_number_of_workers(on_disk: Callable[[str], Dataset]):
     found = []
     for workers in (0, 1):
-        loader, shuffle = make_loader(on_disk("train"), TrainConfig(crop_size=(64, 64), epochs=4, batch_size=2, workers=workers))
+        loader, shuffle = make_loader(
+            on_disk("train"),
+            TrainConfig(crop_size=(64, 64), epochs=4, batch_size=2, workers=workers),
+        )
         shuffle.epoch = 3
         found.append(list(loader))
     for (images, labels), (expected_images, expected_labels) in zip(*found, strict=True):
@@ -41,7 +44,9 @@ def test_a_batch_holds_uint8_images_and_labels(drawn: Callable[..., Dataset]):
 def test_views_change_with_the_epoch_and_the_seed(drawn: Callable[..., Dataset]):
     data = drawn(2)
     first, other_epoch, other_seed = (
-        make_loader(data, TrainConfig(crop_size=(64, 64), batch_size=2, workers=0, seed=seed))[0].dataset[(epoch, 0)][0]
+        make_loader(data, TrainConfig(crop_size=(64, 64), batch_size=2, workers=0, seed=seed))[
+            0
+        ].dataset[(epoch, 0)][0]
         for epoch, seed in ((0, 0), (1, 0), (0, 1))
     )
     assert not torch.equal(first, other_epoch)
@@ -69,7 +74,9 @@ def test_the_last_incomplete_batch_is_left_out():
 
 
 def test_too_few_photos_are_an_error_that_names_the_fix():
-    with pytest.raises(TrainingError, match=r"has 3 photos, fewer than one batch of 4. Use --batch 3 or less"):
+    with pytest.raises(
+        TrainingError, match=r"has 3 photos, fewer than one batch of 4. Use --batch 3 or less"
+    ):
         BatchSampler(3, 4, seed=0, epochs=1)
 
 
@@ -83,5 +90,7 @@ def test_a_bad_mask_is_one_line_wherever_it_was_read(tmp_path: Path, workers: in
     loader, _ = make_loader(open_dataset(tmp_path, "train"), config)
     with pytest.raises(DataError) as caught:
         list(batches(loader))
-    assert str(caught.value).startswith(f"{tmp_path}/masks/train/a.png holds ids that mean nothing here: 7 (1024 pixels).")
+    assert str(caught.value).startswith(
+        f"{tmp_path}/masks/train/a.png holds ids that mean nothing here: 7 (1024 pixels)."
+    )
     assert "\n" not in str(caught.value)

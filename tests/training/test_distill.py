@@ -5,14 +5,14 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from galago.data import Dataset  # noqa: E402
-from galago.errors import TrainingError  # noqa: E402
-from galago.labels import LabelSet  # noqa: E402
-from galago.models.checkpoint import save_checkpoint  # noqa: E402
-from galago.models.efficientvit import build_model  # noqa: E402
-from galago.training.config import TrainConfig  # noqa: E402
-from galago.training.losses import Teacher, channel_correlation_loss, kd_loss  # noqa: E402
-from galago.training.train import train  # noqa: E402
+from galago.data import Dataset
+from galago.errors import TrainingError
+from galago.labels import LabelSet
+from galago.models.checkpoint import save_checkpoint
+from galago.models.efficientvit import build_model
+from galago.training.config import TrainConfig
+from galago.training.losses import Teacher, channel_correlation_loss, kd_loss
+from galago.training.train import train
 
 pytestmark = pytest.mark.torch
 
@@ -35,7 +35,9 @@ def save(path: Path, num_classes: int = 2) -> Path:
     """Save a network that is sure to see its first class everywhere."""
     network = build_model("b1", num_classes)
     network.head.classify.bias.data[0] = 5
-    save_checkpoint(path, network, {"variant": "b1", "num_classes": str(num_classes), "head": "b1-cityscapes"})
+    save_checkpoint(
+        path, network, {"variant": "b1", "num_classes": str(num_classes), "head": "b1-cityscapes"}
+    )
     return path
 
 
@@ -49,7 +51,9 @@ def test_the_distance_of_logits_is_that_of_the_softened_probabilities():
 
 def test_the_distance_of_features_knows_no_scale_and_no_shift():
     maps = [torch.randn(2, 4, 6, 5), torch.randn(2, 3, 3, 2)]
-    assert channel_correlation_loss(maps, [5 * x + 2 for x in maps]).item() == pytest.approx(0, abs=1e-4)
+    assert channel_correlation_loss(maps, [5 * x + 2 for x in maps]).item() == pytest.approx(
+        0, abs=1e-4
+    )
     assert channel_correlation_loss(maps, [-x for x in maps]).item() == pytest.approx(2, abs=1e-4)
 
 
@@ -69,5 +73,7 @@ def test_a_network_comes_closer_to_its_teacher(on_disk: Callable[[str], Dataset]
 
 def test_a_teacher_of_other_classes_is_refused(tmp_path: Path):
     file = save(tmp_path / "teacher.safetensors", num_classes=3)
-    with pytest.raises(TrainingError, match=r"labels 3 classes; the photos have wall, door. Choose a teacher"):
+    with pytest.raises(
+        TrainingError, match=r"labels 3 classes; the photos have wall, door. Choose a teacher"
+    ):
         Teacher(file, LabelSet(("wall", "door"), ((0, 0, 0), (9, 9, 9))), CPU)

@@ -13,13 +13,13 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from galago.errors import TrainingError  # noqa: E402
-from galago.models.checkpoint import read_tensors  # noqa: E402
-from galago.training.config import TrainConfig  # noqa: E402
-from galago.training.data import BatchSampler  # noqa: E402
-from galago.training.distributed import SyncedBatchNorm  # noqa: E402
-from galago.training.hold import hold  # noqa: E402
-from galago.training.train import train  # noqa: E402
+from galago.errors import TrainingError
+from galago.models.checkpoint import read_tensors
+from galago.training.config import TrainConfig
+from galago.training.data import BatchSampler
+from galago.training.distributed import SyncedBatchNorm
+from galago.training.hold import hold
+from galago.training.train import train
 
 pytestmark = pytest.mark.torch
 
@@ -65,19 +65,35 @@ def test_a_norm_trains_as_torchs_own():
 def test_each_process_gets_its_part_of_the_same_batches():
     whole = list(BatchSampler(11, 4, seed=3, epochs=1))
     parts = [list(BatchSampler(11, 4, seed=3, epochs=1, part=(number, 2))) for number in (0, 1)]
-    assert [sorted(first + second) for first, second in zip(*parts, strict=True)] == [sorted(batch) for batch in whole]
+    assert [sorted(first + second) for first, second in zip(*parts, strict=True)] == [
+        sorted(batch) for batch in whole
+    ]
 
 
 def test_a_batch_that_leaves_a_rest_is_refused():
-    with pytest.raises(TrainingError, match=r"A batch of 8 cannot be shared by 3 processes\. Choose --batch"):
+    with pytest.raises(
+        TrainingError, match=r"A batch of 8 cannot be shared by 3 processes\. Choose --batch"
+    ):
         BatchSampler(20, 8, seed=0, epochs=1, part=(0, 3))
 
 
 def in_two_processes(script: Path, data: Path, out: Path, settings: TrainConfig = SETTINGS) -> str:
     """Run a script in two processes, and return what they said in their end."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        str(script),
+    ]
     done = subprocess.run(
-        [*command, str(data), str(out), repr(vars(settings))], capture_output=True, text=True, check=False, timeout=300
+        [*command, str(data), str(out), repr(vars(settings))],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
     )
     assert (done.returncode == 0) == (out / "report.html").exists(), done.stderr[-3000:]
     return done.stderr
@@ -93,7 +109,9 @@ def test_two_processes_have_the_loss_curve_of_one(on_disk: Callable[[str], Any],
     expected = train(SETTINGS, on_disk("train"), on_disk("val"), tmp_path / "one")
     rows = list(csv.DictReader((tmp_path / "two/metrics.csv").read_text().splitlines()))
     # the same float32 sums in another order, over six steps
-    assert [float(row["loss"]) for row in rows] == pytest.approx([row["loss"] for row in expected.rows], rel=1e-3)
+    assert [float(row["loss"]) for row in rows] == pytest.approx(
+        [row["loss"] for row in expected.rows], rel=1e-3
+    )
     two, one = (read_tensors(tmp_path / name / "last.safetensors")[0] for name in ("two", "one"))
     assert two.keys() == one.keys()
     for name in (name for name in one if name.endswith("running_var")):
@@ -106,7 +124,9 @@ def test_two_processes_run_out_of_patience_together(on_disk: Callable[[str], Any
     root = on_disk("train").pairs[0].photo.parents[2]
     script = tmp_path / "part.py"
     script.write_text(PART)
-    still = replace(SETTINGS, epochs=9, validate_every=1, patience=1, peak_learning_rate=1e-30, ema_decay=0.0)
+    still = replace(
+        SETTINGS, epochs=9, validate_every=1, patience=1, peak_learning_rate=1e-30, ema_decay=0.0
+    )
     in_two_processes(script, root, tmp_path / "run", still)
     rows = list(csv.DictReader((tmp_path / "run/metrics.csv").read_text().splitlines()))
     assert len(rows) < 9
@@ -130,18 +150,33 @@ def test_a_process_keeps_its_part_of_a_bad_batch(on_disk: Callable[[str], Any], 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="needs gloo")
-def test_two_processes_that_were_killed_go_on_as_if_they_had_not_been(on_disk: Callable[[str], Any], tmp_path: Path):
+def test_two_processes_that_were_killed_go_on_as_if_they_had_not_been(
+    on_disk: Callable[[str], Any], tmp_path: Path
+):
     root = on_disk("train").pairs[0].photo.parents[2]
     script = tmp_path / "part.py"
     script.write_text(PART)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script), str(root)]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        str(script),
+        str(root),
+    ]
     settings = vars(replace(SETTINGS, drop_path=0.5, style_mix=0.5))  # each process draws its own
     for name, stops in (("whole", [0]), ("cut", [3, 0])):
         for stop in stops:
             told = [str(tmp_path / name), repr(settings | {"stop": stop})]
-            done = subprocess.run([*command, *told], capture_output=True, text=True, check=False, timeout=300)
+            done = subprocess.run(
+                [*command, *told], capture_output=True, text=True, check=False, timeout=300
+            )
             assert (done.returncode == 0) == (stop == 0), done.stderr[-3000:]
-    cut, whole = (read_tensors(tmp_path / name / "last.safetensors")[0] for name in ("cut", "whole"))
+    cut, whole = (
+        read_tensors(tmp_path / name / "last.safetensors")[0] for name in ("cut", "whole")
+    )
     assert all(torch.equal(cut[name], tensor) for name, tensor in whole.items())
 
 

@@ -11,17 +11,21 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from galago.errors import GalagoError  # noqa: E402
-from galago.models.checkpoint import read_tensors  # noqa: E402
-from galago.training.config import TrainConfig  # noqa: E402
-from galago.training.train import train  # noqa: E402
+from galago.errors import GalagoError
+from galago.models.checkpoint import read_tensors
+from galago.training.config import TrainConfig
+from galago.training.train import train
 
-pytestmark = [pytest.mark.torch, pytest.mark.skipif(sys.platform == "win32", reason="limits the size of files as POSIX can")]
+pytestmark = [
+    pytest.mark.torch,
+    pytest.mark.skipif(sys.platform == "win32", reason="limits the size of files as POSIX can"),
+]
 
 SETTINGS = TrainConfig(
     epochs=4, batch_size=2, crop_size=(64, 64), workers=0, precision="float32", validate_every=2, warmup_epochs=0.5
 )  # fmt: skip
-# In a process of its own: these writers are destroyed at a time of Python's choosing, and may fail again.
+# In a process of its own: these writers are destroyed at a time of Python's choosing, and may fail
+# again.
 RUN_WITH_LIMIT = """
 import resource, sys
 from pathlib import Path
@@ -48,7 +52,11 @@ except GalagoError as error:
     ("epoch", "limit", "words"),
     [
         (3, 10, r"Cannot write .*/metrics\.csv: File too large\. Free space"),
-        (4, 100_000, r"Cannot write the checkpoint .*/last\.safetensors: File too large\. Free space"),
+        (
+            4,
+            100_000,
+            r"Cannot write the checkpoint .*/last\.safetensors: File too large\. Free space",
+        ),
     ],
 )
 def test_a_full_disk_is_one_line_and_the_run_goes_on_when_there_is_space(
@@ -75,7 +83,11 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_when_there_is_space(
     ("tensorboard", "limit", "words"),
     [
         (False, 100_000, "Cannot save the state of the run in {out}: "),
-        (True, 2_000, "Cannot write to {out}/tensorboard: File too large. Free space, then --resume."),
+        (
+            True,
+            2_000,
+            "Cannot write to {out}/tensorboard: File too large. Free space, then --resume.",
+        ),
     ],
 )
 def test_writers_that_outlive_their_error_end_in_one_line_too(
@@ -85,7 +97,16 @@ def test_writers_that_outlive_their_error_end_in_one_line_too(
         pytest.importorskip("tensorboard")
     settings, out = replace(SETTINGS, tensorboard=tensorboard), tmp_path / "run"
     root = on_disk("train").pairs[0].photo.parents[2]
-    command = [sys.executable, "-c", RUN_WITH_LIMIT, str(root), str(out), repr(vars(settings)), "3", str(limit)]
+    command = [
+        sys.executable,
+        "-c",
+        RUN_WITH_LIMIT,
+        str(root),
+        str(out),
+        repr(vars(settings)),
+        "3",
+        str(limit),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.stdout.startswith(words.format(out=out)), done.stderr
     assert done.stdout.count("\n") == 1
@@ -94,6 +115,10 @@ def test_writers_that_outlive_their_error_end_in_one_line_too(
 
 def check_and_go_on(on_disk: Callable[[str], Any], out: Path, settings: TrainConfig) -> None:
     """Nothing half-written lies there, the older weights are whole, and the run can be ended."""
-    assert not [path.name for path in out.iterdir() if path.name.startswith(".") or path.name == "state.partial"]
+    assert not [
+        path.name
+        for path in out.iterdir()
+        if path.name.startswith(".") or path.name == "state.partial"
+    ]
     assert read_tensors(out / "last.safetensors")[1]["epoch"] == "2"
     assert train(settings, on_disk("train"), on_disk("val"), out, start=(None, True)).epoch == 4

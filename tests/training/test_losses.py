@@ -4,10 +4,17 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-import torch.nn.functional as F  # noqa: E402
+import torch.nn.functional as F
 
-from galago.training.config import TrainConfig  # noqa: E402
-from galago.training.losses import AuxiliaryHeads, cross_entropy, dice_loss, lovasz_loss, sample_pixels, total_loss  # noqa: E402
+from galago.training.config import TrainConfig
+from galago.training.losses import (
+    AuxiliaryHeads,
+    cross_entropy,
+    dice_loss,
+    lovasz_loss,
+    sample_pixels,
+    total_loss,
+)
 
 pytestmark = pytest.mark.torch
 
@@ -22,12 +29,16 @@ def test_sampled_pixels_are_those_of_the_interpolated_map(stride: int, shift: tu
     labels = torch.randint(0, 3, (2, 40, 56), generator=generator, dtype=torch.uint8)
     sampled, truth = sample_pixels(logits, labels, stride, shift)
     full = F.interpolate(logits, size=(40, 56), mode="bilinear")
-    torch.testing.assert_close(sampled, full[:, :, shift[0] :: stride, shift[1] :: stride], rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        sampled, full[:, :, shift[0] :: stride, shift[1] :: stride], rtol=0, atol=1e-5
+    )
     assert torch.equal(truth, labels[:, shift[0] :: stride, shift[1] :: stride].long())
 
 
 def test_cross_entropy_is_the_mean_over_labeled_pixels():
-    assert cross_entropy(LOGITS, torch.tensor([[[0, 1, 255]]])).item() == pytest.approx(-math.log(0.75))
+    assert cross_entropy(LOGITS, torch.tensor([[[0, 1, 255]]])).item() == pytest.approx(
+        -math.log(0.75)
+    )
 
 
 def test_dice_by_hand():
@@ -46,7 +57,9 @@ def test_dice_leaves_classes_out_that_the_batch_does_not_show():
 
 def test_a_batch_without_labels_teaches_nothing():
     outputs = [torch.randn(2, 3, side, side, requires_grad=True) for side in (8, 4, 2)]
-    loss = total_loss(outputs, torch.full((2, 64, 64), 255, dtype=torch.uint8), TrainConfig(), step=0)
+    loss = total_loss(
+        outputs, torch.full((2, 64, 64), 255, dtype=torch.uint8), TrainConfig(), step=0
+    )
     loss.backward()
     assert loss.item() == 0
     assert all((output.grad == 0).all() for output in outputs)
@@ -57,18 +70,25 @@ def test_the_weights_of_dice_and_auxiliary_heads_count():
     labels = torch.zeros(1, 64, 64, dtype=torch.uint8)
     config = TrainConfig(dice_weight=0.0, auxiliary_weight=0.5)
     # three heads that know nothing: ln 2 each
-    assert total_loss(outputs, labels, config, step=0).item() == pytest.approx(math.log(2) * (1 + 2 * 0.5))
+    assert total_loss(outputs, labels, config, step=0).item() == pytest.approx(
+        math.log(2) * (1 + 2 * 0.5)
+    )
 
 
 def test_auxiliary_heads_classify_the_last_two_stages():
     heads = AuxiliaryHeads((8, 16, 32, 64, 128), num_classes=5)
-    features = [torch.zeros(1, width, 64 // 2**place, 64 // 2**place) for place, width in enumerate((8, 16, 32, 64, 128), 1)]
+    features = [
+        torch.zeros(1, width, 64 // 2**place, 64 // 2**place)
+        for place, width in enumerate((8, 16, 32, 64, 128), 1)
+    ]
     assert [tuple(logits.shape) for logits in heads(features)] == [(1, 5, 4, 4), (1, 5, 2, 2)]
 
 
 def test_the_hardest_pixels_are_those_of_the_largest_loss_in_each_photo():
     logits = torch.zeros(2, 2, 1, 4)
-    logits[0, 0, 0] = torch.tensor([4.0, 3.0, 2.0, 1.0])  # class 0 is true: the last pixel is the hardest
+    logits[0, 0, 0] = torch.tensor(
+        [4.0, 3.0, 2.0, 1.0]
+    )  # class 0 is true: the last pixel is the hardest
     labels = torch.tensor([[[0, 0, 0, 0]], [[0, 255, 255, 255]]])
     loss = cross_entropy(logits, labels, hardest=0.5)
     expected = (math.log1p(math.exp(-2)) + math.log1p(math.exp(-1)) + math.log(2)) / 3

@@ -8,24 +8,28 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from galago.data import Dataset, Sample  # noqa: E402
-from galago.data.pairs import ImageMaskDataset  # noqa: E402
-from galago.errors import DataError, ImageError  # noqa: E402
-from galago.training import preflight as readable  # noqa: E402
-from galago.training.config import TrainConfig  # noqa: E402
-from galago.training.preflight import check_readable  # noqa: E402
-from galago.training.train import train  # noqa: E402
+from galago.data import Dataset, Sample
+from galago.data.pairs import ImageMaskDataset
+from galago.errors import DataError, ImageError
+from galago.training import preflight as readable
+from galago.training.config import TrainConfig
+from galago.training.preflight import check_readable
+from galago.training.train import train
 
 pytestmark = pytest.mark.torch
 
 
-def test_a_bad_mask_for_validation_ends_the_run_before_the_first_epoch(on_disk: Callable[[str], Any], tmp_path: Path):
+def test_a_bad_mask_for_validation_ends_the_run_before_the_first_epoch(
+    on_disk: Callable[[str], Any], tmp_path: Path
+):
     data: ImageMaskDataset = on_disk("val")
     bad = tmp_path / "bad.png"
     bad.write_bytes(data.pairs[1].mask.read_bytes()[:60])
     data = replace(data, pairs=(data.pairs[0], replace(data.pairs[1], mask=bad)))
     rows: list[dict[str, float]] = []
-    settings = TrainConfig(epochs=9, batch_size=2, crop_size=(64, 64), workers=0, precision="float32")
+    settings = TrainConfig(
+        epochs=9, batch_size=2, crop_size=(64, 64), workers=0, precision="float32"
+    )
     with pytest.raises(DataError, match=r"bad\.png is a PNG that is cut short"):
         train(settings, on_disk("train"), data, tmp_path / "run", report=rows.append)
     assert not rows
@@ -33,7 +37,9 @@ def test_a_bad_mask_for_validation_ends_the_run_before_the_first_epoch(on_disk: 
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_a_photo_that_is_missing_is_named(on_disk: Callable[[str], Any], tmp_path: Path, threads: int):
+def test_a_photo_that_is_missing_is_named(
+    on_disk: Callable[[str], Any], tmp_path: Path, threads: int
+):
     data: ImageMaskDataset = on_disk("val")
     data = replace(data, pairs=(*data.pairs, replace(data.pairs[0], photo=tmp_path / "gone.jpg")))
     with pytest.raises(ImageError, match=r"Cannot read .*gone\.jpg"):
@@ -44,7 +50,9 @@ def test_a_split_in_which_nothing_is_labeled_is_refused(drawn: Callable[..., Any
     data = drawn(2)
     for sample in data.samples:
         sample.labels[:] = 255
-    with pytest.raises(DataError, match=r"None of the 2 validation photos has a pixel with a class"):
+    with pytest.raises(
+        DataError, match=r"None of the 2 validation photos has a pixel with a class"
+    ):
         check_readable(data, threads=1, report=lambda row: None)
 
 
@@ -52,7 +60,12 @@ class Many:
     """A large split that notes what was read."""
 
     def __init__(self, data: Dataset, count: int) -> None:
-        self.labels, self.names, self.sample, self.read = data.labels, [str(index) for index in range(count)], data[0], []
+        self.labels, self.names, self.sample, self.read = (
+            data.labels,
+            [str(index) for index in range(count)],
+            data[0],
+            [],
+        )
 
     def __len__(self) -> int:
         return len(self.names)
@@ -69,8 +82,13 @@ def test_of_a_large_split_an_even_choice_is_read(drawn: Callable[..., Dataset]):
     assert set(np.diff(data.read)) == {4}
 
 
-def test_a_look_that_takes_long_is_reported(drawn: Callable[..., Dataset], monkeypatch: pytest.MonkeyPatch):
+def test_a_look_that_takes_long_is_reported(
+    drawn: Callable[..., Dataset], monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(readable, "REPORT_AFTER_S", -1.0)
     rows: list[dict[str, float]] = []
     check_readable(drawn(2), threads=1, report=rows.append)
-    assert rows == [{"epoch": 0, "checked": 1, "photos": 2}, {"epoch": 0, "checked": 2, "photos": 2}]
+    assert rows == [
+        {"epoch": 0, "checked": 1, "photos": 2},
+        {"epoch": 0, "checked": 2, "photos": 2},
+    ]

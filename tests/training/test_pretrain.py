@@ -11,15 +11,20 @@ from typer.testing import CliRunner
 
 torch = pytest.importorskip("torch")
 
-from galago import image as images  # noqa: E402
-from galago.cli.main import app  # noqa: E402
-from galago.data.class_folders import ClassFolders, center_crop, open_class_folders, open_classes  # noqa: E402
-from galago.errors import ConfigError, DataError, TrainingError  # noqa: E402
-from galago.models.checkpoint import load_classifier, read_tensors  # noqa: E402
-from galago.training.config import ClassifyConfig, TrainConfig  # noqa: E402
-from galago.training.model import start_network  # noqa: E402
-from galago.training.pretrain import accuracy, mixup_or_cutmix, random_resized_crop, train_classifier  # noqa: E402
-from galago.training.validate import normalize  # noqa: E402
+from galago import image as images
+from galago.cli.main import app
+from galago.data.class_folders import ClassFolders, center_crop, open_class_folders, open_classes
+from galago.errors import ConfigError, DataError, TrainingError
+from galago.models.checkpoint import load_classifier, read_tensors
+from galago.training.config import ClassifyConfig, TrainConfig
+from galago.training.model import start_network
+from galago.training.pretrain import (
+    accuracy,
+    mixup_or_cutmix,
+    random_resized_crop,
+    train_classifier,
+)
+from galago.training.validate import normalize
 
 pytestmark = pytest.mark.torch
 
@@ -67,7 +72,9 @@ def test_classes_are_the_folders_in_alphabetical_order(splits: tuple[ClassFolder
     assert photo[..., 0].mean() > photo[..., 2].mean()
 
 
-def test_tar_files_train_the_same_network_as_folders(root: Path, splits: tuple[ClassFolders, ClassFolders], tmp_path: Path):
+def test_tar_files_train_the_same_network_as_folders(
+    root: Path, splits: tuple[ClassFolders, ClassFolders], tmp_path: Path
+):
     packed = tmp_path / "packed"
     (packed / "train").mkdir(parents=True)
     for name in ("red", "blue"):
@@ -77,8 +84,12 @@ def test_tar_files_train_the_same_network_as_folders(root: Path, splits: tuple[C
         file.add(root / "val", arcname=".")
     config = replace(SMALL, epochs=1, validate_every=1)
     train_classifier(config, *splits, tmp_path / "folders")
-    train_classifier(config, open_classes(packed, "train"), open_classes(packed, "val"), tmp_path / "tars")
-    one, two = (read_tensors(tmp_path / name / "last.safetensors")[0] for name in ("folders", "tars"))
+    train_classifier(
+        config, open_classes(packed, "train"), open_classes(packed, "val"), tmp_path / "tars"
+    )
+    one, two = (
+        read_tensors(tmp_path / name / "last.safetensors")[0] for name in ("folders", "tars")
+    )
     assert all(torch.equal(one[name], two[name]) for name in one)
 
 
@@ -97,7 +108,11 @@ def test_parts_of_any_photo_are_squares_of_the_wanted_size():
     rng = np.random.default_rng(0)
     for size in ((5, 300), (300, 5), (1, 1), (200, 200)):
         photo = np.zeros((*size, 3), np.uint8)
-        assert random_resized_crop(photo, 64, 0.1, rng).shape == center_crop(photo, 64).shape == (64, 64, 3)
+        assert (
+            random_resized_crop(photo, 64, 0.1, rng).shape
+            == center_crop(photo, 64).shape
+            == (64, 64, 3)
+        )
 
 
 def test_cutmix_counts_the_pixels_of_each_class():
@@ -115,7 +130,9 @@ def test_cutmix_counts_the_pixels_of_each_class():
 def test_mixup_blends_photos_as_it_blends_classes():
     images, targets = torch.stack([torch.zeros(3, 4, 4), torch.ones(3, 4, 4)]), torch.eye(2)
     for seed in range(5):
-        mixed, shares = mixup_or_cutmix(images, targets, replace(SMALL, mixup=1.0), np.random.default_rng(seed))
+        mixed, shares = mixup_or_cutmix(
+            images, targets, replace(SMALL, mixup=1.0), np.random.default_rng(seed)
+        )
         torch.testing.assert_close(shares[:, 1], mixed.mean((1, 2, 3)))
 
 
@@ -128,13 +145,29 @@ def test_a_backbone_learns_classes_and_a_segmentation_network_starts_from_it(
     tensors, metadata = read_tensors(tmp_path / "best.safetensors")
     assert json.loads(metadata["classes"]) == ["blue", "red"]
     photo = splits[1].photos[0]
-    done = CliRunner().invoke(app, ["classify", "--model", str(tmp_path / "best.safetensors"), "--source", str(photo), "--json"])
+    done = CliRunner().invoke(
+        app,
+        [
+            "classify",
+            "--model",
+            str(tmp_path / "best.safetensors"),
+            "--source",
+            str(photo),
+            "--json",
+        ],
+    )
     assert done.exit_code == 0, done.output
-    shown = {row["class"]: row["probability"] for row in json.loads(done.stdout)["photos"][0]["classes"]}
+    shown = {
+        row["class"]: row["probability"] for row in json.loads(done.stdout)["photos"][0]["classes"]
+    }
     pixels = torch.from_numpy(center_crop(images.load(photo), 64)).permute(2, 0, 1)[None]
     with torch.inference_mode():
-        logits = load_classifier(tmp_path / "best.safetensors")[0](normalize(pixels, SMALL.mean, SMALL.std))
-    assert shown == pytest.approx(dict(zip(("blue", "red"), logits[0].softmax(0).tolist(), strict=True)), abs=1e-6)
+        logits = load_classifier(tmp_path / "best.safetensors")[0](
+            normalize(pixels, SMALL.mean, SMALL.std)
+        )
+    assert shown == pytest.approx(
+        dict(zip(("blue", "red"), logits[0].softmax(0).tolist(), strict=True)), abs=1e-6
+    )
     network = start_network(TrainConfig(), 5, tmp_path / "best.safetensors").state_dict()
     for name, tensor in tensors.items():
         if name.startswith("backbone."):
@@ -142,7 +175,9 @@ def test_a_backbone_learns_classes_and_a_segmentation_network_starts_from_it(
     assert network["head.classify.bias"].shape == (5,)
 
 
-def test_accuracy_counts_the_photos_whose_class_is_likeliest(splits: tuple[ClassFolders, ClassFolders]):
+def test_accuracy_counts_the_photos_whose_class_is_likeliest(
+    splits: tuple[ClassFolders, ClassFolders],
+):
     class Reddest(torch.nn.Module):
         def __init__(self, sign: float) -> None:
             super().__init__()
@@ -168,11 +203,15 @@ def test_a_run_goes_on_where_it_stopped(splits: tuple[ClassFolders, ClassFolders
     with pytest.raises(KeyboardInterrupt):
         train_classifier(config, *splits, tmp_path / "cut", report=stop)
     train_classifier(config, *splits, tmp_path / "cut", resume=True)
-    whole, cut = (read_tensors(tmp_path / name / "last.safetensors")[0] for name in ("whole", "cut"))
+    whole, cut = (
+        read_tensors(tmp_path / name / "last.safetensors")[0] for name in ("whole", "cut")
+    )
     assert all(torch.equal(whole[name], cut[name]) for name in whole)
 
 
-def test_splits_of_different_classes_are_refused(splits: tuple[ClassFolders, ClassFolders], tmp_path: Path):
+def test_splits_of_different_classes_are_refused(
+    splits: tuple[ClassFolders, ClassFolders], tmp_path: Path
+):
     with pytest.raises(TrainingError, match="different classes"):
         train_classifier(SMALL, splits[0], replace(splits[1], names=("blue", "green")), tmp_path)
 
@@ -191,7 +230,9 @@ def test_the_command_pretrains_and_names_the_next_step(root: Path, tmp_path: Pat
         "--workers",
         "0",
     ]
-    done = CliRunner().invoke(app, [*flags, "--threads", "1", "--set", "sizes=64", "--set", "precision=float32", "--json"])
+    done = CliRunner().invoke(
+        app, [*flags, "--threads", "1", "--set", "sizes=64", "--set", "precision=float32", "--json"]
+    )
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout.splitlines()[-1])["epochs"] == 1
     assert f"--weights {tmp_path}/run/best.safetensors" in done.stderr

@@ -12,19 +12,26 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from galago import image as images  # noqa: E402
-from galago.data import Dataset  # noqa: E402
-from galago.models.checkpoint import read_metadata  # noqa: E402
-from galago.training import sample_grid as panel  # noqa: E402
-from galago.training.config import TrainConfig  # noqa: E402
-from galago.training.recipes import camvid, scenes  # noqa: E402
-from galago.training.report import differences, draw_page  # noqa: E402
-from galago.training.train import train  # noqa: E402
+from galago import image as images
+from galago.data import Dataset
+from galago.models.checkpoint import read_metadata
+from galago.training import sample_grid as panel
+from galago.training.config import TrainConfig
+from galago.training.recipes import camvid, scenes
+from galago.training.report import differences, draw_page
+from galago.training.train import train
 
 pytestmark = pytest.mark.torch
 
 SETTINGS = replace(
-    camvid(), epochs=4, batch_size=2, crop_size=(64, 64), workers=0, precision="float32", validate_every=2, warmup_epochs=0.5
+    camvid(),
+    epochs=4,
+    batch_size=2,
+    crop_size=(64, 64),
+    workers=0,
+    precision="float32",
+    validate_every=2,
+    warmup_epochs=0.5,
 )
 
 
@@ -45,7 +52,9 @@ def finished(on_disk: Callable[[str], Dataset], tmp_path_factory: pytest.TempPat
         if "mean_iou" in row:
             pages.append((out / "report.html").read_text(encoding="utf-8"))
 
-    progress = train(SETTINGS, on_disk("train"), on_disk("val"), out, data="drawn doors", report=note)
+    progress = train(
+        SETTINGS, on_disk("train"), on_disk("val"), out, data="drawn doors", report=note
+    )
     return Run(out, progress.rows, pages)
 
 
@@ -59,7 +68,10 @@ def test_the_page_can_be_watched_from_the_first_validation_on(finished: Run):
 def test_the_page_holds_the_figures_of_the_run(finished: Run):
     page, rows = finished.pages[-1], finished.rows
     best = max((row for row in rows if "mean_iou" in row), key=lambda row: row["mean_iou"])
-    assert f"Best mean IoU {best['mean_iou']:.4f}, in epoch {best['epoch']}; last {rows[-1]['mean_iou']:.4f}." in page
+    assert (
+        f"Best mean IoU {best['mean_iou']:.4f}, in epoch {best['epoch']}; last "
+        f"{rows[-1]['mean_iou']:.4f}." in page
+    )
     assert f"loss, last {rows[-1]['loss']:.3f}" in page
     assert f"learning rate, last {rows[-1]['rate']:.1e}" in page
     assert len(re.findall(r"<svg", page)) == 5

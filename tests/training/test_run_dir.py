@@ -5,9 +5,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from galago.errors import TrainingError  # noqa: E402
-from galago.training.config import TrainConfig  # noqa: E402
-from galago.training.run_dir import (  # noqa: E402
+from galago.errors import TrainingError
+from galago.training.config import TrainConfig
+from galago.training.run_dir import (
     Progress,
     check_same_settings,
     check_unused,
@@ -31,7 +31,10 @@ def test_progress_survives_its_state():
 
 
 def test_metrics_have_a_line_per_epoch_and_gaps_where_nothing_was_measured(tmp_path: Path):
-    write_metrics(tmp_path, Progress(rows=[{"epoch": 1, "loss": 2.5}, {"epoch": 2, "loss": 2.0, "mean_iou": 0.25}]))
+    write_metrics(
+        tmp_path,
+        Progress(rows=[{"epoch": 1, "loss": 2.5}, {"epoch": 2, "loss": 2.0, "mean_iou": 0.25}]),
+    )
     assert (tmp_path / "metrics.csv").read_text() == "epoch,loss,mean_iou\n1,2.5,\n2,2.0,0.25\n"
 
 
@@ -40,21 +43,31 @@ def test_the_description_holds_what_repeats_the_run(tmp_path: Path):
     run = json.loads((tmp_path / "run.json").read_text())
     assert run["config"]["seed"] == 7
     assert run["config"]["crop_size"] == [352, 480]
-    assert (run["data"], run["train_photos"], run["val_photos"], run["weights"]) == ("doors", 4, 2, None)
+    assert (run["data"], run["train_photos"], run["val_photos"], run["weights"]) == (
+        "doors",
+        4,
+        2,
+        None,
+    )
     assert run["versions"]["torch"].startswith("2.")
     assert {"command", "commit", "started", "python", "machine"} <= run.keys()
 
 
 def test_a_folder_that_cannot_be_written_is_a_clear_error(tmp_path: Path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(TrainingError, match=r"Cannot write .*run.json: .*another folder with --out"):
+    with pytest.raises(
+        TrainingError, match=r"Cannot write .*run.json: .*another folder with --out"
+    ):
         describe(tmp_path / "file/run", TrainConfig())
 
 
 @pytest.mark.parametrize("name", ["best.safetensors", "last.safetensors", "state"])
 def test_a_folder_with_another_run_is_refused(tmp_path: Path, name: str):
     (tmp_path / name).mkdir()
-    with pytest.raises(TrainingError, match=rf"holds a run already .{name}.. Choose another folder with --out, or .* --resume"):
+    with pytest.raises(
+        TrainingError,
+        match=rf"holds a run already .{name}.. Choose another folder with --out, or .* --resume",
+    ):
         check_unused(tmp_path)
 
 
@@ -70,7 +83,10 @@ def test_a_run_goes_on_with_its_own_settings_and_any_number_of_workers(tmp_path:
 
 def test_other_settings_are_named(tmp_path: Path):
     describe(tmp_path, TrainConfig())
-    with pytest.raises(TrainingError, match=r"batch_size was 8, now 4; crop_size was .352, 480., now .64, 64.*--weights"):
+    with pytest.raises(
+        TrainingError,
+        match=r"batch_size was 8, now 4; crop_size was .352, 480., now .64, 64.*--weights",
+    ):
         check_same_settings(tmp_path, TrainConfig(batch_size=4, crop_size=(64, 64)))
 
 

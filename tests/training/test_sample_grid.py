@@ -25,12 +25,16 @@ def test_a_row_is_photo_truth_and_guess(drawn: Callable[..., Dataset], tmp_path:
 
 
 @pytest.mark.parametrize(("photos", "rows"), [(1, 1), (3, 3), (4, 4), (9, 4)])
-def test_at_most_four_photos_are_shown(drawn: Callable[..., Dataset], tmp_path: Path, photos: int, rows: int):
+def test_at_most_four_photos_are_shown(
+    drawn: Callable[..., Dataset], tmp_path: Path, photos: int, rows: int
+):
     write_panel(tmp_path / "panel.jpg", nothing, drawn(photos, size=(32, 64)))
     assert images.load(tmp_path / "panel.jpg").shape == (rows * 32, 3 * 64, 3)
 
 
-def test_photos_of_different_sizes_share_the_smallest_width(drawn: Callable[..., Any], tmp_path: Path):
+def test_photos_of_different_sizes_share_the_smallest_width(
+    drawn: Callable[..., Any], tmp_path: Path
+):
     samples = tuple(drawn(1, size=size)[0] for size in ((32, 64), (64, 128)))
     write_panel(tmp_path / "panel.jpg", nothing, dataclasses.replace(drawn(1), samples=samples))
     assert images.load(tmp_path / "panel.jpg").shape == (32 + 32, 3 * 64, 3)

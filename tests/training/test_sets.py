@@ -10,20 +10,20 @@ from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
 
-from galago.data import Dataset, Sample  # noqa: E402
-from galago.errors import TrainingError  # noqa: E402
-from galago.labels import ClassSet, LabelSet, distinct_palette  # noqa: E402
-from galago.models.checkpoint import read_metadata  # noqa: E402
-from galago.training.config import TrainConfig  # noqa: E402
-from galago.training.losses import (  # noqa: E402
+from galago.data import Dataset, Sample
+from galago.errors import TrainingError
+from galago.labels import ClassSet, LabelSet, distinct_palette
+from galago.models.checkpoint import read_metadata
+from galago.training.config import TrainConfig
+from galago.training.losses import (
     class_weights,
     cross_entropy,
     dice_loss,
     lovasz_loss,
     total_loss,
 )
-from galago.training.sets import SetTable, marginal_cross_entropy, plain_labels  # noqa: E402
-from galago.training.train import train  # noqa: E402
+from galago.training.sets import SetTable, marginal_cross_entropy, plain_labels
+from galago.training.train import train
 
 pytestmark = pytest.mark.torch
 
@@ -46,7 +46,9 @@ def random_logits(seed: int, size: tuple[int, int, int] = (2, 4, 6)) -> torch.Te
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 999), st.sampled_from([0.0, 0.1]), st.sampled_from([1.0, 0.3]), st.booleans())
-def test_sets_of_one_class_equal_the_plain_loss(seed: int, smoothing: float, hardest: float, weighted: bool):
+def test_sets_of_one_class_equal_the_plain_loss(
+    seed: int, smoothing: float, hardest: float, weighted: bool
+):
     logits = random_logits(seed)
     truth = torch.randint(0, K + 1, (2, 4, 6), generator=torch.Generator().manual_seed(seed))
     plain = truth.where(truth < K, 255)
@@ -65,7 +67,9 @@ def test_sets_of_one_class_equal_the_plain_loss(seed: int, smoothing: float, har
 def test_the_set_of_all_classes_gives_no_gradient(seed: int, smoothing: float):
     logits = random_logits(seed)
     labels = torch.full((2, 4, 6), K)
-    loss = cross_entropy(logits, labels, sets=table(ClassSet("all", tuple(range(K)))), smoothing=smoothing)
+    loss = cross_entropy(
+        logits, labels, sets=table(ClassSet("all", tuple(range(K)))), smoothing=smoothing
+    )
     assert loss.item() == 0
     assert (torch.autograd.grad(loss, logits)[0] == 0).all()
 
@@ -80,7 +84,9 @@ def test_the_loss_is_minus_the_log_of_the_summed_probability(seed: int, classes:
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 999), SUBSETS, st.permutations(range(K)))
-def test_the_order_of_classes_does_not_matter_to_the_loss(seed: int, classes: tuple[int, ...], order: list[int]):
+def test_the_order_of_classes_does_not_matter_to_the_loss(
+    seed: int, classes: tuple[int, ...], order: list[int]
+):
     logits = random_logits(seed).detach().double()
     labels = torch.full((2, 4, 6), K)
     moved = tuple(sorted(order.index(index) for index in classes))
@@ -91,12 +97,16 @@ def test_the_order_of_classes_does_not_matter_to_the_loss(seed: int, classes: tu
 
 def test_the_gradient_raises_the_set_and_keeps_the_shares_within():
     logits = random_logits(1)
-    loss = marginal_cross_entropy(logits, torch.full((2, 4, 6), K), table(ClassSet("set", (0, 2)))).sum()
+    loss = marginal_cross_entropy(
+        logits, torch.full((2, 4, 6), K), table(ClassSet("set", (0, 2)))
+    ).sum()
     (gradient,) = torch.autograd.grad(loss, logits)
     assert (gradient[:, [0, 2]] < 0).all()
     assert (gradient[:, [1, 3, 4]] > 0).all()
     scores = logits.softmax(1)
-    torch.testing.assert_close(gradient[:, 0] / gradient[:, 2], scores[:, 0] / scores[:, 2], rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(
+        gradient[:, 0] / gradient[:, 2], scores[:, 0] / scores[:, 2], rtol=1e-3, atol=1e-4
+    )
 
 
 def test_hidden_classes_count_by_their_weight():
@@ -110,7 +120,15 @@ def test_hidden_classes_count_by_their_weight():
 
 def test_the_weight_of_a_set_is_the_mean_over_the_classes_that_it_names():
     sets = table(ClassSet("a", (0, 1)), ClassSet("b", (2,), (3, 4)))
-    assert sets.weights(torch.tensor([1.0, 3.0, 5.0, 100.0, 100.0])).tolist() == [1, 3, 5, 100, 100, 2, 5]
+    assert sets.weights(torch.tensor([1.0, 3.0, 5.0, 100.0, 100.0])).tolist() == [
+        1,
+        3,
+        5,
+        100,
+        100,
+        2,
+        5,
+    ]
 
 
 def test_region_losses_leave_sets_out():
@@ -118,10 +136,17 @@ def test_region_losses_leave_sets_out():
     truth = torch.randint(0, K + 1, (2, 4, 6), generator=torch.Generator().manual_seed(3))
     plain = plain_labels(truth, K)
     assert (plain[truth == K] == 255).all()
-    outputs, config = [logits], TrainConfig(dice_weight=1.0, lovasz_weight=1.0, loss_stride=1, auxiliary_weight=0.0)
+    outputs, config = (
+        [logits],
+        TrainConfig(dice_weight=1.0, lovasz_weight=1.0, loss_stride=1, auxiliary_weight=0.0),
+    )
     sets = table(ClassSet("set", (0, 2)))
     total = total_loss(outputs, truth.byte(), config, 0, None, sets)
-    parts = cross_entropy(logits, truth, sets=sets) + dice_loss(logits, plain) + lovasz_loss(logits, plain)
+    parts = (
+        cross_entropy(logits, truth, sets=sets)
+        + dice_loss(logits, plain)
+        + lovasz_loss(logits, plain)
+    )
     torch.testing.assert_close(total, parts)
 
 
@@ -147,22 +172,41 @@ def test_frequencies_share_the_pixels_of_a_set_among_its_classes(drawn: Callable
     assert weights.tolist() == pytest.approx([4 / 6, 4 / 2])
 
 
-def test_coarse_labels_teach_which_classes_are_ruled_out(drawn: Callable[..., Dataset], tmp_path: Path):
-    labels = LabelSet(("wall", "door", "window"), distinct_palette(3), (ClassSet("coarse", (0, 2)),))
+def test_coarse_labels_teach_which_classes_are_ruled_out(
+    drawn: Callable[..., Dataset], tmp_path: Path
+):
+    labels = LabelSet(
+        ("wall", "door", "window"), distinct_palette(3), (ClassSet("coarse", (0, 2)),)
+    )
     fine = LabelSet(labels.names, labels.palette)
 
     def coarse(sample: Sample) -> Sample:
-        return replace(sample, labels=np.where(sample.labels == 0, 3, sample.labels).astype(np.uint8))
+        return replace(
+            sample, labels=np.where(sample.labels == 0, 3, sample.labels).astype(np.uint8)
+        )
 
     data, val = drawn(4), drawn(2, first=9)
-    train_set = replace(data, samples=tuple(coarse(sample) for sample in data.samples), labels=labels)
+    train_set = replace(
+        data, samples=tuple(coarse(sample) for sample in data.samples), labels=labels
+    )
     val_set = replace(val, samples=tuple(coarse(sample) for sample in val.samples), labels=labels)
     config = TrainConfig(
-        epochs=40, batch_size=4, crop_size=(64, 64), workers=0, ema_decay=0.5, warmup_epochs=1, validate_every=40, best_by="mean"
+        epochs=40,
+        batch_size=4,
+        crop_size=(64, 64),
+        workers=0,
+        ema_decay=0.5,
+        warmup_epochs=1,
+        validate_every=40,
+        best_by="mean",
     )
-    progress = train(config, train_set, val_set, tmp_path / "run", also_score={"fine": replace(val, labels=fine)})
+    progress = train(
+        config, train_set, val_set, tmp_path / "run", also_score={"fine": replace(val, labels=fine)}
+    )
     row = progress.rows[-1]
-    assert row["mean_iou main"] > 0.8  # walls and windows are told from doors, though nothing tells which is which
+    assert (
+        row["mean_iou main"] > 0.8
+    )  # walls and windows are told from doors, though nothing tells which is which
     assert row["mean_iou"] == pytest.approx((row["mean_iou main"] + row["mean_iou fine"]) / 2)
     scores = json.loads(read_metadata(tmp_path / "run/best.safetensors")["scores"])
     assert [entry["name"] for entry in scores["sets"]] == ["coarse"]
@@ -170,6 +214,14 @@ def test_coarse_labels_teach_which_classes_are_ruled_out(drawn: Callable[..., Da
 
 
 def test_data_that_means_other_sets_is_not_mixed_in(drawn: Callable[..., Dataset], tmp_path: Path):
-    labels = LabelSet(drawn(1).labels.names, drawn(1).labels.palette, (ClassSet("any", (0,), (1,)),))
+    labels = LabelSet(
+        drawn(1).labels.names, drawn(1).labels.palette, (ClassSet("any", (0,), (1,)),)
+    )
     with pytest.raises(TrainingError, match="labels for other sets of classes"):
-        train(TrainConfig(mix=0.5), drawn(4), drawn(2), tmp_path / "run", mixed_in=replace(drawn(4), labels=labels))
+        train(
+            TrainConfig(mix=0.5),
+            drawn(4),
+            drawn(2),
+            tmp_path / "run",
+            mixed_in=replace(drawn(4), labels=labels),
+        )

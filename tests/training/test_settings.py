@@ -9,7 +9,14 @@ pytestmark = pytest.mark.torch
 
 
 def test_values_get_the_types_of_their_settings():
-    texts = ["epochs=40", "crop_size=192x256", "color=1", "variant=b1", "head=none", "mean=0.5,0.4,0.3"]
+    texts = [
+        "epochs=40",
+        "crop_size=192x256",
+        "color=1",
+        "variant=b1",
+        "head=none",
+        "mean=0.5,0.4,0.3",
+    ]
     assert parse_settings(texts) == {
         "epochs": 40, "crop_size": (192, 256), "color": 1.0, "variant": "b1", "head": None, "mean": (0.5, 0.4, 0.3),
     }  # fmt: skip

@@ -13,12 +13,12 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from accelerate import Accelerator  # noqa: E402
+from accelerate import Accelerator
 
-from galago.errors import TrainingError  # noqa: E402
-from galago.training.model import ema  # noqa: E402
-from galago.training.run_dir import Progress  # noqa: E402
-from galago.training.state import (  # noqa: E402
+from galago.errors import TrainingError
+from galago.training.model import ema
+from galago.training.run_dir import Progress
+from galago.training.state import (
     Changing,
     check_same_data,
     find_state,
@@ -30,7 +30,8 @@ from galago.training.state import (  # noqa: E402
 pytestmark = pytest.mark.torch
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="limits and kills as POSIX systems can")
-# In a process of its own: after a failed write, torch's writer is destroyed at a time of Python's choosing.
+# In a process of its own: after a failed write, torch's writer is destroyed at a time of Python's
+# choosing.
 SAVE = """
 import resource, sys
 from pathlib import Path
@@ -65,7 +66,9 @@ def changing(epoch: int, scaled: bool = False) -> Changing:
     average.update_parameters(learner)
     if scaled:
         accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**epoch)
-    progress = Progress(epoch, 0.1 * epoch, [{"epoch": float(number + 1)} for number in range(epoch)])
+    progress = Progress(
+        epoch, 0.1 * epoch, [{"epoch": float(number + 1)} for number in range(epoch)]
+    )
     return Changing(accelerator, learner, optimizer, average, progress, {})
 
 
@@ -87,7 +90,10 @@ def test_all_that_changes_comes_back(tmp_path: Path):
     assert other.accelerator.scaler.get_scale() == 8.0
     for name in ("learner", "average"):
         expected = getattr(run, name).state_dict()
-        assert all(torch.equal(value, expected[key]) for key, value in getattr(other, name).state_dict().items())
+        assert all(
+            torch.equal(value, expected[key])
+            for key, value in getattr(other, name).state_dict().items()
+        )
     states, expected = (x.optimizer.state_dict()["state"] for x in (other, run))
     assert states.keys() == expected.keys() == {0, 1}
     for number, state in states.items():
@@ -149,7 +155,9 @@ def test_a_state_of_another_network_is_a_clear_error(tmp_path: Path):
     save_state(changing(1), tmp_path)
     other = changing(2)
     other.learner = torch.nn.Conv2d(3, 5, 3)
-    with pytest.raises(TrainingError, match=r"damaged: .*Start another run with another --out and without --resume"):
+    with pytest.raises(
+        TrainingError, match=r"damaged: .*Start another run with another --out and without --resume"
+    ):
         load_state(other, read_state(tmp_path / "state"))
 
 
@@ -159,10 +167,15 @@ def test_the_same_data_passes_and_other_data_is_named(tmp_path: Path):
     save_state(run, tmp_path)
     saved = read_state(tmp_path / "state")
     check_same_data(saved, {"teacher": "ab"})
-    with pytest.raises(TrainingError, match=r"started with other data: the teacher is another file. Resume with"):
+    with pytest.raises(
+        TrainingError, match=r"started with other data: the teacher is another file. Resume with"
+    ):
         check_same_data(saved, {"teacher": "cd"})
 
 
 def test_no_file_of_a_state_is_a_pickle(tmp_path: Path):
     save_state(changing(1), tmp_path)
-    assert sorted(path.name for path in (tmp_path / "state").iterdir()) == ["state.json", "state.safetensors"]
+    assert sorted(path.name for path in (tmp_path / "state").iterdir()) == [
+        "state.json",
+        "state.safetensors",
+    ]

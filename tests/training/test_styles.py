@@ -2,14 +2,16 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from galago.training.styles import mix_styles  # noqa: E402
+from galago.training.styles import mix_styles
 
 pytestmark = pytest.mark.torch
 
 
 def test_each_sample_keeps_its_shapes_and_gets_a_look_between_two_of_the_batch():
     torch.manual_seed(0)
-    x = torch.randn(4, 2, 16, 16) * torch.tensor([1.0, 2.0, 3.0, 4.0]).view(4, 1, 1, 1) + torch.arange(4.0).view(4, 1, 1, 1)
+    x = torch.randn(4, 2, 16, 16) * torch.tensor([1.0, 2.0, 3.0, 4.0]).view(
+        4, 1, 1, 1
+    ) + torch.arange(4.0).view(4, 1, 1, 1)
     mixed = mix_styles(x)
 
     def whitened(values: torch.Tensor) -> torch.Tensor:

@@ -9,10 +9,10 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("tensorboard")
 
-from galago.data import Dataset  # noqa: E402
-from galago.errors import MissingDependencyError  # noqa: E402
-from galago.training.config import TrainConfig  # noqa: E402
-from galago.training.train import train  # noqa: E402
+from galago.data import Dataset
+from galago.errors import MissingDependencyError
+from galago.training.config import TrainConfig
+from galago.training.train import train
 
 pytestmark = pytest.mark.torch
 
@@ -34,22 +34,37 @@ def points(folder: Path, name: str) -> list[tuple[int, float]]:
 
 
 @pytest.fixture(scope="module")
-def finished(on_disk: Callable[[str], Dataset], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, float]]]:
+def finished(
+    on_disk: Callable[[str], Dataset], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, list[dict[str, float]]]:
     out = tmp_path_factory.mktemp("runs") / "curves"
     return out, train(SETTINGS, on_disk("train"), on_disk("val"), out).rows
 
 
 def test_curves_hold_what_metrics_csv_holds(finished: tuple[Path, list[dict[str, float]]]):
     out, rows = finished
-    assert points(out / "tensorboard", "loss") == [(row["epoch"], pytest.approx(row["loss"])) for row in rows]
+    assert points(out / "tensorboard", "loss") == [
+        (row["epoch"], pytest.approx(row["loss"])) for row in rows
+    ]
     scored = [(row["epoch"], pytest.approx(row["mean_iou"])) for row in rows if "mean_iou" in row]
     assert points(out / "tensorboard", "mean_iou") == scored
     assert len(scored) == 2
 
 
-def test_each_class_has_its_curve_and_pictures_are_there(finished: tuple[Path, list[dict[str, float]]]):
+def test_each_class_has_its_curve_and_pictures_are_there(
+    finished: tuple[Path, list[dict[str, float]]],
+):
     tags = read(finished[0] / "tensorboard").Tags()
-    names = ("loss", "rate", "images_per_s", "waited", "mean_iou", "pixel_accuracy", "iou/wall", "iou/door")
+    names = (
+        "loss",
+        "rate",
+        "images_per_s",
+        "waited",
+        "mean_iou",
+        "pixel_accuracy",
+        "iou/wall",
+        "iou/door",
+    )
     assert set(tags["scalars"]) == set(names)
     assert tags["images"] == ["panel"]
 
@@ -67,13 +82,21 @@ def test_curves_of_a_resumed_run_have_each_epoch_once(
     assert points(tmp_path / "tensorboard", "loss") == points(finished[0] / "tensorboard", "loss")
 
 
-def test_a_run_that_goes_on_with_a_board_gets_the_curves_of_the_whole_run(on_disk: Callable[[str], Dataset], tmp_path: Path):
+def test_a_run_that_goes_on_with_a_board_gets_the_curves_of_the_whole_run(
+    on_disk: Callable[[str], Dataset], tmp_path: Path
+):
     def stop(row: dict[str, float]) -> None:
         if row["epoch"] == 3:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(replace(SETTINGS, tensorboard=False), on_disk("train"), on_disk("val"), tmp_path, report=stop)
+        train(
+            replace(SETTINGS, tensorboard=False),
+            on_disk("train"),
+            on_disk("val"),
+            tmp_path,
+            report=stop,
+        )
     assert not (tmp_path / "tensorboard").exists()
     train(SETTINGS, on_disk("train"), on_disk("val"), tmp_path, start=(None, True))
     assert [step for step, _ in points(tmp_path / "tensorboard", "loss")] == [1, 2, 3, 4]

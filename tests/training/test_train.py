@@ -15,17 +15,17 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from galago.data import Dataset  # noqa: E402
-from galago.errors import CheckpointError, ConfigError, DataError, TrainingError  # noqa: E402
-from galago.labels import LabelSet  # noqa: E402
-from galago.models.checkpoint import load_checkpoint, read_tensors, save_checkpoint  # noqa: E402
-from galago.models.efficientvit import build_model  # noqa: E402
-from galago.spec import ModelSpec  # noqa: E402
-from galago.training.config import TrainConfig  # noqa: E402
-from galago.training.model import TrainingModel, describe_start, start_network  # noqa: E402
-from galago.training.optim import learning_rate, make_optimizer, set_lr  # noqa: E402
-from galago.training.run_dir import Progress  # noqa: E402
-from galago.training.train import mixed_precision, train  # noqa: E402
+from galago.data import Dataset
+from galago.errors import CheckpointError, ConfigError, DataError, TrainingError
+from galago.labels import LabelSet
+from galago.models.checkpoint import load_checkpoint, read_tensors, save_checkpoint
+from galago.models.efficientvit import build_model
+from galago.spec import ModelSpec
+from galago.training.config import TrainConfig
+from galago.training.model import TrainingModel, describe_start, start_network
+from galago.training.optim import learning_rate, make_optimizer, set_lr
+from galago.training.run_dir import Progress
+from galago.training.train import mixed_precision, train
 
 pytestmark = pytest.mark.torch
 
@@ -54,9 +54,13 @@ class Finished:
 
 
 @pytest.fixture(scope="module")
-def finished(on_disk: Callable[[str], Dataset], tmp_path_factory: pytest.TempPathFactory) -> Finished:
+def finished(
+    on_disk: Callable[[str], Dataset], tmp_path_factory: pytest.TempPathFactory
+) -> Finished:
     out, reports = tmp_path_factory.mktemp("runs") / "doors", []
-    progress = train(SMALL, on_disk("train"), on_disk("val"), out, data="drawn doors", report=reports.append)
+    progress = train(
+        SMALL, on_disk("train"), on_disk("val"), out, data="drawn doors", report=reports.append
+    )
     return Finished(out, progress, reports)
 
 
@@ -66,7 +70,9 @@ def assert_same_run(out: Path, expected: Finished) -> None:
     for name, tensor in read_tensors(expected.out / "last.safetensors")[0].items():
         assert torch.equal(tensors[name], tensor), name
     rows, expected_rows = read_metrics(out), read_metrics(expected.out)
-    assert [(row["loss"], row["mean_iou"]) for row in rows] == [(row["loss"], row["mean_iou"]) for row in expected_rows]
+    assert [(row["loss"], row["mean_iou"]) for row in rows] == [
+        (row["loss"], row["mean_iou"]) for row in expected_rows
+    ]
 
 
 def read_metrics(folder: Path) -> list[dict[str, str]]:
@@ -80,7 +86,15 @@ def test_the_loss_falls(drawn: Callable[..., Dataset], tmp_path: Path):
 
 
 def test_a_run_leaves_weights_measurements_and_pictures(finished: Finished):
-    names = {"best.safetensors", "last.safetensors", "metrics.csv", "run.json", "panel.jpg", "report.html", "state"}
+    names = {
+        "best.safetensors",
+        "last.safetensors",
+        "metrics.csv",
+        "run.json",
+        "panel.jpg",
+        "report.html",
+        "state",
+    }
     assert {path.name for path in finished.out.iterdir()} == names
 
 
@@ -104,7 +118,9 @@ def test_a_checkpoint_describes_itself(finished: Finished):
     assert not network.training
 
 
-def test_a_network_for_a_short_side_says_so_in_its_checkpoint(drawn: Callable[..., Dataset], tmp_path: Path):
+def test_a_network_for_a_short_side_says_so_in_its_checkpoint(
+    drawn: Callable[..., Dataset], tmp_path: Path
+):
     config = replace(SMALL, epochs=1, short_side=64, validate_every=1)
     train(config, drawn(2, size=(150, 200)), drawn(1, size=(300, 280)), tmp_path)
     _, metadata = load_checkpoint(tmp_path / "last.safetensors")
@@ -113,13 +129,17 @@ def test_a_network_for_a_short_side_says_so_in_its_checkpoint(drawn: Callable[..
 
 
 def test_best_is_the_largest_score_so_far(finished: Finished):
-    assert finished.progress.best == max(row["mean_iou"] for row in finished.progress.rows if "mean_iou" in row)
+    assert finished.progress.best == max(
+        row["mean_iou"] for row in finished.progress.rows if "mean_iou" in row
+    )
     assert finished.progress.epoch == 6
 
 
 def test_every_step_and_every_validation_is_reported(finished: Finished):
     steps = [row for row in finished.reports if "step" in row]
-    assert [(row["epoch"], row["step"], row["steps"]) for row in steps] == [(e, s, 2) for e in range(1, 7) for s in (1, 2)]
+    assert [(row["epoch"], row["step"], row["steps"]) for row in steps] == [
+        (e, s, 2) for e in range(1, 7) for s in (1, 2)
+    ]
     assert [row["epoch"] for row in finished.reports if "mean_iou" in row] == [2, 4, 6]
 
 
@@ -169,8 +189,12 @@ def test_a_run_that_was_killed_in_an_epoch_ends_as_if_it_had_not_been(
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_random_layers_go_on_as_if_the_run_had_not_been_stopped(on_disk: Callable[[str], Dataset], tmp_path: Path, workers: int):
-    config = replace(SMALL, epochs=3, drop_path=0.5, style_mix=0.5, validate_every=3, workers=workers)
+def test_random_layers_go_on_as_if_the_run_had_not_been_stopped(
+    on_disk: Callable[[str], Dataset], tmp_path: Path, workers: int
+):
+    config = replace(
+        SMALL, epochs=3, drop_path=0.5, style_mix=0.5, validate_every=3, workers=workers
+    )
 
     def stop(row: dict[str, float]) -> None:
         if row["epoch"] == 2:
@@ -181,7 +205,9 @@ def test_random_layers_go_on_as_if_the_run_had_not_been_stopped(on_disk: Callabl
         train(config, *sets, tmp_path / "cut", report=stop)
     train(config, *sets, tmp_path / "cut", start=(None, True))
     train(config, *sets, tmp_path / "whole")
-    cut, whole = (read_tensors(tmp_path / name / "last.safetensors")[0] for name in ("cut", "whole"))
+    cut, whole = (
+        read_tensors(tmp_path / name / "last.safetensors")[0] for name in ("cut", "whole")
+    )
     assert all(torch.equal(cut[name], tensor) for name, tensor in whole.items())
 
 
@@ -197,10 +223,14 @@ def test_a_run_that_was_stopped_before_its_first_state_begins_again(
         train(replace(SMALL, save_every=6), *sets, tmp_path, report=stop)
     assert (tmp_path / "best.safetensors").exists()
     assert not (tmp_path / "state").exists()
-    with pytest.raises(TrainingError, match=r"holds a run already .* go on with that run by --resume"):
+    with pytest.raises(
+        TrainingError, match=r"holds a run already .* go on with that run by --resume"
+    ):
         train(SMALL, *sets, tmp_path)
     save_network(tmp_path / "w.safetensors", 2)
-    with pytest.raises(TrainingError, match=r"was started from random weights, now from .*w\.safetensors"):
+    with pytest.raises(
+        TrainingError, match=r"was started from random weights, now from .*w\.safetensors"
+    ):
         train(SMALL, *sets, tmp_path, start=(tmp_path / "w.safetensors", True))
     (tmp_path / "w.safetensors").unlink()
     train(SMALL, *sets, tmp_path, start=(None, True))
@@ -220,34 +250,49 @@ def stopped(on_disk: Callable[[str], Any], tmp_path: Path) -> Path:
     return tmp_path / "run"
 
 
-def test_a_run_is_not_resumed_with_swapped_class_names(on_disk: Callable[[str], Any], stopped: Path):
+def test_a_run_is_not_resumed_with_swapped_class_names(
+    on_disk: Callable[[str], Any], stopped: Path
+):
     swapped = LabelSet(("door", "wall"), ((0, 0, 0), (255, 255, 255)))
     sets = [replace(on_disk(split), labels=swapped) for split in ("train", "val")]
-    with pytest.raises(TrainingError, match=r"training data had the classes wall, door, now door, wall.*--weights"):
+    with pytest.raises(
+        TrainingError, match=r"training data had the classes wall, door, now door, wall.*--weights"
+    ):
         train(SMALL, *sets, stopped, start=(None, True))
 
 
 def test_a_run_is_not_resumed_with_more_classes(on_disk: Callable[[str], Any], stopped: Path):
     more = LabelSet(("wall", "door", "key"), ((0, 0, 0), (255, 255, 255), (1, 1, 1)))
     sets = [replace(on_disk(split), labels=more) for split in ("train", "val")]
-    with pytest.raises(TrainingError, match=r"training data had the classes wall, door, now wall, door, key"):
+    with pytest.raises(
+        TrainingError, match=r"training data had the classes wall, door, now wall, door, key"
+    ):
         train(SMALL, *sets, stopped, start=(None, True))
 
 
-def test_a_run_is_not_resumed_with_other_data(on_disk: Callable[[str], Any], drawn: Callable[..., Any], stopped: Path):
+def test_a_run_is_not_resumed_with_other_data(
+    on_disk: Callable[[str], Any], drawn: Callable[..., Any], stopped: Path
+):
     train_set, val_set = drawn(4), drawn(2, first=4)  # what the files hold, from memory
     for other, words in (
         ((drawn(5), val_set), "the training data had 4 images, now 5"),
         ((train_set, drawn(2, first=5)), "the validation data has images of other names"),
-        ((with_pixels(train_set, image=90), val_set), "the training data has other images of the same names"),
+        (
+            (with_pixels(train_set, image=90), val_set),
+            "the training data has other images of the same names",
+        ),
         ((with_pixels(train_set, labels=0), val_set), "the training data has other labels"),
         ((drawn(4, size=(72, 97)), val_set), "the training data has other images"),
     ):
-        with pytest.raises(TrainingError, match=f"{words}.*Resume with the same data, or start another run"):
+        with pytest.raises(
+            TrainingError, match=f"{words}.*Resume with the same data, or start another run"
+        ):
             train(SMALL, *other, stopped, start=(None, True))
     with pytest.raises(TrainingError, match="there was no mixed-in data"):
         train(SMALL, train_set, val_set, stopped, start=(None, True), mixed_in=drawn(2))
-    assert train(SMALL, train_set, val_set, stopped, start=(None, True)).epoch == 6  # moved: the same images elsewhere
+    assert (
+        train(SMALL, train_set, val_set, stopped, start=(None, True)).epoch == 6
+    )  # moved: the same images elsewhere
 
 
 def with_pixels(data: Any, **values: int) -> Any:
@@ -268,7 +313,13 @@ def test_a_run_is_not_resumed_with_another_teacher(on_disk: Callable[[str], Any]
     with pytest.raises(KeyboardInterrupt):
         train(SMALL, *sets, tmp_path / "run", report=stop, teacher=tmp_path / "one.safetensors")
     with pytest.raises(TrainingError, match="the teacher is another file"):
-        train(SMALL, *sets, tmp_path / "run", start=(None, True), teacher=tmp_path / "other.safetensors")
+        train(
+            SMALL,
+            *sets,
+            tmp_path / "run",
+            start=(None, True),
+            teacher=tmp_path / "other.safetensors",
+        )
 
 
 class Planted:
@@ -281,14 +332,21 @@ class Planted:
         return os.mkdir, (str(self.proof),)
 
 
-@pytest.mark.parametrize("name", ["custom_checkpoint_0.pkl", "optimizer.bin", "random_states_0.pkl", "state.safetensors"])
+@pytest.mark.parametrize(
+    "name", ["custom_checkpoint_0.pkl", "optimizer.bin", "random_states_0.pkl", "state.safetensors"]
+)
 @pytest.mark.parametrize("kept", [True, False])
-def test_a_pickle_in_the_state_is_never_run(on_disk: Callable[[str], Any], stopped: Path, tmp_path: Path, name: str, kept: bool):
+def test_a_pickle_in_the_state_is_never_run(
+    on_disk: Callable[[str], Any], stopped: Path, tmp_path: Path, name: str, kept: bool
+):
     if not kept:
         shutil.rmtree(stopped / "state")
         (stopped / "state").mkdir()
     torch.save(Planted(tmp_path / "ran"), stopped / "state" / name)
-    with pytest.raises(TrainingError, match=r"state.* (is damaged|was saved by an earlier galago, as pickles).*--weights"):
+    with pytest.raises(
+        TrainingError,
+        match=r"state.* (is damaged|was saved by an earlier galago, as pickles).*--weights",
+    ):
         train(SMALL, on_disk("train"), on_disk("val"), stopped, start=(None, True))
     assert not (tmp_path / "ran").exists()
 
@@ -305,19 +363,36 @@ def flip(path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["state.safetensors", "state.json"])
 @pytest.mark.parametrize(
-    "damage", [cut, flip, Path.unlink, lambda path: path.write_bytes(b""), lambda path: path.write_bytes(b"\xff[[")]
+    "damage",
+    [
+        cut,
+        flip,
+        Path.unlink,
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(b"\xff[["),
+    ],
 )
 def test_a_damaged_state_is_one_clear_error(
     on_disk: Callable[[str], Any], stopped: Path, name: str, damage: Callable[[Path], Any]
 ):
     damage(stopped / "state" / name)
-    with pytest.raises(TrainingError, match=r"state of the run in .*state is damaged: .*--weights .*last\.safetensors"):
+    with pytest.raises(
+        TrainingError,
+        match=r"state of the run in .*state is damaged: .*--weights .*last\.safetensors",
+    ):
         train(SMALL, on_disk("train"), on_disk("val"), stopped, start=(None, True))
 
 
-def test_two_runs_in_one_folder_are_kept_apart(on_disk: Callable[[str], Any], finished: Finished, tmp_path: Path):
+def test_two_runs_in_one_folder_are_kept_apart(
+    on_disk: Callable[[str], Any], finished: Finished, tmp_path: Path
+):
     sets, said = (on_disk("train"), on_disk("val")), []
-    command = [sys.executable, "-c", RUN, *map(str, (sets[0].pairs[0].photo.parents[2], tmp_path / "run", vars(SMALL)))]
+    command = [
+        sys.executable,
+        "-c",
+        RUN,
+        *map(str, (sets[0].pairs[0].photo.parents[2], tmp_path / "run", vars(SMALL))),
+    ]
 
     def start_another(row: dict[str, float]) -> None:
         if row["epoch"] == 1 and row.get("step") == 1:
@@ -360,7 +435,12 @@ def test_weights_keep_the_classes_of_the_same_names(
 ):
     network, path = build_model("b0", len(theirs)), tmp_path / "w.safetensors"
     spec = ModelSpec(name="x", variant="b0", classes=theirs, palette=((0, 0, 0),) * len(theirs))
-    about = {"variant": "b0", "num_classes": str(len(theirs)), "head": "b0-cityscapes", "spec": spec.to_json()}
+    about = {
+        "variant": "b0",
+        "num_classes": str(len(theirs)),
+        "head": "b0-cityscapes",
+        "spec": spec.to_json(),
+    }
     network.head.classify.bias.data = torch.arange(len(theirs)) + 1.0
     save_checkpoint(path, network, about)
     torch.manual_seed(0)
@@ -368,7 +448,11 @@ def test_weights_keep_the_classes_of_the_same_names(
     torch.manual_seed(0)
     fresh = build_model("b0", len(ours)).head.classify
     for index, row in enumerate(rows):
-        weight, bias = (fresh.weight[index], fresh.bias[index]) if row is None else (network.head.classify.weight[row], row + 1)
+        weight, bias = (
+            (fresh.weight[index], fresh.bias[index])
+            if row is None
+            else (network.head.classify.weight[row], row + 1)
+        )
         assert torch.equal(started.weight[index], weight)
         assert started.bias[index].item() == (bias if isinstance(bias, int) else bias.item())
     said = describe_start(path, ours)
@@ -383,65 +467,103 @@ def test_weights_keep_the_classes_of_the_same_names(
 
 
 def test_one_crop_of_32_x_32_at_a_time_is_refused():
-    for settings in ({"batch_size": 1}, {"batch_size": 2, "accumulate": 2}, {"batch_size": 6, "accumulate": 6}):
-        with pytest.raises(ConfigError, match="One crop of 32 x 32 at a time gives BatchNorm a single value"):
+    for settings in (
+        {"batch_size": 1},
+        {"batch_size": 2, "accumulate": 2},
+        {"batch_size": 6, "accumulate": 6},
+    ):
+        with pytest.raises(
+            ConfigError, match="One crop of 32 x 32 at a time gives BatchNorm a single value"
+        ):
             TrainConfig(crop_size=(32, 32), **settings)
     TrainConfig(crop_size=(32, 64), batch_size=2, accumulate=2)
     TrainConfig(crop_size=(32, 32), batch_size=4, accumulate=2)
 
 
-def test_resuming_a_complete_run_changes_nothing(on_disk: Callable[[str], Dataset], finished: Finished):
+def test_resuming_a_complete_run_changes_nothing(
+    on_disk: Callable[[str], Dataset], finished: Finished
+):
     progress = train(SMALL, on_disk("train"), on_disk("val"), finished.out, start=(None, True))
     assert progress == finished.progress
 
 
-def test_there_is_nothing_to_resume_in_an_empty_folder(drawn: Callable[..., Dataset], tmp_path: Path):
+def test_there_is_nothing_to_resume_in_an_empty_folder(
+    drawn: Callable[..., Dataset], tmp_path: Path
+):
     with pytest.raises(TrainingError, match=r"nothing to resume"):
         train(SMALL, drawn(4), drawn(2), tmp_path, start=(None, True))
 
 
-def test_a_run_is_not_resumed_under_other_settings(on_disk: Callable[[str], Dataset], finished: Finished):
+def test_a_run_is_not_resumed_under_other_settings(
+    on_disk: Callable[[str], Dataset], finished: Finished
+):
     with pytest.raises(TrainingError, match=r"variant was b0, now b1"):
-        train(replace(SMALL, variant="b1"), on_disk("train"), on_disk("val"), finished.out, start=(None, True))
+        train(
+            replace(SMALL, variant="b1"),
+            on_disk("train"),
+            on_disk("val"),
+            finished.out,
+            start=(None, True),
+        )
 
 
-def test_a_new_run_does_not_overwrite_another_one(on_disk: Callable[[str], Dataset], finished: Finished):
+def test_a_new_run_does_not_overwrite_another_one(
+    on_disk: Callable[[str], Dataset], finished: Finished
+):
     with pytest.raises(TrainingError, match=r"holds a run already"):
         train(SMALL, on_disk("train"), on_disk("val"), finished.out)
 
 
 def test_splits_of_different_classes_are_refused(drawn: Callable[..., Any], tmp_path: Path):
     other = replace(drawn(2), labels=LabelSet(("wall", "gate"), ((0, 0, 0), (1, 1, 1))))
-    with pytest.raises(TrainingError, match=r"different classes: \('wall', 'door'\) and \('wall', 'gate'\)"):
+    with pytest.raises(
+        TrainingError, match=r"different classes: \('wall', 'door'\) and \('wall', 'gate'\)"
+    ):
         train(SMALL, drawn(4), other, tmp_path)
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(drawn: Callable[..., Dataset], tmp_path: Path):
     wild = replace(SMALL, peak_learning_rate=1e30, gradient_clip=1e30)
-    with pytest.raises(TrainingError, match=r"The loss became (nan|inf) in epoch 1, step 2. .* lower peak_learning_rate"):
+    with pytest.raises(
+        TrainingError,
+        match=r"The loss became (nan|inf) in epoch 1, step 2. .* lower peak_learning_rate",
+    ):
         train(wild, drawn(4), drawn(2), tmp_path)
 
 
 def test_a_batch_without_labels_does_not_stop_the_run(drawn: Callable[..., Any], tmp_path: Path):
     data, losses = drawn(2), []
     data.samples[1].labels[:] = 255
-    train(replace(SMALL, epochs=1, batch_size=1), data, drawn(1), tmp_path, report=lambda row: losses.append(row["loss"]))
+    train(
+        replace(SMALL, epochs=1, batch_size=1),
+        data,
+        drawn(1),
+        tmp_path,
+        report=lambda row: losses.append(row["loss"]),
+    )
     first, mean = losses[:2]
     assert 0 in (first, 2 * mean - first)
 
 
-def test_a_training_split_without_a_labeled_pixel_is_refused(drawn: Callable[..., Any], tmp_path: Path):
+def test_a_training_split_without_a_labeled_pixel_is_refused(
+    drawn: Callable[..., Any], tmp_path: Path
+):
     data = drawn(3)
     for sample in data.samples:
         sample.labels[:] = 255
-    with pytest.raises(DataError, match=r"None of the 3 training photos has a pixel with a class.* galago data check"):
+    with pytest.raises(
+        DataError,
+        match=r"None of the 3 training photos has a pixel with a class.* galago data check",
+    ):
         train(replace(SMALL, class_balance=0.5), data, drawn(1), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 def save_network(path: Path, num_classes: int) -> dict[str, torch.Tensor]:
     network = build_model("b0", num_classes)
-    save_checkpoint(path, network, {"variant": "b0", "num_classes": str(num_classes), "head": "b0-cityscapes"})
+    save_checkpoint(
+        path, network, {"variant": "b0", "num_classes": str(num_classes), "head": "b0-cityscapes"}
+    )
     return network.state_dict()
 
 
@@ -499,10 +621,14 @@ def test_earlier_stages_learn_more_slowly_where_the_rate_decays_by_layer():
     assert rates == pytest.approx([0.01, 0.02, 0.04, 0.08, 0.16, 0.32])  # stages 1 to 5, head
 
 
-def test_a_batch_in_pieces_gives_the_gradients_of_its_pieces(drawn: Callable[..., Dataset], tmp_path: Path):
+def test_a_batch_in_pieces_gives_the_gradients_of_its_pieces(
+    drawn: Callable[..., Dataset], tmp_path: Path
+):
     config = replace(SMALL, epochs=1, batch_size=4, validate_every=1)
     whole, pieces = (
-        train(replace(config, accumulate=accumulate), drawn(4), drawn(1), tmp_path / str(accumulate)).rows[0]["loss"]
+        train(
+            replace(config, accumulate=accumulate), drawn(4), drawn(1), tmp_path / str(accumulate)
+        ).rows[0]["loss"]
         for accumulate in (1, 2)
     )
     # one step, from the same weights: the pieces differ in what the norms see, and in nothing else
@@ -522,7 +648,8 @@ def test_maps_that_are_computed_twice_change_nothing(drawn: Callable[..., Datase
 
 @pytest.mark.filterwarnings("ignore:.torch.jit.script_method:DeprecationWarning")
 def test_compiling_renames_no_tensor():
-    # that a compiled network computes the same is for tests/models; two compilations at once disturb each other
+    # that a compiled network computes the same is for tests/models; two compilations at once
+    # disturb each other
     learner = TrainingModel(build_model("b0", 2), 2, SMALL)
     names = list(learner.state_dict())
     learner.compile()
@@ -537,6 +664,10 @@ def test_the_precision_is_what_was_asked_for():
         mixed_precision("float16", cpu)
 
 
-def test_two_runs_of_different_precision_fit_into_one_process(drawn: Callable[..., Dataset], tmp_path: Path):
+def test_two_runs_of_different_precision_fit_into_one_process(
+    drawn: Callable[..., Dataset], tmp_path: Path
+):
     for precision in ("float32", "bfloat16"):
-        train(replace(SMALL, epochs=1, precision=precision), drawn(2), drawn(1), tmp_path / precision)
+        train(
+            replace(SMALL, epochs=1, precision=precision), drawn(2), drawn(1), tmp_path / precision
+        )

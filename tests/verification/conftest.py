@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from galago.runtime.model_folder import ASSETS
+from galago.pretrained.resolve import ASSETS
 
 
 @pytest.fixture
@@ -25,7 +25,10 @@ def spoil(bundled: Path) -> Callable[..., Path]:
     `graph` changes the ONNX graph in place, `description` the content of model.json.
     """
 
-    def write(graph: Callable[[Any], None] | None = None, description: Callable[[dict[str, Any]], None] | None = None) -> Path:
+    def write(
+        graph: Callable[[Any], None] | None = None,
+        description: Callable[[dict[str, Any]], None] | None = None,
+    ) -> Path:
         if graph:
             onnx = pytest.importorskip("onnx")
             model = onnx.load(bundled / "model.onnx")
@@ -34,7 +37,10 @@ def spoil(bundled: Path) -> Callable[..., Path]:
         text = json.loads((bundled / "model.json").read_text())
         if description:
             description(text)
-        text["files"] = {name: hashlib.sha256((bundled / name).read_bytes()).hexdigest() for name in text["files"]}
+        text["files"] = {
+            name: hashlib.sha256((bundled / name).read_bytes()).hexdigest()
+            for name in text["files"]
+        }
         (bundled / "model.json").write_text(json.dumps(text))
         return bundled
 

@@ -11,13 +11,13 @@ import pytest
 
 onnx = pytest.importorskip("onnx")
 
-from galago.runtime.engines.table import open_engine  # noqa: E402
-from galago.runtime.model_folder import open_model  # noqa: E402
-from galago.runtime.segmenter import Segmenter  # noqa: E402
-from galago.verification import Report, verify  # noqa: E402
-from galago.verification.checks import LARGE, look_for_overflow  # noqa: E402
-from galago.verification.host import check_host, expected_host, plain_images  # noqa: E402
-from galago.verification.report import FileReport, finite  # noqa: E402
+from galago.runtime.engines.table import open_engine
+from galago.runtime.model_folder import open_model
+from galago.runtime.segmenter import Segmenter
+from galago.verification import Report, verify
+from galago.verification.checks import LARGE, look_for_overflow
+from galago.verification.host import check_host, expected_host, plain_images
+from galago.verification.report import FileReport, finite
 
 pytestmark = pytest.mark.openvino
 Spoil = Callable[..., Path]
@@ -26,7 +26,9 @@ FACTOR = 1.05
 
 
 def told(report: Report) -> str:
-    return "\n".join([*report.description, *(fault for file in report.files for fault in file.faults)])
+    return "\n".join(
+        [*report.description, *(fault for file in report.files for fault in file.faults)]
+    )
 
 
 def describe_inside(folder: Path, change: dict[str, Any]) -> Callable[[], None]:
@@ -40,16 +42,36 @@ def describe_inside(folder: Path, change: dict[str, Any]) -> Callable[[], None]:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"resize": "stretch", "input_size": [192, 256]}, "input size: model.json says (192, 256), model.onnx takes any size"),
-        ({"input_size": [192, 256]}, "input size: model.json says (192, 256), golden/description.json None"),
-        ({"resize": "short_side", "short_side": 192}, "resize rule: model.json says 'short_side', golden"),
-        ({"precision": "int8"}, "precision: model.json says 'int8', the weights in model.onnx are float32"),
-        ({"precision": "bfloat16"}, "precision: model.json says 'bfloat16', golden/description.json 'float32'"),
-        ({"output": "labels"}, "output: model.json says 'labels', golden/description.json 'logits'"),
+        (
+            {"resize": "stretch", "input_size": [192, 256]},
+            "input size: model.json says (192, 256), model.onnx takes any size",
+        ),
+        (
+            {"input_size": [192, 256]},
+            "input size: model.json says (192, 256), golden/description.json None",
+        ),
+        (
+            {"resize": "short_side", "short_side": 192},
+            "resize rule: model.json says 'short_side', golden",
+        ),
+        (
+            {"precision": "int8"},
+            "precision: model.json says 'int8', the weights in model.onnx are float32",
+        ),
+        (
+            {"precision": "bfloat16"},
+            "precision: model.json says 'bfloat16', golden/description.json 'float32'",
+        ),
+        (
+            {"output": "labels"},
+            "output: model.json says 'labels', golden/description.json 'logits'",
+        ),
         ({"output_stride": 4}, "output stride: model.json says 4"),
     ],
 )
-def test_a_wrong_rule_in_the_description_is_found_without_a_checkpoint(spoil: Spoil, change: dict[str, Any], said: str):
+def test_a_wrong_rule_in_the_description_is_found_without_a_checkpoint(
+    spoil: Spoil, change: dict[str, Any], said: str
+):
     report = verify(str(spoil(description=lambda text: text.update(change))), engines=ENGINES)
     assert not report.ok
     assert said in told(report)
@@ -66,17 +88,24 @@ def test_a_wrong_rule_in_the_description_is_found_without_a_checkpoint(spoil: Sp
         ({"precision": "float16"}, "precision"),
     ],
 )
-def test_a_description_inside_the_file_that_differs_is_found(spoil: Spoil, bundled: Path, change: dict[str, Any], words: str):
+def test_a_description_inside_the_file_that_differs_is_found(
+    spoil: Spoil, bundled: Path, change: dict[str, Any], words: str
+):
     describe_inside(bundled, change)()
     report = verify(str(spoil()), engines=ENGINES)
     assert not report.ok
-    assert any(fault.startswith(words) and "the description inside model.onnx" in fault for fault in report.description)
+    assert any(
+        fault.startswith(words) and "the description inside model.onnx" in fault
+        for fault in report.description
+    )
 
 
 def test_another_class_order_inside_the_file_is_found(spoil: Spoil, bundled: Path):
     classes = json.loads((bundled / "model.json").read_text())["classes"]
     describe_inside(bundled, {"classes": [classes[1], classes[0], *classes[2:]]})()
-    assert "class names or their order: model.json says 'sky' for class 0" in told(verify(str(spoil()), engines=ENGINES))
+    assert "class names or their order: model.json says 'sky' for class 0" in told(
+        verify(str(spoil()), engines=ENGINES)
+    )
 
 
 @pytest.mark.parametrize("text", ["{", "[" * 100_000])
@@ -84,14 +113,18 @@ def test_a_damaged_description_inside_the_file_is_found(spoil: Spoil, bundled: P
     model = onnx.load(bundled / "model.onnx")
     model.metadata_props[0].value = text
     (bundled / "model.onnx").write_bytes(model.SerializeToString())
-    assert "model.onnx: The model description is not JSON" in told(verify(str(spoil()), engines=ENGINES))
+    assert "model.onnx: The model description is not JSON" in told(
+        verify(str(spoil()), engines=ENGINES)
+    )
 
 
 def test_a_tolerance_is_that_of_the_file_and_not_of_its_description(spoil: Spoil):
     def scale(graph: Any) -> None:
         name = "network.backbone.stages.2.1.point.conv.weight"
         tensor = next(item for item in graph.initializer if item.name == name)
-        tensor.CopyFrom(onnx.numpy_helper.from_array(FACTOR * onnx.numpy_helper.to_array(tensor), name))
+        tensor.CopyFrom(
+            onnx.numpy_helper.from_array(FACTOR * onnx.numpy_helper.to_array(tensor), name)
+        )
 
     report = verify(str(spoil(scale, lambda text: text.update(precision="int8"))), engines=ENGINES)
     (file,) = report.files
@@ -115,7 +148,12 @@ def test_an_attention_without_its_guard_is_found_on_images_of_one_color(spoil: S
     assert not file.checks[0].faults  # the golden image alone would not show it
     assert "logits are not finite, as by a division by zero" in told(report)
     json.dumps(report.facts(), allow_nan=False)
-    assert {check.image.split()[0] for check in file.host if check.faults} & {"black", "gray", "white", "red"}
+    assert {check.image.split()[0] for check in file.host if check.faults} & {
+        "black",
+        "gray",
+        "white",
+        "red",
+    }
 
 
 def test_images_of_one_color_and_of_every_kind_of_size_are_looked_at(bundled: Path):
@@ -136,20 +174,28 @@ def test_a_host_rule_other_than_recorded_is_found_by_the_labels(bundled: Path):
     right = Segmenter(engine, opened.spec)
     assert not any(check.faults for check in check_host(right, trained, opened.spec, "float32"))
     wrong = Segmenter(engine, replace(opened.spec, resize="short_side", short_side=256))
-    found = [check.image for check in check_host(wrong, trained, opened.spec, "float32") if check.faults]
+    found = [
+        check.image for check in check_host(wrong, trained, opened.spec, "float32") if check.faults
+    ]
     assert found == ["scene 333 x 501", "scene 90 x 160"]  # the third has that short side already
     assert expected_host(wrong, trained, opened.spec).spec.resize == "keep"
 
 
 def test_an_image_that_is_normalized_twice_has_a_cause(spoil: Spoil):
     def twice(graph: Any) -> None:
-        place, last = next((index, node) for index, node in enumerate(graph.node) if "deviation" in node.input)
+        place, last = next(
+            (index, node) for index, node in enumerate(graph.node) if "deviation" in node.input
+        )
         for node in graph.node:
             for index, name in enumerate(node.input):
                 if name == last.output[0]:
                     node.input[index] = "twice"
-        graph.node.insert(place + 1, onnx.helper.make_node("Sub", [last.output[0], "mean"], ["again"]))
-        graph.node.insert(place + 2, onnx.helper.make_node("Div", ["again", "deviation"], ["twice"]))
+        graph.node.insert(
+            place + 1, onnx.helper.make_node("Sub", [last.output[0], "mean"], ["again"])
+        )
+        graph.node.insert(
+            place + 2, onnx.helper.make_node("Div", ["again", "deviation"], ["twice"])
+        )
 
     found = told(verify(str(spoil(twice)), engines=ENGINES))
     assert "first stage that differs: input" in found
@@ -169,7 +215,11 @@ def test_overflow_is_looked_for_on_the_largest_size_whatever_the_engine(
         return "1e5 in a layer", None
 
     monkeypatch.setattr("galago.verification.checks.overflow", look)
-    for sizes, expected in (((), LARGE), (((64, 96),), LARGE), (((64, 96), (2048, 4096)), (2048, 4096))):
+    for sizes, expected in (
+        ((), LARGE),
+        (((64, 96),), LARGE),
+        (((64, 96), (2048, 4096)), (2048, 4096)),
+    ):
         report = verify_nothing(engine)
         look_for_overflow(report, opened, "model.onnx", sizes)
         assert seen[-1] == expected
@@ -179,19 +229,24 @@ def test_overflow_is_looked_for_on_the_largest_size_whatever_the_engine(
 def verify_nothing(engine: str) -> Report:
     from galago.verification.compare import TOLERANCES
 
-    report = Report(name="a", precision="float16", against="golden", tolerance=TOLERANCES["float16"])
+    report = Report(
+        name="a", precision="float16", against="golden", tolerance=TOLERANCES["float16"]
+    )
     report.files.append(FileReport(file="model.onnx", engine=engine))
     return report
 
 
-def test_it_is_said_when_overflow_was_not_looked_for(bundled: Path, monkeypatch: pytest.MonkeyPatch):
+def test_it_is_said_when_overflow_was_not_looked_for(
+    bundled: Path, monkeypatch: pytest.MonkeyPatch
+):
     opened = open_model(str(bundled))
     opened = replace(opened, spec=replace(opened.spec, precision="float16"))
     monkeypatch.setattr("galago.verification.float16_overflow.find_spec", lambda name: None)
     report = verify_nothing("onnxruntime")
     look_for_overflow(report, opened, "model.onnx", ())
     assert report.skipped == [
-        "model.onnx: overflow of float16 was not looked for: OpenVINO is not installed (pip install openvino)"
+        "model.onnx: overflow of float16 was not looked for: OpenVINO is not installed (pip "
+        "install openvino)"
     ]
 
 

@@ -8,8 +8,13 @@ import numpy as np
 import pytest
 
 from galago.errors import ModelError
-from galago.runtime.model_folder import ASSETS
-from galago.verification.contents import fixed_size_of, main_precision, own_description, precision_of
+from galago.pretrained.resolve import ASSETS
+from galago.verification.contents import (
+    fixed_size_of,
+    main_precision,
+    own_description,
+    precision_of,
+)
 
 onnx = pytest.importorskip("onnx")
 FILE = ASSETS / "b0-camvid/model.onnx"
@@ -30,7 +35,9 @@ def test_the_bundled_file_is_float32_of_any_size_with_its_own_description():
     assert own.classes[0] == "sky"
 
 
-@pytest.mark.parametrize(("kind", "name"), [(np.float16, "float16"), (np.int8, "int8"), (np.uint8, "int8")])
+@pytest.mark.parametrize(
+    ("kind", "name"), [(np.float16, "float16"), (np.int8, "int8"), (np.uint8, "int8")]
+)
 def test_the_precision_is_that_of_the_weights(tmp_path: Path, kind: type, name: str):
     def cast(model: object) -> None:
         for tensor in model.graph.initializer:  # type: ignore[attr-defined]

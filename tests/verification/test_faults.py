@@ -1,4 +1,6 @@
-"""Faults that people ship, planted in a real model: each is found, and the stage or the cause is named."""
+"""Faults that people ship, planted in a real model: each is found, and the stage or the cause is
+named.
+"""
 
 import re
 from collections.abc import Callable
@@ -10,9 +12,9 @@ import numpy as np
 import pytest
 
 onnx = pytest.importorskip("onnx")
-from onnx import helper, numpy_helper  # noqa: E402
+from onnx import helper, numpy_helper
 
-from galago.verification import verify  # noqa: E402
+from galago.verification import verify
 
 pytestmark = pytest.mark.openvino
 Spoil = Callable[..., Path]
@@ -25,7 +27,9 @@ def constant(graph: Any, name: str) -> Any:
 def change(graph: Any, name: str, make: Callable[[np.ndarray], np.ndarray]) -> None:
     """Replace a constant of a graph by what `make` makes of it."""
     tensor = constant(graph, name)
-    tensor.CopyFrom(numpy_helper.from_array(make(numpy_helper.to_array(tensor)).astype(np.float32), name))
+    tensor.CopyFrom(
+        numpy_helper.from_array(make(numpy_helper.to_array(tensor)).astype(np.float32), name)
+    )
 
 
 def consumer(graph: Any, kind: str, name: str) -> Any:
@@ -35,7 +39,9 @@ def consumer(graph: Any, kind: str, name: str) -> Any:
 def faults(folder: Path, **how: Any) -> str:
     report = verify(str(folder), **how)
     assert not report.ok
-    return "\n".join([*report.description, *(fault for file in report.files for fault in file.faults)])
+    return "\n".join(
+        [*report.description, *(fault for file in report.files for fault in file.faults)]
+    )
 
 
 def insert(graph: Any, after: str, node: Any, *, at: int) -> None:
@@ -75,24 +81,37 @@ def test_swapped_channels(spoil: Spoil):
 
 @pytest.mark.parametrize("name", ["mean", "deviation"])
 def test_wrong_mean_or_std(spoil: Spoil, name: str):
-    found = faults(spoil(lambda graph: change(graph, name, lambda values: np.full_like(values, 127.5))))
+    found = faults(
+        spoil(lambda graph: change(graph, name, lambda values: np.full_like(values, 127.5)))
+    )
     assert "first stage that differs: input" in found
     assert "cause: mean or std of the normalization are others" in found
 
 
 @pytest.mark.parametrize(
-    ("mode", "corners"), [("nearest", "asymmetric"), ("cubic", "align_corners")], ids=["nearest", "align_corners"]
+    ("mode", "corners"),
+    [("nearest", "asymmetric"), ("cubic", "align_corners")],
+    ids=["nearest", "align_corners"],
 )
 def test_other_upsampling_in_the_head(spoil: Spoil, mode: str, corners: str):
     def replace_upsampling(graph: Any) -> None:
-        shuffle = next(node for node in graph.node if node.op_type == "DepthToSpace" and node.output[0] == "pixel_shuffle")
+        shuffle = next(
+            node
+            for node in graph.node
+            if node.op_type == "DepthToSpace" and node.output[0] == "pixel_shuffle"
+        )
         position = list(graph.node).index(shuffle)
         source = consumer(graph, "Conv", "network.head.inputs.0.conv.weight").output[0]
-        graph.initializer.append(numpy_helper.from_array(np.array([1, 1, 4, 4], np.float32), "four"))
+        graph.initializer.append(
+            numpy_helper.from_array(np.array([1, 1, 4, 4], np.float32), "four")
+        )
         graph.node.remove(shuffle)
         settings = {"mode": mode, "coordinate_transformation_mode": corners}
         settings |= {"nearest_mode": "floor"} if mode == "nearest" else {"cubic_coeff_a": -0.75}
-        graph.node.insert(position, helper.make_node("Resize", [source, "", "four"], [shuffle.output[0]], **settings))
+        graph.node.insert(
+            position,
+            helper.make_node("Resize", [source, "", "four"], [shuffle.output[0]], **settings),
+        )
 
     assert "first stage that differs: head.upsample.0" in faults(spoil(replace_upsampling))
 
@@ -101,16 +120,23 @@ def test_other_upsampling_in_the_head(spoil: Spoil, mode: str, corners: str):
     ("weight", "stage"),
     [
         ("network.backbone.stages.2.1.depth.conv.weight", "backbone.stages.2.1"),
-        ("network.backbone.stages.3.1.attention.project.conv.weight", "backbone.stages.3.1.attention"),
+        (
+            "network.backbone.stages.3.1.attention.project.conv.weight",
+            "backbone.stages.3.1.attention",
+        ),
         ("network.head.middle.0.point.conv.weight", "head.middle.0"),
     ],
 )
 def test_zeroed_weights_of_one_layer(spoil: Spoil, weight: str, stage: str):
-    assert f"first stage that differs: {stage} (" in faults(spoil(lambda graph: change(graph, weight, np.zeros_like)))
+    assert f"first stage that differs: {stage} (" in faults(
+        spoil(lambda graph: change(graph, weight, np.zeros_like))
+    )
 
 
 def test_a_photo_that_is_cut_off_by_one(spoil: Spoil):
-    def roll(graph: Any) -> None:  # every row becomes the one below it, as padding at the wrong side does
+    def roll(
+        graph: Any,
+    ) -> None:  # every row becomes the one below it, as padding at the wrong side does
         name = "network.backbone.stages.0.0.conv.weight"
         convolution = consumer(graph, "Conv", name)
         pads = next(attribute for attribute in convolution.attribute if attribute.name == "pads")
@@ -136,7 +162,8 @@ def test_another_class_order_in_the_description(spoil: Spoil):
 
     found = faults(spoil(description=swap))
     assert (
-        "class names or their order: model.json says 'building' for class 0, golden/description.json 'sky' for class 0" in found
+        "class names or their order: model.json says 'building' for class 0, "
+        "golden/description.json 'sky' for class 0" in found
     )
 
 
@@ -161,11 +188,18 @@ def test_float16_that_overflows_on_a_large_photo(spoil: Spoil, bundled: Path):
     from galago.spec import ModelSpec
 
     checkpoint = Path(__file__).parents[2] / "checkpoints/b0-camvid.safetensors"
-    spec = replace(ModelSpec.from_json((bundled / "model.json").read_text()), precision="float16", files={})
+    spec = replace(
+        ModelSpec.from_json((bundled / "model.json").read_text()), precision="float16", files={}
+    )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(deploy, "balance_attention", lambda network, planes: None)  # attention as it was trained
+        patch.setattr(
+            deploy, "balance_attention", lambda network, planes: None
+        )  # attention as it was trained
         to_onnx(load_checkpoint(checkpoint)[0], spec, bundled / "model.onnx")
-    found = faults(spoil(description=lambda text: text.update(precision="float16")), engines=["openvino"])
+    found = faults(
+        spoil(description=lambda text: text.update(precision="float16")), engines=["openvino"]
+    )
     assert re.search(
-        r"1024 x 2048: [\d.e+]+ in \w+, before backbone\.stages\.3\.\d\.attention\.project\.conv, more than the 65,504", found
+        r"1024 x 2048: [\d.e+]+ in \w+, before backbone\.stages\.3\.\d\.attention\.project\.conv, more than the 65,504",
+        found,
     )

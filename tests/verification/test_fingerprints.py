@@ -23,9 +23,15 @@ def errors(*values: float) -> dict[str, float]:
     ("given", "first"),
     [
         (errors(1e-7, 2e-7, 3e-7, 3e-7, 3e-7, 3e-7), None),
-        (errors(1e-7, 2e-7, 3e-7, 4e-4, 6e-4, 5e-3), "backbone.stages.3.1"),  # below 1e-3, and yet the first
+        (
+            errors(1e-7, 2e-7, 3e-7, 4e-4, 6e-4, 5e-3),
+            "backbone.stages.3.1",
+        ),  # below 1e-3, and yet the first
         (errors(1e-7, 2e-7, 1e-4, 4e-4, 6e-4, 5e-3), "backbone.stages.3.1.attention"),
-        (errors(1e-7, 2e-7, 1.0, 3e-7, 3e-7, 5e-3), "head.classify"),  # the attention was merged into what agrees
+        (
+            errors(1e-7, 2e-7, 1.0, 3e-7, 3e-7, 5e-3),
+            "head.classify",
+        ),  # the attention was merged into what agrees
         (errors(1e-7, 2e-7, 3e-7, 3e-7, float("inf"), float("inf")), "head.inputs.0"),
     ],
 )
@@ -35,7 +41,9 @@ def test_the_first_stage_that_differs_is_named(given: dict[str, float], first: s
 
 def test_where_all_stages_are_within_their_rounding_the_jump_is_named():
     given = errors(1e-7, 3e-4, 4e-4, 4.6e-3, 4.4e-3, 4.5e-3)  # float16
-    assert first_divergence(STAGES, given, TOLERANCES["float16"].stage_error) == "backbone.stages.3.1"
+    assert (
+        first_divergence(STAGES, given, TOLERANCES["float16"].stage_error) == "backbone.stages.3.1"
+    )
     smooth = errors(1e-7, 6e-6, 1e-5, 2e-5, 3e-5, 4e-5)
     assert first_divergence(STAGES, smooth, TOLERANCES["float16"].stage_error) is None
 
@@ -55,7 +63,9 @@ def normalized(image: np.ndarray) -> np.ndarray:
         (lambda image: np.random.default_rng(1).normal(size=image.shape), None),
     ],
 )
-def test_what_happened_to_the_image_is_said(make: Callable[[np.ndarray], np.ndarray], cause: str | None):
+def test_what_happened_to_the_image_is_said(
+    make: Callable[[np.ndarray], np.ndarray], cause: str | None
+):
     image = np.random.default_rng(0).integers(0, 256, (3, 32, 48)).astype(np.float32)
     stage = Stage.of("input", normalized(image))
     assert explain_input(stage, [image, make(image)] if cause else [make(image)], NORM) == cause

@@ -25,7 +25,9 @@ def npy(values: np.ndarray) -> bytes:
 
 def huge_npy(shape: tuple[int, ...]) -> bytes:
     file = io.BytesIO()
-    np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
+    np.lib.format.write_array_header_1_0(
+        file, {"descr": "<f4", "fortran_order": False, "shape": shape}
+    )
     return file.getvalue() + bytes(64)
 
 
@@ -60,7 +62,10 @@ DAMAGES = {
     "stages that unpack to a bomb": ("stages.npz", lambda data: npz(input=bytes(80 << 20))),
     "stages without shapes": ("stages.npz", lambda data: npz(input=npy(MEANS))),
     "stages of an unknown name": ("stages.npz", lambda data: stage("neck.0", (3, 64, 96), MEANS)),
-    "stages of a name that ends early": ("stages.npz", lambda data: stage("head", (3, 64, 96), MEANS)),
+    "stages of a name that ends early": (
+        "stages.npz",
+        lambda data: stage("head", (3, 64, 96), MEANS),
+    ),
     "stages with other means": ("stages.npz", lambda data: stage("input", (3, 64, 96), MEANS[:2])),
     "stages with two sides": ("stages.npz", lambda data: stage("input", (64, 96), MEANS)),
     "stages with text": ("stages.npz", lambda data: stage("input", (3, 64, 96), np.array("a"))),
@@ -69,7 +74,10 @@ DAMAGES = {
     "description UTF-16": ("description.json", lambda data: data.decode().encode("utf-16")),
     "description cut": ("description.json", lambda data: data[:100]),
     "description deep": ("description.json", lambda data: b"[" * 100_000),
-    "description with a huge number": ("description.json", lambda data: data.replace(b"255", b"9" * 5000, 1)),
+    "description with a huge number": (
+        "description.json",
+        lambda data: data.replace(b"255", b"9" * 5000, 1),
+    ),
     "labels cut": ("labels.png", lambda data: data[: len(data) // 2]),
     "labels empty": ("labels.png", lambda data: b""),
     "photo no PNG": ("photo.png", lambda data: b"photo"),
@@ -94,12 +102,17 @@ def test_a_photo_and_labels_of_two_sizes_are_an_error(spoil: Spoil, bundled: Pat
 
     file = bundled / "golden/photo.png"
     cv2.imwrite(str(file), cv2.imread(str(file))[:160])
-    with pytest.raises(ModelError, match=r"photo.png has \(160, 256\) pixels and labels.png \(192, 256\)"):
+    with pytest.raises(
+        ModelError, match=r"photo.png has \(160, 256\) pixels and labels.png \(192, 256\)"
+    ):
         read_golden(spoil())
 
 
 def test_stages_are_read_as_they_were_written(tmp_path: Path):
-    stages = [Stage.of("input", np.ones((3, 64, 96), np.float32)), Stage.of("head.classify", np.ones((11, 2, 3), np.float32))]
+    stages = [
+        Stage.of("input", np.ones((3, 64, 96), np.float32)),
+        Stage.of("head.classify", np.ones((11, 2, 3), np.float32)),
+    ]
     save_stages(tmp_path / "stages.npz", stages)
     assert [(item.name, item.shape) for item in load_stages(tmp_path / "stages.npz")] == [
         ("input", (3, 64, 96)),
@@ -117,10 +130,14 @@ def test_stages_are_read_as_they_were_written(tmp_path: Path):
         ({"output": "labels"}, "output: model.json says 'labels'"),
     ],
 )
-def test_every_field_is_compared_with_what_export_recorded(spoil: Spoil, change: dict[str, object], told: str):
+def test_every_field_is_compared_with_what_export_recorded(
+    spoil: Spoil, change: dict[str, object], told: str
+):
     folder = spoil(description=lambda text: text.update(change))
     faults = description_faults(open_model(str(folder)).spec, read_golden(folder), None)
-    assert any(fault.startswith(told) and "golden/description.json" in fault for fault in faults), faults
+    assert any(fault.startswith(told) and "golden/description.json" in fault for fault in faults), (
+        faults
+    )
 
 
 def test_name_and_licenses_may_be_edited(spoil: Spoil):
@@ -128,7 +145,9 @@ def test_name_and_licenses_may_be_edited(spoil: Spoil):
     assert description_faults(open_model(str(folder)).spec, read_golden(folder), None) == []
 
 
-def test_a_folder_of_an_older_galago_with_resized_logits_is_compared_on_the_resized_image(bundled: Path):
+def test_a_folder_of_an_older_galago_with_resized_logits_is_compared_on_the_resized_image(
+    bundled: Path,
+):
     from dataclasses import replace
 
     golden = read_golden(bundled)

@@ -1,4 +1,6 @@
-"""The trained network in a file's place gives what a right file gives, whatever that file costs by its size and output."""
+"""The trained network in a file's place gives what a right file gives, whatever that file costs by
+its size and output.
+"""
 
 from dataclasses import replace
 
@@ -12,11 +14,15 @@ from galago.verification.twin import twin_of
 
 
 class Means:
-    """A network of three classes whose logits are the means of red, green and blue over 8 x 8 pixels."""
+    """A network of three classes whose logits are the means of red, green and blue over 8 x 8
+    pixels.
+    """
 
     name = "means"
 
-    def __init__(self, *, output: str = "logits", input_size: tuple[int, int] | None = None) -> None:
+    def __init__(
+        self, *, output: str = "logits", input_size: tuple[int, int] | None = None
+    ) -> None:
         self.output = output
         self.input_size = input_size
 
@@ -25,7 +31,11 @@ class Means:
         assert self.input_size in (None, (height, width))
         cells = image[0].reshape(height // 8, 8, width // 8, 8, 3).astype(np.float32)
         logits = np.ascontiguousarray(cells.mean(axis=(1, 3)).transpose(2, 0, 1))
-        return logits[None] if self.output == "logits" else label_map(logits, (height, width), (1 / 8, 1 / 8))[None]
+        return (
+            logits[None]
+            if self.output == "logits"
+            else label_map(logits, (height, width), (1 / 8, 1 / 8))[None]
+        )
 
 
 @pytest.fixture
@@ -39,21 +49,32 @@ def image() -> np.ndarray:
     [
         ({"resize": "keep"}, None),
         ({"resize": "short_side", "short_side": 64}, None),
-        ({"resize": "short_side", "short_side": 64}, (32, 64)),  # a .tflite file in a folder whose other files take any size
+        (
+            {"resize": "short_side", "short_side": 64},
+            (32, 64),
+        ),  # a .tflite file in a folder whose other files take any size
         ({"resize": "stretch", "input_size": (64, 96)}, None),
     ],
 )
 def test_the_twin_of_a_right_file_gives_its_labels(
-    tiny_spec: ModelSpec, image: np.ndarray, output: str, rules: dict[str, object], one_size: tuple[int, int] | None
+    tiny_spec: ModelSpec,
+    image: np.ndarray,
+    output: str,
+    rules: dict[str, object],
+    one_size: tuple[int, int] | None,
 ):
-    file = Segmenter(Means(output=output, input_size=one_size), replace(tiny_spec, output=output, **rules))
+    file = Segmenter(
+        Means(output=output, input_size=one_size), replace(tiny_spec, output=output, **rules)
+    )
     trained = Segmenter(Means(), replace(tiny_spec, resize="keep"))
     np.testing.assert_array_equal(twin_of(file, trained)(image).labels, file(image).labels)
     if rules["resize"] != "keep":  # the size alone changes labels, which is no fault of the file
         assert (trained(image).labels != file(image).labels).mean() > 0.05
 
 
-def test_the_twin_does_not_believe_the_file_where_training_decides(tiny_spec: ModelSpec, image: np.ndarray):
+def test_the_twin_does_not_believe_the_file_where_training_decides(
+    tiny_spec: ModelSpec, image: np.ndarray
+):
     trained = Segmenter(Means(), tiny_spec)
     file = Segmenter(Means(), replace(tiny_spec, upsampling="bicubic", mean=(0.1, 0.1, 0.1)))
     twin = twin_of(file, trained)

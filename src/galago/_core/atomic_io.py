@@ -28,7 +28,8 @@ AT_FDCWD, RENAME_EXCHANGE = -100, 2  # linux/fcntl.h, linux/fs.h
 
 
 def write_whole(path: Path, content: bytes, *, lasting: bool = False) -> None:
-    """Write a file beside its place, then rename it: no full disk, Ctrl-C or kill leaves half a file.
+    """Write a file beside its place, then rename it: no full disk, Ctrl-C or kill leaves half a
+    file.
 
     Args:
         path: file to write; its folder is made where it is missing, an older file is replaced.
@@ -80,7 +81,8 @@ def folder_beside(path: Path, *, lasting: bool = True) -> Iterator[Path]:
 
     At every moment the old folder or the new one stands at `path`, whole; where the system cannot
     exchange two folders, the old one may lie beside it for an instant, and is put back by the next
-    call if the process was killed in it. On any error the new one is deleted, and the old one stays.
+    call if the process was killed in it. On any error the new one is deleted, and the old one
+    stays.
 
     Args:
         path: its parent is made where it is missing; a link is followed.
@@ -154,7 +156,9 @@ def sync_tree(folder: Path) -> None:
         if path.is_dir():
             sync_folder(path)
         elif path.is_file():
-            with path.open("rb+" if os.name == "nt" else "rb") as file:  # a link to a file that is not to be written
+            with path.open(
+                "rb+" if os.name == "nt" else "rb"
+            ) as file:  # a link to a file that is not to be written
                 os.fsync(file.fileno())
     sync_folder(folder)
 

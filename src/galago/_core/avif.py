@@ -8,8 +8,8 @@ from galago._core.boxes import boxes, top_boxes
 
 LARGEST_META = 1 << 22  # bytes
 
-# Orientation by rotation (quarters against the clock) and mirror (0 top to bottom, 1 left to right), as
-# avifImageIrotImirToExifOrientation has it: libavif, src/exif.c
+# Orientation by rotation (quarters against the clock) and mirror (0 top to bottom, 1 left to
+# right), as avifImageIrotImirToExifOrientation has it: libavif, src/exif.c
 TURNS = {
     (0, None): 1, (1, None): 8, (2, None): 3, (3, None): 6,
     (0, 0): 4, (1, 0): 5, (2, 0): 2, (3, 0): 7,
@@ -18,9 +18,11 @@ TURNS = {
 
 
 def read_picture(file: BinaryIO) -> tuple[tuple[int, int] | None, int]:
-    """Return (height, width) as stored, None where the file tells none, and the orientation, 1 to 8 as Exif has it.
+    """Return (height, width) as stored, None where the file tells none, and the orientation, 1 to 8
+    as Exif has it.
 
-    By the format's rules (ISO/IEC 23000-22) the boxes `irot` and `imir` turn a picture; an Exif block inside does not.
+    By the format's rules (ISO/IEC 23000-22) the boxes `irot` and `imir` turn a picture; an Exif
+    block inside does not.
 
     Raises:
         struct.error: the file is damaged.

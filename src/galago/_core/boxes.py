@@ -1,4 +1,6 @@
-"""Boxes of the ISO base media file format (ISO/IEC 14496-12), which MP4, MOV, HEIC and AVIF files are made of."""
+"""Boxes of the ISO base media file format (ISO/IEC 14496-12), which MP4, MOV, HEIC and AVIF files
+are made of.
+"""
 
 import os
 import struct

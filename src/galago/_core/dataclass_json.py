@@ -27,8 +27,9 @@ def from_json(kind: type[T], text: str, *, what: str, version: int) -> T:
         what: what it holds, in words for errors.
         version: the schema version that this galago reads.
     Raises:
-        ValueError: not JSON as `parse_json` wants it (no NaN, no key twice, numbers of 64 bits), another schema version, or a key
-            that is missing, unknown or of another type; the message is one sentence, and short whatever came.
+        ValueError: not JSON as `parse_json` wants it (no NaN, no key twice, numbers of 64 bits),
+            another schema version, or a key that is missing, unknown or of another type; the
+            message is one sentence, and short whatever came.
     """
     try:
         raw = parse_json(text)
@@ -37,15 +38,22 @@ def from_json(kind: type[T], text: str, *, what: str, version: int) -> T:
     if not isinstance(raw, dict):
         raise ValueError(f"Expected the {what} to be a JSON object, got {type(raw).__name__}.")
     if type(raw.get("schema_version")) is not int or raw["schema_version"] != version:
-        raise ValueError(f"This galago reads a {what} of schema version {version}, got {_SHORT.repr(raw.get('schema_version'))}.")
+        raise ValueError(
+            f"This galago reads a {what} of schema version {version}, got "
+            f"{_SHORT.repr(raw.get('schema_version'))}."
+        )
     hints = get_type_hints(kind)
     if unknown := sorted(raw.keys() - hints.keys()):
         raise ValueError(f"Unknown keys in the {what}: {_list(unknown)}.")
     fields = dataclasses.fields(kind)  # type: ignore[arg-type]
-    required = {item.name for item in fields if item.default is item.default_factory is dataclasses.MISSING}
+    required = {
+        item.name for item in fields if item.default is item.default_factory is dataclasses.MISSING
+    }
     if missing := sorted(required - raw.keys()):
         raise ValueError(f"Missing keys in the {what}: {', '.join(missing)}.")
-    return kind(**{key: _as_type(value, hints[key], f"The {what} has {key}") for key, value in raw.items()})
+    return kind(
+        **{key: _as_type(value, hints[key], f"The {what} has {key}") for key, value in raw.items()}
+    )
 
 
 def _list(names: list[str]) -> str:
@@ -62,7 +70,9 @@ def _as_type(value: Any, hint: Any, place: str) -> Any:
     if origin is tuple and isinstance(value, list):
         inner = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else arguments
         if len(inner) == len(value):
-            return tuple(_as_type(item, kind, place) for item, kind in zip(value, inner, strict=True))
+            return tuple(
+                _as_type(item, kind, place) for item, kind in zip(value, inner, strict=True)
+            )
     elif origin is not None and isinstance(value, dict):  # a mapping of strings
         return {str(name): _as_type(item, arguments[1], place) for name, item in value.items()}
     elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):

@@ -10,7 +10,13 @@ from typing import Any
 
 from galago._core.provenance import command, commit, version
 
-VECTORS = ("amx_bf16", "avx512_bf16", "avx512f", "avx2", "asimd")  # instructions that decide a CPU's speed, best first
+VECTORS = (
+    "amx_bf16",
+    "avx512_bf16",
+    "avx512f",
+    "avx2",
+    "asimd",
+)  # instructions that decide a CPU's speed, best first
 
 
 def describe_run(packages: Iterable[str]) -> dict[str, Any]:
@@ -55,7 +61,9 @@ def peak_memory_mb() -> float | None:
     """Return the most memory that this process ever held; None where the system does not tell."""
     status = Path("/proc/self/status")
     if status.exists():  # getrusage would count what the parent process held, too
-        peak = next((line for line in status.read_text().splitlines() if line.startswith("VmHWM:")), None)
+        peak = next(
+            (line for line in status.read_text().splitlines() if line.startswith("VmHWM:")), None
+        )
         return round(int(peak.split()[1]) / 1e3, 1) if peak else None
     if sys.platform == "win32":
         return None

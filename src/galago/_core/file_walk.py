@@ -1,4 +1,4 @@
-"""The files of a folder and of those in it, and those of a pattern, for all that reads folders of users."""
+"""The files of a folder and of those in it, or of a pattern, for all that users point at."""
 
 import glob
 import os
@@ -10,7 +10,9 @@ Identity = tuple[int, int]  # device and inode of a folder
 
 
 def is_hidden(name: str) -> bool:
-    """Tell whether a file or folder is none of the user's: `._a.jpg` of macOS, `.ipynb_checkpoints`."""
+    """Tell whether a file or folder is none of the user's: `._a.jpg` of macOS,
+    `.ipynb_checkpoints`.
+    """
     return name.startswith(".")
 
 
@@ -30,7 +32,9 @@ def walk_files(folder: Path) -> Iterator[Path]:
 
 
 def glob_once(pattern: str) -> list[Path]:
-    """Return what `glob.glob(pattern, recursive=True)` finds, sorted, each file under its shortest path.
+    """Return what `glob.glob(pattern, recursive=True)` finds, sorted, each file once.
+
+    A file is named by its shortest path.
 
     Links to folders are followed, but no folder is searched twice, so that circles end; hidden
     files and folders count only where the pattern names them. Folders that may not be read are
@@ -72,7 +76,7 @@ def _matches(pattern: str) -> Iterator[str]:
 
 
 def _each_once(level: list[Path]) -> Iterator[Path]:
-    """Yield folders and all those inside, hidden ones left out, each one once, the shallowest first."""
+    """Yield folders and all those inside but hidden ones, each once, the shallowest first."""
     seen: set[Identity] = set()
     while level:
         inner: list[Path] = []

@@ -1,4 +1,7 @@
-"""What the first bytes of an image file tell: its kind, its size, how the camera was held; nothing is decoded."""
+"""What the first bytes of an image file tell: its kind, its size, how the camera was held.
+
+Nothing is decoded.
+"""
 
 import io
 import struct
@@ -42,7 +45,8 @@ class ImageHeader:
     """What an image file says about itself.
 
     Attributes:
-        kind: "JPEG", "PNG", "WebP", "TIFF", "BMP", "GIF" or "AVIF", or the words for what else it seems to be, or "".
+        kind: "JPEG", "PNG", "WebP", "TIFF", "BMP", "GIF" or "AVIF", or the words for what else it
+            seems to be, or "".
         size: (height, width) in pixels as stored, before it is turned; None where it tells none.
         orientation: 1 to 8 as Exif has it, 1 upright.
         depth: bits per sample.
@@ -72,11 +76,16 @@ class ImageHeader:
         """Whether the orientation moves pixels and leaves the size as it is."""
         if self.orientation == 1:
             return False
-        return self.orientation not in SWAPPED or (self.size is not None and self.size[0] == self.size[1])
+        return self.orientation not in SWAPPED or (
+            self.size is not None and self.size[0] == self.size[1]
+        )
 
 
 def read_header(file: BinaryIO) -> ImageHeader:
-    """Read the header of an image file that is open for reading and seekable; a damaged one has no size."""
+    """Read the header of an image file that is open for reading and seekable.
+
+    A damaged one has no size.
+    """
     file.seek(0)
     start = file.read(32)
     try:
@@ -89,7 +98,13 @@ def read_header(file: BinaryIO) -> ImageHeader:
 
 
 def _kind(start: bytes) -> str:
-    starts = {JPEG_START: "JPEG", PNG_START: "PNG", b"BM": "BMP", b"GIF87a": "GIF", b"GIF89a": "GIF"}
+    starts = {
+        JPEG_START: "JPEG",
+        PNG_START: "PNG",
+        b"BM": "BMP",
+        b"GIF87a": "GIF",
+        b"GIF89a": "GIF",
+    }
     for first, kind in (starts | dict.fromkeys(tiff.STARTS, "TIFF")).items():
         if start.startswith(first):
             return kind
@@ -97,11 +112,16 @@ def _kind(start: bytes) -> str:
         return "WebP"
     if start[4:8] == b"ftyp":
         return _heif_kind(start)
-    return next((kind for first, kind in OTHER_STARTS.items() if start.lstrip().startswith(first)), "")
+    return next(
+        (kind for first, kind in OTHER_STARTS.items() if start.lstrip().startswith(first)), ""
+    )
 
 
 def _heif_kind(start: bytes) -> str:
-    brands = [start[8:12], *(start[place : place + 4] for place in range(16, min(len(start), _u32(start)), 4))]
+    brands = [
+        start[8:12],
+        *(start[place : place + 4] for place in range(16, min(len(start), _u32(start)), 4)),
+    ]
     if b"avif" in brands or b"avis" in brands:
         return "AVIF"
     return "HEIC" if any(brand in HEIC_BRANDS for brand in brands) else "a video"
@@ -144,7 +164,9 @@ def _read_jpeg(file: BinaryIO) -> ImageHeader:
         if 0xFFC0 <= mark <= 0xFFCF and mark not in (0xFFC4, 0xFFC8, 0xFFCC):
             depth, height, width = struct.unpack(">BHH", file.read(5))
             late = mark in (0xFFC2, 0xFFC6, 0xFFCA, 0xFFCE)
-            return ImageHeader("JPEG", (height, width), orientation_of(exif), depth, progressive=late)
+            return ImageHeader(
+                "JPEG", (height, width), orientation_of(exif), depth, progressive=late
+            )
         if mark == 0xFFE1 and not exif:
             block = file.read(length - 2)
             exif = block if block.startswith(EXIF_START) else b""
@@ -207,7 +229,10 @@ def _read_tiff(file: BinaryIO) -> ImageHeader:
 
 
 def orientation_of(exif: bytes) -> int:
-    """Return the orientation that an Exif block tells, with or without its `Exif` in front; 1 where it tells none."""
+    """Return the orientation that an Exif block tells, with or without its `Exif` in front.
+
+    1 where it tells none.
+    """
     tags = tiff.read_tags(io.BytesIO(exif.removeprefix(EXIF_START)))
     orientation = tags.first(tiff.ORIENTATION, 1) if tags else 1
     return orientation if 1 <= orientation <= 8 else 1

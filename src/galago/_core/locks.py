@@ -10,7 +10,10 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-BUSY = (errno.EAGAIN, errno.EACCES)  # another process holds it; other errors: this disk has no locks
+BUSY = (
+    errno.EAGAIN,
+    errno.EACCES,
+)  # another process holds it; other errors: this disk has no locks
 
 
 def lock(descriptor: int) -> None:

@@ -7,7 +7,10 @@ from pathlib import Path
 
 
 def is_text(path: str) -> bool:
-    """Tell whether a path can be written in UTF-8; a name from an old archive may hold any bytes."""
+    """Tell whether a path can be written in UTF-8.
+
+    A name from an old archive may hold any bytes.
+    """
     try:
         path.encode("utf-8")
     except UnicodeEncodeError:
@@ -17,7 +20,8 @@ def is_text(path: str) -> bool:
 
 @contextmanager
 def plain_path(path: Path) -> Iterator[str]:
-    """Give an absolute path that is text: a file's own, or that of a link to it, which is there as long as the block lasts.
+    """Give an absolute path that is text: a file's own, or that of a link to it, which is there as
+    long as the block lasts.
 
     Raises:
         OSError: the name is no text, and no link can be made.

@@ -1,4 +1,6 @@
-"""PNG files, chunk by chunk: what OpenCV does not do with palettes, and not with images that are larger than the memory."""
+"""PNG files, chunk by chunk: what OpenCV does not do with palettes, and not with images that are
+larger than the memory.
+"""
 
 import struct
 import zlib
@@ -32,7 +34,9 @@ class IndexedPNG:
 
     def write(self, labels: np.ndarray) -> None:
         """Add the next rows, (n, W) uint8 ids."""
-        rows = np.zeros((labels.shape[0], labels.shape[1] + 1), np.uint8)  # PNG starts each row with its filter, 0 = none
+        rows = np.zeros(
+            (labels.shape[0], labels.shape[1] + 1), np.uint8
+        )  # PNG starts each row with its filter, 0 = none
         rows[:, 1:] = labels
         self._put(self._packer.compress(rows.data))
 
@@ -66,16 +70,21 @@ def read_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         body, position = data[start : start + length], start + length + 4
         if position > len(data):
             raise ValueError("cut short")
-        if kind[:1].isupper() and data[position - 4 : position] != struct.pack(">I", zlib.crc32(kind + body)):
+        if kind[:1].isupper() and data[position - 4 : position] != struct.pack(
+            ">I", zlib.crc32(kind + body)
+        ):
             raise ValueError("damaged")
         yield kind, body
 
 
 def indexed_as_gray(data: bytes) -> tuple[bytes, int]:
-    """Turn an indexed PNG into a gray one, whose gray values tell the ids; OpenCV would look up the colors and lose them.
+    """Turn an indexed PNG into a gray one, whose gray values tell the ids.
+
+    OpenCV would look up the colors and lose them.
 
     Returns:
-        the PNG file, and the largest id that its bit depth can hold (a decoder spreads these over 0 to 255).
+        the PNG file, and the largest id that its bit depth can hold (a decoder spreads these over 0
+        to 255).
     """
     depth, color_type = data[24], data[25]
     if color_type not in (INDEXED, GRAY) or depth > 8:

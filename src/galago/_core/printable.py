@@ -4,9 +4,12 @@ import re
 
 MAX_DRAWN = 60  # characters
 
-# C0 and C1 control characters, line and paragraph separators, and the marks that turn the direction of writing
-# (https://trojansource.codes). Lone surrogates stand for the bytes of a file name that is no UTF-8 (PEP 383).
-UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+# C0 and C1 control characters, line and paragraph separators, and the marks that turn the direction
+# of writing (https://trojansource.codes). Lone surrogates stand for the bytes of a file name that
+# is no UTF-8 (PEP 383).
+UNPRINTABLE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 
 
 def printable(text: object) -> str:

@@ -20,7 +20,10 @@ def version(package: str) -> str | None:
 
 
 def command() -> str:
-    """Return the command line of this process, as it can be pasted into a shell; the program without its folder."""
+    """Return the command line of this process, as it can be pasted into a shell.
+
+    The program without its folder.
+    """
     return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
 
 
@@ -30,15 +33,18 @@ def commit(source: Path = Path(__file__).parent.parent) -> str | None:
     Args:
         source: folder of the package.
     Returns:
-        the full hash; None unless the package is `src/galago` of galago's own checkout. An installed copy has no commit,
-        also where it is inside the repository of another project.
+        the full hash; None unless the package is `src/galago` of galago's own checkout. An
+        installed copy has no commit, also where it is inside the repository of another project.
     """
     if not _is_own_checkout(source):
         return None
     try:
         revision = _git(source, "rev-parse", "HEAD")
         changed = _git(source, "status", "--porcelain", ".")
-    except (OSError, subprocess.CalledProcessError):  # no git, or one that mistrusts the folder's owner
+    except (
+        OSError,
+        subprocess.CalledProcessError,
+    ):  # no git, or one that mistrusts the folder's owner
         return None
     return revision + ("+" if changed else "")
 
@@ -54,7 +60,11 @@ def _is_own_checkout(source: Path) -> bool:
 
 
 def _git(folder: Path, *words: str) -> str:
-    """Ask git about the repository of a folder, and not of the one that GIT_DIR names, as within a hook."""
+    """Ask git about the repository of a folder, and not of the one that GIT_DIR names, as within a
+    hook.
+    """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    done = subprocess.run(["git", *words], cwd=folder, env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["git", *words], cwd=folder, env=environment, capture_output=True, text=True, check=True
+    )
     return done.stdout.strip()

@@ -15,6 +15,8 @@ def shown(value: object) -> str:
     try:
         text = _SHORT.repr(value)
     except ValueError:  # an integer of more digits than Python prints
-        text = f"a number of about {int(value).bit_length()} bits" if isinstance(value, int) else "..."
+        text = (
+            f"a number of about {int(value).bit_length()} bits" if isinstance(value, int) else "..."
+        )
     text = printable(text)
     return text if len(text) <= MAX_LENGTH else f"{text[: MAX_LENGTH - 3]}..."

@@ -8,7 +8,9 @@ from typing import Any
 MAX_CHARS = 1 << 24  # of a document that galago reads whole: 16 million
 MAX_DEPTH = 32  # of brackets inside brackets; our own documents need 4
 MAX_DIGITS = 19  # of a whole number: 64 bits
-_TOKENS = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[\[{]|[\]}]', re.DOTALL)  # a string without end, too, in one step
+_TOKENS = re.compile(
+    r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[\[{]|[\]}]', re.DOTALL
+)  # a string without end, too, in one step
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
@@ -21,16 +23,24 @@ def parse_json(text: str, *, max_chars: int = MAX_CHARS, max_depth: int = MAX_DE
         max_chars: refuse a longer one.
         max_depth: refuse more brackets inside brackets.
     Raises:
-        ValueError: it is no JSON or longer, or has NaN, an infinite number, one of more than 64 bits, a key that occurs twice
-            in one object, more brackets inside brackets, or half a character. The message has no full stop, to stand after
-            "is not JSON: ".
+        ValueError: it is no JSON or longer, or has NaN, an infinite number, one of more than 64
+            bits, a key that occurs twice in one object, more brackets inside brackets, or half a
+            character. The message has no full stop, to stand after "is not JSON: ".
     """
     if len(text) > max_chars:
         raise ValueError(f"it has {len(text):,} characters, expected at most {max_chars:,}")
     _check_depth(text, max_depth)
     try:
-        content = json.loads(text, object_pairs_hook=_unique, parse_int=_whole, parse_float=_finite, parse_constant=_refuse)
-    except RecursionError as error:  # cannot come to pass after the check above, but must never be a crash
+        content = json.loads(
+            text,
+            object_pairs_hook=_unique,
+            parse_int=_whole,
+            parse_float=_finite,
+            parse_constant=_refuse,
+        )
+    except (
+        RecursionError
+    ) as error:  # cannot come to pass after the check above, but must never be a crash
         raise ValueError("too many brackets inside brackets") from error
     if _SURROGATE.search(text) or (_ESCAPED_SURROGATE.search(text) and not _encodable(content)):
         raise ValueError("it has half of a character, a surrogate without its other half")

@@ -92,7 +92,11 @@ class _StrictLoader(yaml.SafeLoader):
                 raise _refusal("a key that is a list or a mapping", key_node)
             line = key_node.start_mark.line + 1
             if key in lines:
-                raise _refusal(f"the key {shown(key)} stands twice, first in line {lines[key]}; remove or rename one", key_node)
+                raise _refusal(
+                    f"the key {shown(key)} stands twice, first in line {lines[key]}; remove or "
+                    "rename one",
+                    key_node,
+                )
             lines[key] = line
         return super().construct_mapping(node, deep=deep)
 

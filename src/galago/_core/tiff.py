@@ -1,4 +1,6 @@
-"""Tags of a TIFF file, and copies of one that a decoder reads band by band, without its own idea of colors."""
+"""Tags of a TIFF file, and copies of one that a decoder reads band by band, without its own idea of
+colors.
+"""
 
 import struct
 from collections.abc import Mapping, Sequence
@@ -23,13 +25,21 @@ SHORTS = (BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER, SAMPLES, PLANAR, PREDICTOR
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, YCBCR = 0, 1, 2, 3, 6
 ASSOCIATED_ALPHA = 1
 READABLE_BITS = (1, 8, 10, 12, 14, 16)  # by OpenCV; 4 as well in a palette
-FILM_COLORS = {32803: "the raw mosaic of a camera's sensor", 34892: "the raw colors of a camera's sensor"}
+FILM_COLORS = {
+    32803: "the raw mosaic of a camera's sensor",
+    34892: "the raw colors of a camera's sensor",
+}
 NO_COMPRESSION, OLD_JPEG, JPEG = 1, 6, 7
 READABLE_COMPRESSIONS = (1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946)  # what OpenCV's libtiff holds
 COMPRESSION_NAMES = {
     34712: "JPEG 2000", 34887: "LERC", 34925: "LZMA", 50000: "Zstandard", 50001: "WebP", 50002: "JPEG XL",
 }  # fmt: skip
-KINDS_OF_NUMBERS = {2: "signed integers", 3: "floating-point numbers", 5: "complex integers", 6: "complex numbers"}
+KINDS_OF_NUMBERS = {
+    2: "signed integers",
+    3: "floating-point numbers",
+    5: "complex integers",
+    6: "complex numbers",
+}
 
 
 @dataclass(frozen=True)
@@ -111,7 +121,10 @@ def _read_tags(file: BinaryIO, start: int) -> TiffTags | None:
 
 def describe_fault(tags: TiffTags) -> str | None:
     """Say why the first image of a TIFF file cannot be read as a picture, or None where it can."""
-    compression, photometric = tags.first(COMPRESSION, NO_COMPRESSION), tags.first(PHOTOMETRIC, BLACK_IS_ZERO)
+    compression, photometric = (
+        tags.first(COMPRESSION, NO_COMPRESSION),
+        tags.first(PHOTOMETRIC, BLACK_IS_ZERO),
+    )
     kind = KINDS_OF_NUMBERS.get(tags.first(SAMPLE_FORMAT, 1))
     if kind:
         return f"a TIFF of {tags.bits}-bit {kind}"
@@ -143,17 +156,23 @@ def is_cut_short(tags: TiffTags, length: int) -> bool:
 def is_plain(tags: TiffTags) -> bool:
     """Tell whether pixels are RGB or gray as stored, so that every decoder finds the same ones."""
     photometric, jpeg = tags.first(PHOTOMETRIC, -1), tags.first(COMPRESSION, 1) == JPEG
-    return tags.bits in (8, 16) and (photometric in (BLACK_IS_ZERO, RGB) or (photometric == YCBCR and jpeg))
+    return tags.bits in (8, 16) and (
+        photometric in (BLACK_IS_ZERO, RGB) or (photometric == YCBCR and jpeg)
+    )
 
 
 def is_misread_by_libvips(tags: TiffTags) -> bool:
-    """Tell whether libvips 8.18 gives other pixels than stored: it divides by alpha, and mixes up planes of gray."""
+    """Tell whether libvips 8.18 gives other pixels than stored: it divides by alpha, and mixes up
+    planes of gray.
+    """
     planes = tags.first(PLANAR, 1) == 2 and tags.bands > 1 and tags.first(PHOTOMETRIC, RGB) != RGB
     return planes or ASSOCIATED_ALPHA in tags.values.get(EXTRA_SAMPLES, ())
 
 
 def is_read_by_band(tags: TiffTags) -> bool:
-    """Tell whether OpenCV would mix bands, or leave some out: alpha, infrared, bands of "gray", some files of 16 bits."""
+    """Tell whether OpenCV would mix bands, or leave some out: alpha, infrared, bands of "gray",
+    some files of 16 bits.
+    """
     photometric = tags.first(PHOTOMETRIC, BLACK_IS_ZERO)
     if photometric > RGB or tags.bits not in (8, 16):
         return False
@@ -174,8 +193,9 @@ def without_turn(data: bytes, tags: TiffTags) -> bytes:
 def one_band_files(data: bytes, tags: TiffTags, most: int) -> list[bytes]:
     """Return files of one gray band each, which every decoder gives as stored.
 
-    Pixels of several bands that lie next to each other become one row of gray pixels, `bands` times as wide; those that lie
-    in planes become one file a plane, of which there are `most` at most. `Predictor` is left out: the caller adds up.
+    Pixels of several bands that lie next to each other become one row of gray pixels, `bands` times
+    as wide; those that lie in planes become one file a plane, of which there are `most` at most.
+    `Predictor` is left out: the caller adds up.
     """
     if tags.first(PLANAR, 1) == 2 and tags.bands > 1:
         return [_gray_file(data, tags, plane=plane) for plane in range(min(most, tags.bands))]
@@ -184,9 +204,15 @@ def one_band_files(data: bytes, tags: TiffTags, most: int) -> list[bytes]:
 
 def _gray_file(data: bytes, tags: TiffTags, plane: int | None = None) -> bytes:
     wider = 1 if plane is not None else tags.bands
-    new = {tag: tags.values[tag] for tag in (HEIGHT, COMPRESSION, FILL_ORDER, ROWS_PER_STRIP, TILE_HEIGHT) if tag in tags.values}
+    new = {
+        tag: tags.values[tag]
+        for tag in (HEIGHT, COMPRESSION, FILL_ORDER, ROWS_PER_STRIP, TILE_HEIGHT)
+        if tag in tags.values
+    }
     new |= {BITS: (tags.bits,), PHOTOMETRIC: (BLACK_IS_ZERO,), SAMPLES: (1,), PLANAR: (1,)}
-    new |= {tag: (tags.values[tag][0] * wider,) for tag in (WIDTH, TILE_WIDTH) if tag in tags.values}
+    new |= {
+        tag: (tags.values[tag][0] * wider,) for tag in (WIDTH, TILE_WIDTH) if tag in tags.values
+    }
     for tag in (STRIP_OFFSETS, STRIP_COUNTS, TILE_OFFSETS, TILE_COUNTS):
         if tag in tags.values:
             every = tags.values[tag]

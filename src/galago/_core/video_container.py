@@ -1,4 +1,6 @@
-"""Whether a video file is whole, and how many frames it holds for sure: read from its container, nothing is decoded."""
+"""Whether a video file is whole, and how many frames it holds for sure: read from its container,
+nothing is decoded.
+"""
 
 import os
 import struct
@@ -12,8 +14,12 @@ TRIMMED = 0.98  # of a film's length: an edit list that shows less hides frames
 MOST_ELEMENTS = 1 << 22
 WHOLE = 0.9  # of a file, up to which zeros at its end may be padding
 
-# Elements of Matroska, https://www.rfc-editor.org/rfc/rfc9559: all of a film, and those that hold frames
-SEGMENT, WITH_FRAMES = 0x18538067, (0x1F43B675, 0xA0, 0xA3)  # the latter cluster, block group, simple block
+# Elements of Matroska, https://www.rfc-editor.org/rfc/rfc9559: all of a film, and those that hold
+# frames
+SEGMENT, WITH_FRAMES = (
+    0x18538067,
+    (0x1F43B675, 0xA0, 0xA3),
+)  # the latter cluster, block group, simple block
 
 
 @dataclass(frozen=True)
@@ -30,7 +36,10 @@ class Container:
 
 
 def read_container(file: BinaryIO) -> Container:
-    """Read the container of a video file that is open for reading and seekable; of an unknown one nothing is known."""
+    """Read the container of a video file that is open for reading and seekable.
+
+    Of an unknown one nothing is known.
+    """
     file.seek(0)
     start = file.read(12)
     try:
@@ -56,14 +65,21 @@ def _read_mp4(file: BinaryIO) -> Container:
 
 
 def _mp4_frames(moov: bytes) -> int | None:
-    """Count the samples of the first video track; None where an edit list hides some, or they are counted elsewhere."""
-    film_clock = struct.unpack_from(">I", dict(boxes(moov))[b"mvhd"], 20 if dict(boxes(moov))[b"mvhd"][0] else 12)[0]
+    """Count the samples of the first video track.
+
+    None where an edit list hides some, or they are counted elsewhere.
+    """
+    film_clock = struct.unpack_from(
+        ">I", dict(boxes(moov))[b"mvhd"], 20 if dict(boxes(moov))[b"mvhd"][0] else 12
+    )[0]
     for kind, body in boxes(moov):
         media = dict(boxes(dict(boxes(body)).get(b"mdia", b""))) if kind == b"trak" else {}
         if media.get(b"hdlr", b"")[8:12] != b"vide":
             continue
         wide = media[b"mdhd"][0] > 0
-        clock, ticks = struct.unpack_from(">IQ" if wide else ">II", media[b"mdhd"], 20 if wide else 12)
+        clock, ticks = struct.unpack_from(
+            ">IQ" if wide else ">II", media[b"mdhd"], 20 if wide else 12
+        )
         tables = dict(boxes(dict(boxes(media[b"minf"]))[b"stbl"]))
         count = struct.unpack_from(">I", tables.get(b"stsz") or tables[b"stz2"], 8)[0]
         edits = dict(boxes(dict(boxes(body)).get(b"edts", b""))).get(b"elst")
@@ -76,7 +92,9 @@ def _shown_ticks(edits: bytes) -> int:
     """Sum up how long the parts of an edit list are, pauses left out."""
     entry = struct.Struct(">Qq" if edits[0] else ">Ii")
     count, total = struct.unpack_from(">I", edits, 4)[0], 0
-    for place in range(8, min(len(edits), 8 + count * (entry.size + 4)) - entry.size + 1, entry.size + 4):
+    for place in range(
+        8, min(len(edits), 8 + count * (entry.size + 4)) - entry.size + 1, entry.size + 4
+    ):
         ticks, first = entry.unpack_from(edits, place)
         total += ticks if first >= 0 else 0
     return total
@@ -95,7 +113,10 @@ def _is_avi_cut(file: BinaryIO) -> bool:
 
 
 def _is_matroska_cut(file: BinaryIO) -> bool:
-    """Go from element to element; those of unknown size, as live recorders write, are stepped into."""
+    """Go from element to element.
+
+    Those of unknown size, as live recorders write, are stepped into.
+    """
     length = file.seek(0, os.SEEK_END)
     position, end = 0, length
     for _ in range(MOST_ELEMENTS):

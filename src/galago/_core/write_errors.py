@@ -1,4 +1,6 @@
-"""Files that cannot be written: which errors end a whole run, which only one file, and what to do about each."""
+"""Files that cannot be written: which errors end a whole run, which only one file, and what to do
+about each.
+"""
 
 import errno
 import os
@@ -9,12 +11,25 @@ from pathlib import Path
 TEMPORARY = ".galago"  # how the names of temporary files end
 FULL = {errno.ENOSPC, *([errno.EDQUOT] if hasattr(errno, "EDQUOT") else [])}
 # Errors that the next file would meet as well. EIO is none: it may be one bad sector.
-FATAL = FULL | {errno.EROFS, errno.ENODEV, errno.ENXIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOTDIR}
-FATAL |= {getattr(errno, name) for name in ("ESTALE", "ENOTCONN", "EHOSTDOWN", "ETIMEDOUT") if hasattr(errno, name)}
+FATAL = FULL | {
+    errno.EROFS,
+    errno.ENODEV,
+    errno.ENXIO,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOMEM,
+    errno.ENOTDIR,
+}
+FATAL |= {
+    getattr(errno, name)
+    for name in ("ESTALE", "ENOTCONN", "EHOSTDOWN", "ETIMEDOUT")
+    if hasattr(errno, name)
+}
 
 
 def stops_all(error: BaseException) -> bool:
-    """Tell whether nothing more can be written after an error, so that going on with the next file makes no sense.
+    """Tell whether nothing more can be written after an error, so that going on with the next file
+    makes no sense.
 
     A full or read-only disk does; a name that is too long, or a folder in a file's way, does not.
 
@@ -31,7 +46,9 @@ def stops_all(error: BaseException) -> bool:
 
 
 def is_known(error: OSError) -> bool:
-    """Tell whether `advice` has more to say than to choose another folder, whatever was done with the file."""
+    """Tell whether `advice` has more to say than to choose another folder, whatever was done with
+    the file.
+    """
     return error.errno in FATAL - {errno.ENOTDIR} or error.errno in (errno.EIO, errno.ENAMETOOLONG)
 
 
@@ -65,7 +82,8 @@ def advice(error: OSError) -> str:
 def naming(path: Path) -> Iterator[None]:
     """Give errors of the file system inside a block the name of the file that the user knows.
 
-    Those of `file.write` come without any, those of a temporary file with a name that nobody has seen.
+    Those of `file.write` come without any, those of a temporary file with a name that nobody has
+    seen.
     """
     try:
         yield

@@ -1,1 +1,3 @@
-"""Time engines, threads and sizes on this device, and choose the best configuration within a budget."""
+"""Time engines, threads and sizes on this device, and choose the best configuration within a
+budget.
+"""

@@ -37,7 +37,8 @@ class Timing:
     Attributes:
         way: the way.
         imgsz: (height, width) that photos are fitted into; None for the model's own resize rule.
-        size: (height, width) of the photo in pixels; of the middle one by area where there are several.
+        size: (height, width) of the photo in pixels; of the middle one by area where there are
+            several.
         input_size: (height, width) that the network got for it, padding included.
         network: milliseconds of each run of the network alone.
         whole_way: milliseconds of each run from decoded photo to full-size label map.
@@ -60,7 +61,9 @@ class Timing:
         return median(self.whole_way)
 
 
-def list_configs(engines: Sequence[str], threads: Sequence[int | None], *, half: bool) -> list[RunConfig]:
+def list_configs(
+    engines: Sequence[str], threads: Sequence[int | None], *, half: bool
+) -> list[RunConfig]:
     """List all ways, those in float32 first.
 
     Args:
@@ -72,21 +75,30 @@ def list_configs(engines: Sequence[str], threads: Sequence[int | None], *, half:
     """
     able = [name for name in engines if half and "bfloat16" in ENGINES[name].precisions()]
     if half and not able:
-        raise ConfigError(f"{' and '.join(engines)} cannot compute in bfloat16 on this CPU. Leave --half out.")
+        raise ConfigError(
+            f"{' and '.join(engines)} cannot compute in bfloat16 on this CPU. Leave --half out."
+        )
     pairs = [*((name, "float32") for name in engines), *((name, "bfloat16") for name in able)]
     return [RunConfig(name, precision, count) for name, precision in pairs for count in threads]
 
 
 def time_interleaved(
-    segmenters: dict[RunConfig, Segmenter], photos: Sequence[np.ndarray], *, runs: int, warmup: int, on_run: Callable[[], None]
+    segmenters: dict[RunConfig, Segmenter],
+    photos: Sequence[np.ndarray],
+    *,
+    runs: int,
+    warmup: int,
+    on_run: Callable[[], None],
 ) -> Iterator[Timing]:
-    """Time all ways on the same photos in turns, so that a noisy moment of the machine hits all of them.
+    """Time all ways on the same photos in turns, so that a noisy moment of the machine hits all of
+    them.
 
     Of several ways each runs twice a turn, and the second run counts.
 
     Args:
         segmenters: one per way, all of one imgsz.
-        photos: (H, W, 3) uint8 RGB each; run after run takes the next one, and the first one after the last.
+        photos: (H, W, 3) uint8 RGB each; run after run takes the next one, and the first one after
+            the last.
         runs: measured runs of each way.
         warmup: runs of each before, which do not count.
         on_run: called after each run, as for a progress bar.
@@ -98,7 +110,9 @@ def time_interleaved(
         photo = photos[turn % len(photos)]
         labels: dict[RunConfig, np.ndarray] = {}
         for way, segmenter in segmenters.items():
-            if len(segmenters) > 1:  # the engine before may still wait busily for more work, and has filled the caches
+            if (
+                len(segmenters) > 1
+            ):  # the engine before may still wait busily for more work, and has filled the caches
                 segmenter(photo)
             start = perf_counter()
             result = segmenter(photo)
@@ -136,9 +150,11 @@ def time_in_passes(
     warmup: int,
     on_run: Callable[[], None],
 ) -> list[list[Timing]]:
-    """Time all ways at all sizes in several passes, so that a noisy minute of the machine hits all sizes, too.
+    """Time all ways at all sizes in several passes, so that a noisy minute of the machine hits all
+    sizes, too.
 
-    Within a pass each size has its runs one after the other, as a change of size costs the engines time.
+    Within a pass each size has its runs one after the other, as a change of size costs the engines
+    time.
 
     Args:
         rounds: for each size its segmenters and photos, as for `time_interleaved`.
@@ -154,9 +170,13 @@ def time_in_passes(
         share = (number + 1) * runs // passes - done
         before = min(warmup, 1) if number else warmup
         for index, (segmenters, photos) in enumerate(rounds):
-            start = (done - before) % len(photos)  # the measured runs go on where those of the last pass ended
+            start = (done - before) % len(
+                photos
+            )  # the measured runs go on where those of the last pass ended
             turned = [*photos[start:], *photos[:start]]
-            parts[index].append(list(time_interleaved(segmenters, turned, runs=share, warmup=before, on_run=on_run)))
+            parts[index].append(
+                list(time_interleaved(segmenters, turned, runs=share, warmup=before, on_run=on_run))
+            )
         done += share
     return [[merge(timings) for timings in zip(*part, strict=True)] for part in parts]
 
@@ -173,11 +193,17 @@ def merge(timings: Sequence[Timing]) -> Timing:
 
 def summarize(times_ms: Sequence[float]) -> dict[str, float]:
     """Return the median and the 95th percentile of some times."""
-    return {"median_ms": round(median(times_ms), 3), "p95_ms": round(float(np.percentile(times_ms, 95)), 3)}
+    return {
+        "median_ms": round(median(times_ms), 3),
+        "p95_ms": round(float(np.percentile(times_ms, 95)), 3),
+    }
 
 
 def slope(megapixels: Sequence[float], times_ms: Sequence[float]) -> float | None:
-    """Return the exponent of time in pixels, 1 for linear growth: the slope in a log-log plot; None for fewer than two sizes."""
+    """Return the exponent of time in pixels, 1 for linear growth: the slope in a log-log plot.
+
+    None for fewer than two sizes.
+    """
     if len(set(megapixels)) < 2:
         return None
     return float(np.polyfit(np.log(megapixels), np.log(times_ms), 1)[0])
@@ -186,8 +212,8 @@ def slope(megapixels: Sequence[float], times_ms: Sequence[float]) -> float | Non
 def choose_within(timings: Iterable[Timing], budget_ms: float) -> Timing | None:
     """Return the best timing whose median is at most a budget, None where there is none.
 
-    The best has the largest mean IoU to four decimals or, where none was measured, the most pixels for the network. The fastest
-    of several wins.
+    The best has the largest mean IoU to four decimals or, where none was measured, the most pixels
+    for the network. The fastest of several wins.
     """
     affordable = [timing for timing in timings if timing.median_ms <= budget_ms]
 
@@ -203,6 +229,29 @@ def pareto_front(timings: Iterable[Timing]) -> list[Timing]:
     """Return the scored timings that nothing faster equals in mean IoU, the fastest first."""
     front: list[Timing] = []
     for timing in sorted(timings, key=lambda timing: (timing.median_ms, -(timing.mean_iou or 0))):
-        if timing.mean_iou is not None and (not front or timing.mean_iou > (front[-1].mean_iou or 0)):
+        if timing.mean_iou is not None and (
+            not front or timing.mean_iou > (front[-1].mean_iou or 0)
+        ):
             front.append(timing)
     return front
+
+
+def area(size: tuple[int, int]) -> int:
+    """Return the pixels of a size."""
+    return size[0] * size[1]
+
+
+def format_size(size: tuple[int, int] | None) -> str:
+    """Write a size as 360x480; `own` stands for the model's own rule."""
+    return f"{size[0]}x{size[1]}" if size else "own"
+
+
+def format_ms(milliseconds: float) -> str:
+    """Write milliseconds with up to two decimals, or more where nothing would be left."""
+    return f"{round(milliseconds, 2) or milliseconds:g}"
+
+
+def describe_config(way: RunConfig) -> str:
+    """Name a way in a few words."""
+    threads = f", {way.threads} thread{'s' * (way.threads > 1)}" if way.threads else ""
+    return f"{way.engine} {way.precision}{threads}"

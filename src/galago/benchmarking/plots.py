@@ -30,8 +30,7 @@ def draw_latency(timings: "list[Timing]", title: str, *, fitted: bool) -> bytes:
     """
     from matplotlib.ticker import LogLocator
 
-    from galago.benchmarking.measure import slope
-    from galago.benchmarking.report import area, label_of, words
+    from galago.benchmarking.measure import area, describe_config, format_size, slope
 
     def shown(timing: "Timing") -> tuple[int, int]:
         return timing.input_size if fitted else timing.size
@@ -46,10 +45,13 @@ def draw_latency(timings: "list[Timing]", title: str, *, fitted: bool) -> bytes:
         rows = sorted((timing for timing in timings if timing.way == way), key=megapixels)
         pixels, times_ms = [megapixels(row) for row in rows], [row.median_ms for row in rows]
         exponent = slope(pixels, times_ms)
-        label = label_of(way) + ("" if exponent is None else f", slope {exponent:.2f}")
+        label = describe_config(way) + ("" if exponent is None else f", slope {exponent:.2f}")
         axes.plot(pixels, times_ms, **style(index), label=label)
     axes.minorticks_off()
-    ticks = {megapixels(timing): f"{megapixels(timing):.2g}\n{words(shown(timing))}" for timing in timings}
+    ticks = {
+        megapixels(timing): f"{megapixels(timing):.2g}\n{format_size(shown(timing))}"
+        for timing in timings
+    }
     axes.set_xticks(list(ticks), list(ticks.values()), fontsize=8)
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
     axes.yaxis.set_major_formatter("{x:g}")
@@ -57,8 +59,11 @@ def draw_latency(timings: "list[Timing]", title: str, *, fitted: bool) -> bytes:
     return as_png(figure)
 
 
-def draw_accuracy(timings: "list[Timing]", title: str, best: "Timing | None", budget_ms: float | None) -> bytes:
-    """Draw mean IoU against whole-way latency: a line of sizes per way, the Pareto front, budget and choice.
+def draw_accuracy(
+    timings: "list[Timing]", title: str, best: "Timing | None", budget_ms: float | None
+) -> bytes:
+    """Draw mean IoU against whole-way latency: a line of sizes per way, the Pareto front, budget
+    and choice.
 
     Args:
         timings: one per way and size, all scored.
@@ -68,8 +73,7 @@ def draw_accuracy(timings: "list[Timing]", title: str, best: "Timing | None", bu
     Returns:
         the PNG file.
     """
-    from galago.benchmarking.measure import pareto_front
-    from galago.benchmarking.report import label_of, short
+    from galago.benchmarking.measure import describe_config, format_ms, pareto_front
 
     figure, axes = new_plot((8, 5.5), title, "decoded photo to label map, median ms", "mean IoU")
     front = pareto_front(timings)
@@ -78,14 +82,28 @@ def draw_accuracy(timings: "list[Timing]", title: str, best: "Timing | None", bu
         where="post", color=FRONT, linewidth=5, alpha=0.45, zorder=1, label="Pareto front",
     )  # fmt: skip
     for index, way in enumerate(dict.fromkeys(timing.way for timing in timings)):
-        rows = sorted((timing for timing in timings if timing.way == way), key=lambda row: row.input_size)
-        axes.plot([row.median_ms for row in rows], [row.mean_iou for row in rows], **style(index), label=label_of(way), zorder=3)
+        rows = sorted(
+            (timing for timing in timings if timing.way == way), key=lambda row: row.input_size
+        )
+        axes.plot(
+            [row.median_ms for row in rows],
+            [row.mean_iou for row in rows],
+            **style(index),
+            label=describe_config(way),
+            zorder=3,
+        )
     axes.margins(x=0.1, y=0.12)
     annotate_points(axes, timings, best)
     if budget_ms is not None:
         left, right = axes.get_xlim()
         left, right = min(left, 0.95 * budget_ms), max(right, 1.05 * budget_ms)
-        axes.axvline(budget_ms, color=INK, linewidth=1, linestyle="--", label=f"budget {short(budget_ms)} ms")
+        axes.axvline(
+            budget_ms,
+            color=INK,
+            linewidth=1,
+            linestyle="--",
+            label=f"budget {format_ms(budget_ms)} ms",
+        )
         axes.axvspan(budget_ms, right, color=INK, alpha=0.06, linewidth=0)
         axes.set_xlim(left, right)
     axes.legend(frameon=False, loc="lower right")
@@ -93,23 +111,41 @@ def draw_accuracy(timings: "list[Timing]", title: str, best: "Timing | None", bu
 
 
 def annotate_points(axes: Any, timings: "list[Timing]", best: "Timing | None") -> None:
-    """Write the size beside the fastest of the points that share it and their mean IoU; ring and name the best one in full."""
+    """Write the size beside the fastest of the points that share it and their mean IoU.
+
+    Ring and name the best one in full.
+    """
     from matplotlib.patheffects import withStroke
 
-    from galago.benchmarking.report import label_of, words
+    from galago.benchmarking.measure import describe_config, format_size
 
-    common = {"textcoords": "offset points", "zorder": 5, "path_effects": [withStroke(linewidth=3, foreground="white")]}
+    common = {
+        "textcoords": "offset points",
+        "zorder": 5,
+        "path_effects": [withStroke(linewidth=3, foreground="white")],
+    }
     middle, named = sum(axes.get_xlim()) / 2, set()
     for timing in sorted(timings, key=lambda timing: (timing is not best, timing.median_ms)):
         assert timing.mean_iou is not None
-        point, size = (timing.median_ms, timing.mean_iou), words(timing.imgsz or timing.input_size)
+        point, size = (
+            (timing.median_ms, timing.mean_iou),
+            format_size(timing.imgsz or timing.input_size),
+        )
         if timing is best:
-            text = f"{size}, {label_of(timing.way)}\n{timing.median_ms:.1f} ms, mean IoU {timing.mean_iou:.3f}"
-            place = {"xytext": (12, -6), "ha": "left", "va": "top"} if point[0] < middle else {"xytext": (-12, 9), "ha": "right"}
-            axes.plot(*point, "o", markersize=15, markerfacecolor="none", markeredgecolor=INK, zorder=4)
+            text = f"{size}, {describe_config(timing.way)}\n{timing.median_ms:.1f} ms, mean IoU {timing.mean_iou:.3f}"
+            place = (
+                {"xytext": (12, -6), "ha": "left", "va": "top"}
+                if point[0] < middle
+                else {"xytext": (-12, 9), "ha": "right"}
+            )
+            axes.plot(
+                *point, "o", markersize=15, markerfacecolor="none", markeredgecolor=INK, zorder=4
+            )
             axes.annotate(text, point, fontsize=9, weight="bold", color=INK, **place, **common)
         elif (size, round(timing.mean_iou, 3)) not in named:
-            axes.annotate(size, point, xytext=(-6, 6), ha="right", fontsize=8, color=FAINT, **common)
+            axes.annotate(
+                size, point, xytext=(-6, 6), ha="right", fontsize=8, color=FAINT, **common
+            )
         named.add((size, round(timing.mean_iou, 3)))
 
 
@@ -127,7 +163,11 @@ def new_plot(size: tuple[float, float], title: str, x: str, y: str) -> tuple[Any
 
 def style(index: int) -> dict[str, Any]:
     """Return color and marker of the way of an index."""
-    return {"color": COLORS[index % len(COLORS)], "marker": MARKERS[index // len(COLORS) % len(MARKERS)], "linewidth": 1.5}
+    return {
+        "color": COLORS[index % len(COLORS)],
+        "marker": MARKERS[index // len(COLORS) % len(MARKERS)],
+        "linewidth": 1.5,
+    }
 
 
 def as_png(figure: Any) -> bytes:
@@ -136,7 +176,9 @@ def as_png(figure: Any) -> bytes:
 
     picture = BytesIO()
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # matplotlib's font lacks many scripts
+        warnings.filterwarnings(
+            "ignore", message="Glyph .* missing from"
+        )  # matplotlib's font lacks many scripts
         figure.savefig(picture, format="png", dpi=120)
     return picture.getvalue()
 

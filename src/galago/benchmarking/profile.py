@@ -57,7 +57,10 @@ class DeviceProfile:
     def __post_init__(self) -> None:
         for name, size in (("imgsz", self.imgsz), ("photo_size", self.photo_size)):
             if size is not None and min(size) < 1:
-                raise ConfigError(f"The setting has {name} = {list(size)}, expected [height, width] in pixels. {AGAIN}")
+                raise ConfigError(
+                    f"The setting has {name} = {list(size)}, expected [height, width] in pixels. "
+                    f"{AGAIN}"
+                )
         for name, value, most in (
             ("imgsz", self.imgsz and max(self.imgsz), LONGEST_SIDE),
             ("photo_size", max(self.photo_size), MOST_PIXELS),
@@ -66,7 +69,9 @@ class DeviceProfile:
             ("mean_iou", self.mean_iou, 1),
         ):
             if value is not None and not 0 <= value <= most:
-                raise ConfigError(f"The setting has {name} with {value}, expected at most {most:,}. {AGAIN}")
+                raise ConfigError(
+                    f"The setting has {name} with {value}, expected at most {most:,}. {AGAIN}"
+                )
 
     def to_json(self) -> str:
         """Write as JSON, the keys in the order of the attributes."""
@@ -77,7 +82,8 @@ class DeviceProfile:
         """Read back what `to_json` wrote.
 
         Raises:
-            ConfigError: not JSON, another schema version, or a key that is missing, unknown or of another type.
+            ConfigError: not JSON, another schema version, or a key that is missing, unknown or of
+                another type.
         """
         try:
             return from_json(cls, text, what="setting", version=SCHEMA_VERSION)
@@ -86,15 +92,26 @@ class DeviceProfile:
 
     def describe(self) -> str:
         """Say in one line how photos are labeled, and how that was measured."""
-        size = "the model's own size" if self.imgsz is None else f"photos fitted into {self.imgsz[0]} x {self.imgsz[1]}"
-        threads = "threads as the engine decides" if self.threads is None else f"threads {self.threads}"
-        score = "" if self.mean_iou is None else f", mean IoU {self.mean_iou:.4f} on {self.scored_on}"
+        size = (
+            "the model's own size"
+            if self.imgsz is None
+            else f"photos fitted into {self.imgsz[0]} x {self.imgsz[1]}"
+        )
+        threads = (
+            "threads as the engine decides" if self.threads is None else f"threads {self.threads}"
+        )
+        score = (
+            "" if self.mean_iou is None else f", mean IoU {self.mean_iou:.4f} on {self.scored_on}"
+        )
         height, width = self.photo_size
         measured = f"measured {self.median_ms:.1f} ms for a photo of {height} x {width}{score}"
         return f"{self.model}, {self.engine} in {self.precision}, {threads}, {size}; {measured}"
 
-    def check_flags(self, *, engine: str, threads: int | None, half: bool, imgsz: tuple[int, int] | None) -> None:
-        """Refuse what contradicts the setting: it was measured as a whole, and a change makes its numbers untrue.
+    def check_flags(
+        self, *, engine: str, threads: int | None, half: bool, imgsz: tuple[int, int] | None
+    ) -> None:
+        """Refuse what contradicts the setting: it was measured as a whole, and a change makes its
+        numbers untrue.
 
         Args:
             engine: name, or `auto` for none named.
@@ -111,7 +128,8 @@ class DeviceProfile:
         ):
             if given is not None and given != written:
                 raise ConfigError(
-                    f"The setting has {name} {_words(written)}, got {_words(given)} beside it, for which nothing was measured. "
+                    f"The setting has {name} {_words(written)}, got {_words(given)} beside it, for "
+                    "which nothing was measured. "
                     f"Leave {name} or the setting out."
                 )
 
@@ -123,12 +141,16 @@ class DeviceProfile:
         """
         if sha256 != self.model_sha256:
             raise ConfigError(
-                f"The setting was measured with another model file: its SHA-256 is {sha256[:12]}..., the setting has "
+                "The setting was measured with another model file: its SHA-256 is "
+                f"{sha256[:12]}..., the setting has "
                 f"{self.model_sha256[:12]}... {AGAIN}"
             )
 
     def device_warning(self, processor: str) -> str | None:
-        """Say that this is another processor than the one measured on; None where it is the same."""
+        """Say that this is another processor than the one measured on.
+
+        None where it is the same.
+        """
         if processor == self.device:
             return None
         return f"The setting was measured on {self.device}, and this is {processor}: times differ. {AGAIN}"
@@ -144,7 +166,8 @@ def read_setting(path: str | Path) -> DeviceProfile:
         text = read_text(Path(path))
     except OSError as error:
         raise ConfigError(
-            f"Cannot read {path}: {error.strerror or error}. `galago bench --budget` writes setting files."
+            f"Cannot read {path}: {error.strerror or error}. `galago bench --budget` writes "
+            "setting files."
         ) from error
     except ValueError as error:
         raise ConfigError(f"{path} is no setting file, which is JSON in UTF-8. {AGAIN}") from error
@@ -155,4 +178,10 @@ def read_setting(path: str | Path) -> DeviceProfile:
 
 
 def _words(value: object) -> str:
-    return "unset" if value is None else " x ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return (
+        "unset"
+        if value is None
+        else " x ".join(map(str, value))
+        if isinstance(value, tuple)
+        else str(value)
+    )

@@ -1,24 +1,55 @@
 """What `galago bench` tells: bench.json, a table, the command to use, and setting.json."""
 
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from galago._core.printable import printable
+from galago.benchmarking.measure import area, describe_config, format_ms, format_size
 
 if TYPE_CHECKING:
-    from galago.benchmarking.measure import RunConfig, Timing
+    from galago.benchmarking.measure import Timing
     from galago.benchmarking.plan import Plan
     from galago.benchmarking.profile import DeviceProfile
-    from galago.cli._console import Table
+    from galago.runtime.model_folder import OpenedModel
 
-PACKAGES = ("galago", "numpy", "opencv-python-headless", "openvino", "onnxruntime", "ncnn", "ai-edge-litert")
+PACKAGES = (
+    "galago",
+    "numpy",
+    "opencv-python-headless",
+    "openvino",
+    "onnxruntime",
+    "ncnn",
+    "ai-edge-litert",
+)
+
+
+@dataclass(frozen=True)
+class TestedModel:
+    """The model that is timed.
+
+    Attributes:
+        given: its name or path, as the user typed it.
+        path: where it is.
+        opened: its files and description.
+    """
+
+    given: str
+    path: Path
+    opened: "OpenedModel"
+
+    @property
+    def lasting_name(self) -> str:
+        """What finds it from any folder: its name, or its absolute path."""
+        return str(self.path.resolve()) if Path(self.given) == self.path else self.given
 
 
 class Report:
     """All timings of a run, and what follows from them.
 
     Attributes:
+        tested: the model.
         model: as the user named it.
         plan: what was measured.
         timings: one per way and size.
@@ -27,23 +58,31 @@ class Report:
     """
 
     def __init__(
-        self, model: str, plan: "Plan", timings: "list[Timing]", *, runs: int, warmup: int, budget_ms: float | None
+        self,
+        model: "TestedModel",
+        plan: "Plan",
+        timings: "list[Timing]",
+        *,
+        runs: int,
+        warmup: int,
+        budget_ms: float | None,
     ) -> None:
         from galago._core.atomic_io import sha256
         from galago._core.device import describe_run, peak_memory_mb
-        from galago.runtime.model_folder import open_model
 
-        opened = open_model(model)
-        self.model, self.name = model, opened.spec.name
+        self.tested, self.model, self.name = model, model.given, model.opened.spec.name
         engines = dict.fromkeys(timing.way.engine for timing in timings)
-        self.model_sha256 = {engine: sha256(opened.file_for(engine)) for engine in engines}
+        self.model_sha256 = {engine: sha256(model.opened.file_for(engine)) for engine in engines}
         self.plan, self.timings = plan, timings
         self.runs, self.warmup, self.budget_ms = runs, warmup, budget_ms
         self.peak_memory_mb, self.made_with = peak_memory_mb(), describe_run(PACKAGES)
 
     @cached_property
     def best(self) -> "Timing | None":
-        """The way and size to use: within the budget or, without one, the most accurate; None where there is none."""
+        """The way and size to use: within the budget or, without one, the most accurate.
+
+        None where there is none.
+        """
         from galago.benchmarking.measure import choose_within
 
         if self.budget_ms is not None:
@@ -54,7 +93,10 @@ class Report:
     def fastest(self) -> "Timing":
         """The fastest way for the largest photo."""
         largest = max(area(timing.size) for timing in self.timings)
-        return min((timing for timing in self.timings if area(timing.size) == largest), key=lambda timing: timing.median_ms)
+        return min(
+            (timing for timing in self.timings if area(timing.size) == largest),
+            key=lambda timing: timing.median_ms,
+        )
 
     def summary(self) -> dict[str, Any]:
         """Return what stands in bench.json."""
@@ -68,23 +110,27 @@ class Report:
             "budget_ms": self.budget_ms,
             "rows": [as_row(timing) for timing in self.timings],
             "fastest": {"size": self.fastest.size, "command": command(self.model, self.fastest)},
-            "best": {**as_row(self.best), "command": command(self.model, self.best)} if self.best else None,
+            "best": {**as_row(self.best), "command": command(self.model, self.best)}
+            if self.best
+            else None,
             "peak_memory_mb": self.peak_memory_mb,
             "made_with": self.made_with,
         }
 
     def setting(self) -> "DeviceProfile | None":
-        """Return what is best within the budget as a setting; None without a budget, or if nothing is."""
+        """Return what is best within the budget as a setting.
+
+        None without a budget, or if nothing is.
+        """
         from importlib.metadata import version
 
         from galago.benchmarking.profile import DeviceProfile
-        from galago.runtime.model_folder import bundled_models
 
         if self.budget_ms is None or self.best is None:
             return None
         best, way = self.best, self.best.way
         return DeviceProfile(
-            model=self.model if self.model in bundled_models() else str(Path(self.model).resolve()),
+            model=self.tested.lasting_name,
             model_sha256=self.model_sha256[way.engine],
             engine=way.engine,
             precision=way.precision,
@@ -99,7 +145,9 @@ class Report:
         )
 
     def save(self, out: Path) -> list[Path]:
-        """Write bench.json, the plots where matplotlib is installed, and setting.json if there is a setting; return the paths."""
+        """Write bench.json, the plots where matplotlib is installed, and setting.json if there is a
+        setting; return the paths.
+        """
         from json import dumps
 
         from galago._core.atomic_io import write_whole
@@ -109,74 +157,58 @@ class Report:
         if have_matplotlib():
             device = f"{self.made_with['processor']}, {self.made_with['cores']} cores"
             files["bench.png"] = draw_latency(
-                self.timings, f"{printable(self.name)} on {device}", fitted=self.plan.dataset is not None
+                self.timings,
+                f"{printable(self.name)} on {device}",
+                fitted=self.plan.dataset is not None,
             )
             if self.plan.dataset:
                 title = f"{printable(self.name)} on {printable(self.plan.scored_on)}\n{device}"
-                files["accuracy.png"] = draw_accuracy(self.timings, title, self.best, self.budget_ms)
+                files["accuracy.png"] = draw_accuracy(
+                    self.timings, title, self.best, self.budget_ms
+                )
         if setting := self.setting():
             files["setting.json"] = setting.to_json().encode()
         for name, content in files.items():
             write_whole(out / name, content)
         return [out / name for name in files]
 
-    def show(self, saved: list[Path], out: Path, *, to_stderr: bool) -> None:
-        """Print the table, what to use, and where it all lies."""
-        from galago.cli._console import say
-
-        self.table().show(err=to_stderr)
-        for line in (*self.conclusion(out), f"Saved: {', '.join(str(path) for path in saved)}"):
-            say(line, err=to_stderr)
-
-    def table(self) -> "Table":
-        """Return a table of the ways by size, the fastest first."""
-        from galago.cli._console import Table
-
-        scored, fitted = self.plan.dataset is not None, any(timing.imgsz for timing in self.timings)
-        halves = any(timing.way.precision != "float32" for timing in self.timings)
-        title = f"{printable(self.name)} on {self.made_with['processor']}, {self.made_with['cores']} cores; milliseconds"
-        title += (
-            ", share of labels changed" * halves
-            + f"\nwhole way: to labels of {words(self.fastest.size)}; mIoU: {printable(self.plan.scored_on)}" * scored
-        )
-        table = Table(title=title, form="simple")
-        sizes = (["photo"] if not scored else []) + (["fitted into"] if fitted else [])
-        for heading in (*(sizes or ["photo"]), "engine", "precision", "threads"):
-            table.add_column(heading, whole=True)
-        for heading in ("network", "whole way", "p95", *(["changed"] * halves), *(["mIoU"] * scored)):
-            table.add_column(heading, right=True, whole=True)
-        for timing in sorted(self.timings, key=lambda timing: (area(timing.size), area(timing.input_size), timing.median_ms)):
-            row, way = as_row(timing), timing.way
-            shown = {"photo": words(timing.size), "fitted into": words(timing.imgsz)}
-            names = [*(shown[heading] for heading in sizes or ["photo"]), way.engine, way.precision, str(way.threads or "auto")]
-            times = (row["network"]["median_ms"], row["whole_way"]["median_ms"], row["whole_way"]["p95_ms"])
-            figures = [*(f"{value:.1f}" for value in times), *([f"{timing.labels_changed:.2%}"] * halves)]
-            score = [f"{timing.mean_iou:.4f}"] if timing.mean_iou is not None else []
-            table.add_row(*names, *figures, *score, style="bold" if timing is self.best else "")
-        return table
-
     def conclusion(self, out: Path) -> list[str]:
         """Say what to use, and with which command."""
         from shlex import quote
 
         if self.budget_ms is None and self.best is None:
-            return [f"Fastest at {words(self.fastest.size)}: {command(self.model, self.fastest)}"]
+            return [
+                f"Fastest at {format_size(self.fastest.size)}: {command(self.model, self.fastest)}"
+            ]
         if self.best is None:
             return []  # check_budget says more
         if self.budget_ms is None:
-            return [f"Most accurate: {self.describe(self.best)}", f"Use it: {command(self.model, self.best)}"]
+            return [
+                f"Most accurate: {self.describe(self.best)}",
+                f"Use it: {command(self.model, self.best)}",
+            ]
         kind = "Best" if self.plan.dataset else "Largest"
-        lines = [f"{kind} within {short(self.budget_ms)} ms (median of the whole way): {self.describe(self.best)}"]
+        lines = [
+            f"{kind} within {format_ms(self.budget_ms)} ms (median of the whole way): "
+            f"{self.describe(self.best)}"
+        ]
         if not self.plan.dataset:
             lines.append("No accuracy was measured: give labeled photos with --data for that.")
-        return [*lines, f"Use it: galago predict --setting {quote(str(out / 'setting.json'))} --source PHOTO"]
+        return [
+            *lines,
+            f"Use it: galago predict --setting {quote(str(out / 'setting.json'))} --source PHOTO",
+        ]
 
     def describe(self, timing: "Timing") -> str:
         """Say what a way and size takes and is worth."""
         times = as_row(timing)["whole_way"]
-        size = words(timing.imgsz) if timing.imgsz else f"the model's own size for photos of {words(timing.size)}"
+        size = (
+            format_size(timing.imgsz)
+            if timing.imgsz
+            else f"the model's own size for photos of {format_size(timing.size)}"
+        )
         score = "" if timing.mean_iou is None else f", mean IoU {timing.mean_iou:.4f}"
-        return f"{size}, {label_of(timing.way)}: median {times['median_ms']:.1f} ms, p95 {times['p95_ms']:.1f} ms{score}"
+        return f"{size}, {describe_config(timing.way)}: median {times['median_ms']:.1f} ms, p95 {times['p95_ms']:.1f} ms{score}"
 
     def check_budget(self) -> None:
         """Say so where nothing keeps within the budget.
@@ -191,8 +223,10 @@ class Report:
         fastest = min(self.timings, key=lambda timing: timing.median_ms)
         height, width = fastest.imgsz or fastest.size
         raise BudgetError(
-            f"Nothing keeps within {short(self.budget_ms)} ms, so no setting is written. The fastest: {self.describe(fastest)}. "
-            f"Allow more time, or try a smaller size, as --imgsz {-(-height // 2)} {-(-width // 2)}, --threads, or --half."
+            f"Nothing keeps within {format_ms(self.budget_ms)} ms, so no setting is written. "
+            f"The fastest: {self.describe(fastest)}. "
+            f"Allow more time, or try a smaller size, as --imgsz {-(-height // 2)} "
+            f"{-(-width // 2)}, --threads, or --half."
         )
 
 
@@ -227,24 +261,3 @@ def command(model: str, timing: "Timing") -> str:
     half = " --half" if way.precision == "bfloat16" else ""
     imgsz = f" --imgsz {timing.imgsz[0]} {timing.imgsz[1]}" if timing.imgsz else ""
     return f"galago predict --model {quote(model)} --engine {way.engine}{threads}{half}{imgsz} --source PHOTO"
-
-
-def area(size: tuple[int, int]) -> int:
-    """Return the pixels of a size."""
-    return size[0] * size[1]
-
-
-def words(size: tuple[int, int] | None) -> str:
-    """Write a size as 360x480; `own` stands for the model's own rule."""
-    return f"{size[0]}x{size[1]}" if size else "own"
-
-
-def short(milliseconds: float) -> str:
-    """Write milliseconds with up to two decimals, or more where nothing would be left."""
-    return f"{round(milliseconds, 2) or milliseconds:g}"
-
-
-def label_of(way: "RunConfig") -> str:
-    """Name a way in a few words."""
-    threads = f", {way.threads} thread{'s' * (way.threads > 1)}" if way.threads else ""
-    return f"{way.engine} {way.precision}{threads}"

@@ -20,7 +20,9 @@ _printed: list[dict[str, Any]] = []  # objects of --json so far: one per process
 
 
 def build_state() -> None:
-    """Let standard output and standard error escape what their encoding lacks, as a console or a log in cp1252 does."""
+    """Let standard output and standard error escape what their encoding lacks, as a console or a
+    log in cp1252 does.
+    """
     _printed.clear()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -47,7 +49,9 @@ def say(text: object, *, err: bool = False, style: str = "", lines: bool = False
 
 
 def print_json(facts: dict[str, Any]) -> None:
-    r"""Print the object of `--json` as one line of ASCII: a byte of a name that is no UTF-8 stands as `\udcXX`."""
+    r"""Print the object of `--json` as one line of ASCII: a byte of a name that is no UTF-8 stands
+    as `\udcXX`.
+    """
     _printed.append(facts)
     typer.echo(json.dumps(facts))
 
@@ -103,17 +107,30 @@ class Table:
         console = Console(stderr=err)
         if self.width and not console.is_terminal:
             console = Console(stderr=err, width=self.width)
-        title = Text(fit(printable_lines(self.title), err=err), style="italic") if self.title else None
+        title = (
+            Text(fit(printable_lines(self.title), err=err), style="italic") if self.title else None
+        )
         if self.form == "plain":
             table = RichTable.grid(padding=(0, 2))
         elif self.form == "simple":
-            table = RichTable(title=title, title_justify="left", box=box.SIMPLE, collapse_padding=True, pad_edge=False)
+            table = RichTable(
+                title=title,
+                title_justify="left",
+                box=box.SIMPLE,
+                collapse_padding=True,
+                pad_edge=False,
+            )
         else:
             table = RichTable(title=title, title_justify="left")
-        cut: Literal["ellipsis", "crop"] = "ellipsis" if console.encoding.startswith("utf") else "crop"
+        cut: Literal["ellipsis", "crop"] = (
+            "ellipsis" if console.encoding.startswith("utf") else "crop"
+        )
         for heading, right, whole in self._columns:
             table.add_column(
-                shown(heading), justify="right" if right else "left", no_wrap=whole, overflow=cut if whole else "fold"
+                shown(heading),
+                justify="right" if right else "left",
+                no_wrap=whole,
+                overflow=cut if whole else "fold",
             )
         for cells, style in self._rows:
             table.add_row(*map(shown, cells), style=style or None)

@@ -10,15 +10,28 @@ from galago.cli.models import find_published, obtain
 if TYPE_CHECKING:
     from galago.runtime.segmenter import Segmenter
 
-MODEL_HELP = "Bundled or published name, model folder or .onnx file; b0-camvid without it, or the setting's."
+MODEL_HELP = (
+    "Bundled or published name, model folder or .onnx file; b0-camvid without it, or the setting's."
+)
 SIZE_HELP = "Fit photos into this height and width for the network; one number means a square."
-SETTING_HELP = "File that `galago bench --budget` wrote: model, engine, precision, threads and size."
+SETTING_HELP = (
+    "File that `galago bench --budget` wrote: model, engine, precision, threads and size."
+)
 
 
 def open_segmenter(
-    model: str | None, *, engine: str, threads: int | None, half: bool, imgsz: str | None, setting: Path | None
+    model: str | None,
+    *,
+    engine: str,
+    threads: int | None,
+    half: bool,
+    imgsz: str | None,
+    setting: Path | None,
 ) -> "Segmenter":
-    """Load a model as flags or a setting say; standard error tells the setting, and a warning if it is from elsewhere."""
+    """Load a model as flags or a setting say.
+
+    Standard error tells the setting, and a warning if it is from elsewhere.
+    """
     from galago import load
     from galago.benchmarking.profile import DeviceMismatchWarning, read_setting
     from galago.cli._console import say
@@ -29,7 +42,9 @@ def open_segmenter(
     size = read_size(imgsz) if imgsz else None
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", DeviceMismatchWarning)
-        segmenter = load(model, engine=engine, threads=threads, half=half, imgsz=size, setting=chosen)
+        segmenter = load(
+            model, engine=engine, threads=threads, half=half, imgsz=size, setting=chosen
+        )
     if chosen:
         say(f"Setting: {chosen.describe()}", err=True)
     for warning in caught:

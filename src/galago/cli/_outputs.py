@@ -24,7 +24,8 @@ class Claim:
     """What a run is going to write about one source.
 
     Attributes:
-        source: the photo or the video file; None for a camera or a stream, which never gives the same again.
+        source: the photo or the video file; None for a camera or a stream, which never gives the
+            same again.
         shown: the source, in words.
         files: paths in the output folder.
     """
@@ -58,7 +59,8 @@ class Outputs:
         """Make sure that the files to come replace none of another source.
 
         Raises:
-            ConfigError: they would, and `overwrite` is not set; or two sources would write one file.
+            ConfigError: they would, and `overwrite` is not set; or two sources would write one
+                file.
             OSError: the folder or index.json in it cannot be used.
         """
         check_apart(claims)
@@ -105,13 +107,22 @@ class Outputs:
         """
         lines = []
         if self.replaced and kind == "photos":
-            lines.append(f"Replaced: the files of {self.replaced} photos from an earlier run into {self.folder}")
+            lines.append(
+                f"Replaced: the files of {self.replaced} photos from an earlier run into "
+                f"{self.folder}"
+            )
         elif self.replaced:
             lines.append(f"Replaced: the overlay from an earlier run into {self.folder}")
         shown = list(renamed.items())[:RENAMED_SHOWN]
-        lines += [f"Saved under another name, as another photo has the same: {source} as {name}" for name, source in shown]
+        lines += [
+            f"Saved under another name, as another photo has the same: {source} as {name}"
+            for name, source in shown
+        ]
         if len(renamed) > RENAMED_SHOWN:
-            lines.append(f"and {len(renamed) - RENAMED_SHOWN} more: {self.folder / INDEX} lists the source of every file")
+            lines.append(
+                f"and {len(renamed) - RENAMED_SHOWN} more: {self.folder / INDEX} lists the source "
+                "of every file"
+            )
         return lines
 
     def _read(self) -> dict[str, str]:
@@ -127,12 +138,17 @@ class Outputs:
             found = json.loads(file.read_bytes())
         except (OSError, ValueError, RecursionError):
             found = None
-        sources = found.get("sources") if isinstance(found, dict) and found.get("made_by") == MADE_BY else None
+        sources = (
+            found.get("sources")
+            if isinstance(found, dict) and found.get("made_by") == MADE_BY
+            else None
+        )
         if isinstance(sources, dict):
             return {name: source for name, source in sources.items() if isinstance(source, str)}
         if not self.overwrite:
             raise ConfigError(
-                f"{file} was not written by `galago predict`, which would replace it. Choose another folder with --out, or add "
+                f"{file} was not written by `galago predict`, which would replace it. Choose "
+                "another folder with --out, or add "
                 "--overwrite."
             )
         return {}
@@ -163,15 +179,26 @@ def list_claims(
         confidence: whether that of photos is.
     """
     if isinstance(opened, list):
-        return [Claim(frame.path, str(frame.path), photo_files(out, frame.name, confidence=confidence)) for frame in opened]
+        return [
+            Claim(frame.path, str(frame.path), photo_files(out, frame.name, confidence=confidence))
+            for frame in opened
+        ]
     assert target is not None
-    return [Claim(opened.path, opened.name, (target, *(frame_files(out, opened.name) if labels else ())))]
+    return [
+        Claim(
+            opened.path, opened.name, (target, *(frame_files(out, opened.name) if labels else ()))
+        )
+    ]
 
 
 def frame_files(folder: Path, name: str) -> tuple[Path, ...]:
     """Return the label maps of a video's frames that are there."""
     pattern = re.compile(re.escape(name) + r"_\d{6,}\.png")
-    return tuple(file for file in folder.iterdir() if pattern.fullmatch(file.name)) if folder.is_dir() else ()
+    return (
+        tuple(file for file in folder.iterdir() if pattern.fullmatch(file.name))
+        if folder.is_dir()
+        else ()
+    )
 
 
 def check_apart(claims: Sequence[Claim]) -> None:
@@ -184,7 +211,9 @@ def check_apart(claims: Sequence[Claim]) -> None:
     for claim in claims:
         for file in claim.files:
             if other := taken.get(file):
-                raise ConfigError(f"{other.shown} and {claim.shown} would both become {file}. Rename one of them.")
+                raise ConfigError(
+                    f"{other.shown} and {claim.shown} would both become {file}. Rename one of them."
+                )
             taken[file] = claim
 
 
@@ -195,14 +224,21 @@ def check_utf8(out: Path) -> None:
         ConfigError: it is none.
     """
     if not is_utf8(out):
-        raise ConfigError(f"The name of {out} is no UTF-8, which safetensors and others cannot open. Choose another --out.")
+        raise ConfigError(
+            f"The name of {out} is no UTF-8, which safetensors and others cannot open. Choose "
+            "another --out."
+        )
 
 
 def explain(folder: Path, names: list[str], sources: dict[str, str]) -> str:
     """Say which files would be replaced, and what to do."""
-    shown = [f"{name} ({f'of {sources[name]}' if name in sources else 'not known from where'})" for name in names[:SHOWN]]
+    shown = [
+        f"{name} ({f'of {sources[name]}' if name in sources else 'not known from where'})"
+        for name in names[:SHOWN]
+    ]
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return (
-        f"{folder} already holds labels of other images, which this run would replace: {', '.join(shown)}{more}. "
+        f"{folder} already holds labels of other images, which this run would replace: "
+        f"{', '.join(shown)}{more}. "
         "Choose another folder with --out, or add --overwrite."
     )

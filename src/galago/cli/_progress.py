@@ -1,4 +1,7 @@
-"""Bars and lines on standard error that say how far the work is; their text goes through the same door as all other."""
+"""Bars and lines on standard error that say how far the work is.
+
+Their text goes through the same door as all other.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -38,7 +41,9 @@ class PlainColumn(ProgressColumn):
 
 
 @contextmanager
-def counting_bar(what: str, total: int | None) -> Iterator[tuple[Callable[[], None], Callable[[str], None]]]:
+def counting_bar(
+    what: str, total: int | None
+) -> Iterator[tuple[Callable[[], None], Callable[[str], None]]]:
     """Show a bar while a block runs, and give what moves it on by one, and what changes its words."""
     columns = (PlainColumn(), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
@@ -48,31 +53,50 @@ def counting_bar(what: str, total: int | None) -> Iterator[tuple[Callable[[], No
 
 @contextmanager
 def spinner(first: str) -> Iterator[Callable[[str], None]]:
-    """Show a line on standard error while a block runs, on a terminal; call what it gives to change the line."""
+    """Show a line on standard error while a block runs, on a terminal.
+
+    Call what it gives to change the line.
+    """
     console = Console(stderr=True)
     turning = SpinnerColumn("dots" if console.encoding.startswith("utf") else "line")
-    with Progress(turning, PlainColumn(), TimeElapsedColumn(), console=console, transient=True) as bar:
+    with Progress(
+        turning, PlainColumn(), TimeElapsedColumn(), console=console, transient=True
+    ) as bar:
         task = bar.add_task(first, total=None)
         yield lambda what: bar.update(task, description=what)
 
 
 @contextmanager
 def download_bar(what: str) -> Iterator[Callable[[int, int | None], None]]:
-    """Show how much of a download is done while a block runs; call what it gives with the bytes done and of all."""
-    columns = (PlainColumn(), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    """Show how much of a download is done while a block runs.
+
+    Call what it gives with the bytes done and of all.
+    """
+    columns = (
+        PlainColumn(),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, size: bar.update(task, completed=done, total=size)
 
 
 class PhotoBars:
-    """Bars of `galago predict`: one over all photos, and one of the tiles of a large photo; on a terminal only."""
+    """Bars of `galago predict`: one over all photos, and one of the tiles of a large photo.
+
+    On a terminal only.
+    """
 
     def __init__(self, total: int | None) -> None:
         """Take the number of photos or frames, if it is known; a single one has no bar."""
         console = Console(stderr=True)
         columns = (PlainColumn(), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        self._bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._bar = Progress(
+            *columns, console=console, transient=True, disable=not console.is_terminal
+        )
         self._task = self._bar.add_task("Labeling", total=total, visible=total != 1)
 
     def __enter__(self) -> "PhotoBars":
@@ -88,7 +112,10 @@ class PhotoBars:
 
     @contextmanager
     def tiles(self, name: str) -> Iterator[Callable[[int, int], None]]:
-        """Show a bar of a photo's tiles while a block runs; call what it gives with the tiles done and of all."""
+        """Show a bar of a photo's tiles while a block runs.
+
+        Call what it gives with the tiles done and of all.
+        """
         task = self._bar.add_task(name, total=None)
         try:
             yield lambda done, count: self._bar.update(task, completed=done, total=count)
@@ -101,7 +128,10 @@ class PhotoBars:
 
 
 class TrainingBars:
-    """Bars of `galago train`: reading the validation photos, and the steps of all epochs; lines stay above them."""
+    """Bars of `galago train`: reading the validation photos, and the steps of all epochs.
+
+    Lines stay above them.
+    """
 
     def __init__(self, epochs: int, *, shown: bool) -> None:
         """Take the number of epochs, and whether to show anything."""
@@ -110,8 +140,12 @@ class TrainingBars:
             TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
         )  # fmt: skip
         self._bar = Progress(*columns, console=Console(stderr=True), disable=not shown)
-        self._look = self._bar.add_task("looking", visible=False, what="reading the validation photos", figures="")
-        self._task = self._bar.add_task("training", total=None, what=f"epoch 1/{epochs}", figures="")
+        self._look = self._bar.add_task(
+            "looking", visible=False, what="reading the validation photos", figures=""
+        )
+        self._task = self._bar.add_task(
+            "training", total=None, what=f"epoch 1/{epochs}", figures=""
+        )
 
     def __enter__(self) -> "TrainingBars":
         self._bar.start()

@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
-MODEL_HELP = "Published classifier, as `galago models` lists it, or a checkpoint of the recipe imagenet."
+MODEL_HELP = (
+    "Published classifier, as `galago models` lists it, or a checkpoint of the recipe imagenet."
+)
 NAMES_HELP = "Text file with a class name in each line, in the order of ids; ids without it."
 
 
@@ -14,7 +16,9 @@ def classify(
     model: Annotated[str, typer.Option(help=MODEL_HELP)] = "b1-imagenet",
     top: Annotated[int, typer.Option(help="Classes to show for each photo.", min=1)] = 5,
     names: Annotated[Path | None, typer.Option(help=NAMES_HELP)] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object as the last line.")
+    ] = False,
 ) -> None:
     """Say what whole photos show: the most probable classes, in torch."""
     from galago import sources
@@ -26,7 +30,7 @@ def classify(
     if isinstance(opened, sources.Video):
         raise ConfigError(f"`galago classify` takes photos, got the video {source}.")
     if note := sources.describe_left_out(sources.left_out(source)):
-        typer.echo(f"Note: {note}", err=True)
+        say(f"Note: {note}", err=True)
     require("torch", "train")
     from galago.export.classify import Classifier, best
 
@@ -41,7 +45,12 @@ def classify(
         rows = best(classifier(frame.image), top, words)
         shown = ", ".join(f"{name} {probability:.1%}" for name, probability in rows)
         say(f"{frame.name}: {shown}", err=json)
-        found.append({"name": frame.name, "classes": [{"class": name, "probability": value} for name, value in rows]})
+        found.append(
+            {
+                "name": frame.name,
+                "classes": [{"class": name, "probability": value} for name, value in rows],
+            }
+        )
     if json:
         print_json({"model": model, "photos": found, "failed": failed})
     if failed:
@@ -49,7 +58,8 @@ def classify(
 
 
 def find_checkpoint(model: str) -> Path:
-    """Return the file of a classifier: the one named, else that of the published network, downloaded where it is not here.
+    """Return the file of a classifier: the one named, else that of the published network,
+    downloaded where it is not here.
 
     Raises:
         ConfigError: there is no such file or network.
@@ -57,11 +67,17 @@ def find_checkpoint(model: str) -> Path:
     """
     from galago.cli.models import obtain
     from galago.errors import choose
-    from galago.weights import PUBLISHED
+    from galago.pretrained.table import PUBLISHED
 
     if Path(model).is_file():
         return Path(model)
-    return obtain(choose({name: row for name, row in PUBLISHED.items() if not row.is_segmentation}, model, "classifier"))
+    return obtain(
+        choose(
+            {name: row for name, row in PUBLISHED.items() if not row.is_segmentation},
+            model,
+            "classifier",
+        )
+    )
 
 
 def read_names(file: Path, count: int) -> list[str]:

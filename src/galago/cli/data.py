@@ -25,8 +25,12 @@ def data() -> None:
 @app.command()
 def check(
     data: Annotated[str, typer.Argument(help="Data set: folder or YAML file.", metavar="DATA")],
-    out: Annotated[Path, typer.Option(help="Folder for report.html and check.json.")] = Path("runs/data"),
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+    out: Annotated[Path, typer.Option(help="Folder for report.html and check.json.")] = Path(
+        "runs/data"
+    ),
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object as the last line.")
+    ] = False,
 ) -> None:
     """Find all that is wrong with a data set before training: files, masks, ids, classes, splits.
 
@@ -57,17 +61,25 @@ def check(
 @app.command()
 def convert(
     kind: Annotated[str, typer.Argument(help=f"What SOURCE is: {KINDS}.", metavar="KIND")],
-    source: Annotated[Path, typer.Argument(help="Folder of the data set; for coco a JSON file, too.", metavar="SOURCE")],
-    out: Annotated[Path, typer.Option(help="Folder for images/, masks/ and data.yaml; new or empty.")],
+    source: Annotated[
+        Path,
+        typer.Argument(help="Folder of the data set; for coco a JSON file, too.", metavar="SOURCE"),
+    ],
+    out: Annotated[
+        Path, typer.Option(help="Folder for images/, masks/ and data.yaml; new or empty.")
+    ],
     palette: Annotated[Path | None, typer.Option(help=PALETTE_HELP)] = None,
     images: Annotated[Path | None, typer.Option(help=IMAGES_HELP)] = None,
     ignore: Annotated[list[str] | None, typer.Option(help=IGNORE_HELP)] = None,
     unknown: Annotated[str, typer.Option(help=UNKNOWN_HELP)] = "error",
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object as the last line.")
+    ] = False,
 ) -> None:
     """Bring a data set into the layout that galago reads: images/, masks/ and data.yaml.
 
-    Photos are hard links to the originals where the disk allows it, else copies. The folder is there when all of it is.
+    Photos are hard links to the originals where the disk allows it, else copies. The folder is
+    there when all of it is.
     """
     from collections import Counter
 
@@ -76,7 +88,11 @@ def convert(
     from galago.data.convert import Options, check_out, describe_turns, read, write
 
     check_out(out)
-    found = read(kind, source, Options(palette=palette, images=images, ignore=tuple(ignore or ()), unknown=unknown))
+    found = read(
+        kind,
+        source,
+        Options(palette=palette, images=images, ignore=tuple(ignore or ()), unknown=unknown),
+    )
     with counting_bar("Converting", len(found.items)) as (advance, _):
         made_by = f"galago data convert {kind}"
         write(found, out, made_by=made_by, accept_unknown=unknown == "ignore", on_item=advance)
@@ -89,9 +105,19 @@ def convert(
         say(f"Note: {note}", err=True)
     splits = Counter(item.split for item in found.items)
     photos = ", ".join(f"{count:,} photos of {split}" for split, count in splits.items())
-    say(f"Saved: {out}: {photos}, {len(found.labels)} classes. Look at them: galago data check {out}", err=json)
+    say(
+        f"Saved: {out}: {photos}, {len(found.labels)} classes. Look at them: galago data check "
+        f"{out}",
+        err=json,
+    )
     if json:
-        facts = {"kind": kind, "source": str(source), "out": str(out), "photos": splits, "classes": found.labels.names}
+        facts = {
+            "kind": kind,
+            "source": str(source),
+            "out": str(out),
+            "photos": splits,
+            "classes": found.labels.names,
+        }
         facts["notes"] = notes
         print_json(facts)
 
@@ -108,7 +134,10 @@ def show(report: "Report", *, to_stderr: bool) -> None:
         table.add_column(f"{name}, pixels", right=True)
         table.add_column(f"photos of {split.files:,}", right=True)
     for index, name in enumerate(report.layout.labels.names):
-        cells = [(f"{split.shares[index]:.3%}", f"{split.photos[index]:,}") for split in report.splits.values()]
+        cells = [
+            (f"{split.shares[index]:.3%}", f"{split.photos[index]:,}")
+            for split in report.splits.values()
+        ]
         table.add_row(name, *(cell for pair in cells for cell in pair))
     if any(len(found.classes) > 1 for found in report.layout.labels.sets):
         cells = [

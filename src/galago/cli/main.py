@@ -47,9 +47,16 @@ def show_version(wanted: bool) -> None:
 
 @app.callback()
 def galago(
-    version: Annotated[bool, typer.Option("--version", help="Show the version.", is_eager=True, callback=show_version)] = False,
-    offline: Annotated[bool, typer.Option("--offline", help="Download nothing; what is missing is an error.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.", hidden=True)] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version.", is_eager=True, callback=show_version),
+    ] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Download nothing; what is missing is an error.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show where an error comes from.", hidden=True)
+    ] = False,
 ) -> None:
     """High-resolution semantic segmentation on small devices, with EfficientViT."""
     if offline:
@@ -57,10 +64,13 @@ def galago(
 
 
 def main() -> None:
-    """Run the command line; a mistake of the user ends in one red line and an exit code, not in a traceback.
+    """Run the command line.
 
-    Exit codes: 0 done, 1 failed, 2 misused, 130 interrupted. With `--json` the last line of standard output is one JSON object
-    even then; of a command that ended before its own, `{"error": "..."}`.
+    A mistake of the user ends in one red line and an exit code, not in a traceback.
+
+    Exit codes: 0 done, 1 failed, 2 misused, 130 interrupted. With `--json` the last line of
+    standard output is one JSON object even then; of a command that ended before its own, `{"error":
+    "..."}`.
     """
     build_state()
     try:
@@ -69,7 +79,9 @@ def main() -> None:
         finally:
             sys.stdout.flush()
     except BrokenPipeError:  # the reader, as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the last flush of the interpreter
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # for the last flush of the interpreter
         sys.exit(1)
     except (GalagoError, OSError) as error:
         if "--debug" in sys.argv:
@@ -99,7 +111,10 @@ def print_error(message: str, before: str = "") -> None:
 
 
 def tell_json(error: str) -> None:
-    """Print an error as JSON where that was asked for; a standard output that is gone or full has had its error already."""
+    """Print an error as JSON where that was asked for.
+
+    A standard output that is gone or full has had its error already.
+    """
     if "--json" in sys.argv:
         with suppress(OSError):
             print_json_error(error)

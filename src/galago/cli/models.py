@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from galago.weights import PretrainedModel
+    from galago.pretrained.table import PretrainedModel
 
 app = typer.Typer()
 UNKNOWN = "n/a"
@@ -15,16 +15,20 @@ UNKNOWN = "n/a"
 @app.callback(invoke_without_command=True)
 def models(
     context: typer.Context,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object as the last line.")
+    ] = False,
 ) -> None:
     """List the models that load by name; download one with `get`."""
     if context.invoked_subcommand:
         return
     from galago.cli._console import print_json
-    from galago.weights import PUBLISHED
+    from galago.pretrained.table import PUBLISHED
 
     if json:
-        print_json({"bundled": bundled(), "published": [summary(row) for row in PUBLISHED.values()]})
+        print_json(
+            {"bundled": bundled(), "published": [summary(row) for row in PUBLISHED.values()]}
+        )
         return
     show_table(list(PUBLISHED.values()))
 
@@ -32,13 +36,20 @@ def models(
 @app.command()
 def get(
     name: Annotated[str, typer.Argument(help="Name, as `galago models` lists it.", metavar="NAME")],
-    offline: Annotated[bool, typer.Option("--offline", help="Download nothing; only say whether it is here.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Download nothing; only say whether it is here.")
+    ] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object as the last line.")
+    ] = False,
 ) -> None:
-    """Download a published checkpoint, check it, and keep it as safetensors; nothing inside a pickle is run."""
+    """Download a published checkpoint, check it, and keep it as safetensors.
+
+    Nothing inside a pickle is run.
+    """
     from galago.cli._console import print_json, say
     from galago.errors import choose
-    from galago.weights import PUBLISHED
+    from galago.pretrained.table import PUBLISHED
 
     if offline:
         go_offline()
@@ -48,9 +59,17 @@ def get(
         say(f"License of {'the ' if what != 'data' else ''}{what}: {line}", err=json)
     say(f"Kept: {path}", err=json)
     if published.is_segmentation:
-        say(f"Next: galago predict --model {name} --source PHOTO, or galago export --model {name} --out {name}", err=json)
+        say(
+            f"Next: galago predict --model {name} --source PHOTO, or galago export --model {name} "
+            f"--out {name}",
+            err=json,
+        )
     else:
-        say(f"Next: galago classify --model {name} --source PHOTO, or galago train --weights {name} ...", err=json)
+        say(
+            f"Next: galago classify --model {name} --source PHOTO, or galago train --weights "
+            f"{name} ...",
+            err=json,
+        )
     if json:
         print_json(summary(published) | {"path": str(path)})
 
@@ -65,13 +84,15 @@ def go_offline() -> None:
 
 
 def find_published(model: str | Path | None) -> "PretrainedModel | None":
-    """Return the published segmentation network of a name; None where it is a path, bundled or unknown.
+    """Return the published segmentation network of a name.
+
+    None where it is a path, bundled or unknown.
 
     Raises:
         ConfigError: a classifier has that name.
     """
     from galago.pretrained.resolve import check_segments
-    from galago.weights import PUBLISHED
+    from galago.pretrained.table import PUBLISHED
 
     if model is None or Path(model).exists() or str(model) not in PUBLISHED:
         return None
@@ -80,10 +101,13 @@ def find_published(model: str | Path | None) -> "PretrainedModel | None":
 
 
 def obtain(published: "PretrainedModel") -> Path:
-    """Return the checkpoint of a published model; a download shows a bar, and what is trusted from now on is said.
+    """Return the checkpoint of a published model.
+
+    A download shows a bar, and what is trusted from now on is said.
 
     Raises:
-        DownloadError, CheckpointError, MissingDependencyError: as galago.pretrained.convert.obtain_checkpoint.
+        DownloadError, CheckpointError, MissingDependencyError: as
+            galago.pretrained.convert.obtain_checkpoint.
     """
     from galago.cli._console import say
     from galago.cli._progress import download_bar
@@ -93,7 +117,9 @@ def obtain(published: "PretrainedModel") -> Path:
     from galago.pretrained.convert import obtain_checkpoint
 
     with download_bar(f"Getting {published.name}") as progress:
-        return obtain_checkpoint(published, say=lambda line: say(line, err=True, style="yellow"), progress=progress)
+        return obtain_checkpoint(
+            published, say=lambda line: say(line, err=True, style="yellow"), progress=progress
+        )
 
 
 def summary(published: "PretrainedModel") -> dict[str, object]:
@@ -103,22 +129,35 @@ def summary(published: "PretrainedModel") -> dict[str, object]:
     from galago.pretrained.cache import is_current
 
     row = dataclasses.asdict(published)
-    return row | {"metric": published.metric, "licenses": published.licenses, "here": is_current(published)}
+    return row | {
+        "metric": published.metric,
+        "licenses": published.licenses,
+        "here": is_current(published),
+    }
 
 
 def bundled() -> list[dict[str, object]]:
     """Return the models that come with galago, and their score as their card says it."""
     import re
 
-    from galago.runtime.model_folder import ASSETS, bundled_models, open_model
+    from galago.pretrained.resolve import ASSETS, bundled_models
+    from galago.runtime.model_folder import open_model
 
     rows: list[dict[str, object]] = []
     for name in bundled_models():
-        spec = open_model(name).spec
-        found = re.search(r"Mean IoU \*\*([\d.]+)\*\*", (ASSETS / name / "CARD.md").read_text(encoding="utf-8"))
+        spec = open_model(ASSETS / name).spec
+        found = re.search(
+            r"Mean IoU \*\*([\d.]+)\*\*", (ASSETS / name / "CARD.md").read_text(encoding="utf-8")
+        )
         score = round(100 * float(found[1]), 2) if found else None
         rows.append(
-            {"name": name, "variant": spec.variant, "metric": "mean IoU", "score": score, "licenses": dict(spec.licenses)}
+            {
+                "name": name,
+                "variant": spec.variant,
+                "metric": "mean IoU",
+                "score": score,
+                "licenses": dict(spec.licenses),
+            }
         )
     return rows
 
@@ -135,7 +174,17 @@ def show_table(published: "list[PretrainedModel]") -> None:
         table.add_column(heading, right=True)
     table.add_column("here")
     for row in bundled():
-        table.add_row(str(row["name"]), str(row["variant"]), "CamVid", "any", f"{row['score']} mean IoU", "", "", "", "bundled")
+        table.add_row(
+            str(row["name"]),
+            str(row["variant"]),
+            "CamVid",
+            "any",
+            f"{row['score']} mean IoU",
+            "",
+            "",
+            "",
+            "bundled",
+        )
     for model in published:
         table.add_row(
             model.name, model.variant, model.data, "{}x{}".format(*model.size),
@@ -144,7 +193,10 @@ def show_table(published: "list[PretrainedModel]") -> None:
             "yes" if is_current(model) else "",
         )  # fmt: skip
     table.show()
-    licenses = {(model.repo if model.layout == "authors" else "timm/...", model.data): model.licenses for model in published}
+    licenses = {
+        (model.repo if model.layout == "authors" else "timm/...", model.data): model.licenses
+        for model in published
+    }
     for (repo, data), lines in licenses.items():
         say(f"{repo}, {data}:")
         for what, line in lines.items():

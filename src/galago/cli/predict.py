@@ -23,12 +23,11 @@ if TYPE_CHECKING:
     from galago.sources import Frame, ReadFrame, Video
 
 STEPS = ("read", "pre", "infer", "post")  # and "save", where something is saved
-SOURCE_HELP = (
-    "Photo, folder, glob in quotes, .txt list, - for paths on standard input, video file, index of a camera, or URL of a stream."
-)
+SOURCE_HELP = "Photo, folder, glob in quotes, .txt list, - for paths on standard input, video file, index of a camera, or URL of a stream."
 CONFIDENCE_HELP = "Of photos, also write how likely each pixel's class is: NAME_confidence.png, gray, white for sure."
 TILE_HELP = (
-    "Label photos at their own scale in tiles of so many pixels along each side; 0 never. Without it photos of more than 25 "
+    "Label photos at their own scale in tiles of so many pixels along each side; 0 never. Without "
+    "it photos of more than 25 "
     "megapixels are, unless the model resizes photos."
 )
 
@@ -36,25 +35,44 @@ TILE_HELP = (
 def predict(
     source: Annotated[str, typer.Option(help=SOURCE_HELP)],
     model: Annotated[str | None, typer.Option(help=MODEL_HELP)] = None,
-    out: Annotated[Path, typer.Option(help="Folder for label maps and overlays.")] = Path("runs/predict"),
+    out: Annotated[Path, typer.Option(help="Folder for label maps and overlays.")] = Path(
+        "runs/predict"
+    ),
     engine: Annotated[str, typer.Option(help="What runs the network.")] = "auto",
-    threads: Annotated[int | None, typer.Option(help="CPU threads; the engine decides itself without this.", min=1)] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="CPU threads; the engine decides itself without this.", min=1)
+    ] = None,
     half: Annotated[bool, typer.Option("--half", help="Run in half precision.")] = False,
     imgsz: Annotated[str | None, typer.Option(help=SIZE_HELP, metavar="H [W]")] = None,
     setting: Annotated[Path | None, typer.Option(help=SETTING_HELP)] = None,
     tile: Annotated[int | None, typer.Option(help=TILE_HELP, min=0)] = None,
-    run_pipeline: Annotated[int | None, typer.Option(help="Pixels that tiles share; 128 without it.", min=0)] = None,
-    alpha: Annotated[float, typer.Option(help="Strength of the colors in overlays, 0 to 1.", min=0, max=1)] = 0.5,
+    run_pipeline: Annotated[
+        int | None, typer.Option(help="Pixels that tiles share; 128 without it.", min=0)
+    ] = None,
+    alpha: Annotated[
+        float, typer.Option(help="Strength of the colors in overlays, 0 to 1.", min=0, max=1)
+    ] = 0.5,
     save: Annotated[bool, typer.Option(help="Write files, or only print.")] = True,
-    save_labels: Annotated[bool, typer.Option("--save-labels", help="Of a video, also write each frame's label map.")] = False,
+    save_labels: Annotated[
+        bool, typer.Option("--save-labels", help="Of a video, also write each frame's label map.")
+    ] = False,
     confidence: Annotated[bool, typer.Option("--confidence", help=CONFIDENCE_HELP)] = False,
-    smooth: Annotated[float, typer.Option(help="Average over frames against flicker: 0 off, 0.6 some, below 1.", min=0)] = 0.0,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace labels of other images in --out, too.")] = False,
+    smooth: Annotated[
+        float,
+        typer.Option(help="Average over frames against flicker: 0 off, 0.6 some, below 1.", min=0),
+    ] = 0.0,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace labels of other images in --out, too.")
+    ] = False,
     max_frames: Annotated[int | None, typer.Option(help="End after so many frames.", min=1)] = None,
     show: Annotated[bool, typer.Option("--show", help="Open a window; q ends.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object as the last line.")
+    ] = False,
 ) -> None:
-    """Label every pixel of photos, an indexed PNG of class ids and an overlay each, or of a video, as one overlay video."""
+    """Label every pixel of photos, an indexed PNG of class ids and an overlay each, or of a video,
+    as one overlay video.
+    """
     silence_opencv()
     from galago import sources
     from galago.cli._console import print_json
@@ -76,32 +94,63 @@ def predict(
         outputs.claim(list_claims(opened, out, target, labels=save_labels, confidence=confidence))
     with ExitStack() as stack:
         window = stack.enter_context(Window()) if show else None
-        segmenter = open_segmenter(model, engine=engine, threads=threads, half=half, imgsz=imgsz, setting=setting)
-        file = stack.enter_context(VideoFile(target, video.size, rate=video.rate)) if video and target else None
-        store = choose_store(file, out, labels=save_labels, alpha=alpha, confidence=confidence) if save else None
+        segmenter = open_segmenter(
+            model, engine=engine, threads=threads, half=half, imgsz=imgsz, setting=setting
+        )
+        file = (
+            stack.enter_context(VideoFile(target, video.size, rate=video.rate))
+            if video and target
+            else None
+        )
+        store = (
+            choose_store(file, out, labels=save_labels, alpha=alpha, confidence=confidence)
+            if save
+            else None
+        )
         tiles = plan(segmenter, tile, run_pipeline, out=out if save else None, alpha=alpha)
-        job = Job("frames" if video else "photos", segmenter, smoother, store, window, tiles, confidence and save, outputs)
+        job = Job(
+            "frames" if video else "photos",
+            segmenter,
+            smoother,
+            store,
+            window,
+            tiles,
+            confidence and save,
+            outputs,
+        )
         job.run(opened, limit=max_frames)
     if outputs:
         if file and video:
-            outputs.add(video.path or video.name, [file.path, *(frame_files(out, video.name) if save_labels else ())])
+            outputs.add(
+                video.path or video.name,
+                [file.path, *(frame_files(out, video.name) if save_labels else ())],
+            )
         outputs.save()
     report(job, file, out, err=json)
     left_out = sources.left_out(source)
     report_oddities(job, sources.describe_left_out(left_out), file)
     if json:
-        counts = {"model": segmenter.spec.name, "out": str(out), job.kind: job.tally.count, "failed": job.failed}
+        counts = {
+            "model": segmenter.spec.name,
+            "out": str(out),
+            job.kind: job.tally.count,
+            "failed": job.failed,
+        }
         if not video:
             counts |= {"tiles": tiles.told, "sources": job.saved, "left_out": left_out}
         print_json(counts | summarize(job))
     raise_failures(job)
 
 
-Store = Callable[["ReadFrame | LargePhoto", "Segmentation"], None]  # the frame tells the name for its files, and its time
+Store = Callable[
+    ["ReadFrame | LargePhoto", "Segmentation"], None
+]  # the frame tells the name for its files, and its time
 Labeled: TypeAlias = "tuple[ReadFrame | LargePhoto, Segmentation | TiledSegmentation]"
 
 
-def choose_store(file: "VideoFile | None", out: Path, *, labels: bool, alpha: float, confidence: bool = False) -> Store:
+def choose_store(
+    file: "VideoFile | None", out: Path, *, labels: bool, alpha: float, confidence: bool = False
+) -> Store:
     """Return what saves one labeled frame: as files of its own, or as part of a video.
 
     Args:
@@ -187,7 +236,11 @@ class Job:
         from galago.sources import Video, read_frames
 
         frames: Iterable[ReadFrame | LargePhoto]
-        frames = read_frames(opened, limit=limit) if isinstance(opened, Video) else self.tiles.read(opened, limit)
+        frames = (
+            read_frames(opened, limit=limit)
+            if isinstance(opened, Video)
+            else self.tiles.read(opened, limit)
+        )
         live = isinstance(opened, Video) and opened.live
         known = opened.length if isinstance(opened, Video) else len(opened)
         total = min(known, limit) if known and limit else known or limit
@@ -210,7 +263,10 @@ class Job:
         self.seconds = perf_counter() - start
 
     def label(self, frame: "ReadFrame | LargePhoto", bars: "PhotoBars") -> "Labeled | None":
-        """Label a frame, in the caller's thread; None where it failed. A photo in tiles is saved as well."""
+        """Label a frame, in the caller's thread.
+
+        None where it failed. A photo in tiles is saved as well.
+        """
         from galago._core.write_errors import stops_all
         from galago.errors import ImageError
 
@@ -219,15 +275,20 @@ class Job:
             if isinstance(frame, LargePhoto):
                 if self.confidence:
                     raise ImageError(
-                        f"{frame.origin} is labeled in tiles, without --confidence. Leave that out, or add --tile 0."
+                        f"{frame.origin} is labeled in tiles, without --confidence. Leave that "
+                        "out, or add --tile 0."
                     )
                 result = self.tiles.label(frame, bars)
             elif isinstance(frame.image, ImageError):
                 raise frame.image
             else:
-                result = self.segmenter(frame.image, smoother=self.smoother, confidence=self.confidence)
+                result = self.segmenter(
+                    frame.image, smoother=self.smoother, confidence=self.confidence
+                )
         except ImageError as error:  # the rest of a folder is still wanted
-            if isinstance(frame, LargePhoto) and stops_all(error):  # it is saved while it is labeled
+            if isinstance(frame, LargePhoto) and stops_all(
+                error
+            ):  # it is saved while it is labeled
                 raise
             self.failed[frame.origin] = str(error)
             return None
@@ -239,7 +300,8 @@ class Job:
         """Save a frame and count it, in the writing thread.
 
         Raises:
-            ImageError: nothing more can be written, or a frame of a film cannot; a photo that cannot be written fails alone.
+            ImageError: nothing more can be written, or a frame of a film cannot; a photo that
+                cannot be written fails alone.
         """
         from time import perf_counter
 
@@ -287,7 +349,9 @@ class Job:
 
 
 def silence_opencv() -> None:
-    """Keep OpenCV and FFmpeg from printing about each damaged block of a video; our own messages say what matters.
+    """Keep OpenCV and FFmpeg from printing about each damaged block of a video.
+
+    Our own messages say what matters.
 
     To be called before OpenCV is imported, which reads these settings once.
     """
@@ -310,7 +374,10 @@ def check_photos_stay(frames: "list[Frame]", out: Path) -> None:
     for frame in frames:
         for file in (*written_files(out, frame.name), confidence_file(out, frame.name)):
             if file.resolve() in photos:
-                raise ConfigError(f"The labels of {frame.path} would replace the photo {file}. Choose another --out.")
+                raise ConfigError(
+                    f"The labels of {frame.path} would replace the photo {file}. Choose another "
+                    "--out."
+                )
 
 
 def check_video_stays(video: "Video", target: Path) -> None:
@@ -322,16 +389,25 @@ def check_video_stays(video: "Video", target: Path) -> None:
     from galago.errors import ConfigError
 
     if video.path and video.path.resolve() == target.resolve():
-        raise ConfigError(f"The overlay would replace the video {video.path}. Choose another --out.")
+        raise ConfigError(
+            f"The overlay would replace the video {video.path}. Choose another --out."
+        )
 
 
 def summarize(job: Job) -> dict[str, Any]:
-    """Return mean areas, the largest first, median milliseconds of each step, and frames per second of the whole."""
+    """Return mean areas, the largest first, median milliseconds of each step, and frames per second
+    of the whole.
+    """
     speed = job.tally.speed()
-    summary: dict[str, Any] = {"areas": job.tally.areas(), "speed": {step: speed[step] for step in STEPS if step in speed}}
+    summary: dict[str, Any] = {
+        "areas": job.tally.areas(),
+        "speed": {step: speed[step] for step in STEPS if step in speed},
+    }
     if "save" in speed:
         summary["save_ms"] = speed["save"]
-    return summary | {"frames_per_second": round(job.tally.count / job.seconds, 2) if job.seconds else 0.0}
+    return summary | {
+        "frames_per_second": round(job.tally.count / job.seconds, 2) if job.seconds else 0.0
+    }
 
 
 def report(job: Job, file: "VideoFile | None", out: Path, *, err: bool) -> None:
@@ -356,7 +432,10 @@ def report(job: Job, file: "VideoFile | None", out: Path, *, err: bool) -> None:
     times = f"{'ms' if count == 1 else 'median ms each'}: {steps}  total {sum(speed.values()):.1f}"
     say(f"{times}  (engine: {job.segmenter.engine.name})", err=err)
     if count > 1:
-        say(f"whole: {count} {kind} in {job.seconds:.1f} s, {count / job.seconds:.1f} per second", err=err)
+        say(
+            f"whole: {count} {kind} in {job.seconds:.1f} s, {count / job.seconds:.1f} per second",
+            err=err,
+        )
     if file:
         say(f"Saved: {file.path}", err=err)
     elif job.store:
@@ -375,7 +454,10 @@ def report_oddities(job: Job, left_out: str | None, file: "VideoFile | None") ->
     if len(job.notes) > 1:
         lines.append(f"The same holds for {len(job.notes) - 1} more of {job.tally.count} photos.")
     if file and file.left_out_s:
-        lines.append(f"Pauses of more than 10 minutes were shortened, by {file.left_out_s:.0f} seconds in all.")
+        lines.append(
+            f"Pauses of more than 10 minutes were shortened, by {file.left_out_s:.0f} seconds in "
+            "all."
+        )
     for line in lines:
         say(f"Note: {line}", err=True)
 
@@ -392,4 +474,6 @@ def raise_failures(job: Job) -> None:
         raise ImageError(*job.failed.values())
     if job.failed:
         reasons = "\n".join(f"  {reason}" for reason in job.failed.values())
-        raise ImageError(f"{len(job.failed)} of {job.tally.count + len(job.failed)} photos failed:\n{reasons}")
+        raise ImageError(
+            f"{len(job.failed)} of {job.tally.count + len(job.failed)} photos failed:\n{reasons}"
+        )

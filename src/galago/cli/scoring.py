@@ -1,4 +1,6 @@
-"""How `galago val` shows photos to the network: the flags of test time, protocols, and what they make of a model."""
+"""How `galago val` shows photos to the network: the flags of test time, protocols, and what they
+make of a model.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -15,7 +17,9 @@ if TYPE_CHECKING:
     from galago.runtime.segmenter import Segmenter
 
 
-def read_views(sliding_window_inference: str | None, stride: str | None, scales: str | None, flip: bool) -> "TTAConfig":
+def read_views(
+    sliding_window_inference: str | None, stride: str | None, scales: str | None, flip: bool
+) -> "TTAConfig":
     """Turn flags into views.
 
     Raises:
@@ -25,7 +29,9 @@ def read_views(sliding_window_inference: str | None, stride: str | None, scales:
 
     window = read_size(sliding_window_inference, "--slide") if sliding_window_inference else None
     step = read_size(stride, "--stride") if stride else None
-    return TTAConfig(window=window, stride=step, scales=read_scales(scales) if scales else (1.0,), flip=flip)
+    return TTAConfig(
+        window=window, stride=step, scales=read_scales(scales) if scales else (1.0,), flip=flip
+    )
 
 
 def read_scales(text: str) -> tuple[float, ...]:
@@ -39,7 +45,9 @@ def read_scales(text: str) -> tuple[float, ...]:
     try:
         return tuple(float(word) for word in text.split(","))
     except ValueError as error:
-        raise ConfigError(f"Expected numbers with commas between, as --scales 0.5,1,1.5, got {text!r}.") from error
+        raise ConfigError(
+            f"Expected numbers with commas between, as --scales 0.5,1,1.5, got {text!r}."
+        ) from error
 
 
 def describe(views: "TTAConfig", protocol: str | None) -> "dict[str, Any]":
@@ -57,15 +65,18 @@ def check_plain(views: "TTAConfig") -> None:
     from galago.errors import ConfigError
 
     if not views.plain:
-        raise ConfigError("A protocol shows each photo once and whole. Leave --slide, --stride, --scales and --flip out, or it.")
+        raise ConfigError(
+            "A protocol shows each photo once and whole. Leave --slide, --stride, --scales and "
+            "--flip out, or it."
+        )
 
 
 def apply_protocol(segmenter: "Segmenter", name: str, labels: "LabelSet") -> "Segmenter":
     """Return the same model with the resize rule and the upsampling of a protocol.
 
     Raises:
-        ConfigError: there is no such protocol, the data set has other classes, or the model gives labels, takes another size, was
-            told a size or asks for another resize rule.
+        ConfigError: there is no such protocol, the data set has other classes, or the model gives
+            labels, takes another size, was told a size or asks for another resize rule.
     """
     from dataclasses import replace
 
@@ -76,26 +87,43 @@ def apply_protocol(segmenter: "Segmenter", name: str, labels: "LabelSet") -> "Se
     protocol, spec = choose(PROTOCOLS, name, "protocol"), segmenter.spec
     protocol.check_classes(labels.names)
     segmenter.check_logits("A protocol")
-    size = "1024 x 2048 pixels" if protocol.input_size else f"a short side of {protocol.short_side} pixels"
+    size = (
+        "1024 x 2048 pixels"
+        if protocol.input_size
+        else f"a short side of {protocol.short_side} pixels"
+    )
     if segmenter.imgsz:
-        raise ConfigError(f"The protocol {name} resizes photos to {size}. Leave --imgsz and --setting out, or --protocol.")
+        raise ConfigError(
+            f"The protocol {name} resizes photos to {size}. Leave --imgsz and --setting out, or "
+            "--protocol."
+        )
     if segmenter.input_size and segmenter.input_size != protocol.input_size:
         raise ConfigError(
-            f"The protocol {name} resizes photos to {size}, but the file takes {segmenter.input_size} (height, width) and "
+            f"The protocol {name} resizes photos to {size}, but the file takes "
+            f"{segmenter.input_size} (height, width) and "
             "nothing else. Export the model without a fixed size."
         )
     wanted = (protocol.resize, protocol.input_size, protocol.short_side)
     if spec.resize != "keep" and (spec.resize, spec.input_size, spec.short_side) != wanted:
         raise ConfigError(
-            f"The protocol {name} resizes photos to {size}, but {spec.name} asks for another resize rule: {spec.resize} "
+            f"The protocol {name} resizes photos to {size}, but {spec.name} asks for another "
+            f"resize rule: {spec.resize} "
             f"{spec.short_side or spec.input_size}. Leave --protocol out."
         )
     resize, input_size, short_side = wanted
-    changed = replace(spec, resize=resize, input_size=input_size, short_side=short_side, upsampling=protocol.upsampling)
+    changed = replace(
+        spec,
+        resize=resize,
+        input_size=input_size,
+        short_side=short_side,
+        upsampling=protocol.upsampling,
+    )
     return Segmenter(segmenter.engine, changed)
 
 
-def make_predict_fn(segmenter: "Segmenter", views: "TTAConfig", *, confidence: bool) -> "Callable[[np.ndarray], Prediction]":
+def make_predict_fn(
+    segmenter: "Segmenter", views: "TTAConfig", *, confidence: bool
+) -> "Callable[[np.ndarray], Prediction]":
     """Return what labels a photo, through views if there are any.
 
     Raises:
@@ -112,13 +140,18 @@ def make_predict_fn(segmenter: "Segmenter", views: "TTAConfig", *, confidence: b
         def label(image: "np.ndarray") -> Prediction:
             result = segmenter(image, confidence=True)
             assert result.logits
-            return Prediction(result.labels, top_probabilities(result.logits, result.orig_shape, segmenter.spec.upsampling))
+            return Prediction(
+                result.labels,
+                top_probabilities(result.logits, result.orig_shape, segmenter.spec.upsampling),
+            )
 
         return label
     logits = FullResolutionLogits(segmenter)
 
     def average(image: "np.ndarray") -> Prediction:
         height, width = image.shape[:2]
-        return Prediction(*argmax_classes(probabilities(logits, segmenter.resize(image), (height, width), views)))
+        return Prediction(
+            *argmax_classes(probabilities(logits, segmenter.resize(image), (height, width), views))
+        )
 
     return average

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from galago.runtime.tiling.tiles import TileConfig
     from galago.sources import Frame, ReadFrame
 
-# b0-camvid takes about 0.1 GB a megapixel (benchmarks/tiles.py), so 2.5 GB for the 24 megapixels of many cameras; larger networks
-# take more.
+# b0-camvid takes about 0.1 GB a megapixel (benchmarks/tiles.py), so 2.5 GB for the 24 megapixels of
+# many cameras; larger networks take more.
 LARGEST_WHOLE = 25_000_000  # pixels
 NEVER = 0  # as a tile's side
 
@@ -27,7 +27,8 @@ class LargePhoto:
     Attributes:
         name: for the files that are written about it.
         origin: its path.
-        photo: its pixels, (H, W, 3) uint8 RGB, or the path again where they are too many to wait in memory.
+        photo: its pixels, (H, W, 3) uint8 RGB, or the path again where they are too many to wait in
+            memory.
         read_ms: milliseconds that reading took.
         time_s: None; it is no frame of a video.
         note: what is odd about a photo that was read already.
@@ -48,7 +49,8 @@ class TileJob:
     Attributes:
         segmenter: its engine runs on each tile.
         config: how to cut photos.
-        wanted: True where the user asked for tiles, False where for none, None where the photo decides.
+        wanted: True where the user asked for tiles, False where for none, None where the photo
+            decides.
         out: folder for label maps and overlays, if wanted.
         alpha: strength of the colors, 0 to 1.
         told: what `--json` tells about each photo.
@@ -63,7 +65,10 @@ class TileJob:
     _warned: bool = False
 
     def read(self, frames: "list[Frame]", limit: int | None) -> "Generator[ReadFrame | LargePhoto]":
-        """Read photos one after the other, only when the next is asked for; of the large ones no more than the header."""
+        """Read photos one after the other, only when the next is asked for.
+
+        Of the large ones no more than the header.
+        """
         from galago.errors import ImageError
         from galago.runtime.tiling.row_reader import photo_size
         from galago.sources import read_frames
@@ -71,15 +76,24 @@ class TileJob:
         for frame in frames[:limit]:
             size = photo_size(frame.path)
             if size and size[0] * size[1] > LARGEST_WHOLE and self.wants(size):
-                yield LargePhoto(name=frame.name, origin=str(frame.path), photo=frame.path, read_ms=0.0)
+                yield LargePhoto(
+                    name=frame.name, origin=str(frame.path), photo=frame.path, read_ms=0.0
+                )
                 continue
             for read in read_frames([frame]):
                 if isinstance(read.image, ImageError) or not self.wants(read.image.shape[:2]):
                     yield read
                     continue
-                # A large one is decoded again when its turn comes: several that wait would fill the memory.
+                # A large one is decoded again when its turn comes: several that wait would fill the
+                # memory.
                 photo = frame.path if read.image.size > 3 * LARGEST_WHOLE else read.image
-                yield LargePhoto(name=read.name, origin=read.origin, photo=photo, read_ms=read.read_ms, note=read.note)
+                yield LargePhoto(
+                    name=read.name,
+                    origin=read.origin,
+                    photo=photo,
+                    read_ms=read.read_ms,
+                    note=read.note,
+                )
 
     def wants(self, size: tuple[int, ...]) -> bool:
         """Tell whether a photo of (height, width) goes through tiles."""
@@ -97,7 +111,12 @@ class TileJob:
         files = written_files(self.out, large.name) if self.out else None
         with bars.tiles(large.name) as advance:
             result = save_in_tiles(
-                self.segmenter, large.photo, files=files, config=self.config, alpha=self.alpha, advance=advance
+                self.segmenter,
+                large.photo,
+                files=files,
+                config=self.config,
+                alpha=self.alpha,
+                advance=advance,
             )
         result.speed["read"] += large.read_ms
         self.tell(large.origin, result, bars)
@@ -108,13 +127,22 @@ class TileJob:
         from galago.runtime.tiling.row_reader import can_read_rows
 
         grid = result.grid
-        self.told[origin] = {"size": grid.size, "tile": grid.tile, "overlap": grid.overlap, "tiles": grid.count}
+        self.told[origin] = {
+            "size": grid.size,
+            "tile": grid.tile,
+            "overlap": grid.overlap,
+            "tiles": grid.count,
+        }
         shape, tile = (f"{height} x {width}" for height, width in (grid.size, grid.tile))
         line = f"{origin}: {shape} pixels (height x width), labeled in {grid.count} tiles of {tile}, overlap {grid.overlap}"
         bars.say(line)
         if result.whole and grid.size[0] * grid.size[1] > LARGEST_WHOLE and not self._warned:
             self._warned = True
-            advice = "save it as TIFF, PNG or JPEG in RGB" if can_read_rows() else "run: pip install 'galago[large]'"
+            advice = (
+                "save it as TIFF, PNG or JPEG in RGB"
+                if can_read_rows()
+                else "run: pip install 'galago[large]'"
+            )
             memory_gb = 3e-9 * grid.size[0] * grid.size[1]
             line = f"It was decoded as a whole, {memory_gb:.1f} GB. To read such photos in strips, {advice}"
             bars.say(line)
@@ -123,9 +151,9 @@ class TileJob:
 def needs_tiles(size: tuple[int, ...], segmenter: "Segmenter") -> bool:
     """Tell whether a photo that nobody said anything about goes through tiles.
 
-    With a resize rule, or --imgsz, the network gets a photo of one size, whatever the photo's own is: it never does. Without one
-    it does where it is large, and where the model takes one size and the photo has another, or the engine's file does and the
-    photo is larger.
+    With a resize rule, or --imgsz, the network gets a photo of one size, whatever the photo's own
+    is: it never does. Without one it does where it is large, and where the model takes one size and
+    the photo has another, or the engine's file does and the photo is larger.
     """
     from galago.spec import SIZE_MULTIPLE
 
@@ -139,7 +167,9 @@ def needs_tiles(size: tuple[int, ...], segmenter: "Segmenter") -> bool:
     return size[0] * size[1] > LARGEST_WHOLE
 
 
-def plan(segmenter: "Segmenter", tile: int | None, overlap: int | None, *, out: Path | None, alpha: float) -> TileJob:
+def plan(
+    segmenter: "Segmenter", tile: int | None, overlap: int | None, *, out: Path | None, alpha: float
+) -> TileJob:
     """Check the flags, as long as nothing has been read.
 
     Args:
@@ -149,7 +179,8 @@ def plan(segmenter: "Segmenter", tile: int | None, overlap: int | None, *, out: 
         out: folder for label maps and overlays, if wanted.
         alpha: strength of the colors, 0 to 1.
     Raises:
-        ConfigError: tile and overlap do not suit each other, the model, or a size that photos are fitted into.
+        ConfigError: tile and overlap do not suit each other, the model, or a size that photos are
+            fitted into.
     """
     from dataclasses import replace
 
@@ -157,11 +188,14 @@ def plan(segmenter: "Segmenter", tile: int | None, overlap: int | None, *, out: 
     from galago.runtime.tiling.tiles import TileConfig
 
     if tile == NEVER and overlap is not None:
-        raise ConfigError("--tile 0 makes no tiles, so that there is no --overlap. Leave one of them out.")
+        raise ConfigError(
+            "--tile 0 makes no tiles, so that there is no --overlap. Leave one of them out."
+        )
     if segmenter.imgsz and (tile or overlap is not None):
         given = "x".join(map(str, segmenter.imgsz))
         raise ConfigError(
-            f"--tile labels photos at their own scale, --imgsz or the setting fits them into {given}. Leave one out."
+            "--tile labels photos at their own scale, --imgsz or the setting fits them into "
+            f"{given}. Leave one out."
         )
     config = TileConfig(tile=tile or None, overlap=overlap)
     if tile or overlap is not None:
@@ -170,7 +204,9 @@ def plan(segmenter: "Segmenter", tile: int | None, overlap: int | None, *, out: 
     return TileJob(segmenter=segmenter, config=config, wanted=wanted, out=out, alpha=alpha)
 
 
-def check_flags(tile: int | None, overlap: int | None, *, video: bool, smooth: float, confidence: bool) -> None:
+def check_flags(
+    tile: int | None, overlap: int | None, *, video: bool, smooth: float, confidence: bool
+) -> None:
     """Refuse tiles and confidence for a video and together, and tiles with what belongs to a video.
 
     Raises:
@@ -179,10 +215,16 @@ def check_flags(tile: int | None, overlap: int | None, *, video: bool, smooth: f
     from galago.errors import ConfigError
 
     if video and (tile is not None or overlap is not None):
-        raise ConfigError("--tile and --overlap are for photos, got a video, camera or stream. Leave them out.")
+        raise ConfigError(
+            "--tile and --overlap are for photos, got a video, camera or stream. Leave them out."
+        )
     if confidence and (video or tile):
         raise ConfigError(
-            "--confidence is for photos that are labeled at once, without --tile, and not for videos. Leave it out."
+            "--confidence is for photos that are labeled at once, without --tile, and not for "
+            "videos. Leave it out."
         )
     if tile and smooth:
-        raise ConfigError("--tile labels each photo for itself, --smooth averages over frames. Leave one of them out.")
+        raise ConfigError(
+            "--tile labels each photo for itself, --smooth averages over frames. Leave one of them "
+            "out."
+        )

@@ -1,7 +1,6 @@
 """galago train: from labeled photos to a checkpoint."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -16,27 +15,42 @@ if TYPE_CHECKING:
 C = TypeVar("C", bound="Config")
 
 CACHE = "cache"
-SCORES = {"mean_iou": "mean IoU", "top1": "top-1 accuracy"}
 
 
 def train(
-    data: Annotated[str, typer.Option(help="Data set: folder or YAML file; `scenes:COUNT` draws street scenes.")],
+    data: Annotated[
+        str, typer.Option(help="Data set: folder or YAML file; `scenes:COUNT` draws street scenes.")
+    ],
     model: Annotated[str, typer.Option(help="Network: b0 ... b3, l0 ... l3.")] = "b0",
     recipe: Annotated[
-        str, typer.Option(help="How to train: folder, camvid, scenes, cityscapes, cityscapes-large, ade20k, plain, or imagenet.")
+        str,
+        typer.Option(
+            help="How to train: folder, camvid, scenes, cityscapes, cityscapes-large, ade20k, plain, or imagenet."
+        ),
     ] = "folder",
     weights: Annotated[
         Path | None,
-        typer.Option(help="Checkpoint to start from, or a published name, as b1-imagenet; random weights without it."),
+        typer.Option(
+            help="Checkpoint to start from, or a published name, as b1-imagenet; random weights without it."
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/train"),
-    epochs: Annotated[int | None, typer.Option(help="Passes over the photos; the recipe's without it.")] = None,
-    batch: Annotated[int | None, typer.Option(help="Photos per step; the recipe's without it.")] = None,
-    imgsz: Annotated[
-        tuple[int, int] | None, typer.Option(help="Height and width of the training crop, multiples of 32.", metavar="H W")
+    epochs: Annotated[
+        int | None, typer.Option(help="Passes over the photos; the recipe's without it.")
     ] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes that read and augment photos.")] = None,
-    threads: Annotated[int | None, typer.Option(help="CPU threads of the network; all cores without it.", min=1)] = None,
+    batch: Annotated[
+        int | None, typer.Option(help="Photos per step; the recipe's without it.")
+    ] = None,
+    imgsz: Annotated[
+        tuple[int, int] | None,
+        typer.Option(help="Height and width of the training crop, multiples of 32.", metavar="H W"),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that read and augment photos.")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="CPU threads of the network; all cores without it.", min=1)
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.", min=0)] = None,
     holdout: Annotated[
         list[str] | None,
@@ -51,32 +65,56 @@ def train(
         list[str] | None,
         typer.Option(
             help="Another data set, of classes of the main one, and its share of the views; again for more. Without a share "
-            "all sets count alike. Its YAML says what its labels mean, what it holds out, and its size.",
+            "all sets count alike. Its YAML says what its labels mean, what it holds out, and its "
+            "size.",
             metavar="DATA[:SHARE]",
         ),
     ] = None,
     mix: Annotated[str | None, typer.Option(hidden=True)] = None,
     teacher: Annotated[
-        Path | None, typer.Option(help="Checkpoint of a larger network trained on the same classes, to learn from as well.")
+        Path | None,
+        typer.Option(
+            help="Checkpoint of a larger network trained on the same classes, to learn from as well."
+        ),
     ] = None,
     cache: Annotated[
-        bool, typer.Option("--cache", help="Keep decoded photos on disk while the run lasts; pays where photos are large.")
+        bool,
+        typer.Option(
+            "--cache",
+            help="Keep decoded photos on disk while the run lasts; pays where photos are large.",
+        ),
     ] = False,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Another setting of the recipe, as paste=0.3; again for more.", metavar="NAME=VALUE"),
+        typer.Option(
+            "--set",
+            help="Another setting of the recipe, as paste=0.3; again for more.",
+            metavar="NAME=VALUE",
+        ),
     ] = None,
     tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Write curves and pictures for TensorBoard, too, into OUT/tensorboard.")
+        bool,
+        typer.Option(
+            "--tensorboard",
+            help="Write curves and pictures for TensorBoard, too, into OUT/tensorboard.",
+        ),
     ] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in --out stopped.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where the run in --out stopped.")
+    ] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object as the last line.")
+    ] = False,
 ) -> None:
-    """Train a network on labeled photos; keep the best and the last weights, measurements and pictures."""
+    """Train a network on labeled photos.
+
+    Keep the best and the last weights, measurements and pictures.
+    """
     from dataclasses import replace
     from shutil import rmtree
     from warnings import filterwarnings
 
+    from galago.cli._training import interrupt_once
     from galago.errors import InterruptError, choose, require
 
     interrupt_once()
@@ -84,6 +122,7 @@ def train(
     require("accelerate", "train")
     from galago.cli._console import say
     from galago.cli._outputs import check_utf8
+    from galago.cli._training import progress_bar, resume_hint
     from galago.cli.train_classes import refuse, train_classes
     from galago.cli.train_data import check_mix, describe, open_extras, open_splits
     from galago.data.mixture import mix as mix_data
@@ -98,18 +137,35 @@ def train(
     from galago.training.train import train as run
 
     tune_malloc()  # of the whole process, so not for a library to decide
-    filterwarnings("ignore", message="Grad strides do not match")  # of several processes, about depthwise convolutions
+    filterwarnings(
+        "ignore", message="Grad strides do not match"
+    )  # of several processes, about depthwise convolutions
     if threads:
         torch.set_num_threads(threads)
     check_utf8(out)
     choose(BACKBONES, model, "network")
     if recipe in CLASSIFY_RECIPES:
         refuse(
-            {"imgsz": imgsz, "weights": weights, "holdout": holdout, "extra_data": extra_data, "mix": mix, "teacher": teacher}
+            {
+                "imgsz": imgsz,
+                "weights": weights,
+                "holdout": holdout,
+                "extra_data": extra_data,
+                "mix": mix,
+                "teacher": teacher,
+            }
             | {"cache": cache}
         )
-        flags = {"variant": model, "epochs": epochs, "batch_size": batch, "workers": workers, "seed": seed}
-        classes = override(CLASSIFY_RECIPES[recipe](), flags, parse_settings(settings or [], ClassifyConfig))
+        flags = {
+            "variant": model,
+            "epochs": epochs,
+            "batch_size": batch,
+            "workers": workers,
+            "seed": seed,
+        }
+        classes = override(
+            CLASSIFY_RECIPES[recipe](), flags, parse_settings(settings or [], ClassifyConfig)
+        )
         return train_classes(classes, data, out, resume=resume, json=json)
     config = override(
         choose(RECIPES, recipe, "recipe")(),
@@ -129,21 +185,37 @@ def train(
     if extras:
         train_set, mixed_in, also_score = mix_data(train_set, extras)
         config = replace(config, mix=sum(extra.share for extra in extras))
-    counts = f"{len(train_set)} photos, {len(val_set)} for validation, {len(train_set.labels)} classes"
+    counts = (
+        f"{len(train_set)} photos, {len(val_set)} for validation, {len(train_set.labels)} classes"
+    )
     counts += describe(extras)
     if first:
-        say(f"Training {model} for {config.epochs} epoch{'s' if config.epochs > 1 else ''} on {data}: {counts}", err=True)
+        say(
+            f"Training {model} for {config.epochs} epoch{'s' if config.epochs > 1 else ''} on "
+            f"{data}: {counts}",
+            err=True,
+        )
         if weights and not resume:
             say(describe_start(weights, train_set.labels.names), err=True)
         if also_score:
             by = "the mean over all sets" if config.best_by == "mean" else f"the photos of {data}"
-            say(f"The best weights are those of the best mean IoU on {by} (--set best_by=main or mean).", err=True)
-    words = f"{data}, names that start with {', '.join(holdout)} left out for validation" if holdout else data
+            say(
+                f"The best weights are those of the best mean IoU on {by} (--set best_by=main or "
+                "mean).",
+                err=True,
+            )
+    words = (
+        f"{data}, names that start with {', '.join(holdout)} left out for validation"
+        if holdout
+        else data
+    )
     words += describe(extras)
     try:
         with hold(out), progress_bar(config, shown=first) as report:
             if cache:
-                train_set, mixed_in = cache_decoded(train_set, mixed_in, out / CACHE, anew=not resume)
+                train_set, mixed_in = cache_decoded(
+                    train_set, mixed_in, out / CACHE, anew=not resume
+                )
             progress = run(
                 config, train_set, val_set, out,
                 mixed_in=mixed_in, teacher=teacher, start=(weights, resume), also_score=also_score, data=words, report=report,
@@ -178,8 +250,12 @@ def cache_decoded(
     return Cached(train_set, folder / "train"), mixed_in and Cached(mixed_in, folder / "mixed_in")
 
 
-def print_summary(config: "TrainConfig", progress: "Progress", out: Path, photos: int, *, json: bool) -> None:
-    """Say how good the network is on so many validation photos, what lies where, what held the run up, and what comes next."""
+def print_summary(
+    config: "TrainConfig", progress: "Progress", out: Path, photos: int, *, json: bool
+) -> None:
+    """Say how good the network is on so many validation photos, what lies where, what held the run
+    up, and what comes next.
+    """
     from galago.cli._console import print_json, say
     from galago.training.early_stopping import remarks
 
@@ -193,7 +269,9 @@ def print_summary(config: "TrainConfig", progress: "Progress", out: Path, photos
         print_json({"out": str(out), "epochs": progress.epoch, "best_mean_iou": progress.best})
 
 
-def override(recipe: "C", flags: Mapping[str, object], settings: Mapping[str, object] = MappingProxyType({})) -> "C":
+def override(
+    recipe: "C", flags: Mapping[str, object], settings: Mapping[str, object] = MappingProxyType({})
+) -> "C":
     """Replace settings of a recipe by what was given.
 
     Args:
@@ -201,7 +279,8 @@ def override(recipe: "C", flags: Mapping[str, object], settings: Mapping[str, ob
         flags: values of flags; None is a flag that was not given.
         settings: values of `--set`, which win over flags; None is a value here, that of NAME=none.
     Returns:
-        the settings; a crop of another size takes a recipe's `short_side` along, unless that is set, too.
+        the settings; a crop of another size takes a recipe's `short_side` along, unless that is
+        set, too.
     """
     import dataclasses
 
@@ -212,79 +291,28 @@ def override(recipe: "C", flags: Mapping[str, object], settings: Mapping[str, ob
 
 
 def find_weights(weights: Path | None, variant: str) -> Path | None:
-    """Return the checkpoint of a published name, or the path that was given; of several processes the first one downloads.
+    """Return the checkpoint of a published name, or the path that was given.
+
+    Of several processes the first one downloads.
 
     Raises:
         ConfigError: the published network is of another variant.
-        DownloadError, CheckpointError, MissingDependencyError: it cannot be had, or is not what it should be.
+        DownloadError, CheckpointError, MissingDependencyError: it cannot be had, or is not what it
+            should be.
     """
     from galago.cli.models import obtain
     from galago.errors import ConfigError
+    from galago.pretrained.table import PUBLISHED
     from galago.training.distributed import is_main_process, join
-    from galago.weights import PUBLISHED
 
     if weights is None or weights.exists() or str(weights) not in PUBLISHED:
         return weights
     published = PUBLISHED[str(weights)]
     if published.variant != variant:
         raise ConfigError(
-            f"--weights {weights} is of {published.variant}, but the network is {variant}: --model {published.variant}."
+            f"--weights {weights} is of {published.variant}, but the network is {variant}: --model "
+            f"{published.variant}."
         )
     found = obtain(published) if is_main_process() else None
     join().wait_for_everyone()
     return found or obtain(published)
-
-
-def resume_hint(out: Path) -> str:
-    """Say what becomes of a run that was stopped by Ctrl-C."""
-    import shlex
-    import sys
-
-    from galago.training.state import find_state
-
-    if not (out / "run.json").exists():
-        return "interrupted before the first epoch, so there is nothing to resume"
-    flags = [flag for flag in sys.argv[1:] if flag != "--resume"]
-    command = shlex.join(["galago", *flags, "--resume"])
-    if find_state(out) is None:
-        return f"interrupted before a state was saved; begin again with: {command}"
-    return f"interrupted; go on from the last saved epoch with: {command}"
-
-
-def interrupt_once() -> None:
-    """Let the first Ctrl-C end the process in its own time, and those after it pass unheard."""
-    import signal
-    import threading
-    from types import FrameType
-
-    def end(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    heard = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    if heard and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, end)
-
-
-@contextmanager
-def progress_bar(config: "Config", *, shown: bool) -> Iterator[Callable[[dict[str, float]], None]]:
-    """Show epoch, loss, learning rate, photos per second and time left; one line per validation stays."""
-    from galago.cli._progress import TrainingBars
-
-    with TrainingBars(config.epochs, shown=shown) as bars:
-
-        def report(row: dict[str, float]) -> None:
-            if "checked" in row:
-                bars.look(row["checked"], row["photos"])
-                return
-            if score := next((name for name in SCORES if name in row), None):
-                line = f"epoch {row['epoch']:.0f}/{config.epochs}: loss {row['loss']:.3f}, {SCORES[score]} {row[score]:.4f}"
-                sets = [f"{name.split(' ', 1)[1]} {value:.4f}" for name, value in row.items() if name.startswith("mean_iou ")]
-                bars.say(line + (f" ({', '.join(sets)})" if sets else ""))
-                return
-            figures = f"loss {row['loss']:.3f}  rate {row['rate']:.1e}  {row['images_per_s']:.1f} photos/s"
-            what = f"epoch {row['epoch']:.0f}/{config.epochs}"
-            done = (row["epoch"] - 1) * row["steps"] + row["step"]
-            bars.step(what, figures, done=done, total=config.epochs * row["steps"])
-
-        yield report

@@ -7,12 +7,14 @@ if TYPE_CHECKING:
     from galago.training.config import ClassifyConfig
 
 
-def train_classes(config: "ClassifyConfig", data: str, out: Path, *, resume: bool, json: bool) -> None:
+def train_classes(
+    config: "ClassifyConfig", data: str, out: Path, *, resume: bool, json: bool
+) -> None:
     """Pre-train, with a progress bar, and say how to go on."""
     from dataclasses import replace
 
     from galago.cli._console import print_json, say
-    from galago.cli.train import progress_bar, resume_hint
+    from galago.cli._training import progress_bar, resume_hint
     from galago.data.class_folders import open_classes
     from galago.errors import InterruptError
     from galago.training.distributed import is_main_process
@@ -23,10 +25,15 @@ def train_classes(config: "ClassifyConfig", data: str, out: Path, *, resume: boo
     config = replace(config, batch_size=min(config.batch_size, len(train_set)))
     if first:
         counts = f"{len(train_set)} photos, {len(val_set)} for validation, {len(train_set.names)} classes"
-        say(f"Pre-training {config.variant} for {config.epochs} epochs on {data}: {counts}", err=True)
+        say(
+            f"Pre-training {config.variant} for {config.epochs} epochs on {data}: {counts}",
+            err=True,
+        )
     try:
         with progress_bar(config, shown=first) as report:
-            progress = train_classifier(config, train_set, val_set, out, resume=resume, data=data, report=report)
+            progress = train_classifier(
+                config, train_set, val_set, out, resume=resume, data=data, report=report
+            )
     except KeyboardInterrupt:
         raise InterruptError(resume_hint(out)) from None
     if not first:
@@ -47,4 +54,7 @@ def refuse(flags: "dict[str, Any]") -> None:
     from galago.errors import ConfigError
 
     if given := [f"--{name.replace('_', '-')}" for name, value in flags.items() if value]:
-        raise ConfigError(f"{', '.join(given)} has no meaning for a recipe that classifies whole photos. Leave it out.")
+        raise ConfigError(
+            f"{', '.join(given)} has no meaning for a recipe that classifies whole photos. Leave "
+            "it out."
+        )

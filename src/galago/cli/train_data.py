@@ -1,4 +1,6 @@
-"""What `galago train` learns from: the main data set, extra ones with their shares, and what is held out of them."""
+"""What `galago train` learns from: the main data set, extra ones with their shares, and what is
+held out of them.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,8 +22,8 @@ def open_splits(data: str, holdout: Sequence[str] = ()) -> tuple["Dataset", "Dat
         data: folder or YAML file, or `scenes:COUNT`.
         holdout: beginnings of file names; such images of train are validated on instead of val.
     Raises:
-        ConfigError, DataError: the data set cannot be opened, nothing begins so, or `scenes:` is not followed by a count or comes
-            with --holdout.
+        ConfigError, DataError: the data set cannot be opened, nothing begins so, or `scenes:` is
+            not followed by a count or comes with --holdout.
     """
     from galago.data import open_dataset, select
     from galago.errors import ConfigError
@@ -32,7 +34,9 @@ def open_splits(data: str, holdout: Sequence[str] = ()) -> tuple["Dataset", "Dat
         if not count.isdecimal() or int(count) == 0:
             raise ConfigError(f"Expected a number of scenes, as scenes:2000, got {data!r}.")
         if holdout:
-            raise ConfigError(f"Drawn scenes have no names to leave out, got --holdout {holdout[0]}.")
+            raise ConfigError(
+                f"Drawn scenes have no names to leave out, got --holdout {holdout[0]}."
+            )
         return Scenes(int(count), first_seed=VALIDATION_SCENES), Scenes(VALIDATION_SCENES)
     train_set = open_dataset(data, "train")
     if not holdout:
@@ -62,7 +66,10 @@ def split_share(spec: str) -> tuple[str, float | None]:
     except ValueError:
         return spec, None
     if not place or not 0 < share < 1:
-        raise ConfigError(f"Expected a share of the views between 0 and 1, as --extra-data street/:0.3, got {spec!r}.")
+        raise ConfigError(
+            "Expected a share of the views between 0 and 1, as --extra-data street/:0.3, got "
+            f"{spec!r}."
+        )
     return place, share
 
 
@@ -77,8 +84,17 @@ def open_extras(specs: Sequence[str]) -> "list[Extra]":
     told = [split_share(spec) for spec in specs]
     extras: list[Extra] = []
     for (place, _), share in zip(told, balance([share for _, share in told]), strict=True):
-        train_set, val_set = open_splits(place) if place.startswith(SCENES_PREFIX) else open_train(place)
-        extras.append(Extra(unused_name(place, [MAIN, *(extra.name for extra in extras)]), train_set, share, val_set))
+        train_set, val_set = (
+            open_splits(place) if place.startswith(SCENES_PREFIX) else open_train(place)
+        )
+        extras.append(
+            Extra(
+                unused_name(place, [MAIN, *(extra.name for extra in extras)]),
+                train_set,
+                share,
+                val_set,
+            )
+        )
     return extras
 
 
@@ -96,18 +112,33 @@ def open_train(place: str) -> "tuple[Dataset, Dataset | None]":
         there = (found / "val.txt").is_file()
     else:
         description = read_description(found)
-        there = bool(description.selection.holdout) or (description.root / description.folders["val"]).is_dir()
+        there = (
+            bool(description.selection.holdout)
+            or (description.root / description.folders["val"]).is_dir()
+        )
     return open_dataset(place, "train"), open_dataset(place, "val") if there else None
 
 
 def unused_name(place: str, taken: Sequence[str]) -> str:
-    """Return a short name for a data set: of its folder or of its YAML file, with a number where that is taken."""
+    """Return a short name for a data set: of its folder or of its YAML file, with a number where
+    that is taken.
+    """
     from galago.data import YAML_NAMES
 
     path = Path(place.replace(":", "-"))
-    name = path.parent.resolve().name if path.name in YAML_NAMES else path.stem if path.suffix in (".yaml", ".yml") else path.name
+    name = (
+        path.parent.resolve().name
+        if path.name in YAML_NAMES
+        else path.stem
+        if path.suffix in (".yaml", ".yml")
+        else path.name
+    )
     name = (name or path.resolve().name).replace("/", "-")
-    return next(form for form in (name, *(f"{name}-{number}" for number in range(2, 999))) if form not in taken)
+    return next(
+        form
+        for form in (name, *(f"{name}-{number}" for number in range(2, 999)))
+        if form not in taken
+    )
 
 
 def check_mix(mix: str | None, share: float) -> None:
@@ -119,7 +150,10 @@ def check_mix(mix: str | None, share: float) -> None:
     from galago.errors import ConfigError
 
     if (mix is None) != (share == 0):
-        raise ConfigError("--mix DATA and --set mix=SHARE belong together, for example --mix scenes/ --set mix=0.3.")
+        raise ConfigError(
+            "--mix DATA and --set mix=SHARE belong together, for example --mix scenes/ --set "
+            "mix=0.3."
+        )
 
 
 def describe(extras: "Sequence[Extra]") -> str:

@@ -12,54 +12,85 @@ if TYPE_CHECKING:
     from galago.data import Dataset
     from galago.evaluation import Evaluation, TTAConfig
     from galago.runtime.segmenter import Segmenter
-    from galago.spec import ModelSpec
 
 
 def val(
     data: Annotated[str, typer.Option(help="Data set: folder or YAML file.")],
-    model: Annotated[str | None, typer.Option(help=f"{MODEL_HELP} A .safetensors checkpoint, too.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help=f"{MODEL_HELP} A .safetensors checkpoint, too.")
+    ] = None,
     split: Annotated[str, typer.Option(help="Part of the data set: train, val or test.")] = "val",
     engine: Annotated[str, typer.Option(help="What runs an exported model.")] = "auto",
-    threads: Annotated[int | None, typer.Option(help="CPU threads of the engine; it decides itself without this.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="CPU threads of the engine; it decides itself without this.")
+    ] = None,
     half: Annotated[bool, typer.Option("--half", help="Run in half precision.")] = False,
     imgsz: Annotated[str | None, typer.Option(help=SIZE_HELP, metavar="H [W]")] = None,
     setting: Annotated[Path | None, typer.Option(help=SETTING_HELP)] = None,
-    protocol: Annotated[str | None, typer.Option(help="Measure as the authors do: cityscapes or ade20k.")] = None,
+    protocol: Annotated[
+        str | None, typer.Option(help="Measure as the authors do: cityscapes or ade20k.")
+    ] = None,
     sliding_window_inference: Annotated[
-        str | None, typer.Option(help="Show photos in sliding windows of this size.", metavar="H [W]")
+        str | None,
+        typer.Option(help="Show photos in sliding windows of this size.", metavar="H [W]"),
     ] = None,
     stride: Annotated[
-        str | None, typer.Option(help="From one window to the next; two thirds without it.", metavar="H [W]")
+        str | None,
+        typer.Option(help="From one window to the next; two thirds without it.", metavar="H [W]"),
     ] = None,
-    scales: Annotated[str | None, typer.Option(help="Average over sizes of a photo, as 0.5,1,1.5.")] = None,
+    scales: Annotated[
+        str | None, typer.Option(help="Average over sizes of a photo, as 0.5,1,1.5.")
+    ] = None,
     flip: Annotated[bool, typer.Option("--flip", help="Average with the mirrored photo.")] = False,
     boundary: Annotated[bool, typer.Option("--boundary", help="Boundary IoU, too.")] = False,
-    calibration: Annotated[bool, typer.Option("--calibration", help="Calibration error, too.")] = False,
-    out: Annotated[Path, typer.Option(help="Folder for metrics.json, confusion.png and report.html.")] = Path("runs/val"),
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+    calibration: Annotated[
+        bool, typer.Option("--calibration", help="Calibration error, too.")
+    ] = False,
+    out: Annotated[
+        Path, typer.Option(help="Folder for metrics.json, confusion.png and report.html.")
+    ] = Path("runs/val"),
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object as the last line.")
+    ] = False,
 ) -> None:
     """Score a model on labeled photos: IoU of each class, mean IoU, accuracies, confusion matrix."""
     from galago._core.printable import printable
     from galago.cli._console import print_json, say
     from galago.data import open_dataset
-    from galago.evaluation.results import FILES
+    from galago.evaluation.evaluate import check_classes
+    from galago.evaluation.report import FILES, save_report
 
     dataset = open_dataset(data, split)
     if model and model.endswith(".safetensors"):
-        segmenter = open_checkpoint(Path(model), plain=engine in ("auto", "torch") and not any((threads, half, imgsz, setting)))
+        segmenter = open_checkpoint(
+            Path(model),
+            plain=engine in ("auto", "torch") and not any((threads, half, imgsz, setting)),
+        )
     else:
-        segmenter = open_segmenter(model, engine=engine, threads=threads, half=half, imgsz=imgsz, setting=setting)
-    check_classes(segmenter.spec, dataset)
+        segmenter = open_segmenter(
+            model, engine=engine, threads=threads, half=half, imgsz=imgsz, setting=setting
+        )
+    check_classes(segmenter.spec.name, segmenter.spec.classes, dataset)
     views = read_views(sliding_window_inference, stride, scales, flip)
     if protocol:
         check_plain(views)
         segmenter = apply_protocol(segmenter, protocol, dataset.labels)
     result = score(segmenter, dataset, views, boundary=boundary, calibration=calibration)
-    shown = {"model": model or segmenter.spec.name, "data": data, "split": split, "photos": len(dataset)}
-    flags = {"engine": engine, "half": half, "imgsz": imgsz, "setting": str(setting) if setting else None}
+    shown = {
+        "model": model or segmenter.spec.name,
+        "data": data,
+        "split": split,
+        "photos": len(dataset),
+    }
+    flags = {
+        "engine": engine,
+        "half": half,
+        "imgsz": imgsz,
+        "setting": str(setting) if setting else None,
+    }
     how = describe(views, protocol)
     title = f"{printable(segmenter.spec.name)} on the {len(dataset)} photos of {printable(data)}, {split}: {how['how']}"
-    result.save(out, title=title, setup=shown | flags | how)
+    save_report(result, out, title=title, setup=shown | flags | how)
     show(result, title, to_stderr=json)
     beside = compare(segmenter.spec.name, protocol, result.scores.mean_iou)
     if beside:
@@ -73,19 +104,25 @@ def val(
 
 
 def compare(name: str, protocol: str | None, mean_iou: float) -> dict[str, float] | None:
-    """Put a measured mean IoU beside the published one, in percent; None unless a protocol and its model were used.
+    """Put a measured mean IoU beside the published one, in percent.
+
+    None unless a protocol and its model were used.
 
     Args:
         name: of the model.
         protocol: by which it was measured.
         mean_iou: 0 to 1.
     """
-    from galago.weights import PUBLISHED
+    from galago.pretrained.table import PUBLISHED
 
     published = PUBLISHED.get(name)
     if published is None or published.score is None or published.data.lower() != protocol:
         return None
-    return {"published": published.score, "measured": 100 * mean_iou, "difference": 100 * mean_iou - published.score}
+    return {
+        "published": published.score,
+        "measured": 100 * mean_iou,
+        "difference": 100 * mean_iou - published.score,
+    }
 
 
 def open_checkpoint(path: Path, *, plain: bool) -> "Segmenter":
@@ -101,7 +138,8 @@ def open_checkpoint(path: Path, *, plain: bool) -> "Segmenter":
 
     if not plain:
         raise ConfigError(
-            "A checkpoint runs in torch as it was trained. Use --engine, --threads, --half, --imgsz and --setting with an "
+            "A checkpoint runs in torch as it was trained. Use --engine, --threads, --half, "
+            "--imgsz and --setting with an "
             "exported model."
         )
     require("torch", "train")
@@ -110,23 +148,13 @@ def open_checkpoint(path: Path, *, plain: bool) -> "Segmenter":
     return load_reference(path)
 
 
-def check_classes(spec: "ModelSpec", dataset: "Dataset") -> None:
-    """Refuse to score a model on labels that it does not know.
-
-    Raises:
-        ConfigError: the model knows other classes than the data set.
-    """
-    from galago.errors import ConfigError
-
-    if spec.classes != dataset.labels.names:
-        raise ConfigError(
-            f"The model {spec.name} knows the classes {', '.join(spec.classes)}, but the data set has "
-            f"{', '.join(dataset.labels.names)}. Use a model trained for these, or name them alike in the data set's YAML."
-        )
-
-
 def score(
-    segmenter: "Segmenter", dataset: "Dataset", views: "TTAConfig", *, boundary: bool = False, calibration: bool = False
+    segmenter: "Segmenter",
+    dataset: "Dataset",
+    views: "TTAConfig",
+    *,
+    boundary: bool = False,
+    calibration: bool = False,
 ) -> "Evaluation":
     """Examine with a progress bar on standard error.
 
@@ -138,7 +166,9 @@ def score(
 
     predict = make_predict_fn(segmenter, views, confidence=calibration)
     with counting_bar("Scoring", len(dataset)) as (advance, _):
-        return evaluate_full(predict, dataset, boundary=boundary, calibration=calibration, on_sample=advance)
+        return evaluate_full(
+            predict, dataset, boundary=boundary, calibration=calibration, on_sample=advance
+        )
 
 
 def show(result: "Evaluation", title: str, *, to_stderr: bool) -> None:
@@ -157,10 +187,17 @@ def show(result: "Evaluation", title: str, *, to_stderr: bool) -> None:
     for heading in (*columns, "pixels"):
         table.add_column(heading, right=True)
     for name, *values, share in zip(scores.names, *columns.values(), scores.share, strict=True):
-        table.add_row(name, *("n/a" if value is None else f"{value:.4f}" for value in values), f"{share:.2%}")
-    for found, iou, accuracy, share in zip(scores.sets, scores.set_iou, scores.set_accuracy, scores.set_share, strict=True):
+        table.add_row(
+            name, *("n/a" if value is None else f"{value:.4f}" for value in values), f"{share:.2%}"
+        )
+    for found, iou, accuracy, share in zip(
+        scores.sets, scores.set_iou, scores.set_accuracy, scores.set_share, strict=True
+    ):
         cells = {"IoU": iou, "accuracy": accuracy}
-        shown = ("" if name not in cells else "n/a" if cells[name] is None else f"{cells[name]:.4f}" for name in columns)
+        shown = (
+            "" if name not in cells else "n/a" if cells[name] is None else f"{cells[name]:.4f}"
+            for name in columns
+        )
         classes = " or ".join(scores.names[index] for index in found.classes)
         table.add_row(f"{found.name} = {classes}", *shown, f"{share:.2%}")
     figures = Table(form="plain")

@@ -18,19 +18,29 @@ DEFAULT_SIZES = ((512, 1024), (1024, 2048))
 
 
 def verify(
-    model: Annotated[str, typer.Argument(help="Model folder, or the name of a bundled model.", metavar="MODEL_FOLDER")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="Model folder, or the name of a bundled model.", metavar="MODEL_FOLDER"
+        ),
+    ],
     against: Annotated[Path | None, typer.Option(help=AGAINST_HELP)] = None,
     data: Annotated[str | None, typer.Option(help=DATA_HELP)] = None,
     split: Annotated[str, typer.Option(help="Part of the data set: train, val or test.")] = "val",
     imgsz: Annotated[list[str] | None, typer.Option(help=SIZE_HELP, metavar="H [W]")] = None,
     engine: Annotated[list[str] | None, typer.Option(help=ENGINE_HELP)] = None,
-    out: Annotated[Path, typer.Option(help="Folder for verify.json and verify.html.")] = Path("runs/verify"),
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+    out: Annotated[Path, typer.Option(help="Folder for verify.json and verify.html.")] = Path(
+        "runs/verify"
+    ),
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object as the last line.")
+    ] = False,
 ) -> None:
-    """Check every file of a model folder, in every engine that runs it, against the trained network.
+    """Check every file of a model folder, in every engine that runs it, against the trained
+    network.
 
-    Without --against the photo in golden/ is enough, and torch is not needed. Exit code 1 if anything is out of tolerance; the
-    stage where it begins is named.
+    Without --against the photo in golden/ is enough, and torch is not needed. Exit code 1 if
+    anything is out of tolerance; the stage where it begins is named.
     """
     from json import dumps
 
@@ -38,25 +48,30 @@ def verify(
     from galago.cli._console import print_json, say
     from galago.cli._progress import spinner
     from galago.cli._sizes import read_size
-    from galago.cli.val import check_classes
     from galago.data import open_dataset
     from galago.errors import ConfigError
+    from galago.evaluation.evaluate import check_classes
+    from galago.pretrained.resolve import resolve
     from galago.runtime.model_folder import open_model
     from galago.spec import SIZE_MULTIPLE
     from galago.verification import verify as check
     from galago.verification.report_page import draw_page
 
-    spec = open_model(model).spec
+    folder = resolve(model)
+    spec = open_model(folder).spec
     sizes = [read_size(text) for text in imgsz or []]
     if wrong := [size for size in sizes if any(side % SIZE_MULTIPLE for side in size)]:
-        raise ConfigError(f"The network takes multiples of {SIZE_MULTIPLE}, got --imgsz {wrong[0][0]}x{wrong[0][1]}.")
+        raise ConfigError(
+            f"The network takes multiples of {SIZE_MULTIPLE}, got --imgsz "
+            f"{wrong[0][0]}x{wrong[0][1]}."
+        )
     dataset = open_dataset(data, split) if data else None
     if dataset:
-        check_classes(spec, dataset)
+        check_classes(spec.name, spec.classes, dataset)
     reference = open_reference(against) if against else None
     with spinner("Reading the golden photo") as on_step:
         report = check(
-            model,
+            folder,
             engines=engine or ["auto"],
             reference=reference,
             sizes=sizes or (DEFAULT_SIZES if reference else ()),
@@ -91,7 +106,8 @@ def open_reference(checkpoint: Path) -> "Reference":
 def show(report: "Report", *, to_stderr: bool) -> None:
     """Print a table of the checks, what is wrong, and the verdict.
 
-    The table has the relative L2 error of logits, and the share of equal labels, of all pixels and of those inside areas.
+    The table has the relative L2 error of logits, and the share of equal labels, of all pixels and
+    of those inside areas.
     """
     from galago._core.printable import printable
     from galago.cli._console import Table, say
@@ -107,24 +123,40 @@ def show(report: "Report", *, to_stderr: bool) -> None:
             error = "-" if difference.relative_error is None else f"{difference.relative_error:.1e}"
             inside = "-" if difference.inside is None else f"{difference.inside:.3%}"
             style = "red" if check.faults else ""
-            table.add_row(file.file, file.engine, check.photo, error, f"{difference.labels:.3%}", inside, style=style)
+            table.add_row(
+                file.file,
+                file.engine,
+                check.photo,
+                error,
+                f"{difference.labels:.3%}",
+                inside,
+                style=style,
+            )
     if any(file.checks for file in report.files):
         table.show(err=to_stderr)
     lines = [(f"model.json: {fault}", "red") for fault in report.description]
-    lines += [(f"{file.file} in {file.engine}: {fault}", "red") for file in report.files for fault in file.faults]
+    lines += [
+        (f"{file.file} in {file.engine}: {fault}", "red")
+        for file in report.files
+        for fault in file.faults
+    ]
     lines += [(f"Not checked: {text}", "yellow") for text in report.skipped]
     if report.scores:
         lines.append((f"mean IoU of the trained network {report.scores.mean_iou:.4f}", ""))
         lines += [(f"  {score_line(file, report)}", "") for file in report.files if file.scores]
     bounds = report.tolerance
     limits = f"{report.precision}: logits within {bounds.relative_error:.0e}, {bounds.labels:.2%} of labels equal"
-    lines.append((f"Verified, {limits}.", "green") if report.ok else (f"Failed, {limits}.", "bold red"))
+    lines.append(
+        (f"Verified, {limits}.", "green") if report.ok else (f"Failed, {limits}.", "bold red")
+    )
     for line, style in lines:
         say(line, err=to_stderr, style=style)
 
 
 def score_line(file: "FileReport", report: "Report") -> str:
-    """Say how a file scores, and the trained network in its place where that has another score than in the first file's."""
+    """Say how a file scores, and the trained network in its place where that has another score than
+    in the first file's.
+    """
     assert file.scores
     assert file.expected
     assert report.scores

@@ -16,11 +16,13 @@ def open_dataset(path: str | Path, split: str) -> Dataset:
     """Open one split of a data set.
 
     Args:
-        path: a YAML file, a folder with `data.yaml` or `dataset.yaml` in it, or a folder in CamVid's layout.
+        path: a YAML file, a folder with `data.yaml` or `dataset.yaml` in it, or a folder in
+            CamVid's layout.
         split: train, val or test.
     Raises:
         ConfigError: the name of the split is unknown.
-        DataError: nothing is there, the layout is unknown, the split is empty, or files are missing.
+        DataError: nothing is there, the layout is unknown, the split is empty, or files are
+            missing.
     """
     found = locate(path)
     return open_camvid(found, split) if found.is_dir() else open_folder(found, split)
@@ -43,7 +45,9 @@ def locate(path: str | Path) -> Path:
     if is_camvid(root):
         return root
     raise DataError(
-        f"{root} is no known data set: it has neither {' nor '.join(YAML_NAMES)} nor CamVid's train.txt. "
-        f"Put photos into images/train and images/val, masks of the same names into masks/train and masks/val, "
+        f"{root} is no known data set: it has neither {' nor '.join(YAML_NAMES)} nor CamVid's "
+        "train.txt. "
+        "Put photos into images/train and images/val, masks of the same names into masks/train "
+        "and masks/val, "
         f"and this into {root / YAML_NAMES[0]}:\n\n{EXAMPLE_YAML}"
     )

@@ -1,4 +1,6 @@
-"""A data set whose photos are decoded once: large photos take longer to decode than a small network takes to learn from them."""
+"""A data set whose photos are decoded once: large photos take longer to decode than a small network
+takes to learn from them.
+"""
 
 import io
 from dataclasses import dataclass
@@ -16,8 +18,8 @@ from galago.labels import LabelSet
 class Cached:
     """A data set that keeps what it has read in a folder, for itself and for other processes.
 
-    Each sample is two .npy files, read through memory mapping, so that a small window of a huge photo costs little. When the disk
-    is full, further samples are read from the data set as before.
+    Each sample is two .npy files, read through memory mapping, so that a small window of a huge
+    photo costs little. When the disk is full, further samples are read from the data set as before.
 
     Attributes:
         dataset: where samples come from the first time.
@@ -41,7 +43,10 @@ class Cached:
         return len(self.dataset)
 
     def __getitem__(self, index: int) -> Sample:
-        """Read sample `index`, 0 to len - 1; its arrays cannot be written to once it lies in the cache."""
+        """Read sample `index`, 0 to len - 1.
+
+        Its arrays cannot be written to once it lies in the cache.
+        """
         files = [self.folder / f"{index}.{part}.npy" for part in ("image", "labels")]
         try:
             image, labels = (np.asarray(np.load(file, mmap_mode="r")) for file in files)

@@ -41,7 +41,8 @@ class ClassFolders:
 
 
 def open_classes(root: Path, split: str) -> ClassFolders | ClassTars:
-    """Open one split of class folders, as `open_class_folders`, or of tar files, as `open_class_tars`.
+    """Open one split of class folders, as `open_class_folders`, or of tar files, as
+    `open_class_tars`.
 
     Raises:
         DataError: as these; or a split has folders and tar files.
@@ -49,13 +50,20 @@ def open_classes(root: Path, split: str) -> ClassFolders | ClassTars:
     tars = find_class_tars(root, split)
     if not tars:
         return open_class_folders(root, split)
-    if (root / split).is_dir() and any(path.is_dir() and not path.name.startswith(".") for path in (root / split).iterdir()):
-        raise DataError(f"{root / split} is there beside {tars[0].name}: folders and tar files. Keep one of both.")
+    if (root / split).is_dir() and any(
+        path.is_dir() and not path.name.startswith(".") for path in (root / split).iterdir()
+    ):
+        raise DataError(
+            f"{root / split} is there beside {tars[0].name}: folders and tar files. Keep one of "
+            "both."
+        )
     return open_class_tars(root, split)
 
 
 def open_class_folders(root: Path, split: str) -> ClassFolders:
-    """Open one split, `ROOT/SPLIT/CLASS/photo.jpg`; classes are the folders' names in alphabetical order.
+    """Open one split, `ROOT/SPLIT/CLASS/photo.jpg`.
+
+    Classes are the folders' names in alphabetical order.
 
     Raises:
         DataError: the folder is missing, or has no two classes, or a class has no photos.
@@ -63,18 +71,27 @@ def open_class_folders(root: Path, split: str) -> ClassFolders:
     folder = root / split
     if not folder.is_dir():
         raise DataError(
-            f"There is no {folder}. Put photos into {root}/train/CLASS and {root}/val/CLASS, one folder per class, or into "
+            f"There is no {folder}. Put photos into {root}/train/CLASS and {root}/val/CLASS, one "
+            "folder per class, or into "
             f"{root}/train/CLASS.tar."
         )
-    classes = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    classes = sorted(
+        path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")
+    )
     if len(classes) < 2:
-        raise DataError(f"{folder} should hold one folder of photos for each of at least 2 classes, found {len(classes)}.")
+        raise DataError(
+            f"{folder} should hold one folder of photos for each of at least 2 classes, found "
+            f"{len(classes)}."
+        )
     photos: list[Path] = []
     class_ids: list[int] = []
     for class_id, path in enumerate(classes):
         files = list(files_in(path, PHOTO_SUFFIXES))
         if not files:
-            raise DataError(f"The class folder {path} holds no photos ({', '.join(PHOTO_SUFFIXES)}). Remove it or fill it.")
+            raise DataError(
+                f"The class folder {path} holds no photos ({', '.join(PHOTO_SUFFIXES)}). Remove it "
+                "or fill it."
+            )
         photos += files
         class_ids += [class_id] * len(files)
     return ClassFolders(tuple(path.name for path in classes), tuple(photos), tuple(class_ids))
@@ -85,4 +102,6 @@ def center_crop(photo: np.ndarray, size: int) -> np.ndarray:
     side = max(1, round(SHOWN_SHARE * min(photo.shape[:2])))
     top, left = ((length - side) // 2 for length in photo.shape[:2])
     part = photo[top : top + side, left : left + side]
-    return cv2.resize(part, (size, size), interpolation=cv2.INTER_AREA if side > size else cv2.INTER_CUBIC)
+    return cv2.resize(
+        part, (size, size), interpolation=cv2.INTER_AREA if side > size else cv2.INTER_CUBIC
+    )

@@ -1,4 +1,6 @@
-"""Photos of classes in tar files, read where they lie: nothing is unpacked, so no member's name becomes a path."""
+"""Photos of classes in tar files, read where they lie: nothing is unpacked, so no member's name
+becomes a path.
+"""
 
 import re
 import tarfile
@@ -18,7 +20,9 @@ MOST = 1 << 24  # members of all files of a split
 
 
 class _Member(tarfile.TarInfo):
-    """A header whose size cannot lead backwards, which older versions of Python follow for ever (CVE-2025-8194)."""
+    """A header whose size cannot lead backwards, which older versions of Python follow for ever
+    (CVE-2025-8194).
+    """
 
     def _block(self, count: int) -> int:
         if count < 0:
@@ -51,7 +55,8 @@ class ClassTars:
     def photos(self) -> tuple[str, ...]:
         """Name of each photo: that of the tar file and of the member."""
         return tuple(
-            f"{self.tars[number].name}:{member}" for (number, _, _), member in zip(self.places, self.members, strict=True)
+            f"{self.tars[number].name}:{member}"
+            for (number, _, _), member in zip(self.places, self.members, strict=True)
         )
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
@@ -69,42 +74,58 @@ class ClassTars:
                 data = file.read(length)
         except OSError as error:
             raise DataError(f"Cannot read {printable(tar)}: {error.strerror or error}.") from error
-        return image.decode(data, f"{printable(tar)}, member {printable(self.members[index])},"), self.class_ids[index]
+        return image.decode(
+            data, f"{printable(tar)}, member {printable(self.members[index])},"
+        ), self.class_ids[index]
 
 
 def find_class_tars(root: Path, split: str) -> list[Path]:
-    """Return `ROOT/SPLIT.tar`, or the tar files in `ROOT/SPLIT`, one per class; nothing where there are none."""
+    """Return `ROOT/SPLIT.tar`, or the tar files in `ROOT/SPLIT`, one per class.
+
+    Nothing where there are none.
+    """
     whole = root / f"{split}{TAR}"
     if whole.is_file():
         return [whole]
     folder = root / split
-    return sorted(path for path in folder.glob(f"*{TAR}") if path.is_file() and not path.name.startswith("."))
+    return sorted(
+        path for path in folder.glob(f"*{TAR}") if path.is_file() and not path.name.startswith(".")
+    )
 
 
 def open_class_tars(root: Path, split: str) -> ClassTars:
-    """Open one split: `ROOT/SPLIT/CLASS.tar` for each class, or `ROOT/SPLIT.tar` with members `CLASS/photo.jpg`.
+    """Open one split: `ROOT/SPLIT/CLASS.tar` for each class, or `ROOT/SPLIT.tar` with members
+    `CLASS/photo.jpg`.
 
-    In a tar file of a class, members lie in a folder of the class's name or in none. Classes are in alphabetical order. Only
-    headers are read here, none of the photos.
+    In a tar file of a class, members lie in a folder of the class's name or in none. Classes are in
+    alphabetical order. Only headers are read here, none of the photos.
 
     Raises:
-        DataError: a file is no uncompressed tar, is damaged, or holds a member that is no plain photo of a class; or there are
-            not two classes.
+        DataError: a file is no uncompressed tar, is damaged, or holds a member that is no plain
+            photo of a class; or there are not two classes.
     """
     tars = find_class_tars(root, split)
     one_class_each = not (len(tars) == 1 and tars[0].parent == root)
     found: list[tuple[str, str, int, int, int]] = []
     for number, tar in enumerate(tars):
         own = tar.name.removesuffix(TAR) if one_class_each else None
-        photos = [(_class_of(tar, name, own), name, number, start, length) for name, start, length in _index(tar)]
+        photos = [
+            (_class_of(tar, name, own), name, number, start, length)
+            for name, start, length in _index(tar)
+        ]
         if not photos:
-            raise DataError(f"{printable(tar)} holds no photos ({', '.join(SUFFIXES)}). Remove it or fill it.")
+            raise DataError(
+                f"{printable(tar)} holds no photos ({', '.join(SUFFIXES)}). Remove it or fill it."
+            )
         found += photos
         if len(found) > MOST:
             raise DataError(f"{printable(root)} holds more than {MOST:,} photos in {split}.")
     names = tuple(sorted({entry[0] for entry in found}))
     if len(names) < 2:
-        raise DataError(f"{printable(root)} should hold photos of at least 2 classes in {split}, found {len(names)}.")
+        raise DataError(
+            f"{printable(root)} should hold photos of at least 2 classes in {split}, found "
+            f"{len(names)}."
+        )
     found.sort(key=lambda entry: (entry[0], _natural(entry[1])))
     ids = {name: index for index, name in enumerate(names)}
     return ClassTars(
@@ -131,12 +152,18 @@ def _index(tar: Path) -> list[tuple[str, int, int]]:
                 if member.isdir():
                     continue
                 if not member.isreg() or member.issparse():
-                    raise DataError(f"{printable(tar)} holds {name}, which is a link or device. Expected plain photos only.")
-                if PurePosixPath(member.name).name.startswith(".") or not member.name.lower().endswith(SUFFIXES):
+                    raise DataError(
+                        f"{printable(tar)} holds {name}, which is a link or device. Expected plain "
+                        "photos only."
+                    )
+                if PurePosixPath(member.name).name.startswith(
+                    "."
+                ) or not member.name.lower().endswith(SUFFIXES):
                     continue
                 if not 0 < member.size <= LARGEST or member.offset_data + member.size > size:
                     raise DataError(
-                        f"{printable(tar)} is damaged: {name} should have {member.size:,} bytes. Copy the file again."
+                        f"{printable(tar)} is damaged: {name} should have {member.size:,} bytes. "
+                        "Copy the file again."
                     )
                 if member.name in seen:
                     raise DataError(f"{printable(tar)} holds {name} twice. Pack it again.")
@@ -151,28 +178,37 @@ def _index(tar: Path) -> list[tuple[str, int, int]]:
     except (tarfile.TarError, ValueError, OverflowError) as error:
         raise DataError(
             f"{printable(tar)} is no uncompressed tar file, or damaged: {printable(error)}. "
-            "Unpack a compressed one and pack it again without compression: photos are read where they lie."
+            "Unpack a compressed one and pack it again without compression: photos are read where "
+            "they lie."
         ) from error
     if len(block) < tarfile.BLOCKSIZE or any(block):
         raise DataError(
-            f"{printable(tar)} is damaged or cut short after {len(photos)} photos. Copy the file again from its source."
+            f"{printable(tar)} is damaged or cut short after {len(photos)} photos. Copy the file "
+            "again from its source."
         )
     return photos
 
 
 def _class_of(tar: Path, member: str, own: str | None) -> str:
-    """Return the class of a member: its folder, which in a tar file of a class is that class or missing.
+    """Return the class of a member: its folder, which in a tar file of a class is that class or
+    missing.
 
     Raises:
         DataError: it lies in no folder, in another class's, or outside.
     """
     parts = [part for part in member.split("/") if part not in ("", ".")]
     if ".." in parts or member.startswith("/"):
-        raise DataError(f"{printable(tar)} holds {printable(member)}, which leads out of it. Expected CLASS/photo.jpg.")
+        raise DataError(
+            f"{printable(tar)} holds {printable(member)}, which leads out of it. Expected "
+            "CLASS/photo.jpg."
+        )
     folder = parts[0] if len(parts) > 1 else own
     if folder is None or (own is not None and folder != own):
         expected = f"{own}/photo.jpg" if own is not None else "CLASS/photo.jpg"
-        raise DataError(f"{printable(tar)} holds {printable(member)}. Expected members as {printable(expected)}.")
+        raise DataError(
+            f"{printable(tar)} holds {printable(member)}. Expected members as "
+            f"{printable(expected)}."
+        )
     return folder
 
 

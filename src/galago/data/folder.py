@@ -43,7 +43,19 @@ ignore_id: 255           # pixels of this id count nowhere
 """
 PHOTO_DIR = "images"
 # `nc` (class count, checked) and `download` (never run) occur in files written for other tools.
-KEYS = frozenset({"path", "names", "palette", "ignore_id", "label_mapping", "masks_dir", "nc", "download", *SPLITS})
+KEYS = frozenset(
+    {
+        "path",
+        "names",
+        "palette",
+        "ignore_id",
+        "label_mapping",
+        "masks_dir",
+        "nc",
+        "download",
+        *SPLITS,
+    }
+)
 EXAMPLE_NAME = "road"
 KEYS |= {"source_names", "not_labeled", "holdout", "only", "short_side"}
 IGNORE_WORDS = ("ignore", "ignore_label")
@@ -84,16 +96,30 @@ def open_folder(description_file: Path, split: str) -> Dataset:
         split: train, val or test.
     Raises:
         ConfigError: the name of the split is unknown.
-        DataError: the YAML is broken, the split is empty, or a photo has no mask or a mask no photo.
+        DataError: the YAML is broken, the split is empty, or a photo has no mask or a mask no
+            photo.
     """
     check_split(split)
     description = read_description(description_file)
-    part, split = split, description.selection.source(split, description)
+    part, split = (
+        split,
+        description.selection.source(split, description.root / description.folders["val"]),
+    )
     photo_dir = description.root / description.folders[split]
-    mask_dir = description.root / mask_folder(description.folders[split], description.masks_dir, description_file)
+    mask_dir = description.root / mask_folder(
+        description.folders[split], description.masks_dir, description_file
+    )
     if not photo_dir.is_dir():
-        there = ", ".join(name for name in SPLITS if (description.root / description.folders[name]).is_dir()) or "none"
-        raise DataError(f"Split {split} should be in {photo_dir}, which is no folder. Splits that are there: {there}.")
+        there = (
+            ", ".join(
+                name for name in SPLITS if (description.root / description.folders[name]).is_dir()
+            )
+            or "none"
+        )
+        raise DataError(
+            f"Split {split} should be in {photo_dir}, which is no folder. Splits that are there: "
+            f"{there}."
+        )
     masks = {name: only_one(files) for name, files in by_stem(mask_dir, (MASK_SUFFIX,)).items()}
     pairs = []
     for photo in files_in(photo_dir, PHOTO_SUFFIXES):
@@ -105,14 +131,17 @@ def open_folder(description_file: Path, split: str) -> Dataset:
     _check_lone_masks(checked, masks, photo_dir)
     kept = description.selection.select(checked, part, split)
     pairs_set = ImageMaskDataset(description.labels, kept, description.train_ids)
-    return ResizedDataset(pairs_set, description.short_side) if description.short_side else pairs_set
+    return (
+        ResizedDataset(pairs_set, description.short_side) if description.short_side else pairs_set
+    )
 
 
 def read_description(file: Path) -> Description:
     """Read and check the YAML file.
 
     Raises:
-        DataError: not YAML, or a key is missing, unknown or of another form; the message names the file and the key.
+        DataError: not YAML, or a key is missing, unknown or of another form; the message names the
+            file and the key.
     """
     try:
         raw = read_yaml(file)
@@ -123,7 +152,9 @@ def read_description(file: Path) -> Description:
     if not isinstance(raw, dict):
         raise DataError(f"{file} should hold keys and values like this:\n\n{EXAMPLE_YAML}")
     if unknown := sorted(shown(key).strip("'") for key in raw if key not in KEYS):
-        raise DataError(f"{file} has unknown keys: {some(unknown)}. Known keys: {', '.join(sorted(KEYS))}.")
+        raise DataError(
+            f"{file} has unknown keys: {some(unknown)}. Known keys: {', '.join(sorted(KEYS))}."
+        )
     names = _names(raw.get("names"), file)
     if raw.get("nc", len(names)) != len(names):
         raise DataError(f"{file}: nc is {shown(raw['nc'])}, but there are {len(names)} names.")
@@ -161,20 +192,30 @@ def _names(raw: object, file: Path) -> tuple[str, ...]:
     if isinstance(raw, dict):
         if quoted := [key for key in raw if isinstance(key, str)]:
             raise DataError(
-                f"{file}: the ids in names should be numbers, got text: {some([shown(key) for key in quoted])}. "
-                f"Write them without quotes and with a space after the colon, as `0: {EXAMPLE_NAME}`."
+                f"{file}: the ids in names should be numbers, got text: "
+                f"{some([shown(key) for key in quoted])}. "
+                "Write them without quotes and with a space after the colon, as `0: "
+                f"{EXAMPLE_NAME}`."
             )
         if set(raw) != set(range(len(raw))) or not all(type(key) is int for key in raw):
             got = some([shown(key) for key in raw])
             raise DataError(
-                f"{file}: names should count the classes 0 to {len(raw) - 1} without a gap, got ids {got}. "
+                f"{file}: names should count the classes 0 to {len(raw) - 1} without a gap, got "
+                f"ids {got}. "
                 "If the masks hold other ids, say so in label_mapping."
             )
         raw = [raw[index] for index in range(len(raw))]
     if not isinstance(raw, list) or not raw:
-        raise DataError(f"{file}: names should list the classes, got {shown(raw)}. For example:\n\n{EXAMPLE_YAML}")
-    if odd := [name for name in raw if not isinstance(name, str)]:  # YAML reads a bare `on` or `no` as true or false
-        raise DataError(f"{file}: class names should be text, got {shown(odd[0])}. Put quotes around it.")
+        raise DataError(
+            f"{file}: names should list the classes, got {shown(raw)}. For "
+            f"example:\n\n{EXAMPLE_YAML}"
+        )
+    if odd := [
+        name for name in raw if not isinstance(name, str)
+    ]:  # YAML reads a bare `on` or `no` as true or false
+        raise DataError(
+            f"{file}: class names should be text, got {shown(odd[0])}. Put quotes around it."
+        )
     return tuple(raw)
 
 
@@ -183,48 +224,79 @@ def _palette(raw: object, num_classes: int, file: Path) -> tuple[Color, ...]:
     if raw is None:
         return distinct_palette(num_classes)
     if not isinstance(raw, list) or not all(_is_color(color) for color in raw):
-        raise DataError(f"{file}: palette should list one [red, green, blue] per class, each 0 to 255.")
+        raise DataError(
+            f"{file}: palette should list one [red, green, blue] per class, each 0 to 255."
+        )
     return tuple((color[0], color[1], color[2]) for color in raw)
 
 
 def _unquote(value: object) -> str:
     """Return advice where a number stands in quotes."""
-    return " Write the number without quotes." if isinstance(value, str) and value.strip().isdecimal() else ""
+    return (
+        " Write the number without quotes."
+        if isinstance(value, str) and value.strip().isdecimal()
+        else ""
+    )
 
 
 def _is_color(value: object) -> bool:
-    return isinstance(value, list) and len(value) == 3 and all(type(channel) is int for channel in value)
+    return (
+        isinstance(value, list)
+        and len(value) == 3
+        and all(type(channel) is int for channel in value)
+    )
 
 
 def _train_ids(raw: dict[str, Any], num_classes: int, file: Path) -> dict[int, int]:
-    """Make the table from ids in the masks to class ids; without a label_mapping ids are class ids."""
+    """Make the table from ids in the masks to class ids.
+
+    Without a label_mapping ids are class ids.
+    """
     ignore_id, mapping = raw.get("ignore_id", IGNORE_ID), raw.get("label_mapping")
     if type(ignore_id) is not int or not 0 <= ignore_id <= 255:
-        raise DataError(f"{file}: ignore_id should be 0 to 255, got {shown(ignore_id)}.{_unquote(ignore_id)}")
+        raise DataError(
+            f"{file}: ignore_id should be 0 to 255, got {shown(ignore_id)}.{_unquote(ignore_id)}"
+        )
     if mapping is None:
         if ignore_id < num_classes:
             raise DataError(
-                f"{file}: ignore_id {ignore_id} is the id of a class too. If ids in the masks are shifted, "
+                f"{file}: ignore_id {ignore_id} is the id of a class too. If ids in the masks are "
+                "shifted, "
                 f"write a label_mapping, as {{{ignore_id}: ignore, {ignore_id + 1}: 0}}."
             )
-        return {index: index for index in range(num_classes)} | {ignore_id: IGNORE_ID, IGNORE_ID: IGNORE_ID}
+        return {index: index for index in range(num_classes)} | {
+            ignore_id: IGNORE_ID,
+            IGNORE_ID: IGNORE_ID,
+        }
     if not isinstance(mapping, dict):
-        raise DataError(f"{file}: label_mapping should look like {{7: 0, 8: ignore}}, got {shown(mapping)}.")
+        raise DataError(
+            f"{file}: label_mapping should look like {{7: 0, 8: ignore}}, got {shown(mapping)}."
+        )
     listed: dict[int, int] = {}
     for source, target in mapping.items():
         source_id, target_id = _source_id(source, file), _target_id(target, num_classes, file)
         if listed.setdefault(source_id, target_id) != target_id:
-            raise DataError(f"{file}: label_mapping says two things of id 255; -1 is 255 in a mask, too.")
+            raise DataError(
+                f"{file}: label_mapping says two things of id 255; -1 is 255 in a mask, too."
+            )
     if listed.get(ignore_id, IGNORE_ID) != IGNORE_ID and "ignore_id" in raw:
-        raise DataError(f"{file}: label_mapping gives id {ignore_id} a class, but ignore_id says that it counts nowhere.")
+        raise DataError(
+            f"{file}: label_mapping gives id {ignore_id} a class, but ignore_id says that it "
+            "counts nowhere."
+        )
     return {ignore_id: IGNORE_ID, IGNORE_ID: IGNORE_ID} | listed
 
 
 def _source_id(source: object, file: Path) -> int:
-    if type(source) is int and source == -1:  # Cityscapes' license plate; an 8-bit mask stores it as 255
+    if (
+        type(source) is int and source == -1
+    ):  # Cityscapes' license plate; an 8-bit mask stores it as 255
         return 255
     if type(source) is not int or not 0 <= source <= 255:
-        raise DataError(f"{file}: label_mapping maps ids of the masks, 0 to 255, got {shown(source)}.{_unquote(source)}")
+        raise DataError(
+            f"{file}: label_mapping maps ids of the masks, 0 to 255, got "
+            f"{shown(source)}.{_unquote(source)}"
+        )
     return source
 
 
@@ -242,11 +314,14 @@ def _target_id(target: object, num_classes: int, file: Path) -> int:
 
 
 def mask_folder(photo_folder: str, masks_dir: str, file: Path) -> Path:
-    """Swap the last `images` in a path for `masks_dir`: `images/train` to `masks/train`, `train/images` to `train/masks`."""
+    """Swap the last `images` in a path for `masks_dir`: `images/train` to `masks/train`,
+    `train/images` to `train/masks`.
+    """
     parts = list(Path(photo_folder).parts)
     if PHOTO_DIR not in parts:
         raise DataError(
-            f"{file}: the path {shown(photo_folder)} has no folder called `{PHOTO_DIR}`, so that of its masks is unknown. "
+            f"{file}: the path {shown(photo_folder)} has no folder called `{PHOTO_DIR}`, so that "
+            "of its masks is unknown. "
             f"Arrange the files as {PHOTO_DIR}/train and {masks_dir}/train."
         )
     parts[len(parts) - 1 - parts[::-1].index(PHOTO_DIR)] = masks_dir

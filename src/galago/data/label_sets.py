@@ -1,4 +1,6 @@
-"""Labels that stand for several classes: coarse labels, and labels under which classes hide that the masks cannot show."""
+"""Labels that stand for several classes: coarse labels, and labels under which classes hide that
+the masks cannot show.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,8 +30,8 @@ def resolve_names(
         names: of the classes, K.
         file: names the file in messages.
     Returns:
-        `raw` with a label_mapping from ids to ids, of which K, K + 1 ... stand for sets; those sets; the names of ids in the
-        masks. Where nothing of this is used, `raw` as it is.
+        `raw` with a label_mapping from ids to ids, of which K, K + 1 ... stand for sets; those
+        sets; the names of ids in the masks. Where nothing of this is used, `raw` as it is.
     Raises:
         DataError: a name is unknown, or a key has another form.
     """
@@ -52,7 +54,9 @@ def resolve_names(
         if classes is None:
             resolved[key] = target
             continue
-        under = tuple(sorted({index for own in classes for index in hidden.get(own, ())} - set(classes)))
+        under = tuple(
+            sorted({index for own in classes for index in hidden.get(own, ())} - set(classes))
+        )
         if len(classes) + len(under) == 1:
             resolved[key] = classes[0]
             continue
@@ -62,14 +66,21 @@ def resolve_names(
                 "Write `ignore` in label_mapping, or fewer classes."
             )
         members = classes, under
-        sets.setdefault(members, []).append(sources.get(key, f"id {key}") if isinstance(key, int) else str(key))
+        sets.setdefault(members, []).append(
+            sources.get(key, f"id {key}") if isinstance(key, int) else str(key)
+        )
         resolved[key] = len(names) + list(sets).index(members)
     made = tuple(ClassSet(" + ".join(called), *members) for members, called in sets.items())
     return raw | {"label_mapping": resolved}, made, sources
 
 
-def _by_id(mapping: Mapping[object, object], sources: Mapping[int, str], file: Path) -> dict[object, object]:
-    """Replace names of ids in the masks by these ids; what is no name stays, for others to judge."""
+def _by_id(
+    mapping: Mapping[object, object], sources: Mapping[int, str], file: Path
+) -> dict[object, object]:
+    """Replace names of ids in the masks by these ids.
+
+    What is no name stays, for others to judge.
+    """
     ids = {name: index for index, name in sources.items()}
     entries: dict[object, object] = {}
     for key, target in mapping.items():
@@ -80,7 +91,9 @@ def _by_id(mapping: Mapping[object, object], sources: Mapping[int, str], file: P
             source = ids[key]
         if source in entries:
             called = next(name for index, name in sources.items() if index == source)
-            raise DataError(f"{file}: label_mapping maps id {source} twice, once by its name {shown(called)}.")
+            raise DataError(
+                f"{file}: label_mapping maps id {source} twice, once by its name {shown(called)}."
+            )
         entries[source] = target
     return entries
 
@@ -88,8 +101,14 @@ def _by_id(mapping: Mapping[object, object], sources: Mapping[int, str], file: P
 def _unknown_source(key: str, ids: Mapping[str, int]) -> str:
     """Say what is wrong with a text that is no name of an id in the masks: most often an id in quotes."""
     if key.strip().removeprefix("-").isdecimal():
-        return f"maps ids of the masks, 0 to 255, got {shown(key)}. Write the number without quotes."
-    advice = f"Known names: {_some(ids)}." if ids else "Say what the ids are called: source_names: [name of id 0, ...]."
+        return (
+            f"maps ids of the masks, 0 to 255, got {shown(key)}. Write the number without quotes."
+        )
+    advice = (
+        f"Known names: {_some(ids)}."
+        if ids
+        else "Say what the ids are called: source_names: [name of id 0, ...]."
+    )
     return f"maps {shown(key)}, which is no name of an id in the masks. {advice}"
 
 
@@ -100,11 +119,18 @@ def _source_names(raw: object, file: Path) -> dict[int, str]:
     if isinstance(raw, list):
         raw = dict(enumerate(raw))
     if not isinstance(raw, dict) or not all(type(key) is int and 0 <= key <= 255 for key in raw):
-        raise DataError(f"{file}: source_names should list what the ids 0, 1, ... are called, or map ids 0 to 255 to names.")
+        raise DataError(
+            f"{file}: source_names should list what the ids 0, 1, ... are called, or map ids 0 to "
+            "255 to names."
+        )
     if odd := [name for name in raw.values() if not isinstance(name, str)]:
-        raise DataError(f"{file}: source_names should be text, got {shown(odd[0])}. Put quotes around it.")
+        raise DataError(
+            f"{file}: source_names should be text, got {shown(odd[0])}. Put quotes around it."
+        )
     if twice := sorted({name for name in raw.values() if list(raw.values()).count(name) > 1}):
-        raise DataError(f"{file}: source_names should differ, but these stand more than once: {_some(twice)}.")
+        raise DataError(
+            f"{file}: source_names should differ, but these stand more than once: {_some(twice)}."
+        )
     return dict(raw)
 
 
@@ -118,7 +144,9 @@ def _not_labeled(raw: object, names: tuple[str, ...], file: Path) -> dict[int, C
         for key, value in raw.items():
             own, under = _classes(key, names, what), _classes(value, names, what, several=True)
             if own is None or under is None:
-                raise DataError(f"{what} should look like [car] or {{road: [car]}}, got {shown(key)}: {shown(value)}.")
+                raise DataError(
+                    f"{what} should look like [car] or {{road: [car]}}, got {shown(key)}: {shown(value)}."
+                )
             found[own[0]] = under
         return found
     classes = _classes(raw, names, what, several=True) if isinstance(raw, list) else None
@@ -127,26 +155,41 @@ def _not_labeled(raw: object, names: tuple[str, ...], file: Path) -> dict[int, C
     return dict.fromkeys(range(len(names)), classes)
 
 
-def _classes(value: object, names: Sequence[str], what: str, *, several: bool = False) -> Classes | None:
-    """Return the ids of a class, given as name or id, or of a list of classes; None for `ignore` and its id.
+def _classes(
+    value: object, names: Sequence[str], what: str, *, several: bool = False
+) -> Classes | None:
+    """Return the ids of a class, given as name or id, or of a list of classes.
+
+    None for `ignore` and its id.
 
     Raises:
         DataError: a name or an id is unknown, or a list is empty.
     """
     if isinstance(value, list) and several:
         if not value:
-            raise DataError(f"{what} should list at least one class, got []. Write `ignore` for pixels that count nowhere.")
+            raise DataError(
+                f"{what} should list at least one class, got []. Write `ignore` for pixels that "
+                "count nowhere."
+            )
         found = [_classes(item, names, what) for item in value]
         if None in found:
-            raise DataError(f"{what} has `ignore` within a list, got {shown(value)}. Leave it out, or write `ignore` alone.")
+            raise DataError(
+                f"{what} has `ignore` within a list, got {shown(value)}. Leave it out, or write `ignore` alone."
+            )
         return tuple(sorted({item[0] for item in found if item}))
     if isinstance(value, str) and value in names:
         return (names.index(value),)
-    if (isinstance(value, str) and value in IGNORE_WORDS) or (type(value) is int and value == IGNORE_ID):
+    if (isinstance(value, str) and value in IGNORE_WORDS) or (
+        type(value) is int and value == IGNORE_ID
+    ):
         return None
     if type(value) is int and 0 <= value < len(names):
         return (value,)
-    advice = " Write the number without quotes." if isinstance(value, str) and value.strip().isdecimal() else ""
+    advice = (
+        " Write the number without quotes."
+        if isinstance(value, str) and value.strip().isdecimal()
+        else ""
+    )
     raise DataError(
         f"{what} maps to class ids, 0 to {len(names) - 1}, or `ignore`, got {shown(value)}.{advice} Names of classes "
         f"serve as well ({_some(names)}), and lists of them where a pixel may be any of several."
@@ -187,7 +230,9 @@ class Relabeled:
 
 
 def to_classes(dataset: Dataset, labels: LabelSet, what: str) -> Dataset:
-    """Return a data set with the classes of another one, in their order, found by name; it keeps its own sets.
+    """Return a data set with the classes of another one, in their order, found by name.
+
+    It keeps its own sets.
 
     Raises:
         ConfigError: it labels a class that the others do not have.
@@ -195,8 +240,10 @@ def to_classes(dataset: Dataset, labels: LabelSet, what: str) -> Dataset:
     own = dataset.labels
     if unknown := [name for name in own.names if name not in labels.names]:
         raise ConfigError(
-            f"{what} has classes that the network does not learn: {_some(unknown)}. It learns {_some(labels.names)}. "
-            "In a YAML of its own, list only classes of these as names, what the masks hold as source_names, and say in "
+            f"{what} has classes that the network does not learn: {_some(unknown)}. It learns "
+            f"{_some(labels.names)}. "
+            "In a YAML of its own, list only classes of these as names, what the masks hold as "
+            "source_names, and say in "
             "label_mapping what each becomes."
         )
     if own.names == labels.names:
@@ -206,20 +253,31 @@ def to_classes(dataset: Dataset, labels: LabelSet, what: str) -> Dataset:
     def moved(ids: Classes) -> Classes:
         return tuple(sorted(new[index] for index in ids))
 
-    sets = tuple(ClassSet(found.name, moved(found.classes), moved(found.hidden)) for found in own.sets)
+    sets = tuple(
+        ClassSet(found.name, moved(found.classes), moved(found.hidden)) for found in own.sets
+    )
     table = _table([*new, *(len(labels) + index for index in range(len(sets)))])
     return Relabeled(dataset, LabelSet(labels.names, labels.palette, sets), table)
 
 
 def share_sets(datasets: Sequence[Dataset]) -> list[Dataset]:
-    """Return data sets of the same classes with one common list of sets, so that a label means the same in all of them.
+    """Return data sets of the same classes with one common list of sets, so that a label means the
+    same in all of them.
 
     Raises:
         ConfigError: classes and sets together are more than 255.
     """
     first = datasets[0].labels
-    keys = list(dict.fromkeys((found.classes, found.hidden) for dataset in datasets for found in dataset.labels.sets))
-    names = {(found.classes, found.hidden): found.name for dataset in datasets for found in dataset.labels.sets}
+    keys = list(
+        dict.fromkeys(
+            (found.classes, found.hidden) for dataset in datasets for found in dataset.labels.sets
+        )
+    )
+    names = {
+        (found.classes, found.hidden): found.name
+        for dataset in datasets
+        for found in dataset.labels.sets
+    }
     common = LabelSet(first.names, first.palette, tuple(ClassSet(names[key], *key) for key in keys))
     shared: list[Dataset] = []
     for dataset in datasets:

@@ -28,7 +28,9 @@ def _walk(folder: Path) -> Iterator[Path]:
     try:
         yield from walk_files(folder)
     except OSError as error:
-        raise DataError(f"Cannot read the folder {error.filename}: {error.strerror or error}.") from error
+        raise DataError(
+            f"Cannot read the folder {error.filename}: {error.strerror or error}."
+        ) from error
 
 
 def other_files(folder: Path) -> list[Path]:
@@ -72,7 +74,8 @@ def only_one(files: list[Path]) -> Path:
     """
     if len(files) > 1:
         raise DataError(
-            f"{files[0]} and {files[1].name} have one name, so that nobody knows which one belongs to the photo. Remove one."
+            f"{files[0]} and {files[1].name} have one name, so that nobody knows which one belongs "
+            "to the photo. Remove one."
         )
     return files[0]
 

@@ -30,10 +30,11 @@ class Extra:
 
 @dataclass(frozen=True)
 class Mixture:
-    """Data sets of the same labels one after the other, each repeated so that it takes its share of the whole.
+    """Data sets of the same labels one after the other, each repeated so that it takes its share of
+    the whole.
 
-    An index drawn evenly belongs to a data set with the probability of its share, and within it to every sample alike up to
-    one repetition.
+    An index drawn evenly belongs to a data set with the probability of its share, and within it to
+    every sample alike up to one repetition.
 
     Attributes:
         names: of the samples, `set/sample`.
@@ -78,7 +79,9 @@ def balance(shares: Sequence[float | None]) -> list[float]:
     """
     told = sum(share for share in shares if share is not None)
     if told >= 1:
-        raise ConfigError(f"The extra data sets take {told:.0%} of the views, which leaves nothing for --data.")
+        raise ConfigError(
+            f"The extra data sets take {told:.0%} of the views, which leaves nothing for --data."
+        )
     rest = (1 - told) / (1 + sum(share is None for share in shares))
     return [rest if share is None else share for share in shares]
 
@@ -90,12 +93,19 @@ def mix(train_set: Dataset, extras: Sequence[Extra]) -> tuple[Dataset, Mixture, 
         train_set: the main one.
         extras: at least one.
     Returns:
-        the main one, the mixture of the extra ones, and what is scored of each, by name; the latter with its own sets.
+        the main one, the mixture of the extra ones, and what is scored of each, by name; the latter
+        with its own sets.
     Raises:
         ConfigError: an extra one has a class that the main one lacks.
     """
     labels = train_set.labels
-    trains = share_sets([train_set, *(to_classes(extra.train, labels, extra.name) for extra in extras)])
+    trains = share_sets(
+        [train_set, *(to_classes(extra.train, labels, extra.name) for extra in extras)]
+    )
     parts = tuple(replace(extra, train=own) for extra, own in zip(extras, trains[1:], strict=True))
-    vals = {extra.name: to_classes(extra.val, labels, extra.name) for extra in extras if extra.val is not None}
+    vals = {
+        extra.name: to_classes(extra.val, labels, extra.name)
+        for extra in extras
+        if extra.val is not None
+    }
     return trains[0], Mixture(parts), vals

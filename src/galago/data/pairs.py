@@ -1,4 +1,4 @@
-"""PhotoMaskPairs: a data set whose samples are one photo file and one mask file each."""
+"""ImageMaskDataset: a data set whose samples are one photo file and one mask file each."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,7 +31,8 @@ class ImageMaskDataset:
     Attributes:
         labels: names and colors of the classes.
         pairs: the files, in order.
-        train_ids: from an id in the mask files, 0 to 255, to a class id or 255 = ignore; any other id in a mask is an error.
+        train_ids: from an id in the mask files, 0 to 255, to a class id or 255 = ignore; any other
+            id in a mask is an error.
     """
 
     labels: LabelSet
@@ -51,14 +52,17 @@ class ImageMaskDataset:
 
         Raises:
             ImageError: the photo cannot be read.
-            DataError: the mask cannot be read, has another size than the photo, or holds an id without a meaning.
+            DataError: the mask cannot be read, has another size than the photo, or holds an id
+                without a meaning.
         """
         pair = self.pairs[index]
         photo, ids = image.load(pair.photo), image.load_labels(pair.mask)
         if ids.shape != photo.shape[:2]:
             raise DataError(
-                f"{pair.mask} is {_size(ids)}, but its photo {pair.photo} is {_size(photo)} (width x height). "
-                "A mask needs one pixel for each of its photo: resize the mask with nearest neighbor, or pair the right files."
+                f"{pair.mask} is {_size(ids)}, but its photo {pair.photo} is {_size(photo)} (width "
+                "x height). "
+                "A mask needs one pixel for each of its photo: resize the mask with nearest "
+                "neighbor, or pair the right files."
             )
         return Sample(pair.name, photo, self._to_train_ids(ids, pair.mask))
 
@@ -72,7 +76,8 @@ class ImageMaskDataset:
         if bad.size:
             shown = [f"{source} ({counts[source]} pixels)" for source in bad]
             raise DataError(
-                f"{mask} holds ids that mean nothing here: {some(shown)}. Known ids: {_ranges(sorted(self.train_ids))}. "
+                f"{mask} holds ids that mean nothing here: {some(shown)}. Known ids: "
+                f"{_ranges(sorted(self.train_ids))}. "
                 "Name them in the YAML's label_mapping, as `7: 0` for class 0 or `7: ignore`."
             )
         labels: np.ndarray = table[ids]
@@ -90,7 +95,8 @@ def check_split(split: str) -> None:
 
 
 def check_pairs(pairs: list[Pair], what: str) -> tuple[Pair, ...]:
-    """Refuse an empty split, two samples of one name, and missing files, before the first one is read.
+    """Refuse an empty split, two samples of one name, and missing files, before the first one is
+    read.
 
     Args:
         pairs: what was found.
@@ -103,9 +109,15 @@ def check_pairs(pairs: list[Pair], what: str) -> tuple[Pair, ...]:
     seen: dict[str, Path] = {}
     for pair in pairs:
         if pair.name in seen:
-            raise DataError(f"{what} has two photos called {pair.name}: {seen[pair.name]} and {pair.photo}. Rename one.")
+            raise DataError(
+                f"{what} has two photos called {pair.name}: {seen[pair.name]} and {pair.photo}. "
+                "Rename one."
+            )
         seen[pair.name] = pair.photo
-    for files, kind in (([pair.photo for pair in pairs], "photos"), ([pair.mask for pair in pairs], "masks")):
+    for files, kind in (
+        ([pair.photo for pair in pairs], "photos"),
+        ([pair.mask for pair in pairs], "masks"),
+    ):
         if missing := [str(file) for file in files if not file.is_file()]:
             raise DataError(
                 f"{what}: {len(missing)} of {len(pairs)} {kind} are missing: {some(missing)}. "
@@ -122,4 +134,7 @@ def _ranges(ids: list[int]) -> str:
     """Write sorted ids briefly: [0, 1, 2, 255] as `0-2, 255`."""
     starts = [value for value in ids if value - 1 not in ids]
     ends = [value for value in ids if value + 1 not in ids]
-    return ", ".join(str(start) if start == end else f"{start}-{end}" for start, end in zip(starts, ends, strict=True))
+    return ", ".join(
+        str(start) if start == end else f"{start}-{end}"
+        for start, end in zip(starts, ends, strict=True)
+    )

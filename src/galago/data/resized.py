@@ -12,7 +12,8 @@ from galago.labels import LabelSet
 
 @dataclass(frozen=True)
 class ResizedDataset:
-    """Photos resized by the rule `short_side` of a ModelSpec, as a Segmenter does it, and labels by nearest neighbor.
+    """Photos resized by the rule `short_side` of a ModelSpec, as a Segmenter does it, and labels by
+    nearest neighbor.
 
     Attributes:
         dataset: where samples come from.
@@ -39,5 +40,7 @@ class ResizedDataset:
         """Read and resize sample `index`, 0 to len - 1."""
         sample = self.dataset[index]
         size = image.short_side_size(sample.labels.shape, self.short_side)
-        labels: np.ndarray = cv2.resize(sample.labels, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+        labels: np.ndarray = cv2.resize(
+            sample.labels, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT
+        )
         return Sample(sample.name, image.resize(sample.image, size), labels)

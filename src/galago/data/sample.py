@@ -77,7 +77,10 @@ def select(dataset: Dataset, keep: Callable[[str], bool]) -> Subset:
     indices = tuple(index for index, name in enumerate(dataset.names) if keep(name))
     if not indices:
         examples = ", ".join(dataset.names[:3])
-        raise ConfigError(f"None of the {len(dataset)} samples was selected. Their names look like this: {examples}.")
+        raise ConfigError(
+            f"None of the {len(dataset)} samples was selected. Their names look like this: "
+            f"{examples}."
+        )
     return Subset(dataset, indices)
 
 
@@ -97,6 +100,8 @@ def check_learnable(labels: LabelSet) -> None:
     """
     if len(labels) == 1:
         raise DataError(
-            f"There is one class, {labels.names[0]}, so that nothing can be learned. Name what is around it, too, as "
-            f"names: [background, {labels.names[0]}]; galago data check says what the ids of the masks need."
+            f"There is one class, {labels.names[0]}, so that nothing can be learned. Name what is "
+            "around it, too, as "
+            f"names: [background, {labels.names[0]}]; galago data check says what the ids of the "
+            "masks need."
         )

@@ -1,16 +1,15 @@
-"""Which images of a folder belong to a split: those of a list, and those that are held out for validation."""
+"""Which images of a folder belong to a split: those of a list, and those that are held out for
+validation.
+"""
 
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from galago._core.text_files import read_text
 from galago.data.pairs import Pair
 from galago.errors import DataError
-
-if TYPE_CHECKING:
-    from galago.data.folder import Description
 
 SIDES = (32, 1 << 14)  # pixels of a short side, least and most
 SUFFIX = re.compile(r"\.[A-Za-z]{3,4}$")  # of an image file
@@ -30,23 +29,28 @@ class Selection:
     only: frozenset[str] | None = None
     file: str = ""
 
-    def source(self, split: str, description: "Description") -> str:
+    def source(self, split: str, val_folder: Path) -> str:
         """Return the split whose folder holds the images of a split.
 
+        Args:
+            split: train, val or test.
+            val_folder: where images of val would be.
         Raises:
             DataError: images are held out for val, but there is a folder for it.
         """
         if not self.holdout or split == "test":
             return split
-        folder = description.root / description.folders["val"]
-        if folder.is_dir():
+        if val_folder.is_dir():
             raise DataError(
-                f"{self.file}: holdout makes val from images of train, but there is {folder}, too. Remove one of both."
+                f"{self.file}: holdout makes val from images of train, but there is {val_folder}, "
+                "too. Remove one of both."
             )
         return "train"
 
     def keeps(self, name: str, part: str, split: str) -> bool:
-        """Tell whether an image called `name` in the folder of a split belongs to a part: train, val or test."""
+        """Tell whether an image called `name` in the folder of a split belongs to a part: train,
+        val or test.
+        """
         if self.only is not None and name not in self.only and f"{split}/{name}" not in self.only:
             return False
         return not self.holdout or part == "test" or self.is_held_out(name) == (part == "val")
@@ -63,18 +67,31 @@ class Selection:
             part: train, val or test.
             split: whose folder it is.
         Raises:
-            DataError: a listed image is missing, nothing starts as a prefix says, or nothing is left.
+            DataError: a listed image is missing, nothing starts as a prefix says, or nothing is
+                left.
         """
         names = {pair.name for pair in pairs}
         if self.only is not None:
             listed = sorted(name for name in self.only if name.startswith(f"{split}/"))
-            if missing := [name for name in listed if name.removeprefix(f"{split}/") not in names and name not in names]:
-                raise DataError(f"{self.file}: {len(missing)} images of `only` are missing, the first is {missing[0]!r}.")
+            if missing := [
+                name
+                for name in listed
+                if name.removeprefix(f"{split}/") not in names and name not in names
+            ]:
+                raise DataError(
+                    f"{self.file}: {len(missing)} images of `only` are missing, the first is "
+                    f"{missing[0]!r}."
+                )
         if split != "test":
             bases = [name.rsplit("/", 1)[-1] for name in names]
-            if unused := [prefix for prefix in self.holdout if not any(base.startswith(prefix) for base in bases)]:
+            if unused := [
+                prefix
+                for prefix in self.holdout
+                if not any(base.startswith(prefix) for base in bases)
+            ]:
                 raise DataError(
-                    f"{self.file}: no image's name starts with {unused[0]!r}, as holdout says. Names: {min(bases)} ..."
+                    f"{self.file}: no image's name starts with {unused[0]!r}, as holdout says. "
+                    f"Names: {min(bases)} ..."
                 )
         kept = tuple(pair for pair in pairs if self.keeps(pair.name, part, split))
         if not kept:
@@ -90,15 +107,24 @@ def read_selection(raw: dict[str, Any], file: Path) -> Selection:
     """
     holdout, only = raw.get("holdout"), raw.get("only")
     prefixes = [holdout] if isinstance(holdout, str) else [] if holdout is None else holdout
-    if not isinstance(prefixes, list) or not all(isinstance(prefix, str) and prefix for prefix in prefixes):
-        raise DataError(f"{file}: holdout should list how names of images begin, in quotes, got {holdout!r}.")
+    if not isinstance(prefixes, list) or not all(
+        isinstance(prefix, str) and prefix for prefix in prefixes
+    ):
+        raise DataError(
+            f"{file}: holdout should list how names of images begin, in quotes, got {holdout!r}."
+        )
     if only is not None and not isinstance(only, str):
         raise DataError(f"{file}: only should be the path of a text file, got {only!r}.")
-    return Selection(tuple(prefixes), None if only is None else _read_list(file.parent / only), str(file))
+    return Selection(
+        tuple(prefixes), None if only is None else _read_list(file.parent / only), str(file)
+    )
 
 
 def _read_list(path: Path) -> frozenset[str]:
-    """Read names of images, one a line, with or without a suffix; empty lines and those that start with # count nothing."""
+    """Read names of images, one a line, with or without a suffix.
+
+    Empty lines and those that start with # count nothing.
+    """
     try:
         lines = [line.strip() for line in read_text(path).splitlines()]
     except OSError as error:
@@ -119,5 +145,7 @@ def read_short_side(raw: dict[str, Any], file: Path) -> int | None:
     """
     value = raw.get("short_side")
     if value is not None and (type(value) is not int or not SIDES[0] <= value <= SIDES[1]):
-        raise DataError(f"{file}: short_side should be {SIDES[0]} to {SIDES[1]} pixels, got {value!r}.")
+        raise DataError(
+            f"{file}: short_side should be {SIDES[0]} to {SIDES[1]} pixels, got {value!r}."
+        )
     return value

@@ -5,4 +5,12 @@ from galago.evaluation.metrics import Scores, confusion
 from galago.evaluation.results import Evaluation
 from galago.evaluation.tta import TTAConfig
 
-__all__ = ["Evaluation", "Prediction", "Scores", "TTAConfig", "confusion", "evaluate", "evaluate_full"]
+__all__ = [
+    "Evaluation",
+    "Prediction",
+    "Scores",
+    "TTAConfig",
+    "confusion",
+    "evaluate",
+    "evaluate_full",
+]

@@ -18,8 +18,9 @@ def band_width_px(size: tuple[int, int]) -> int:
 def boundary_mask(labels: np.ndarray, known: np.ndarray, width_px: int) -> np.ndarray:
     """Find the pixels of each class that lie near its outline: what erosion by a square takes away.
 
-    A pixel stays where the square of 2 * width_px + 1 around it holds one class only. As in the authors' code the photo's border
-    is an outline, too; the border to unlabeled pixels is none, as nobody knows what lies there.
+    A pixel stays where the square of 2 * width_px + 1 around it holds one class only. As in the
+    authors' code the photo's border is an outline, too; the border to unlabeled pixels is none, as
+    nobody knows what lies there.
 
     Args:
         labels: (H, W) uint8 class ids, up to 254.
@@ -47,19 +48,23 @@ def boundary_counts(truth: np.ndarray, guess: np.ndarray, num_classes: int) -> n
         guess: (H, W) uint8 labels, all < num_classes.
         num_classes: K.
     Returns:
-        (3, K) int64: for each class the pixels in the bands of both, in the true one's and in the predicted one's.
+        (3, K) int64: for each class the pixels in the bands of both, in the true one's and in the
+            predicted one's.
     """
     height, width = truth.shape
     known, band = truth < num_classes, band_width_px((height, width))
     of_truth, of_guess = (known & boundary_mask(labels, known, band) for labels in (truth, guess))
     shared = of_truth & of_guess & (truth == guess)
     inside = (truth[shared], truth[of_truth], guess[of_guess])
-    return np.stack([np.bincount(labels, minlength=num_classes) for labels in inside]).astype(np.int64)
+    return np.stack([np.bincount(labels, minlength=num_classes) for labels in inside]).astype(
+        np.int64
+    )
 
 
 @dataclass(frozen=True, eq=False)
 class BoundaryScores:
-    """Boundary IoU of a data set: Cheng et al., arXiv:2103.16562, equation 2, its pixels summed over all photos.
+    """Boundary IoU of a data set: Cheng et al., arXiv:2103.16562, equation 2, its pixels summed
+    over all photos.
 
     Attributes:
         names: one per class, K.
@@ -73,7 +78,9 @@ class BoundaryScores:
     def iou(self) -> tuple[float | None, ...]:
         """Boundary IoU of each class; None where the class has no pixel in the ground truth."""
         shared, truth, claimed = self.counts.tolist()
-        return tuple(s / (t + c - s) if t else None for s, t, c in zip(shared, truth, claimed, strict=True))
+        return tuple(
+            s / (t + c - s) if t else None for s, t, c in zip(shared, truth, claimed, strict=True)
+        )
 
     @property
     def mean_iou(self) -> float:
@@ -83,4 +90,8 @@ class BoundaryScores:
 
     def summary(self) -> dict[str, Any]:
         """Return the scores as JSON knows them."""
-        return {"mean_iou": self.mean_iou, "band": BAND_SHARE, "classes": dict(zip(self.names, self.iou, strict=True))}
+        return {
+            "mean_iou": self.mean_iou,
+            "band": BAND_SHARE,
+            "classes": dict(zip(self.names, self.iou, strict=True)),
+        }

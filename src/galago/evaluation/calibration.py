@@ -8,7 +8,9 @@ import numpy as np
 BINS = 15  # Guo et al., arXiv:1706.04599, section 5
 
 
-def calibration_counts(truth: np.ndarray, guess: np.ndarray, confidence: np.ndarray, num_classes: int) -> np.ndarray:
+def calibration_counts(
+    truth: np.ndarray, guess: np.ndarray, confidence: np.ndarray, num_classes: int
+) -> np.ndarray:
     """Sort the labeled pixels of one photo by the probability of their predicted class.
 
     Args:
@@ -17,13 +19,18 @@ def calibration_counts(truth: np.ndarray, guess: np.ndarray, confidence: np.ndar
         confidence: (H, W) float32, 0 to 1.
         num_classes: K.
     Returns:
-        (3, BINS) float64: pixels, the sum of their confidence, and those that are right. Bin m holds what is above m / BINS, up
-        to (m + 1) / BINS.
+        (3, BINS) float64: pixels, the sum of their confidence, and those that are right. Bin m
+            holds what is above m / BINS, up to (m + 1) / BINS.
     """
     known = truth < num_classes
     sure, right = confidence[known].astype(np.float64), guess[known] == truth[known]
     bins = np.clip(np.ceil(sure * BINS).astype(int) - 1, 0, BINS - 1)
-    return np.stack([np.bincount(bins, weights=values, minlength=BINS) for values in (np.ones_like(sure), sure, right)])
+    return np.stack(
+        [
+            np.bincount(bins, weights=values, minlength=BINS)
+            for values in (np.ones_like(sure), sure, right)
+        ]
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,13 +45,19 @@ class Calibration:
 
     @property
     def error(self) -> float:
-        """Expected calibration error, 0 to 1: the gap in each bin, weighted by its pixels. Guo et al., equation 3."""
+        """Expected calibration error, 0 to 1: the gap in each bin, weighted by its pixels.
+
+        Guo et al., equation 3.
+        """
         pixels, confidence, right = self.counts
         return float(np.abs(right - confidence).sum() / pixels.sum())
 
     @property
     def mean_confidence(self) -> float:
-        """Mean probability of the predicted class; above the pixel accuracy, the network is too sure of itself."""
+        """Mean probability of the predicted class.
+
+        Above the pixel accuracy, the network is too sure of itself.
+        """
         return float(self.counts[1].sum() / self.counts[0].sum())
 
     def summary(self) -> dict[str, Any]:

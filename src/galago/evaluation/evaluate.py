@@ -21,7 +21,8 @@ class Prediction:
 
     Attributes:
         labels: (H, W) uint8 class ids, in the order of the data set's classes.
-        confidence: (H, W) float32 probability of each pixel's class, 0 to 1; None where nobody asked.
+        confidence: (H, W) float32 probability of each pixel's class, 0 to 1; None where nobody
+            asked.
     """
 
     labels: np.ndarray
@@ -37,14 +38,21 @@ def evaluate(
     """Label every photo of a data set and count all its pixels in one confusion matrix.
 
     Args:
-        predict: (H, W, 3) uint8 RGB image to (H, W) uint8 class ids, in the order of the data set's classes.
+        predict: (H, W, 3) uint8 RGB image to (H, W) uint8 class ids, in the order of the data set's
+            classes.
         dataset: where photos and true labels come from.
-        on_sample: called after each photo with the sample and its predicted labels, as for a progress bar or a panel.
+        on_sample: called after each photo with the sample and its predicted labels, as for a
+            progress bar or a panel.
     Raises:
-        DataError: a prediction has another size than its photo or an id without a class, or nothing in the set is labeled.
+        DataError: a prediction has another size than its photo or an id without a class, or nothing
+            in the set is labeled.
     """
-    total = np.zeros((len(dataset.labels) + len(dataset.labels.sets), len(dataset.labels)), np.int64)
-    for sample, guess, counts in iter_predictions(lambda image: Prediction(predict(image)), dataset):
+    total = np.zeros(
+        (len(dataset.labels) + len(dataset.labels.sets), len(dataset.labels)), np.int64
+    )
+    for sample, guess, counts in iter_predictions(
+        lambda image: Prediction(predict(image)), dataset
+    ):
         total += counts
         if on_sample:
             on_sample(sample, guess.labels)
@@ -59,7 +67,8 @@ def evaluate_full(
     calibration: bool = False,
     on_sample: Callable[[], None] | None = None,
 ) -> Evaluation:
-    """Score a data set as `evaluate` does, and more: an interval, the worst photos, and what else is asked for.
+    """Score a data set as `evaluate` does, and more: an interval, the worst photos, and what else
+    is asked for.
 
     Args:
         predict: (H, W, 3) uint8 RGB image to what a model says of it.
@@ -81,10 +90,14 @@ def evaluate_full(
         tallies.append(tally(rows, right_classes(num_classes, sets)))
         worst.add(sample, guess.labels, tallies[-1])
         if boundary:
-            near += boundary_counts(settle(sample.labels, guess.labels, labels, sets=False), guess.labels, num_classes)
+            near += boundary_counts(
+                settle(sample.labels, guess.labels, labels, sets=False), guess.labels, num_classes
+            )
         if calibration:
             if guess.confidence is None:
-                raise ConfigError("Calibration compares confidence and accuracy, but the guess has no confidence.")
+                raise ConfigError(
+                    "Calibration compares confidence and accuracy, but the guess has no confidence."
+                )
             truth = settle(sample.labels, guess.labels, labels)
             sure += calibration_counts(truth, guess.labels, guess.confidence, num_classes)
         if on_sample:
@@ -102,7 +115,8 @@ def evaluate_full(
 def iter_predictions(
     predict: Callable[[np.ndarray], Prediction], dataset: Dataset
 ) -> Iterator[tuple[Sample, Prediction, np.ndarray]]:
-    """Go through a data set: each sample, what is said of it, and its (K + S, K) int64 counts of labels by predicted class.
+    """Go through a data set: each sample, what is said of it, and its (K + S, K) int64 counts of
+    labels by predicted class.
 
     Raises:
         DataError: a prediction has another size than its photo or an id without a class.
@@ -115,3 +129,21 @@ def iter_predictions(
         except DataError as error:
             raise DataError(f"{sample.name}: {error}") from error
         yield sample, guess, counts
+
+
+def check_classes(model: str, classes: tuple[str, ...], dataset: Dataset) -> None:
+    """Refuse to score a model on labels that it does not know.
+
+    Args:
+        model: its name.
+        classes: the names of its classes, in order.
+        dataset: what it is to be scored on.
+    Raises:
+        ConfigError: the model knows other classes than the data set.
+    """
+    if classes != dataset.labels.names:
+        raise ConfigError(
+            f"The model {model} knows the classes {', '.join(classes)}, but the data set has "
+            f"{', '.join(dataset.labels.names)}. Use a model trained for these, or name them alike "
+            "in the data set's YAML."
+        )

@@ -10,7 +10,8 @@ def label_counts(truth: np.ndarray, guess: np.ndarray, labels: LabelSet) -> np.n
     """Count pixels by true label and predicted class.
 
     Args:
-        truth: (H, W) uint8 labels of K classes and S sets; values >= K + S mean "unlabeled" and do not count.
+        truth: (H, W) uint8 labels of K classes and S sets; values >= K + S mean "unlabeled" and do
+            not count.
         guess: (H, W) uint8 class ids, all < K.
         labels: classes and sets.
     Returns:
@@ -20,9 +21,14 @@ def label_counts(truth: np.ndarray, guess: np.ndarray, labels: LabelSet) -> np.n
     """
     num_classes, rows = len(labels), len(labels) + len(labels.sets)
     if truth.shape != guess.shape:
-        raise DataError(f"Expected predicted labels of the mask's shape {truth.shape}, got {guess.shape}.")
+        raise DataError(
+            f"Expected predicted labels of the mask's shape {truth.shape}, got {guess.shape}."
+        )
     if guess.size and guess.max() >= num_classes:
-        raise DataError(f"Expected predicted labels 0 to {num_classes - 1}, got {guess.max()}. Is the model for other classes?")
+        raise DataError(
+            f"Expected predicted labels 0 to {num_classes - 1}, got {guess.max()}. Is the model "
+            "for other classes?"
+        )
     labeled = truth < rows
     pairs = num_classes * truth[labeled].astype(np.int64) + guess[labeled]
     return np.bincount(pairs, minlength=rows * num_classes).reshape(rows, num_classes)
@@ -37,12 +43,15 @@ def by_label(labels: LabelSet, counts: np.ndarray) -> tuple[np.ndarray, tuple[Cl
         labels: classes and sets.
         counts: (K + S, K) pixels by true label and predicted class.
     Returns:
-        (K + S', K) int64 counts of the classes and of the sets of several classes, these sets, and the excused pixels.
+        (K + S', K) int64 counts of the classes and of the sets of several classes, these sets, and
+        the excused pixels.
     """
     if not labels.sets:
         return counts, (), 0
     num_classes = len(labels)
-    rows: dict[tuple[int, ...], np.ndarray] = {(index,): counts[index].copy() for index in range(num_classes)}
+    rows: dict[tuple[int, ...], np.ndarray] = {
+        (index,): counts[index].copy() for index in range(num_classes)
+    }
     sets: dict[tuple[int, ...], ClassSet] = {}
     excused = 0
     for found, row in zip(labels.sets, counts[num_classes:], strict=True):
@@ -75,14 +84,19 @@ def tally(rows: np.ndarray, right: np.ndarray | None = None) -> np.ndarray:
     """
     right = np.eye(len(rows), dtype=bool) if right is None else right
     found = (rows * right).sum(axis=1)
-    lost = (rows * ~right).sum(axis=0)  # by predicted class; nothing of a row's own is lost to its classes
+    lost = (rows * ~right).sum(
+        axis=0
+    )  # by predicted class; nothing of a row's own is lost to its classes
     return np.stack([found, rows.sum(axis=1), found + right @ lost])
 
 
-def settle(truth: np.ndarray, guess: np.ndarray, labels: LabelSet, *, sets: bool = True) -> np.ndarray:
+def settle(
+    truth: np.ndarray, guess: np.ndarray, labels: LabelSet, *, sets: bool = True
+) -> np.ndarray:
     """Return the true class of each pixel as far as it can be told beside a prediction.
 
-    Where a label stands for several classes, that is the predicted class if it is among them, else the first of them.
+    Where a label stands for several classes, that is the predicted class if it is among them, else
+    the first of them.
 
     Args:
         truth: (H, W) uint8 labels of classes and sets.

@@ -16,20 +16,29 @@ LEVEL = 0.95  # share of the resamples inside the interval
 
 
 def mean_iou_interval(tallies: np.ndarray, *, seed: int = 0) -> tuple[float, float]:
-    """Draw as many photos as there are, with replacement, again and again, and score each draw as a data set.
+    """Draw as many photos as there are, with replacement, again and again, and score each draw as a
+    data set.
 
-    The interval is the percentile one: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, section 13.3. Photos
-    count as independent; those of one drive are not, and the truth is wider then.
+    The interval is the percentile one: Efron and Tibshirani, "An Introduction to the Bootstrap",
+    1993, section 13.3. Photos count as independent; those of one drive are not, and the truth is
+    wider then.
 
     Args:
-        tallies: (N, 3, K) pixels, one `label_counts.tally` per photo; at least one photo with a labeled pixel.
+        tallies: (N, 3, K) pixels, one `label_counts.tally` per photo; at least one photo with a
+            labeled pixel.
         seed: of the draws; the same one gives the same interval.
     Returns:
         lower and upper end.
     """
     photos, _, num_classes = tallies.shape
-    draws = np.random.default_rng(seed).multinomial(photos, np.full(photos, 1 / photos), size=RESAMPLES).astype(np.float64)
-    sums = (draws @ tallies.reshape(photos, -1).astype(np.float64)).reshape(RESAMPLES, 3, num_classes)
+    draws = (
+        np.random.default_rng(seed)
+        .multinomial(photos, np.full(photos, 1 / photos), size=RESAMPLES)
+        .astype(np.float64)
+    )
+    sums = (draws @ tallies.reshape(photos, -1).astype(np.float64)).reshape(
+        RESAMPLES, 3, num_classes
+    )
     found, truth, claimed = sums.transpose(1, 0, 2)
     occurs = truth > 0
     iou = np.where(occurs, found / np.maximum(truth + claimed - found, 1), 0)
@@ -52,9 +61,14 @@ def confusion(truth: np.ndarray, guess: np.ndarray, num_classes: int) -> np.ndar
         DataError: the two differ in shape, or the guess holds an id >= num_classes.
     """
     if truth.shape != guess.shape:
-        raise DataError(f"Expected predicted labels of the mask's shape {truth.shape}, got {guess.shape}.")
+        raise DataError(
+            f"Expected predicted labels of the mask's shape {truth.shape}, got {guess.shape}."
+        )
     if guess.size and guess.max() >= num_classes:
-        raise DataError(f"Expected predicted labels 0 to {num_classes - 1}, got {guess.max()}. Is the model for other classes?")
+        raise DataError(
+            f"Expected predicted labels 0 to {num_classes - 1}, got {guess.max()}. Is the model "
+            "for other classes?"
+        )
     labeled = truth < num_classes
     pairs = num_classes * truth[labeled].astype(np.int64) + guess[labeled]
     return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
@@ -64,19 +78,22 @@ def confusion(truth: np.ndarray, guess: np.ndarray, num_classes: int) -> np.ndar
 class Scores:
     """What a confusion matrix says.
 
-    TP, FP and FN are the pixels of a class that are found, claimed wrongly and missed, summed over the whole data set. The
-    score of a class is None where the class has no pixel in the ground truth. Unlabeled pixels count nowhere.
+    TP, FP and FN are the pixels of a class that are found, claimed wrongly and missed, summed over
+    the whole data set. The score of a class is None where the class has no pixel in the ground
+    truth. Unlabeled pixels count nowhere.
 
-    A label that stands for several classes is a row of its own beside the classes. A prediction among its classes is right: a TP
-    of the row, and nothing else. Any other is a FN of the row, a FP of the predicted class, and a FP of every other set that
-    holds that class. Means are over classes and sets that occur. A set without a pixel in the ground truth is left out.
+    A label that stands for several classes is a row of its own beside the classes. A prediction
+    among its classes is right: a TP of the row, and nothing else. Any other is a FN of the row, a
+    FP of the predicted class, and a FP of every other set that holds that class. Means are over
+    classes and sets that occur. A set without a pixel in the ground truth is left out.
 
     Attributes:
         names: one per class, K.
         confusion: (K, K) int64 pixels of one class: rows are true classes, columns predicted ones.
         sets: what labels stand for that name several classes, S.
         set_confusion: (S, K) int64 pixels of these; at least one pixel in both together.
-        excused: pixels that are not counted, because a class was predicted that the masks cannot show there.
+        excused: pixels that are not counted, because a class was predicted that the masks cannot
+            show there.
     """
 
     names: tuple[str, ...]
@@ -88,12 +105,21 @@ class Scores:
     def __post_init__(self) -> None:
         shape, num_classes = self.confusion.shape, len(self.names)
         if shape != (num_classes, num_classes):
-            raise ConfigError(f"Expected a {num_classes} x {num_classes} confusion matrix for as many names, got shape {shape}.")
+            raise ConfigError(
+                f"Expected a {num_classes} x {num_classes} confusion matrix for as many names, got "
+                f"shape {shape}."
+            )
         rows = (len(self.sets), num_classes)
         if self.set_confusion is not None and self.set_confusion.shape != rows:
-            raise ConfigError(f"Expected a matrix of shape {rows} for the sets, got shape {self.set_confusion.shape}.")
+            raise ConfigError(
+                f"Expected a matrix of shape {rows} for the sets, got shape "
+                f"{self.set_confusion.shape}."
+            )
         if not self._rows[0].any():
-            raise DataError("There is nothing to score: no pixel of the data set carries a class. Check ids and label_mapping.")
+            raise DataError(
+                "There is nothing to score: no pixel of the data set carries a class. Check ids "
+                "and label_mapping."
+            )
 
     @classmethod
     def of(cls, labels: LabelSet, counts: np.ndarray) -> "Scores":
@@ -140,7 +166,10 @@ class Scores:
 
     @property
     def share(self) -> tuple[float, ...]:
-        """Share of each class in the labeled pixels of the ground truth; with those of the sets they sum to 1."""
+        """Share of each class in the labeled pixels of the ground truth.
+
+        With those of the sets they sum to 1.
+        """
         return tuple((self._truth / self._tally[1].sum()).tolist())
 
     @property
@@ -150,9 +179,11 @@ class Scores:
 
     @property
     def mean_iou_all_classes(self) -> float:
-        """Mean IoU in the other common convention: over the classes that occur in the ground truth or in a prediction.
+        """Mean IoU in the other common convention: over the classes that occur in the ground truth
+        or in a prediction.
 
-        A class that is predicted but absent from the ground truth counts as 0; one that occurs in neither is left out.
+        A class that is predicted but absent from the ground truth counts as 0; one that occurs in
+        neither is left out.
         """
         occurs = (self._truth + self._claimed) > 0
         return sum(value or 0.0 for value in self._all_iou) / (int(occurs.sum()) + len(self.sets))
@@ -164,7 +195,10 @@ class Scores:
 
     @property
     def mean_dice(self) -> float:
-        """Mean of `dice` over the classes that occur in the ground truth; 0 where only sets occur."""
+        """Mean of `dice` over the classes that occur in the ground truth.
+
+        0 where only sets occur.
+        """
         return _mean(self.dice)
 
     @property
@@ -173,7 +207,10 @@ class Scores:
         return float(self._tally[0].sum() / self._tally[1].sum())
 
     def summary(self) -> dict[str, Any]:
-        """Return all scores as JSON knows them: numbers from 0 to 1, None for n/a; `sets` where there are any."""
+        """Return all scores as JSON knows them: numbers from 0 to 1, None for n/a.
+
+        `sets` where there are any.
+        """
         columns = zip(self.names, self.iou, self.accuracy, self.dice, self.share, strict=True)
         return {
             "mean_iou": self.mean_iou,
@@ -206,7 +243,11 @@ class Scores:
     @property
     def _rows(self) -> tuple[np.ndarray, np.ndarray]:
         """Pixels of each row, and which classes are right there: (K + S, K) int64 and bool."""
-        extra = np.zeros((0, len(self.names)), np.int64) if self.set_confusion is None else self.set_confusion
+        extra = (
+            np.zeros((0, len(self.names)), np.int64)
+            if self.set_confusion is None
+            else self.set_confusion
+        )
         return np.concatenate([self.confusion, extra]), right_classes(len(self.names), self.sets)
 
     @cached_property
@@ -236,7 +277,9 @@ class Scores:
 
 def _present(truth: np.ndarray, values: np.ndarray) -> tuple[float | None, ...]:
     """Replace the value of a class without a true pixel by None."""
-    return tuple(value if pixels else None for value, pixels in zip(values.tolist(), truth, strict=True))
+    return tuple(
+        value if pixels else None for value, pixels in zip(values.tolist(), truth, strict=True)
+    )
 
 
 def _mean(values: Iterable[float | None]) -> float:

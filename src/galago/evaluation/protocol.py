@@ -1,8 +1,9 @@
 """Protocols: how published figures were measured, by name, so that one's own can stand beside them.
 
-They are those of EfficientViT's authors: photos resized with cubic interpolation, logits grown bicubically to the mask's size,
-one confusion matrix over the set, one scale, no flip (github.com/mit-han-lab/efficientvit,
-applications/efficientvit_seg/eval_efficientvit_seg_model.py, commit 8d60c1c).
+They are those of EfficientViT's authors: photos resized with cubic interpolation, logits grown
+bicubically to the mask's size, one confusion matrix over the set, one scale, no flip
+(github.com/mit-han-lab/efficientvit, applications/efficientvit_seg/eval_efficientvit_seg_model.py,
+commit 8d60c1c).
 """
 
 from collections.abc import Mapping
@@ -33,7 +34,9 @@ class Protocol:
     upsampling: str = "bicubic"
 
     def check_classes(self, names: tuple[str, ...]) -> None:
-        """Refuse a data set of other classes; of a name with synonyms, as `building;edifice`, the first one counts.
+        """Refuse a data set of other classes.
+
+        Of a name with synonyms, as `building;edifice`, the first one counts.
 
         Raises:
             ConfigError: the classes, or their order, are others.
@@ -42,10 +45,16 @@ class Protocol:
         if given == self.classes:
             return
         pairs = zip(given, self.classes, strict=False)
-        index = next((index for index, pair in enumerate(pairs) if len(set(pair)) == 2), min(len(given), len(self.classes)))
-        expected, got = (words[index] if index < len(words) else "none" for words in (self.classes, names))
+        index = next(
+            (index for index, pair in enumerate(pairs) if len(set(pair)) == 2),
+            min(len(given), len(self.classes)),
+        )
+        expected, got = (
+            words[index] if index < len(words) else "none" for words in (self.classes, names)
+        )
         raise ConfigError(
-            f"The protocol {self.name} belongs to its {len(self.classes)} classes, got {len(given)}: class {index} should be "
+            f"The protocol {self.name} belongs to its {len(self.classes)} classes, got "
+            f"{len(given)}: class {index} should be "
             f"{expected}, got {got}. Name the classes in that order, or leave --protocol out."
         )
 
@@ -53,7 +62,9 @@ class Protocol:
 PROTOCOLS: Mapping[str, Protocol] = {
     protocol.name: protocol
     for protocol in (
-        Protocol(name="cityscapes", classes=CITYSCAPES_NAMES, resize="stretch", input_size=(1024, 2048)),
+        Protocol(
+            name="cityscapes", classes=CITYSCAPES_NAMES, resize="stretch", input_size=(1024, 2048)
+        ),
         Protocol(name="ade20k", classes=ADE20K_NAMES, resize="short_side", short_side=512),
     )
 }

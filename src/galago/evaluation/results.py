@@ -1,23 +1,13 @@
 """Evaluation: all that was found out about a model on a data set, and the files that it becomes."""
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
-
-from galago._core.atomic_io import write_whole
 from galago.evaluation.boundary import BoundaryScores
 from galago.evaluation.calibration import Calibration
 from galago.evaluation.metrics import LEVEL, RESAMPLES, Scores
-from galago.evaluation.report import draw_confusion, draw_page
 from galago.evaluation.worst import WorstSample
 from galago.labels import LabelSet
-
-FILES = ("metrics.json", "confusion.png", "report.html")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -43,10 +33,18 @@ class Evaluation:
     def summary(self) -> dict[str, Any]:
         """Return all scores as JSON knows them: numbers from 0 to 1, None for n/a."""
         return self.scores.summary() | {
-            "mean_iou_interval": {"lower": self.interval[0], "upper": self.interval[1], "level": LEVEL, "resamples": RESAMPLES},
+            "mean_iou_interval": {
+                "lower": self.interval[0],
+                "upper": self.interval[1],
+                "level": LEVEL,
+                "resamples": RESAMPLES,
+            },
             "boundary": self.boundary.summary() if self.boundary else None,
             "calibration": self.calibration.summary() if self.calibration else None,
-            "worst": [{"name": photo.name, "mean_iou": photo.mean_iou, "wrong": photo.wrong} for photo in self.worst],
+            "worst": [
+                {"name": photo.name, "mean_iou": photo.mean_iou, "wrong": photo.wrong}
+                for photo in self.worst
+            ],
         }
 
     def figures(self) -> list[tuple[str, str]]:
@@ -54,38 +52,55 @@ class Evaluation:
         scores, (lower, upper) = self.scores, self.interval
         figures = [
             (f"{scores.mean_iou:.4f}", "mean IoU over the classes that occur in the ground truth"),
-            ("", f"{lower:.4f} to {upper:.4f}: its {LEVEL:.0%} interval over {RESAMPLES} draws of the photos"),
-            (f"{scores.mean_iou_all_classes:.4f}", "mean IoU where a class that is only predicted counts as 0"),
+            (
+                "",
+                f"{lower:.4f} to {upper:.4f}: its {LEVEL:.0%} interval over {RESAMPLES} draws of "
+                "the photos",
+            ),
+            (
+                f"{scores.mean_iou_all_classes:.4f}",
+                "mean IoU where a class that is only predicted counts as 0",
+            ),
             (f"{scores.pixel_accuracy:.4f}", "pixel accuracy"),
-            (f"{scores.mean_accuracy:.4f}", "mean accuracy over the classes that occur in the ground truth"),
+            (
+                f"{scores.mean_accuracy:.4f}",
+                "mean accuracy over the classes that occur in the ground truth",
+            ),
         ]
         if scores.sets:
             share = sum(scores.set_share)
             figures.append(
-                (f"{share:.2%}", "of the pixels have a label of several classes; means are over classes and such labels")
+                (
+                    f"{share:.2%}",
+                    "of the pixels have a label of several classes; means are over classes and "
+                    "such labels",
+                )
             )
         if scores.excused:
-            figures.append((f"{scores.excused:,}", "pixels not counted: a class was predicted that the masks cannot show there"))
+            figures.append(
+                (
+                    f"{scores.excused:,}",
+                    "pixels not counted: a class was predicted that the masks cannot show there",
+                )
+            )
         if self.boundary:
-            figures.append((f"{self.boundary.mean_iou:.4f}", "mean boundary IoU of the classes that occur in the ground truth"))
+            figures.append(
+                (
+                    f"{self.boundary.mean_iou:.4f}",
+                    "mean boundary IoU of the classes that occur in the ground truth",
+                )
+            )
         if self.calibration:
-            figures.append((f"{self.calibration.error:.4f}", "expected calibration error of the class probabilities"))
-            figures.append((f"{self.calibration.mean_confidence:.4f}", "mean probability of the predicted class"))
+            figures.append(
+                (
+                    f"{self.calibration.error:.4f}",
+                    "expected calibration error of the class probabilities",
+                )
+            )
+            figures.append(
+                (
+                    f"{self.calibration.mean_confidence:.4f}",
+                    "mean probability of the predicted class",
+                )
+            )
         return figures
-
-    def save(self, folder: Path, *, title: str, setup: Mapping[str, Any]) -> None:
-        """Write `metrics.json`, `confusion.png` and `report.html` into a folder, which is made where it is missing.
-
-        Args:
-            folder: where.
-            title: says what was scored on what.
-            setup: how it was scored, as JSON knows it; goes into `metrics.json`, and its words into the page.
-        Raises:
-            OSError: the folder or a file cannot be written.
-        """
-        picture = draw_confusion(self.scores.confusion, self.labels.names)
-        _, png = cv2.imencode(".png", np.ascontiguousarray(picture[..., ::-1]))
-        metrics = json.dumps(self.summary() | {"setup": setup}, indent=2) + "\n"
-        page = draw_page(self, title=title, setup=setup, confusion_png=png.tobytes())
-        for name, data in zip(FILES, (metrics.encode(), png.tobytes(), page.encode()), strict=True):
-            write_whole(folder / name, data)

@@ -1,6 +1,7 @@
 """Views: a photo in windows, in several sizes and mirrored, what the network says of them averaged.
 
-Such tricks buy points of IoU with time that a device does not have; results with and without them do not compare.
+Such tricks buy points of IoU with time that a device does not have; results with and without them
+do not compare.
 """
 
 from collections.abc import Callable
@@ -12,8 +13,12 @@ import numpy as np
 
 from galago.errors import ConfigError
 
-SMALLEST_WINDOW, SMALLEST_STRIDE = 32, 8  # pixels; smaller ones take hours and show the network nothing
-# (H, W, 3) uint8 RGB and a (height, width) to the logits of the whole image, grown to that size: (K, height, width) float32.
+SMALLEST_WINDOW, SMALLEST_STRIDE = (
+    32,
+    8,
+)  # pixels; smaller ones take hours and show the network nothing
+# (H, W, 3) uint8 RGB and a (height, width) to the logits of the whole image, grown to that size:
+# (K, height, width) float32.
 LogitsOf = Callable[[np.ndarray, tuple[int, int]], np.ndarray]
 
 
@@ -23,7 +28,8 @@ class TTAConfig:
 
     Attributes:
         window: (height, width) in pixels of sliding windows, or None for the whole photo at once.
-        stride: pixels from one window to the next, down and across; two thirds of the window without it.
+        stride: pixels from one window to the next, down and across; two thirds of the window
+            without it.
         scales: sizes that the photo is shown in, 1 being that of the model's resize rule.
         flip: whether each view is shown mirrored as well.
     """
@@ -35,14 +41,30 @@ class TTAConfig:
 
     def __post_init__(self) -> None:
         if self.stride and not self.window:
-            raise ConfigError("A stride is that of sliding windows. Say how large they are, as --slide 512 1024.")
-        for sides, what, least in ((self.window, "window", SMALLEST_WINDOW), (self.stride, "stride", SMALLEST_STRIDE)):
+            raise ConfigError(
+                "A stride is that of sliding windows. Say how large they are, as --slide 512 1024."
+            )
+        for sides, what, least in (
+            (self.window, "window", SMALLEST_WINDOW),
+            (self.stride, "stride", SMALLEST_STRIDE),
+        ):
             if sides and min(sides) < least:
-                raise ConfigError(f"A {what} needs {least} or more pixels as (height, width), got {sides}.")
-        if self.window and self.stride and any(step > side for step, side in zip(self.stride, self.window, strict=True)):
-            raise ConfigError(f"A stride of {self.stride} leaves gaps between windows of {self.window} (height, width).")
+                raise ConfigError(
+                    f"A {what} needs {least} or more pixels as (height, width), got {sides}."
+                )
+        if (
+            self.window
+            and self.stride
+            and any(step > side for step, side in zip(self.stride, self.window, strict=True))
+        ):
+            raise ConfigError(
+                f"A stride of {self.stride} leaves gaps between windows of {self.window} (height, "
+                "width)."
+            )
         if not self.scales or not all(0.05 <= scale <= 20 for scale in self.scales):
-            raise ConfigError(f"Scales need numbers from 0.05 to 20, as 0.5,1,1.5, got {self.scales}.")
+            raise ConfigError(
+                f"Scales need numbers from 0.05 to 20, as 0.5,1,1.5, got {self.scales}."
+            )
         if len(set(self.scales)) < len(self.scales):
             raise ConfigError(f"Scales must differ, or one would count twice, got {self.scales}.")
 
@@ -69,14 +91,20 @@ class TTAConfig:
     def describe(self) -> str:
         """Say what is done in a few words."""
         scales = ", ".join(f"{scale:g}" for scale in self.scales)
-        words = ["one scale" if self.scales == (1.0,) else f"scale{'s' * (len(self.scales) > 1)} {scales}"]
+        words = [
+            "one scale"
+            if self.scales == (1.0,)
+            else f"scale{'s' * (len(self.scales) > 1)} {scales}"
+        ]
         words.append("flip" if self.flip else "no flip")
         if self.window:
             words.append("windows of {} x {} every {} x {}".format(*self.window, *self.step))
         return ", ".join(words)
 
 
-def probabilities(logits: LogitsOf, image: np.ndarray, size: tuple[int, int], views: TTAConfig) -> np.ndarray:
+def probabilities(
+    logits: LogitsOf, image: np.ndarray, size: tuple[int, int], views: TTAConfig
+) -> np.ndarray:
     """Average the softmax probabilities of all views of a photo.
 
     Memory is that of about three such results.
@@ -101,21 +129,30 @@ def probabilities(logits: LogitsOf, image: np.ndarray, size: tuple[int, int], vi
     return total
 
 
-def view_scores(logits: LogitsOf, image: np.ndarray, size: tuple[int, int], views: TTAConfig) -> np.ndarray:
+def view_scores(
+    logits: LogitsOf, image: np.ndarray, size: tuple[int, int], views: TTAConfig
+) -> np.ndarray:
     """Return the (K, height, width) float32 softmax of one view, through windows if there are any."""
     image = np.ascontiguousarray(image)
     window = views.window
-    grown = resize_planes(sliding_window_inference(logits, image, window, views.step), size) if window else logits(image, size)
+    grown = (
+        resize_planes(sliding_window_inference(logits, image, window, views.step), size)
+        if window
+        else logits(image, size)
+    )
     scores: np.ndarray = grown - grown.max(axis=0)
     np.exp(scores, out=scores)
     scores /= scores.sum(axis=0)
     return scores
 
 
-def sliding_window_inference(logits: LogitsOf, image: np.ndarray, window: tuple[int, int], step: tuple[int, int]) -> np.ndarray:
+def sliding_window_inference(
+    logits: LogitsOf, image: np.ndarray, window: tuple[int, int], step: tuple[int, int]
+) -> np.ndarray:
     """Run the network on windows, and average its logits where they overlap.
 
-    All windows are whole: the last ones of a row or column are moved back. A side that is longer than the image's is cut to it.
+    All windows are whole: the last ones of a row or column are moved back. A side that is longer
+    than the image's is cut to it.
 
     Args:
         logits: runs the network.
@@ -143,7 +180,10 @@ def sliding_window_inference(logits: LogitsOf, image: np.ndarray, window: tuple[
 
 
 def window_offsets(length: int, side: int, step: int) -> list[int]:
-    """Return where windows start along an axis that is at least one window long; the last one ends at its end."""
+    """Return where windows start along an axis that is at least one window long.
+
+    The last one ends at its end.
+    """
     return [*range(0, length - side, step), length - side]
 
 
@@ -166,7 +206,10 @@ def resize_planes(planes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def argmax_classes(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the class of each pixel and its probability, (H, W) uint8 and float32; the smallest id where classes tie."""
+    """Return the class of each pixel and its probability, (H, W) uint8 and float32.
+
+    The smallest id where classes tie.
+    """
     best = scores[0].copy()
     labels = np.zeros(best.shape, np.uint8)
     for class_id in range(1, len(scores)):

@@ -48,7 +48,8 @@ class Worst:
         Args:
             sample: photo and truth.
             guess: (H, W) uint8 predicted labels.
-            tallied: (3, K + S) pixels found, true and claimed; a photo without a labeled pixel is passed over.
+            tallied: (3, K + S) pixels found, true and claimed; a photo without a labeled pixel is
+                passed over.
         """
         found, truth, claimed = tallied
         occurs = truth > 0
@@ -59,7 +60,9 @@ class Worst:
             return
         wrong = 1 - float(found.sum() / truth.sum())
         image, labels = small(sample.image, cv2.INTER_AREA), small(sample.labels, cv2.INTER_NEAREST)
-        new = WorstSample(sample.name, image, labels, small(guess, cv2.INTER_NEAREST), mean_iou, wrong)
+        new = WorstSample(
+            sample.name, image, labels, small(guess, cv2.INTER_NEAREST), mean_iou, wrong
+        )
         self.photos = sorted([*self.photos, new], key=lambda photo: photo.mean_iou)[: self._kept]
 
 

@@ -45,8 +45,9 @@ def write_card(path: Path, network: nn.Module, spec: ModelSpec, facts: dict[str,
         path: file to write.
         network: counted for its parameters.
         spec: its description.
-        facts: `scores` (as evaluation.Scores.summary), `run` (as run.json; `remarks`, Markdown, if somebody added them),
-            `published` (as export.published.describe), `ranges` and `int8` (tables), all optional.
+        facts: `scores` (as evaluation.Scores.summary), `run` (as run.json; `remarks`, Markdown, if
+            somebody added them), `published` (as export.published.describe), `ranges` and `int8`
+            (tables), all optional.
     """
     path.write_bytes(
         CARD.format(
@@ -55,13 +56,20 @@ def write_card(path: Path, network: nn.Module, spec: ModelSpec, facts: dict[str,
             num_classes=spec.num_classes,
             parameters=sum(parameter.numel() for parameter in network.parameters()),
             precision=spec.precision,
-            size=", {} x {}".format(*spec.input_size) if spec.input_size else ", H and W any multiples of 32",
-            output=OUTPUTS[spec.output].format(stride=spec.output_stride, upsampling=spec.upsampling),
+            size=", {} x {}".format(*spec.input_size)
+            if spec.input_size
+            else ", H and W any multiples of 32",
+            output=OUTPUTS[spec.output].format(
+                stride=spec.output_stride, upsampling=spec.upsampling
+            ),
             scores=_scores(facts.get("scores"), facts.get("published")),
             ranges=_ranges(facts.get("ranges")),
             int8=_int8(facts.get("int8")),
             training=_training(facts.get("run"), facts.get("published")),
-            licenses="\n".join(f"- {plain(what)}: {plain(line)}" for what, line in spec.licenses.items()) or "- not stated",
+            licenses="\n".join(
+                f"- {plain(what)}: {plain(line)}" for what, line in spec.licenses.items()
+            )
+            or "- not stated",
         ).encode("utf-8", "backslashreplace")
     )
 
@@ -70,15 +78,28 @@ def _scores(scores: dict[str, Any] | None, published: dict[str, Any] | None) -> 
     if published is not None:
         size = "{} x {}".format(*published["size"])
         return (
-            f"Published: {published['metric']} {published['score']} % on {published['data']} val at {size}. Not measured by "
-            f"galago; `galago val --protocol {published['data'].lower()}` measures as the authors did."
+            f"Published: {published['metric']} {published['score']} % on {published['data']} val "
+            f"at {size}. Not measured by "
+            f"galago; `galago val --protocol {published['data'].lower()}` measures as the authors "
+            "did."
         )
     if scores is None:
         return "Not measured on labeled photos. `galago val --model FOLDER --data DATA` does that."
-    ious = {row["name"]: "n/a" if row["iou"] is None else f"{row['iou']:.3f}" for row in scores["classes"]}
+    ious = {
+        row["name"]: "n/a" if row["iou"] is None else f"{row['iou']:.3f}"
+        for row in scores["classes"]
+    }
     rows = [f"| {plain(name)} | {iou} |" for name, iou in ious.items()]
     head = f"Mean IoU **{scores['mean_iou']:.4f}**, pixel accuracy {scores['pixel_accuracy']:.4f}"
-    return "\n".join([f"{head} on the validation split, one scale, no flip.", "", "| class | IoU |", "|---|---|", *rows])
+    return "\n".join(
+        [
+            f"{head} on the validation split, one scale, no flip.",
+            "",
+            "| class | IoU |",
+            "|---|---|",
+            *rows,
+        ]
+    )
 
 
 def _ranges(table: str | None) -> str:
@@ -110,13 +131,20 @@ attention stays in float everywhere.
 def _training(run: dict[str, Any] | None, published: dict[str, Any] | None) -> str:
     if published is not None:
         return (
-            f"By EfficientViT's authors. Converted by galago from {published['repo']}/{published['file']}, revision "
+            "By EfficientViT's authors. Converted by galago from "
+            f"{published['repo']}/{published['file']}, revision "
             f"{published['revision']}, SHA-256 {published['sha256']}."
         )
     if run is None:
         return "Not recorded."
-    settings = "\n".join(f"| {plain(name)} | {plain(value)} |" for name, value in run["config"].items())
-    counts = f" ({run['train_photos']} photos, {run['val_photos']} for validation)" if "train_photos" in run else ""
+    settings = "\n".join(
+        f"| {plain(name)} | {plain(value)} |" for name, value in run["config"].items()
+    )
+    counts = (
+        f" ({run['train_photos']} photos, {run['val_photos']} for validation)"
+        if "train_photos" in run
+        else ""
+    )
     start = f"Started from: {plain(run['weights'] or 'random weights')}. Commit {run['commit'] or 'unknown'}."
     remarks = f"\n\n{run['remarks']}" if "remarks" in run else ""
     return f"Data: {plain(run['data'])}{counts}. {start}\n\n| setting | value |\n|---|---|\n{settings}{remarks}"

@@ -38,13 +38,19 @@ class Classifier:
         if "published" in metadata:
             facts = json.loads(metadata["published"])
             side, crop = int(facts["size"][0]), float(facts["crop"])
-            self.prepare = lambda image: normalize(center(image, side, crop), IMAGENET_MEAN, IMAGENET_STD)
+            self.prepare = lambda image: normalize(
+                center(image, side, crop), IMAGENET_MEAN, IMAGENET_STD
+            )
         elif "input" not in metadata:
-            raise CheckpointError(f"{checkpoint} does not say which input it was measured with. Train it anew.")
+            raise CheckpointError(
+                f"{checkpoint} does not say which input it was measured with. Train it anew."
+            )
         else:
             given = json.loads(metadata["input"])
             self.prepare = lambda image: normalize(
-                torch.from_numpy(center_crop(image, given["side"])).permute(2, 0, 1)[None], given["mean"], given["std"]
+                torch.from_numpy(center_crop(image, given["side"])).permute(2, 0, 1)[None],
+                given["mean"],
+                given["std"],
             )
 
     @torch.inference_mode()
@@ -61,27 +67,46 @@ class Classifier:
 
 
 def center(image: np.ndarray, side: int, crop: float) -> Tensor:
-    """Scale a photo until its short side is side / crop, and cut out the middle: (1, 3, side, side) float32, 0 to 255.
+    """Scale a photo until its short side is side / crop, and cut out the middle: (1, 3, side, side)
+    float32, 0 to 255.
 
-    As github.com/mit-han-lab/efficientvit, applications/efficientvit_cls/eval_efficientvit_cls_model.py, commit 8d60c1c, does
-    with torchvision: bicubic with antialiasing, rounded to whole numbers.
+    As github.com/mit-han-lab/efficientvit,
+    applications/efficientvit_cls/eval_efficientvit_cls_model.py, commit 8d60c1c, does with
+    torchvision: bicubic with antialiasing, rounded to whole numbers.
     """
     short = math.ceil(side / crop)
     height, width = image.shape[:2]
-    size = (short, int(short * width / height)) if height <= width else (int(short * height / width), short)
+    size = (
+        (short, int(short * width / height))
+        if height <= width
+        else (int(short * height / width), short)
+    )
     pixels = torch.tensor(image).permute(2, 0, 1)[None].float()
-    pixels = F.interpolate(pixels, size, mode="bicubic", antialias=True, align_corners=False).clamp(0, 255).round()
+    pixels = (
+        F.interpolate(pixels, size, mode="bicubic", antialias=True, align_corners=False)
+        .clamp(0, 255)
+        .round()
+    )
     top, left = (round((whole - side) / 2) for whole in size)
     return pixels[..., top : top + side, left : left + side]
 
 
 def normalize(pixels: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """Normalize (N, 3, H, W) pixels of 0 to 255 with the mean and std of RGB channels on a scale of 0 to 1."""
+    """Normalize (N, 3, H, W) pixels of 0 to 255 with the mean and std of RGB channels on a scale of
+    0 to 1.
+    """
     shift, scale = (torch.tensor(values).view(3, 1, 1) for values in (mean, std))
     return (pixels / 255 - shift) / scale
 
 
-def best(probabilities: np.ndarray, count: int, names: Sequence[str] | None = None) -> list[tuple[str, float]]:
-    """Return the most probable classes, the first one first, by name or as `class ID`, with their probabilities."""
+def best(
+    probabilities: np.ndarray, count: int, names: Sequence[str] | None = None
+) -> list[tuple[str, float]]:
+    """Return the most probable classes, the first one first, by name or as `class ID`, with their
+    probabilities.
+    """
     order = np.argsort(-probabilities)[:count]
-    return [(names[index] if names else f"class {index}", float(probabilities[index])) for index in order]
+    return [
+        (names[index] if names else f"class {index}", float(probabilities[index]))
+        for index in order
+    ]

@@ -30,9 +30,16 @@ from galago.verification.compare import TOLERANCES
 from galago.verification.fingerprints import save_stages
 from galago.verification.golden import DESCRIPTION, LABELS, LOGITS, PHOTO, STAGES, Golden
 
-GOLDEN_SIZE = (192, 256)  # of the drawn photo that lets any host test itself, unless the model takes one size only
+GOLDEN_SIZE = (
+    192,
+    256,
+)  # of the drawn photo that lets any host test itself, unless the model takes one size only
 GOLDEN_SEED = 1
-FILES = ("model.json", "CARD.md", *(f"golden/{name}" for name in (PHOTO, LOGITS, LABELS, STAGES, DESCRIPTION)))
+FILES = (
+    "model.json",
+    "CARD.md",
+    *(f"golden/{name}" for name in (PHOTO, LOGITS, LABELS, STAGES, DESCRIPTION)),
+)
 RANGES = "ranges.json"  # of attention in float16
 Report = Callable[[str], None]
 
@@ -65,8 +72,12 @@ def export_checkpoint(
     network, metadata = load_checkpoint(checkpoint)
     spec = wanted.apply(checkpoint_spec(checkpoint, metadata))
     check_formats([*formats], spec)
-    facts: dict[str, Any] = {key: json.loads(metadata[key]) for key in ("scores", "run", "published") if key in metadata}
-    return write_model_folder(network, spec, out, facts=facts, formats=formats, int8=int8, report=report)
+    facts: dict[str, Any] = {
+        key: json.loads(metadata[key]) for key in ("scores", "run", "published") if key in metadata
+    }
+    return write_model_folder(
+        network, spec, out, facts=facts, formats=formats, int8=int8, report=report
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +86,8 @@ class ExportConfig:
 
     Attributes:
         name: of the model.
-        input_size: the one (height, width) that the files shall take, to which photos are then stretched, or None for any.
+        input_size: the one (height, width) that the files shall take, to which photos are then
+            stretched, or None for any.
         precision: float32, float16 or int8.
         output: logits or labels.
         licenses: one line each for code, weights and data.
@@ -93,16 +105,27 @@ class ExportConfig:
         Raises:
             ConfigError: the size is no multiple of 32.
         """
-        spec = dataclasses.replace(spec, name=self.name, licenses=self.licenses, precision=self.precision, output=self.output)
+        spec = dataclasses.replace(
+            spec,
+            name=self.name,
+            licenses=self.licenses,
+            precision=self.precision,
+            output=self.output,
+        )
         if not self.input_size:
             return spec
         if any(side % SIZE_MULTIPLE for side in self.input_size):
-            nearest = " ".join(str(max(1, round(side / SIZE_MULTIPLE)) * SIZE_MULTIPLE) for side in self.input_size)
+            nearest = " ".join(
+                str(max(1, round(side / SIZE_MULTIPLE)) * SIZE_MULTIPLE) for side in self.input_size
+            )
             given = " ".join(map(str, self.input_size))
             raise ConfigError(
-                f"The network takes multiples of {SIZE_MULTIPLE}, got --imgsz {given}. The nearest is --imgsz {nearest}."
+                f"The network takes multiples of {SIZE_MULTIPLE}, got --imgsz {given}. The nearest "
+                f"is --imgsz {nearest}."
             )
-        return dataclasses.replace(spec, input_size=self.input_size, resize="stretch", short_side=None)
+        return dataclasses.replace(
+            spec, input_size=self.input_size, resize="stretch", short_side=None
+        )
 
 
 @dataclass(frozen=True)
@@ -110,8 +133,8 @@ class ExportResult:
     """What is known of the files of a folder.
 
     Attributes:
-        differences: for each format how far its file is from torch on the golden photo, as `prove` measures it, or None where
-            no engine that runs it is installed.
+        differences: for each format how far its file is from torch on the golden photo, as `prove`
+            measures it, or None where no engine that runs it is installed.
         int8: what int8 costs in each format, where it is int8.
     """
 
@@ -129,7 +152,8 @@ def write_model_folder(
     int8: Int8 | None = None,
     report: Report = lambda what: None,
 ) -> ExportResult:
-    """Write the model's files, golden/, CARD.md and model.json, and prove that each file gives what the network gives.
+    """Write the model's files, golden/, CARD.md and model.json, and prove that each file gives what
+    the network gives.
 
     Args:
         network: a trained segmentation network.
@@ -142,7 +166,8 @@ def write_model_folder(
     Returns:
         how near each file is to torch, and what int8 costs.
     Raises:
-        ModelError: the folder cannot be written, holds something else, or a file does not give what the network gives.
+        ModelError: the folder cannot be written, holds something else, or a file does not give what
+            the network gives.
     """
     check_replaceable(out)
     try:
@@ -167,11 +192,19 @@ def write_model_folder(
             if written.int8:
                 facts = facts | {"int8": int8_table(written.int8)}
             write_card(new / "CARD.md", network, spec, facts)
-            sums = {path.relative_to(new).as_posix(): sha256(path) for path in sorted(new.rglob("*")) if path.is_file()}
-            (new / "model.json").write_text(dataclasses.replace(spec, files=sums).to_json(), encoding="utf-8")
+            sums = {
+                path.relative_to(new).as_posix(): sha256(path)
+                for path in sorted(new.rglob("*"))
+                if path.is_file()
+            }
+            (new / "model.json").write_text(
+                dataclasses.replace(spec, files=sums).to_json(), encoding="utf-8"
+            )
     except OSError as failure:
         reason = failure.strerror or failure
-        raise ModelError(f"Cannot write the model folder {out}: {reason}. Choose another --out.") from failure
+        raise ModelError(
+            f"Cannot write the model folder {out}: {reason}. Choose another --out."
+        ) from failure
     return written
 
 
@@ -186,34 +219,46 @@ def check_replaceable(out: Path) -> None:
     there = {path.relative_to(out).as_posix() for path in out.rglob("*") if not path.is_dir()}
     own = {*FILES, RANGES, *(file for format in FORMATS.values() for file in format.files)}
     if strangers := sorted(
-        there if "model.json" not in there else [name for name in there if own.isdisjoint((name, name.split("/")[0]))]
+        there
+        if "model.json" not in there
+        else [name for name in there if own.isdisjoint((name, name.split("/")[0]))]
     ):
         shown = ", ".join(strangers[:5])
-        raise ModelError(f"{out} holds files that are no part of a model folder: {shown}. Choose another --out.")
+        raise ModelError(
+            f"{out} holds files that are no part of a model folder: {shown}. Choose another --out."
+        )
 
 
 def prove(file: Path, spec: ModelSpec, golden: Golden) -> float | None:
-    """Compare a file with the trained network on the golden photo, in every installed engine, exactly as `galago verify` does.
+    """Compare a file with the trained network on the golden photo, in every installed engine,
+    exactly as `galago verify` does.
 
     Returns:
-        the largest relative L2 error of logits, or share of other labels where the file gives labels; None where no engine that
-        runs it is installed.
+        the largest relative L2 error of logits, or share of other labels where the file gives
+        labels; None where no engine that runs it is installed.
     Raises:
-        ModelError: an engine cannot run the file, or what it gives is out of the tolerance of `galago verify`.
+        ModelError: an engine cannot run the file, or what it gives is out of the tolerance of
+            `galago verify`.
     """
     worst = None
     for engine in installed_engines([file.name]):
         segmenter = Segmenter(open_engine(file, engine), spec.unresized())
         found, _ = compare(segmenter, golden.photo, golden.logits, golden.labels)
         if faults := found.faults(TOLERANCES[spec.precision]):
-            raise ModelError(f"{file.name} does not give in {engine} what was trained: {'; '.join(faults)}. Nothing was written.")
+            raise ModelError(
+                f"{file.name} does not give in {engine} what was trained: {'; '.join(faults)}. "
+                "Nothing was written."
+            )
         measured = 1 - found.labels if found.relative_error is None else found.relative_error
         worst = max(measured, worst or 0.0)
     return worst
 
 
 def write_ranges(network: nn.Module, spec: ModelSpec, path: Path) -> str:
-    """Measure how near the attention comes to float16's limit, as trained and as exported; write all of it, return a table."""
+    """Measure how near the attention comes to float16's limit, as trained and as exported.
+
+    Write all of it, return a table.
+    """
     rows = measure_ranges(network, spec)
     path.write_text(json.dumps([row.facts() for row in rows], indent=2) + "\n")
     return range_table(rows)
@@ -222,7 +267,8 @@ def write_ranges(network: nn.Module, spec: ModelSpec, path: Path) -> str:
 def draw_golden(reference: TorchEngine, spec: ModelSpec, size: tuple[int, int]) -> Golden:
     """Draw the golden photo and label it with the trained network.
 
-    The photo goes through the network as it is, whatever the model's resize rule: how a host resizes is no part of this test.
+    The photo goes through the network as it is, whatever the model's resize rule: how a host
+    resizes is no part of this test.
 
     Args:
         reference: the trained network.
@@ -244,8 +290,8 @@ def draw_golden(reference: TorchEngine, spec: ModelSpec, size: tuple[int, int]) 
 def write_golden(golden: Golden, spec: ModelSpec, folder: Path) -> None:
     """Write a drawn photo with what the network gives for it, so that any host can test itself.
 
-    Beside the photo are its logits (float32), its label map, fingerprints of intermediate maps, and the description of the
-    network.
+    Beside the photo are its logits (float32), its label map, fingerprints of intermediate maps, and
+    the description of the network.
     """
     folder.mkdir()
     images.save(folder / PHOTO, golden.photo)

@@ -1,4 +1,6 @@
-"""int8 that keeps its accuracy: quantized on the user's photos, judged on labels in the engine that will run it."""
+"""int8 that keeps its accuracy: quantized on the user's photos, judged on labels in the engine that
+will run it.
+"""
 
 import tempfile
 from collections.abc import Callable, Sequence
@@ -16,7 +18,9 @@ from galago.runtime.engines.table import installed_engines, open_engine
 from galago.runtime.segmenter import Segmenter
 from galago.spec import ModelSpec
 
-ALWAYS_FLOAT = ("head.upsample",)  # fixed weights, whose rounding costs 16 to 31 points, and of no size
+ALWAYS_FLOAT = (
+    "head.upsample",
+)  # fixed weights, whose rounding costs 16 to 31 points, and of no size
 CALIBRATION_PHOTOS = 100  # spread over the training split
 JUDGED_PHOTOS = 500  # at most, spread over the validation split
 Report = Callable[[str], None]
@@ -31,7 +35,8 @@ class Int8Result:
         mean_iou_float, mean_iou: of the float32 and of the int8 file, 0 to 1.
         photos: labeled ones on which they were measured.
         size_ratio: bytes of the int8 files over those of the float32 ones.
-        float_blocks: blocks whose convolutions stayed in float, beside the quotient of the attention.
+        float_blocks: blocks whose convolutions stayed in float, beside the quotient of the
+            attention.
     """
 
     format: str
@@ -68,10 +73,15 @@ class Int8:
 
     def __post_init__(self) -> None:
         if not 0 <= self.max_drop < 1:
-            raise ConfigError(f"--max-drop needs points of mean IoU from 0 to 100, got {100 * self.max_drop:g}.")
+            raise ConfigError(
+                f"--max-drop needs points of mean IoU from 0 to 100, got {100 * self.max_drop:g}."
+            )
 
-    def write(self, network: nn.Module, spec: ModelSpec, path: Path, format: str, report: Report) -> Int8Result:
-        """Write a network as int8 in one format, with as many blocks in float as its accuracy needs.
+    def write(
+        self, network: nn.Module, spec: ModelSpec, path: Path, format: str, report: Report
+    ) -> Int8Result:
+        """Write a network as int8 in one format, with as many blocks in float as its accuracy
+        needs.
 
         Args:
             network: a trained segmentation network.
@@ -80,12 +90,15 @@ class Int8:
             format: onnx, openvino or litert.
             report: told what is being done.
         Raises:
-            MissingDependencyError: the quantizer, or an engine that runs the format, is not installed.
+            MissingDependencyError: the quantizer, or an engine that runs the format, is not
+                installed.
             ModelError: the loss stays larger than allowed.
         """
         engines = installed_engines([path.name])
         if not engines:
-            raise MissingDependencyError(f"Nothing that runs {path.name} is installed, so that int8 cannot be judged.")
+            raise MissingDependencyError(
+                f"Nothing that runs {path.name} is installed, so that int8 cannot be judged."
+            )
         with tempfile.TemporaryDirectory() as temporary:
             source = Path(temporary) / path.name
             report(f"Writing {path.name} in float32")
@@ -100,20 +113,35 @@ class Int8:
                 QUANTIZERS[format](source, path, photos, kept)
                 return self.score(Segmenter(open_engine(path, engines[0]), spec))
 
-            blocks = dict.fromkeys(block_of(name) for name, part in network.named_modules() if isinstance(part, nn.Conv2d))
+            blocks = dict.fromkeys(
+                block_of(name)
+                for name, part in network.named_modules()
+                if isinstance(part, nn.Conv2d)
+            )
             kept, score = search([*blocks], attempt, whole - self.max_drop, report)
             ratio = total_size(path, format) / total_size(source, format)
-        return Int8Result(format, engines[0], whole, score, min(len(self.judged), JUDGED_PHOTOS), ratio, tuple(kept))
+        return Int8Result(
+            format,
+            engines[0],
+            whole,
+            score,
+            min(len(self.judged), JUDGED_PHOTOS),
+            ratio,
+            tuple(kept),
+        )
 
     def score(self, segmenter: Segmenter) -> float:
         """Return the mean IoU of a model."""
-        return evaluate(lambda image: segmenter(image).labels, subsample_evenly(self.judged, JUDGED_PHOTOS)).mean_iou
+        return evaluate(
+            lambda image: segmenter(image).labels, subsample_evenly(self.judged, JUDGED_PHOTOS)
+        ).mean_iou
 
 
 def search(
     blocks: Sequence[str], attempt: Callable[[Sequence[str]], float], needed: float, report: Report
 ) -> tuple[list[str], float]:
-    """Find blocks to leave in float until a score is reached: those that help most by themselves, as few as will do.
+    """Find blocks to leave in float until a score is reached: those that help most by themselves,
+    as few as will do.
 
     Args:
         blocks: all of them.
@@ -144,7 +172,8 @@ def search(
     score = attempt(kept)
     if score < needed:
         raise ModelError(
-            f"int8 does not reach a mean IoU of {needed:.4f}, even with every convolution in float: {score:.4f}. "
+            f"int8 does not reach a mean IoU of {needed:.4f}, even with every convolution in "
+            f"float: {score:.4f}. "
             "Allow more with --max-drop, or export without --int8."
         )
     return kept, score
@@ -157,10 +186,15 @@ def total_size(path: Path, format: str) -> int:
 
 def int8_table(results: Sequence[Int8Result]) -> str:
     """Return what int8 costs in each format, in Markdown."""
-    head = ["| file | judged in | mean IoU, float32 | int8 | lost points | size | blocks in float |", "|---" * 7 + "|"]
+    head = [
+        "| file | judged in | mean IoU, float32 | int8 | lost points | size | blocks in float |",
+        "|---" * 7 + "|",
+    ]
     rows = [
-        f"| {FORMATS[result.format].files[0]} | {result.engine}, {result.photos} photos | {result.mean_iou_float:.4f} | "
-        f"{result.mean_iou:.4f} | {100 * result.drop:+.2f} | {result.size_ratio:.2f} | {', '.join(result.float_blocks)} |"
+        f"| {FORMATS[result.format].files[0]} | {result.engine}, {result.photos} photos | "
+        f"{result.mean_iou_float:.4f} | "
+        f"{result.mean_iou:.4f} | {100 * result.drop:+.2f} | {result.size_ratio:.2f} | "
+        f"{', '.join(result.float_blocks)} |"
         for result in results
     ]
     return "\n".join(head + rows)

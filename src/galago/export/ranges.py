@@ -1,4 +1,6 @@
-"""How near the attention of a network comes to the largest float16 number, as trained and as exported."""
+"""How near the attention of a network comes to the largest float16 number, as trained and as
+exported.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +22,9 @@ SEED = 0  # of the drawn photos; the scales come from another one
 
 @dataclass(frozen=True)
 class AttentionRange:
-    """The largest absolute value of every step of one attention, on one photo; infinite where a step overflows.
+    """The largest absolute value of every step of one attention, on one photo.
+
+    Infinite where a step overflows.
 
     Attributes:
         layer: name of the module.
@@ -34,13 +38,18 @@ class AttentionRange:
 
     @property
     def headroom(self) -> float:
-        """How many times larger the largest value could be before float16 overflows; below 1 it does."""
+        """How many times larger the largest value could be before float16 overflows.
+
+        Below 1 it does.
+        """
         return FLOAT16_MAX / max(self.largest.values())
 
 
 @torch.no_grad()
 def attention_ranges(network: nn.Module, photo: Tensor) -> list[AttentionRange]:
-    """Measure the range of every DeployedAttention of a network on a photo, in order of computation."""
+    """Measure the range of every DeployedAttention of a network on a photo, in order of
+    computation.
+    """
     ranges = []
     for name, (module, tokens) in capture_qkv(network, photo).items():
         steps = (*tokens, *module.mix(*tokens))
@@ -66,12 +75,22 @@ class RangeRow:
     def facts(self) -> dict[str, object]:
         """Return all of it for JSON."""
         forms = {"trained": self.trained, "exported": self.exported}
-        values = {name: {"headroom": form.headroom, "largest": dict(form.largest)} for name, form in forms.items()}
-        return {"size": self.size, "layer": self.trained.layer, "tokens": self.trained.tokens, **values}
+        values = {
+            name: {"headroom": form.headroom, "largest": dict(form.largest)}
+            for name, form in forms.items()
+        }
+        return {
+            "size": self.size,
+            "layer": self.trained.layer,
+            "tokens": self.trained.tokens,
+            **values,
+        }
 
 
 @torch.no_grad()
-def measure_ranges(network: nn.Module, spec: ModelSpec, sizes: Sequence[tuple[int, int]] | None = None) -> list[RangeRow]:
+def measure_ranges(
+    network: nn.Module, spec: ModelSpec, sizes: Sequence[tuple[int, int]] | None = None
+) -> list[RangeRow]:
     """Measure every attention of a network as trained and as exported, on drawn photos.
 
     Args:
@@ -86,7 +105,9 @@ def measure_ranges(network: nn.Module, spec: ModelSpec, sizes: Sequence[tuple[in
     rows = []
     for size in sizes or SIZES:
         planes = normalize(render_scene(SEED, size).image, spec)
-        pairs = zip(attention_ranges(trained, planes), attention_ranges(exported, planes), strict=True)
+        pairs = zip(
+            attention_ranges(trained, planes), attention_ranges(exported, planes), strict=True
+        )
         rows += [RangeRow(size, before, after) for before, after in pairs]
     return rows
 
@@ -98,12 +119,24 @@ def normalize(photo: np.ndarray, spec: ModelSpec) -> Tensor:
 
 
 def range_table(rows: Sequence[RangeRow]) -> str:
-    """Return headroom by attention and size in Markdown: as trained, then as exported; below 1, float16 overflows."""
+    """Return headroom by attention and size in Markdown: as trained, then as exported.
+
+    Below 1, float16 overflows.
+    """
     sizes = list(dict.fromkeys(row.size for row in rows))
     cells: dict[str, dict[tuple[int, int], str]] = {}
     for row in rows:
-        cells.setdefault(row.trained.layer, {})[row.size] = f"{row.trained.headroom:.2g} -> {row.exported.headroom:.3g}"
-    head = ["| attention | " + " | ".join("{} x {}".format(*size) for size in sizes) + " |", "|---" * (1 + len(sizes)) + "|"]
+        cells.setdefault(row.trained.layer, {})[row.size] = (
+            f"{row.trained.headroom:.2g} -> {row.exported.headroom:.3g}"
+        )
+    head = [
+        "| attention | " + " | ".join("{} x {}".format(*size) for size in sizes) + " |",
+        "|---" * (1 + len(sizes)) + "|",
+    ]
     return "\n".join(
-        head + [f"| {layer} | " + " | ".join(by_size[size] for size in sizes) + " |" for layer, by_size in cells.items()]
+        head
+        + [
+            f"| {layer} | " + " | ".join(by_size[size] for size in sizes) + " |"
+            for layer, by_size in cells.items()
+        ]
     )

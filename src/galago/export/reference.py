@@ -1,4 +1,6 @@
-"""A checkpoint as a Segmenter: the float32 network in torch, against which every exported file is judged."""
+"""A checkpoint as a Segmenter: the float32 network in torch, against which every exported file is
+judged.
+"""
 
 from pathlib import Path
 
@@ -14,14 +16,18 @@ from galago.spec import ModelSpec
 
 
 class TorchEngine:
-    """Runs a network in torch, float32, on the CPU: as it was trained, with none of what export rewrites."""
+    """Runs a network in torch, float32, on the CPU: as it was trained, with none of what export
+    rewrites.
+    """
 
     name = "torch"
     input_size: tuple[int, int] | None = None
 
     def __init__(self, network: nn.Module, spec: ModelSpec) -> None:
         self.network = fold_norms(network)
-        self.mean, self.std = (torch.tensor(values).view(3, 1, 1) for values in (spec.mean, spec.std))
+        self.mean, self.std = (
+            torch.tensor(values).view(3, 1, 1) for values in (spec.mean, spec.std)
+        )
 
     @torch.inference_mode()
     def run(self, image: np.ndarray) -> np.ndarray:
@@ -38,7 +44,9 @@ def load_reference(path: Path) -> Segmenter:
         CheckpointError: the file is missing or damaged, or was not written by galago's training.
     """
     network, metadata = load_checkpoint(path)
-    return Segmenter(TorchEngine(network, checkpoint_spec(path, metadata)), checkpoint_spec(path, metadata))
+    return Segmenter(
+        TorchEngine(network, checkpoint_spec(path, metadata)), checkpoint_spec(path, metadata)
+    )
 
 
 def checkpoint_spec(path: Path, metadata: dict[str, str]) -> ModelSpec:
@@ -48,5 +56,8 @@ def checkpoint_spec(path: Path, metadata: dict[str, str]) -> ModelSpec:
         CheckpointError: it has none.
     """
     if "spec" not in metadata:
-        raise CheckpointError(f"{path} holds no description of its classes. Use a checkpoint that `galago train` wrote.")
+        raise CheckpointError(
+            f"{path} holds no description of its classes. Use a checkpoint that `galago train` "
+            "wrote."
+        )
     return ModelSpec.from_json(metadata["spec"])

@@ -1,4 +1,6 @@
-"""Fingerprints of a trained network's intermediate maps, with which `galago verify` finds the layer where a file differs."""
+"""Fingerprints of a trained network's intermediate maps, with which `galago verify` finds the layer
+where a file differs.
+"""
 
 from pathlib import Path
 from re import fullmatch
@@ -35,7 +37,8 @@ class CheckpointReference:
 
 
 def record_stages(engine: TorchEngine, photo: np.ndarray) -> list[Stage]:
-    """Fingerprint the normalized photo and what the blocks, attentions and head parts of a network give, in order.
+    """Fingerprint the normalized photo and what the blocks, attentions and head parts of a network
+    give, in order.
 
     Args:
         engine: holds the network.
@@ -46,11 +49,15 @@ def record_stages(engine: TorchEngine, photo: np.ndarray) -> list[Stage]:
     for name, module in engine.network.named_modules():
         if is_stage(name, module):
 
-            def keep(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor, name: str = name) -> None:
+            def keep(
+                module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor, name: str = name
+            ) -> None:
                 stages.append(Stage.of(name, output[0].numpy()))
 
             handles.append(module.register_forward_hook(keep))
-    first = engine.network.register_forward_pre_hook(lambda module, inputs: stages.append(Stage.of(INPUT, inputs[0][0].numpy())))
+    first = engine.network.register_forward_pre_hook(
+        lambda module, inputs: stages.append(Stage.of(INPUT, inputs[0][0].numpy()))
+    )
     try:
         with torch.inference_mode():
             engine.run(photo[None])
@@ -61,7 +68,9 @@ def record_stages(engine: TorchEngine, photo: np.ndarray) -> list[Stage]:
 
 
 def is_stage(name: str, module: nn.Module) -> bool:
-    """Tell whether a module gives a stage: a block, an attention, or a part of the head, but nothing inside those."""
+    """Tell whether a module gives a stage: a block, an attention, or a part of the head, but
+    nothing inside those.
+    """
     if isinstance(module, BicubicUpsample):
         return module.factor > 1
     if isinstance(module, MultiScaleAttention):

@@ -14,15 +14,23 @@ from galago._core.paths import is_utf8, no_utf8
 from galago.errors import CheckpointError, ConfigError
 from galago.models.attention import set_attention
 from galago.models.backbone import Backbone
-from galago.models.efficientvit import EfficientViTCls, EfficientViTSeg, build_classifier, build_model
+from galago.models.efficientvit import (
+    EfficientViTCls,
+    EfficientViTSeg,
+    build_classifier,
+    build_model,
+)
 
 CLASSIFIER = "classifier"  # the kind in a checkpoint's metadata; segmentation networks have none
-TIMM_EPS = 1e-5  # of attention and of the norm after the head's convolution in timm's networks (tests/golden/README.md)
+# of attention and of the norm after the head's convolution in timm's networks
+# (tests/golden/README.md)
+TIMM_EPS = 1e-5
 
 _Pattern = tuple[str, str | Callable[[re.Match[str]], str]]
 
-# Each layout's names become ours by replacing these patterns in order. Sources: the authors' names as in
-# github.com/mit-han-lab/efficientvit, timm's as in huggingface/pytorch-image-models, models/efficientvit_mit.py.
+# Each layout's names become ours by replacing these patterns in order. Sources: the authors' names
+# as in github.com/mit-han-lab/efficientvit, timm's as in huggingface/pytorch-image-models,
+# models/efficientvit_mit.py.
 _BLOCKS: tuple[_Pattern, ...] = (
     (r"\.inverted_conv\.", ".expand."),
     (r"\.depth_conv\.", ".depth."),
@@ -62,7 +70,10 @@ _TO_AUTHORS: tuple[_Pattern, ...] = (
     (r"\.attention\.aggregate\.(\d+)\.group\.", r".context_module.main.aggreg.\1.1."),
     (r"\.attention\.project\.", ".context_module.main.proj."),
     (r"\.local\.", ".local_module.main."),
-    (r"^((?:backbone\.stages\.\d|head\.middle)\.\d+)\.(expand|depth|point|spatial|conv1|conv2)\.", r"\1.main.\2."),
+    (
+        r"^((?:backbone\.stages\.\d|head\.middle)\.\d+)\.(expand|depth|point|spatial|conv1|conv2)\.",
+        r"\1.main.\2.",
+    ),
     (r"\.main\.expand\.", ".main.inverted_conv."),
     (r"\.main\.(depth|point|spatial)\.", r".main.\1_conv."),
     (r"^(backbone\.stages\.\d|head\.middle)\.", r"\1.op_list."),
@@ -81,11 +92,14 @@ def save_checkpoint(path: Path, network: nn.Module, metadata: Mapping[str, str])
     Args:
         path: file to write; its folder is made.
         network: whose state dict is kept, batch counters included.
-        metadata: strings kept beside the tensors; `load_checkpoint` needs `variant`, `num_classes` and `head`.
+        metadata: strings kept beside the tensors; `load_checkpoint` needs `variant`, `num_classes`
+            and `head`.
     Raises:
         CheckpointError: the file cannot be written.
     """
-    tensors = {name: tensor.detach().contiguous().clone() for name, tensor in network.state_dict().items()}
+    tensors = {
+        name: tensor.detach().contiguous().clone() for name, tensor in network.state_dict().items()
+    }
     save_tensors(path, tensors, metadata)
 
 
@@ -96,10 +110,14 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
         CheckpointError: the file cannot be written.
     """
     try:
-        write_whole(path, safetensors.torch.save(dict(tensors), metadata=dict(metadata)), lasting=True)
+        write_whole(
+            path, safetensors.torch.save(dict(tensors), metadata=dict(metadata)), lasting=True
+        )
     except OSError as error:
         reason = error.strerror or error
-        raise CheckpointError(f"Cannot write the checkpoint {path}: {reason}. Free space or choose another folder.") from error
+        raise CheckpointError(
+            f"Cannot write the checkpoint {path}: {reason}. Free space or choose another folder."
+        ) from error
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -122,7 +140,9 @@ def read_metadata(path: Path) -> dict[str, str]:
 
 def _read(path: Path, *, tensors: bool) -> tuple[dict[str, Tensor], dict[str, str]]:
     if not path.is_file():
-        raise CheckpointError(f"There is no checkpoint at {path}. Training writes them as runs/NAME/best.safetensors.")
+        raise CheckpointError(
+            f"There is no checkpoint at {path}. Training writes them as runs/NAME/best.safetensors."
+        )
     if not is_utf8(path):
         raise CheckpointError(no_utf8(path, "safetensors"))
     try:
@@ -131,36 +151,46 @@ def _read(path: Path, *, tensors: bool) -> tuple[dict[str, Tensor], dict[str, st
             return {name: file.get_tensor(name) for name in names}, dict(file.metadata() or {})
     except (safetensors.SafetensorError, OSError) as error:
         raise CheckpointError(
-            f"{path} is not a whole safetensors file ({error}). Copy it again, or use another checkpoint of the run."
+            f"{path} is not a whole safetensors file ({error}). Copy it again, or use another "
+            "checkpoint of the run."
         ) from error
 
 
 def load_checkpoint(path: Path) -> tuple[EfficientViTSeg, dict[str, str]]:
-    """Rebuild the segmentation network that `save_checkpoint` wrote, in eval mode, with its metadata.
+    """Rebuild the segmentation network that `save_checkpoint` wrote, in eval mode, with its
+    metadata.
 
     Raises:
-        CheckpointError: the file is damaged, tells no network, or its tensors do not fit that network.
+        CheckpointError: the file is damaged, tells no network, or its tensors do not fit that
+            network.
     """
     tensors, metadata = read_tensors(path)
     with _telling(path):
-        network = build_model(metadata["variant"], _count_classes(tensors, metadata), head=metadata["head"])
+        network = build_model(
+            metadata["variant"], _count_classes(tensors, metadata), head=metadata["head"]
+        )
     load_tensors(network, tensors, source=str(path))
     return network.eval(), metadata
 
 
 def load_classifier(path: Path) -> tuple[EfficientViTCls, dict[str, str]]:
-    """Rebuild a classification network that `galago models get` kept, in eval mode, with its metadata.
+    """Rebuild a classification network that `galago models get` kept, in eval mode, with its
+    metadata.
 
     Raises:
         CheckpointError: the file is damaged, or holds another kind of network.
     """
     tensors, metadata = read_tensors(path)
     if metadata.get("kind") != CLASSIFIER:
-        raise CheckpointError(f"{path} holds no classification network. `galago models` lists some.")
+        raise CheckpointError(
+            f"{path} holds no classification network. `galago models` lists some."
+        )
     timm = metadata.get("layout") == "timm"
     with _telling(path):
         classes = _count_classes(tensors, metadata)
-        network = build_classifier(metadata["variant"], classes, head_conv_eps=TIMM_EPS if timm else None)
+        network = build_classifier(
+            metadata["variant"], classes, head_conv_eps=TIMM_EPS if timm else None
+        )
     if timm:
         set_attention(network, eps=TIMM_EPS)
     load_tensors(network, tensors, source=str(path))
@@ -178,14 +208,17 @@ def _telling(path: Path) -> Iterator[None]:
         yield
     except (KeyError, ValueError, ConfigError) as error:
         raise CheckpointError(
-            f"{path} does not tell which network it belongs to ({error}). Use a checkpoint that `galago train` wrote."
+            f"{path} does not tell which network it belongs to ({error}). Use a checkpoint that "
+            "`galago train` wrote."
         ) from error
 
 
 def _count_classes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> int:
-    """Return how many classes a checkpoint tells, which have to be as many as its classifier has rows.
+    """Return how many classes a checkpoint tells, which have to be as many as its classifier has
+    rows.
 
-    A network is built of this count before its tensors are compared, so a wrong one could ask for all memory.
+    A network is built of this count before its tensors are compared, so a wrong one could ask for
+    all memory.
 
     Raises:
         KeyError, ValueError: it tells none, or another count than its classifier has.
@@ -199,10 +232,12 @@ def _count_classes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -
 
 
 def load_backbone(path: Path) -> Backbone:
-    """Return the backbone of a checkpoint, in eval mode: features at five scales, for any other task.
+    """Return the backbone of a checkpoint, in eval mode: features at five scales, for any other
+    task.
 
     Args:
-        path: a segmentation or a classification network, as training or `galago models get` keeps it.
+        path: a segmentation or a classification network, as training or `galago models get` keeps
+            it.
     Raises:
         CheckpointError: the file is damaged, or tells no network.
     """
@@ -225,9 +260,12 @@ def load_tensors(network: nn.Module, tensors: Mapping[str, Tensor], *, source: s
         if name in tensors and tensors[name].shape != tensor.shape
     ]
     if problems:
-        shown = "; ".join(problems[:5]) + (f"; and {len(problems) - 5} more" if len(problems) > 5 else "")
+        shown = "; ".join(problems[:5]) + (
+            f"; and {len(problems) - 5} more" if len(problems) > 5 else ""
+        )
         raise CheckpointError(
-            f"The tensors of {source} do not fit the network: {shown}. Choose the variant and head they were made for."
+            f"The tensors of {source} do not fit the network: {shown}. Choose the variant and head "
+            "they were made for."
         )
     network.load_state_dict(dict(tensors))
 
@@ -238,8 +276,12 @@ def from_authors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Raises:
         CheckpointError: two names become the same.
     """
-    has_stem = any(name.startswith("backbone.input_stem.") for name in tensors)  # b networks; l counts the stem as stage 0
-    classify = 1 if "head.output_ops.0.op_list.1.conv.weight" in tensors else 0  # after the wider last layer, where there is one
+    has_stem = any(
+        name.startswith("backbone.input_stem.") for name in tensors
+    )  # b networks; l counts the stem as stage 0
+    classify = (
+        1 if "head.output_ops.0.op_list.1.conv.weight" in tensors else 0
+    )  # after the wider last layer, where there is one
     layout: tuple[_Pattern, ...] = (
         (r"^backbone\.stages\.(\d)", lambda match: f"backbone.stages.{int(match[1]) + has_stem}"),
         (r"^backbone\.input_stem\.", "backbone.stages.0."),
@@ -250,7 +292,8 @@ def from_authors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def to_authors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename the tensors of one of our networks to the authors' names: the inverse of `from_authors`.
+    """Rename the tensors of one of our networks to the authors' names: the inverse of
+    `from_authors`.
 
     Raises:
         CheckpointError: two names become the same.
@@ -286,7 +329,8 @@ def _rename(tensors: Mapping[str, Tensor], patterns: tuple[_Pattern, ...]) -> di
             new_name = re.sub(pattern, replacement, new_name)
         if new_name in renamed:
             raise CheckpointError(
-                f"Two tensors of the checkpoint become {new_name}, the second of them {name}. It is of no known layout."
+                f"Two tensors of the checkpoint become {new_name}, the second of them {name}. It "
+                "is of no known layout."
             )
         renamed[new_name] = tensor
     return renamed

@@ -17,7 +17,9 @@ class EfficientViTSeg(nn.Module):
         self.head = head
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map normalized images (N, 3, H, W), H and W multiples of 32, to logits (N, K, H / 8, W / 8)."""
+        """Map normalized images (N, 3, H, W), H and W multiples of 32, to logits (N, K, H / 8, W /
+        8).
+        """
         logits: Tensor = self.head(self.backbone(images))
         return logits
 
@@ -42,7 +44,8 @@ def build_model(variant: str, num_classes: int, *, head: str | None = None) -> E
     Args:
         variant: a key of BACKBONES, as `b0`.
         num_classes: K, at least 1.
-        head: a key of SEG_HEADS, as `b1-ade20k`; by default the one of the variant's Cityscapes network.
+        head: a key of SEG_HEADS, as `b1-ade20k`; by default the one of the variant's Cityscapes
+            network.
     Raises:
         ConfigError: a name is unknown, or the class count is not positive.
     """
@@ -52,19 +55,25 @@ def build_model(variant: str, num_classes: int, *, head: str | None = None) -> E
     return EfficientViTSeg(Backbone(backbone), SegHead(config, backbone, num_classes))
 
 
-def build_classifier(variant: str, num_classes: int = 1000, *, head_conv_eps: float | None = None) -> EfficientViTCls:
+def build_classifier(
+    variant: str, num_classes: int = 1000, *, head_conv_eps: float | None = None
+) -> EfficientViTCls:
     """Build a classification network with random weights.
 
     Args:
         variant: a key of BACKBONES.
         num_classes: K, at least 1.
-        head_conv_eps: eps of the norm after the head's convolution; by default that of the backbone (timm's l networks: 1e-5).
+        head_conv_eps: eps of the norm after the head's convolution; by default that of the backbone
+            (timm's l networks: 1e-5).
     Raises:
         ConfigError: the variant is unknown, or the class count is not positive.
     """
     backbone = choose(BACKBONES, variant, "network variant")
     _check_classes(num_classes)
-    return EfficientViTCls(Backbone(backbone), ClsHead(CLS_HEADS[variant], backbone, num_classes, conv_eps=head_conv_eps))
+    return EfficientViTCls(
+        Backbone(backbone),
+        ClsHead(CLS_HEADS[variant], backbone, num_classes, conv_eps=head_conv_eps),
+    )
 
 
 def _check_classes(num_classes: int) -> None:

@@ -9,23 +9,37 @@ from galago.models.layers import ConvNorm, ResidualBlock, fused_mbconv, mbconv
 from galago.models.upsample import BicubicUpsample
 from galago.models.variants import BackboneConfig, ClsHeadConfig, SegHeadConfig
 
-BLOCKS: Mapping[str, Callable[..., ResidualBlock]] = {"mbconv": mbconv, "fused_mbconv": fused_mbconv}
+BLOCKS: Mapping[str, Callable[..., ResidualBlock]] = {
+    "mbconv": mbconv,
+    "fused_mbconv": fused_mbconv,
+}
 
 
 class SegHead(nn.Module):
-    """Logits at stride 8 from the stages at strides 32, 16 and 8: to one width, upsampled, added, refined."""
+    """Logits at stride 8 from the stages at strides 32, 16 and 8: to one width, upsampled, added,
+    refined.
+    """
 
     def __init__(self, config: SegHeadConfig, backbone: BackboneConfig, num_classes: int) -> None:
         super().__init__()
         width, eps, act = config.width, backbone.norm_eps, backbone.activation
         block = choose(BLOCKS, config.block, "head block")
-        self.inputs = nn.ModuleList(ConvNorm(channels, width, 1, norm_eps=eps) for channels in backbone.widths[:1:-1])
+        self.inputs = nn.ModuleList(
+            ConvNorm(channels, width, 1, norm_eps=eps) for channels in backbone.widths[:1:-1]
+        )
         self.upsample = nn.ModuleList(BicubicUpsample(factor) for factor in (4, 2, 1))
         self.middle = nn.Sequential(
-            *(block(width, width, config.expand, norm_eps=eps, activation=act) for _ in range(config.depth))
+            *(
+                block(width, width, config.expand, norm_eps=eps, activation=act)
+                for _ in range(config.depth)
+            )
         )
         last = width * (config.final_expand or 1)
-        self.expand = ConvNorm(width, last, 1, norm_eps=eps, activation=act) if config.final_expand else nn.Identity()
+        self.expand = (
+            ConvNorm(width, last, 1, norm_eps=eps, activation=act)
+            if config.final_expand
+            else nn.Identity()
+        )
         self.classify = nn.Conv2d(last, num_classes, 1)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
@@ -37,14 +51,23 @@ class SegHead(nn.Module):
 
 
 class ClsHead(nn.Module):
-    """One class per photo from the last stage: 1x1 convolution, global mean, two linear layers with a LayerNorm between."""
+    """One class per photo from the last stage: 1x1 convolution, global mean, two linear layers with
+    a LayerNorm between.
+    """
 
     def __init__(
-        self, config: ClsHeadConfig, backbone: BackboneConfig, num_classes: int, *, conv_eps: float | None = None
+        self,
+        config: ClsHeadConfig,
+        backbone: BackboneConfig,
+        num_classes: int,
+        *,
+        conv_eps: float | None = None,
     ) -> None:
         super().__init__()
         eps, act = backbone.norm_eps, backbone.activation
-        self.features = ConvNorm(backbone.widths[-1], config.width, 1, norm_eps=conv_eps or eps, activation=act)
+        self.features = ConvNorm(
+            backbone.widths[-1], config.width, 1, norm_eps=conv_eps or eps, activation=act
+        )
         self.hidden = nn.Linear(config.width, config.hidden, bias=False)
         self.norm = nn.LayerNorm(config.hidden, eps=eps)
         self.activation = nn.Hardswish() if act == "hardswish" else nn.GELU(approximate="tanh")

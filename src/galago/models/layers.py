@@ -50,8 +50,12 @@ class ConvNorm(nn.Module):
             groups=in_channels if depthwise else 1,
             bias=norm_eps is None,
         )
-        self.norm = nn.Identity() if norm_eps is None else nn.BatchNorm2d(out_channels, eps=norm_eps)
-        self.activation = choose(ACTIVATIONS, activation, "activation")() if activation else nn.Identity()
+        self.norm = (
+            nn.Identity() if norm_eps is None else nn.BatchNorm2d(out_channels, eps=norm_eps)
+        )
+        self.activation = (
+            choose(ACTIVATIONS, activation, "activation")() if activation else nn.Identity()
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C_in, H, W) to (N, C_out, H / stride, W / stride)."""
@@ -60,15 +64,20 @@ class ConvNorm(nn.Module):
 
 
 def drop_path(x: Tensor, rate: float) -> Tensor:
-    """Set whole samples of (N, C, H, W) to 0 at random and scale up the others; Huang et al., arXiv:1603.09382, section 3."""
+    """Set whole samples of (N, C, H, W) to 0 at random and scale up the others.
+
+    Huang et al., arXiv:1603.09382, section 3.
+    """
     kept = x.new_empty(len(x), 1, 1, 1).bernoulli_(1 - rate)
     return x * (kept / (1 - rate))
 
 
 class ResidualBlock(nn.Module):
-    """Base of the blocks below: the input plus the block's parts in order, or the parts alone where the shape changes.
+    """Base of the blocks below: the input plus the block's parts in order, or the parts alone where
+    the shape changes.
 
-    In training a sample skips the parts with the probability `drop_rate`, where there is a skip connection.
+    In training a sample skips the parts with the probability `drop_rate`, where there is a skip
+    connection.
     """
 
     def __init__(self, parts: dict[str, nn.Module], *, skip: bool) -> None:
@@ -91,22 +100,32 @@ class ResidualBlock(nn.Module):
 
 
 def set_drop_path(network: nn.Module, rate: float) -> None:
-    """Let samples skip residual blocks in training: never the first one, with probability `rate` the last, linearly between."""
-    blocks = [module for module in network.modules() if isinstance(module, ResidualBlock) and module.skip]
+    """Let samples skip residual blocks in training: never the first one, with probability `rate`
+    the last, linearly between.
+    """
+    blocks = [
+        module for module in network.modules() if isinstance(module, ResidualBlock) and module.skip
+    ]
     for index, block in enumerate(blocks):
         block.drop_rate = rate * index / max(1, len(blocks) - 1)
 
 
 def ds_conv(channels: int, *, norm_eps: float, activation: str) -> ResidualBlock:
     """Return a depthwise 3x3, then a 1x1 convolution (DSConv), with a skip connection."""
-    depth = ConvNorm(channels, channels, 3, depthwise=True, norm_eps=norm_eps, activation=activation)
-    return ResidualBlock({"depth": depth, "point": ConvNorm(channels, channels, 1, norm_eps=norm_eps)}, skip=True)
+    depth = ConvNorm(
+        channels, channels, 3, depthwise=True, norm_eps=norm_eps, activation=activation
+    )
+    return ResidualBlock(
+        {"depth": depth, "point": ConvNorm(channels, channels, 1, norm_eps=norm_eps)}, skip=True
+    )
 
 
 def res_block(channels: int, *, norm_eps: float, activation: str) -> ResidualBlock:
     """Return two 3x3 convolutions with a skip connection."""
     conv1 = ConvNorm(channels, channels, 3, norm_eps=norm_eps, activation=activation)
-    return ResidualBlock({"conv1": conv1, "conv2": ConvNorm(channels, channels, 3, norm_eps=norm_eps)}, skip=True)
+    return ResidualBlock(
+        {"conv1": conv1, "conv2": ConvNorm(channels, channels, 3, norm_eps=norm_eps)}, skip=True
+    )
 
 
 def mbconv(
@@ -119,26 +138,45 @@ def mbconv(
     inner_norm: bool = True,
     activation: str,
 ) -> ResidualBlock:
-    """Return an MBConv: 1x1 to `expand` times the width, depthwise 3x3, 1x1 back; skip connection where the shape stays.
+    """Return an MBConv: 1x1 to `expand` times the width, depthwise 3x3, 1x1 back.
 
-    With `inner_norm=False` the first two convolutions carry a bias instead of a norm, as in the attention stages.
+    Skip connection where the shape stays.
+
+    With `inner_norm=False` the first two convolutions carry a bias instead of a norm, as in the
+    attention stages.
     """
     width, inner_eps = expand * in_channels, norm_eps if inner_norm else None
     parts: dict[str, nn.Module] = {
         "expand": ConvNorm(in_channels, width, 1, norm_eps=inner_eps, activation=activation),
-        "depth": ConvNorm(width, width, 3, stride=stride, depthwise=True, norm_eps=inner_eps, activation=activation),
+        "depth": ConvNorm(
+            width,
+            width,
+            3,
+            stride=stride,
+            depthwise=True,
+            norm_eps=inner_eps,
+            activation=activation,
+        ),
         "point": ConvNorm(width, out_channels, 1, norm_eps=norm_eps),
     }
     return ResidualBlock(parts, skip=stride == 1 and in_channels == out_channels)
 
 
 def fused_mbconv(
-    in_channels: int, out_channels: int, expand: int, *, stride: int = 1, norm_eps: float, activation: str
+    in_channels: int,
+    out_channels: int,
+    expand: int,
+    *,
+    stride: int = 1,
+    norm_eps: float,
+    activation: str,
 ) -> ResidualBlock:
     """Return a fused MBConv: one 3x3 convolution to `expand` times the width, then 1x1 back."""
     width = expand * in_channels
     parts: dict[str, nn.Module] = {
-        "spatial": ConvNorm(in_channels, width, 3, stride=stride, norm_eps=norm_eps, activation=activation),
+        "spatial": ConvNorm(
+            in_channels, width, 3, stride=stride, norm_eps=norm_eps, activation=activation
+        ),
         "point": ConvNorm(width, out_channels, 1, norm_eps=norm_eps),
     }
     return ResidualBlock(parts, skip=stride == 1 and in_channels == out_channels)

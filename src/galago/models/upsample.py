@@ -13,12 +13,14 @@ TAPS = 5  # a cubic kernel reaches two pixels to either side
 class BicubicUpsample(nn.Module):
     """Bicubic interpolation by a whole factor with half-pixel centers and clamped borders.
 
-    For a fixed factor that is a fixed linear map: each output pixel weighs the five input pixels around it, first along the rows,
-    then along the columns, and its weights depend only on its place within the input pixel. So a depthwise convolution
-    per axis on a map with repeated borders gives the numbers of `F.interpolate(mode="bicubic")`, runs several times
-    faster than the Resize operators of common runtimes, and exists in all of them.
+    For a fixed factor that is a fixed linear map: each output pixel weighs the five input pixels
+    around it, first along the rows, then along the columns, and its weights depend only on its
+    place within the input pixel. So a depthwise convolution per axis on a map with repeated borders
+    gives the numbers of `F.interpolate(mode="bicubic")`, runs several times faster than the Resize
+    operators of common runtimes, and exists in all of them.
 
-    Keys: R. Keys, "Cubic convolution interpolation for digital image processing", 1981, equation 15 with a = -0.75.
+    Keys: R. Keys, "Cubic convolution interpolation for digital image processing", 1981, equation 15
+    with a = -0.75.
     """
 
     weight: Tensor
@@ -47,14 +49,20 @@ class BicubicUpsample(nn.Module):
 
 
 def repeat_border(x: Tensor, reach: int, *, dim: int) -> Tensor:
-    """Repeat the first and the last slice along a dimension `reach` times, in operators that every converter knows."""
+    """Repeat the first and the last slice along a dimension `reach` times, in operators that every
+    converter knows.
+    """
     first, last = x.narrow(dim, 0, 1), x.narrow(dim, x.shape[dim] - 1, 1)
     return torch.cat([first] * reach + [x] + [last] * reach, dim=dim)
 
 
 def phase_weights(factor: int) -> Tensor:
-    """Return the weights of the five input pixels around each of `factor` output places: (factor, 5) float32, rows sum to 1."""
-    place = (torch.arange(factor, dtype=torch.float64) + 0.5) / factor - 0.5  # in input pixels from the middle one
+    """Return the weights of the five input pixels around each of `factor` output places: (factor,
+    5) float32, rows sum to 1.
+    """
+    place = (
+        torch.arange(factor, dtype=torch.float64) + 0.5
+    ) / factor - 0.5  # in input pixels from the middle one
     distance = (torch.arange(TAPS) - TAPS // 2 - place[:, None]).abs()
     near = ((CUBIC_A + 2) * distance - (CUBIC_A + 3)) * distance**2 + 1
     far = CUBIC_A * (((distance - 5) * distance + 8) * distance - 4)

@@ -1,4 +1,6 @@
-"""The network sizes as values: backbones b0-b3 and l0-l3, and the heads that were published for them."""
+"""The network sizes as values: backbones b0-b3 and l0-l3, and the heads that were published for
+them.
+"""
 
 from dataclasses import dataclass
 
@@ -10,7 +12,8 @@ class BackboneConfig:
     """A backbone of five stages, at strides 2, 4, 8, 16 and 32.
 
     Attributes:
-        family: `b` (Hardswish, MBConv, attention in the last two stages) or `l` (GELU, fused MBConv, attention in the last).
+        family: `b` (Hardswish, MBConv, attention in the last two stages) or `l` (GELU, fused
+            MBConv, attention in the last).
         widths: channels of each stage.
         depths: blocks of each stage.
         head_dim: D, channels per attention head.
@@ -59,24 +62,43 @@ class SegHeadConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ClsHeadConfig:
-    """A classification head: 1x1 convolution to `width`, global mean, linear to `hidden`, linear to the classes."""
+    """A classification head: 1x1 convolution to `width`, global mean, linear to `hidden`, linear to
+    the classes.
+    """
 
     width: int
     hidden: int
 
 
 BACKBONES = {
-    "b0": BackboneConfig(family="b", widths=(8, 16, 32, 64, 128), depths=(1, 2, 2, 2, 2), head_dim=16),
-    "b1": BackboneConfig(family="b", widths=(16, 32, 64, 128, 256), depths=(1, 2, 3, 3, 4), head_dim=16),
-    "b2": BackboneConfig(family="b", widths=(24, 48, 96, 192, 384), depths=(1, 3, 4, 4, 6), head_dim=32),
-    "b3": BackboneConfig(family="b", widths=(32, 64, 128, 256, 512), depths=(1, 4, 6, 6, 9), head_dim=32),
-    "l0": BackboneConfig(family="l", widths=(32, 64, 128, 256, 512), depths=(1, 1, 1, 4, 4), head_dim=32),
-    "l1": BackboneConfig(family="l", widths=(32, 64, 128, 256, 512), depths=(1, 1, 1, 6, 6), head_dim=32),
-    "l2": BackboneConfig(family="l", widths=(32, 64, 128, 256, 512), depths=(1, 2, 2, 8, 8), head_dim=32),
-    "l3": BackboneConfig(family="l", widths=(64, 128, 256, 512, 1024), depths=(1, 2, 2, 8, 8), head_dim=32),
+    "b0": BackboneConfig(
+        family="b", widths=(8, 16, 32, 64, 128), depths=(1, 2, 2, 2, 2), head_dim=16
+    ),
+    "b1": BackboneConfig(
+        family="b", widths=(16, 32, 64, 128, 256), depths=(1, 2, 3, 3, 4), head_dim=16
+    ),
+    "b2": BackboneConfig(
+        family="b", widths=(24, 48, 96, 192, 384), depths=(1, 3, 4, 4, 6), head_dim=32
+    ),
+    "b3": BackboneConfig(
+        family="b", widths=(32, 64, 128, 256, 512), depths=(1, 4, 6, 6, 9), head_dim=32
+    ),
+    "l0": BackboneConfig(
+        family="l", widths=(32, 64, 128, 256, 512), depths=(1, 1, 1, 4, 4), head_dim=32
+    ),
+    "l1": BackboneConfig(
+        family="l", widths=(32, 64, 128, 256, 512), depths=(1, 1, 1, 6, 6), head_dim=32
+    ),
+    "l2": BackboneConfig(
+        family="l", widths=(32, 64, 128, 256, 512), depths=(1, 2, 2, 8, 8), head_dim=32
+    ),
+    "l3": BackboneConfig(
+        family="l", widths=(64, 128, 256, 512, 1024), depths=(1, 2, 2, 8, 8), head_dim=32
+    ),
 }
 
-# The first of each variant is its default; those of b0 ADE20K, l0 and l3 were never published and follow their neighbors.
+# The first of each variant is its default; those of b0 ADE20K, l0 and l3 were never published and
+# follow their neighbors.
 SEG_HEADS = {
     "b0-cityscapes": SegHeadConfig(width=32, depth=1, final_expand=4),
     "b1-cityscapes": SegHeadConfig(width=64, depth=3, final_expand=4),

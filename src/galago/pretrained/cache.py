@@ -1,4 +1,6 @@
-"""Where published weights are kept, which files were trusted, and how a file comes here and proves to be the right one."""
+"""Where published weights are kept, which files were trusted, and how a file comes here and proves
+to be the right one.
+"""
 
 import json
 from dataclasses import dataclass
@@ -39,17 +41,23 @@ def store_folder() -> Path:
     """
     folder = cache_folder()
     if folder is None:
-        raise ConfigError(f"Published weights are kept in galago's cache, and {CACHE_VARIABLE} forbids one. Set it to a folder.")
+        raise ConfigError(
+            f"Published weights are kept in galago's cache, and {CACHE_VARIABLE} forbids one. Set "
+            "it to a folder."
+        )
     return folder / "weights"
 
 
 def home(published: PretrainedModel) -> Path:
-    """Return the folder of one model: `checkpoint.safetensors`, `source.json`, and `model/` where it was exported."""
+    """Return the folder of one model: `checkpoint.safetensors`, `source.json`, and `model/` where
+    it was exported.
+    """
     return store_folder() / published.name
 
 
 def kept_checkpoint(published: PretrainedModel) -> Path | None:
-    """Return the checkpoint that was made from a published file earlier, None where there is none of the file known now.
+    """Return the checkpoint that was made from a published file earlier, None where there is none
+    of the file known now.
 
     Raises:
         DownloadError: it is not what was written.
@@ -59,19 +67,25 @@ def kept_checkpoint(published: PretrainedModel) -> Path | None:
     folder = home(published)
     if sha256(folder / CHECKPOINT) != _read_json(folder / RECORD).get("checkpoint_sha256"):
         raise DownloadError(
-            f"{folder / CHECKPOINT} is damaged: it is not what was written. Delete {folder} and get {published.name} again."
+            f"{folder / CHECKPOINT} is damaged: it is not what was written. Delete {folder} and "
+            f"get {published.name} again."
         )
     return folder / CHECKPOINT
 
 
 def is_current(published: PretrainedModel) -> bool:
-    """Tell whether a checkpoint is here that was made from the file known now; its content is not looked at."""
+    """Tell whether a checkpoint is here that was made from the file known now.
+
+    Its content is not looked at.
+    """
     record = _read_json(home(published) / RECORD)
     known = record.get("layout") == LAYOUT and published.sha256 in (None, record.get("sha256"))
     return known and (home(published) / CHECKPOINT).is_file()
 
 
-def fetch(published: PretrainedModel, progress: Progress = lambda done, size: None) -> DownloadedFile:
+def fetch(
+    published: PretrainedModel, progress: Progress = lambda done, size: None
+) -> DownloadedFile:
     """Bring a published file here, unless it is, and check its SHA-256; nothing opens it before.
 
     Raises:
@@ -83,8 +97,10 @@ def fetch(published: PretrainedModel, progress: Progress = lambda done, size: No
         return DownloadedFile(path, expected, was_known=True)
     if is_offline():
         raise DownloadError(
-            f"{published.name} is not on this machine, and --offline or HF_HUB_OFFLINE forbids to download it. Run `galago "
-            f"models get {published.name}` with a connection, or copy {home(published)} from a machine that has it."
+            f"{published.name} is not on this machine, and --offline or HF_HUB_OFFLINE forbids to "
+            "download it. Run `galago "
+            f"models get {published.name}` with a connection, or copy {home(published)} from a "
+            "machine that has it."
         )
     remote = look_up(published)
     if expected and remote.sha256 and remote.sha256 != expected:
@@ -95,7 +111,8 @@ def fetch(published: PretrainedModel, progress: Progress = lambda done, size: No
     if remote.sha256 and given != remote.sha256:
         part.unlink()
         raise DownloadError(
-            f"{published.file} arrived damaged from {remote.url}: its SHA-256 is {given[:12]}..., the hub says "
+            f"{published.file} arrived damaged from {remote.url}: its SHA-256 is {given[:12]}..., "
+            "the hub says "
             f"{remote.sha256[:12]}... It was deleted unopened. Try again."
         )
     if expected and given != expected:
@@ -106,7 +123,9 @@ def fetch(published: PretrainedModel, progress: Progress = lambda done, size: No
 
 
 def keep(published: PretrainedModel, original: DownloadedFile) -> None:
-    """Record that `checkpoint.safetensors` was made from a file, which is trusted from now on, and delete the file."""
+    """Record that `checkpoint.safetensors` was made from a file, which is trusted from now on, and
+    delete the file.
+    """
     folder = home(published)
     record = {
         "layout": LAYOUT, "repo": published.repo, "file": published.file, "revision": published.revision,
@@ -127,12 +146,16 @@ def trusted_sha256(published: PretrainedModel) -> str | None:
 
 def _not_the_file(published: PretrainedModel, given: str, outcome: str) -> DownloadError:
     expected = published.sha256 or trusted_sha256(published) or ""
-    whose, remedy = "galago knows", "If its publishers replaced it, a newer galago may know the new one."
+    whose, remedy = (
+        "galago knows",
+        "If its publishers replaced it, a newer galago may know the new one.",
+    )
     if not published.sha256:
         whose = "was recorded on first use"
         remedy = f"If you trust the new one, remove {_key(published)} from {_trust_file()}."
     return DownloadError(
-        f"{_key(published)} is not the file that {whose}: its SHA-256 is {given[:12]}..., expected {expected[:12]}... "
+        f"{_key(published)} is not the file that {whose}: its SHA-256 is {given[:12]}..., expected "
+        f"{expected[:12]}... "
         f"{outcome} {remedy}"
     )
 
@@ -151,5 +174,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        raise DownloadError(f"{path} is damaged ({error}). Delete it, and get the model again.") from error
+        raise DownloadError(
+            f"{path} is damaged ({error}). Delete it, and get the model again."
+        ) from error
     return content if isinstance(content, dict) else {}

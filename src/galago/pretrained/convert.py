@@ -1,4 +1,7 @@
-"""From a published file to galago's own checkpoint and model folder, once; later neither network nor pickle is needed."""
+"""From a published file to galago's own checkpoint and model folder, once.
+
+Later neither network nor pickle is needed.
+"""
 
 import json
 import re
@@ -12,7 +15,14 @@ from torch import Tensor, nn
 from galago.errors import CheckpointError
 from galago.export.folder import ExportConfig, export_checkpoint
 from galago.labels import ADE20K, CITYSCAPES, LabelSet
-from galago.models.checkpoint import CLASSIFIER, from_authors, from_timm, load_tensors, read_tensors, save_checkpoint
+from galago.models.checkpoint import (
+    CLASSIFIER,
+    from_authors,
+    from_timm,
+    load_tensors,
+    read_tensors,
+    save_checkpoint,
+)
 from galago.models.efficientvit import build_classifier, build_model
 from galago.pretrained import cache as store
 from galago.pretrained.download import Progress
@@ -21,7 +31,8 @@ from galago.spec import ModelSpec
 
 
 def read_external_checkpoint(path: Path) -> dict[str, Tensor]:
-    """Read the tensors of a `.safetensors` file or of a pickled checkpoint, whose `state_dict` and `module.` are taken off.
+    """Read the tensors of a `.safetensors` file or of a pickled checkpoint, whose `state_dict` and
+    `module.` are taken off.
 
     Raises:
         CheckpointError: the file is damaged, holds no tensors, or wants to run code.
@@ -31,13 +42,24 @@ def read_external_checkpoint(path: Path) -> dict[str, Tensor]:
     content = read_pickle(path)
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]
-    if not isinstance(content, dict) or not content or not all(isinstance(value, Tensor) for value in content.values()):
-        raise CheckpointError(f"{path} holds no table of tensors, but {type(content).__name__}. Use a checkpoint of a network.")
-    return {str(name).removeprefix("module."): tensor for name, tensor in content.items()}  # of DataParallel
+    if (
+        not isinstance(content, dict)
+        or not content
+        or not all(isinstance(value, Tensor) for value in content.values())
+    ):
+        raise CheckpointError(
+            f"{path} holds no table of tensors, but {type(content).__name__}. Use a checkpoint of "
+            "a network."
+        )
+    return {
+        str(name).removeprefix("module."): tensor for name, tensor in content.items()
+    }  # of DataParallel
 
 
 def read_pickle(path: Path) -> object:
-    """Read a pickle of plain values and tensors; one that names anything else is refused before anything of it runs.
+    """Read a pickle of plain values and tensors.
+
+    One that names anything else is refused before anything of it runs.
 
     Raises:
         CheckpointError: it does, or the file is damaged.
@@ -49,7 +71,8 @@ def read_pickle(path: Path) -> object:
     except Exception as error:  # a damaged pickle may raise anything
         if named := re.search(r"GLOBAL ([\w.]+)", str(error)):
             raise CheckpointError(
-                f"{path} is a pickle that wants to run {named[1]}. Nothing of it was run. A checkpoint needs only tensors: get "
+                f"{path} is a pickle that wants to run {named[1]}. Nothing of it was run. A "
+                "checkpoint needs only tensors: get "
                 "the file from its authors again, or do not use it."
             ) from error
         raise CheckpointError(f"{path} is damaged or no checkpoint. Get it again.") from error
@@ -61,9 +84,14 @@ Say = Callable[[str], None]
 
 
 def obtain_checkpoint(
-    published: PretrainedModel, *, say: Say = lambda line: None, progress: Progress = lambda done, size: None
+    published: PretrainedModel,
+    *,
+    say: Say = lambda line: None,
+    progress: Progress = lambda done, size: None,
 ) -> Path:
-    """Return galago's checkpoint of a published model; downloads and converts it where it is not here.
+    """Return galago's checkpoint of a published model.
+
+    Downloads and converts it where it is not here.
 
     Args:
         say: told what the user should know: what is trusted from now on.
@@ -86,7 +114,8 @@ def obtain_checkpoint(
     store.keep(published, original)
     if not original.was_known:
         say(
-            f"The SHA-256 of {published.repo}/{published.file} was not known: trusted on first use and recorded, "
+            f"The SHA-256 of {published.repo}/{published.file} was not known: trusted on first use "
+            "and recorded, "
             f"{original.sha256}. Another file will be refused."
         )
     return checkpoint
@@ -102,14 +131,19 @@ def convert(published: PretrainedModel, tensors: dict[str, Tensor]) -> nn.Module
     if published.is_segmentation:
         network = build_model(published.variant, len(LABELS[published.data]), head=published.name)
     else:
-        network = build_classifier(published.variant, IMAGENET_CLASSES)  # eps is no tensor: load_classifier sets timm's
+        network = build_classifier(
+            published.variant, IMAGENET_CLASSES
+        )  # eps is no tensor: load_classifier sets timm's
     renamed = from_timm(tensors) if published.layout == "timm" else from_authors(tensors)
     load_tensors(network, renamed, source=f"{published.repo}/{published.file}")
     return network
 
 
 def describe(published: PretrainedModel, sha256: str) -> dict[str, str]:
-    """Return a checkpoint's metadata: the network, and where it is from; of a segmentation network its description, too."""
+    """Return a checkpoint's metadata: the network, and where it is from.
+
+    Of a segmentation network its description, too.
+    """
     facts = {
         "repo": published.repo, "file": published.file, "revision": published.revision, "sha256": sha256,
         "data": published.data, "metric": published.metric, "score": published.score,
@@ -117,14 +151,24 @@ def describe(published: PretrainedModel, sha256: str) -> dict[str, str]:
     }  # fmt: skip
     metadata = {"variant": published.variant, "published": json.dumps(facts)}
     if not published.is_segmentation:
-        return metadata | {"kind": CLASSIFIER, "num_classes": str(IMAGENET_CLASSES), "layout": published.layout}
+        return metadata | {
+            "kind": CLASSIFIER,
+            "num_classes": str(IMAGENET_CLASSES),
+            "layout": published.layout,
+        }
     labels = LABELS[published.data]
     spec = published_spec(published, labels)
-    return metadata | {"num_classes": str(len(labels)), "head": published.name, "spec": spec.to_json()}
+    return metadata | {
+        "num_classes": str(len(labels)),
+        "head": published.name,
+        "spec": spec.to_json(),
+    }
 
 
 def published_spec(published: PretrainedModel, labels: LabelSet) -> ModelSpec:
-    """Describe a segmentation network with its authors' resize rule and upsampling (as galago.evaluation.protocol)."""
+    """Describe a segmentation network with its authors' resize rule and upsampling (as
+    galago.evaluation.protocol).
+    """
     stretch = published.data == "Cityscapes"
     return ModelSpec(
         name=published.name, variant=published.variant, classes=labels.names, palette=labels.palette,
@@ -133,8 +177,11 @@ def published_spec(published: PretrainedModel, labels: LabelSet) -> ModelSpec:
     )  # fmt: skip
 
 
-def export_published(published: PretrainedModel, *, say: Say = lambda line: None, report: Say = lambda what: None) -> Path:
-    """Write the model folder of a published segmentation network into the store, as `galago.load` opens it; return the folder.
+def export_published(
+    published: PretrainedModel, *, say: Say = lambda line: None, report: Say = lambda what: None
+) -> Path:
+    """Write the model folder of a published segmentation network into the store, as `galago.load`
+    opens it; return the folder.
 
     Raises:
         DownloadError, CheckpointError, MissingDependencyError: as `obtain_checkpoint`.
@@ -142,5 +189,10 @@ def export_published(published: PretrainedModel, *, say: Say = lambda line: None
     """
     checkpoint = obtain_checkpoint(published, say=say)
     folder = store.home(published) / store.MODEL
-    export_checkpoint(checkpoint, folder, ExportConfig(name=published.name, licenses=published.licenses), report=report)
+    export_checkpoint(
+        checkpoint,
+        folder,
+        ExportConfig(name=published.name, licenses=published.licenses),
+        report=report,
+    )
     return folder

@@ -1,4 +1,6 @@
-"""One file from the hub, through huggingface_hub: with resume, a mirror, and nothing sent but the request."""
+"""One file from the hub, through huggingface_hub: with resume, a mirror, and nothing sent but the
+request.
+"""
 
 import os
 from collections.abc import Callable, Iterator
@@ -57,15 +59,20 @@ def look_up(published: PretrainedModel) -> Remote:
         MissingDependencyError: huggingface_hub is not installed.
     """
     hub, address = require("huggingface_hub", "hub"), endpoint()
-    url = hub.hf_hub_url(published.repo, published.file, revision=published.revision, endpoint=address)
+    url = hub.hf_hub_url(
+        published.repo, published.file, revision=published.revision, endpoint=address
+    )
     try:
         found = hub.get_hf_file_metadata(url, token=False, endpoint=address, headers=_headers())
     except _failures() as error:
         raise DownloadError(
-            f"Cannot get {published.name} from {url}: {_reason(error)} Check the connection; {MIRROR} names a mirror of the hub."
+            f"Cannot get {published.name} from {url}: {_reason(error)} Check the connection; "
+            f"{MIRROR} names a mirror of the hub."
         ) from error
     if not found.etag or not found.commit_hash:
-        raise DownloadError(f"{address} does not answer as a hub does. Check {MIRROR}, the proxy and the firewall.")
+        raise DownloadError(
+            f"{address} does not answer as a hub does. Check {MIRROR}, the proxy and the firewall."
+        )
     return Remote(url, found.etag, found.size)
 
 
@@ -77,7 +84,8 @@ def download(remote: Remote, part: Path, progress: Progress = lambda done, size:
         part: file that grows; nobody else may know its name, and it has to belong to `remote.etag`.
         progress: told about bytes.
     Raises:
-        DownloadError: the connection broke and did not come back, or the file cannot be written; what came is kept.
+        DownloadError: the connection broke and did not come back, or the file cannot be written;
+            what came is kept.
     """
     module = require("huggingface_hub.file_download", "hub")
     try:
@@ -100,7 +108,10 @@ def download(remote: Remote, part: Path, progress: Progress = lambda done, size:
 
 
 class _Counted:
-    """A file that reports how much is in it; a part of the interface, as much as `http_get` needs."""
+    """A file that reports how much is in it.
+
+    A part of the interface, as much as `http_get` needs.
+    """
 
     def __init__(self, file: BinaryIO, size: int | None, progress: Progress) -> None:
         self.file, self.size, self.progress = file, size, progress
@@ -116,11 +127,16 @@ class _Counted:
 
 @contextmanager
 def _own_bar(constants: Any) -> Iterator[None]:
-    """Switch off huggingface_hub's progress bar, which a library has no business to show, and let bytes come in small pieces.
+    """Switch off huggingface_hub's progress bar, which a library has no business to show, and let
+    bytes come in small pieces.
 
     A connection that breaks within a piece loses it; huggingface_hub's has 10 MB.
     """
-    utils, group, usual = require("huggingface_hub.utils", "hub"), "huggingface_hub.http_get", constants.DOWNLOAD_CHUNK_SIZE
+    utils, group, usual = (
+        require("huggingface_hub.utils", "hub"),
+        "huggingface_hub.http_get",
+        constants.DOWNLOAD_CHUNK_SIZE,
+    )
     were_shown = not utils.are_progress_bars_disabled(group)
     constants.DOWNLOAD_CHUNK_SIZE = PIECE_BYTES
     if were_shown:
@@ -134,12 +150,16 @@ def _own_bar(constants: Any) -> Iterator[None]:
 
 
 def _headers() -> dict[str, str]:
-    """Return what is said about this machine: galago's version, where huggingface_hub would name Python and torch as well."""
+    """Return what is said about this machine: galago's version, where huggingface_hub would name
+    Python and torch as well.
+    """
     return {"user-agent": f"galago/{metadata.version('galago')}"}
 
 
 def _failures() -> tuple[type[BaseException], ...]:
-    """Return the errors of a connection: those of whichever HTTP library huggingface_hub uses, and the disk's."""
+    """Return the errors of a connection: those of whichever HTTP library huggingface_hub uses, and
+    the disk's.
+    """
     return (OSError, *require("huggingface_hub.errors", "hub").HfHubHTTPError.__bases__)
 
 

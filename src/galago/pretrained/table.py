@@ -1,15 +1,19 @@
 """The published checkpoints as values: one row each.
 
 Sources: figures, file names and how each was measured from github.com/mit-han-lab/efficientvit,
-applications/efficientvit_{seg,cls}/README.md and assets/eval_efficientvit_cls_model.sh (commit 8d60c1c); timm's names and crops
-from huggingface/pytorch-image-models, timm/models/efficientvit_mit.py; checksums and sizes from the Git LFS pointers that the
-pages of huggingface.co show. What could not be read there is None.
+applications/efficientvit_{seg,cls}/README.md and assets/eval_efficientvit_cls_model.sh (commit
+8d60c1c); timm's names and crops from huggingface/pytorch-image-models,
+timm/models/efficientvit_mit.py; checksums and sizes from the Git LFS pointers that the pages of
+huggingface.co show. What could not be read there is None.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-SEG_REPO, SEG_REVISION = "han-cai/efficientvit-seg", "4cc87bb5e21a17712fbb69ba42bbf9a594084c8a"  # the commit of all eleven
+SEG_REPO, SEG_REVISION = (
+    "han-cai/efficientvit-seg",
+    "4cc87bb5e21a17712fbb69ba42bbf9a594084c8a",
+)  # the commit of all eleven
 CLS_REPO = "han-cai/efficientvit-cls"
 DATA_TERMS = {
     "Cityscapes": "Cityscapes, non-commercial use only (cityscapes-dataset.com/license)",
@@ -85,7 +89,9 @@ def _segmentation(data: str, size: tuple[int, int], rows: str) -> list[Pretraine
 
 
 def _classification(rows: str) -> list[PretrainedModel]:
-    """Read rows of variant, side, crop, top-1, parameters, MACs, size in MB and SHA-256 of the authors' classifiers."""
+    """Read rows of variant, side, crop, top-1, parameters, MACs, size in MB and SHA-256 of the
+    authors' classifiers.
+    """
     return [
         PretrainedModel(
             name=f"{variant}-r{side}", variant=variant, data="ImageNet", size=(int(side), int(side)), crop=float(crop),
@@ -97,7 +103,9 @@ def _classification(rows: str) -> list[PretrainedModel]:
 
 
 def _timm(rows: str) -> list[PretrainedModel]:
-    """Read rows of variant, side, crop, parameters, size in MB and SHA-256 of timm's copies, whose scores are not given here."""
+    """Read rows of variant, side, crop, parameters, size in MB and SHA-256 of timm's copies, whose
+    scores are not given here.
+    """
     return [
         PretrainedModel(
             name=f"{variant}-imagenet" + ("" if side == "224" else f"-r{side}"), variant=variant, data="ImageNet",

@@ -1,4 +1,4 @@
-"""Find a model, read its description, and check that its files are those that were exported."""
+"""Open a model: read its description, and check that its files are those that were exported."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,14 +7,15 @@ from pathlib import Path
 from galago._core.atomic_io import sha256
 from galago._core.text_files import decode_text
 from galago.errors import ConfigError, ModelError
-from galago.pretrained.table import PUBLISHED
 from galago.runtime.engines.table import ENGINES, FORMATS
 from galago.runtime.onnx_metadata import check_self_contained, read_metadata
 from galago.spec import ModelSpec
 
-ASSETS = Path(__file__).parent.parent / "assets"  # the bundled models
 METADATA_KEY = "galago"  # of a single .onnx file
-COMPANIONS = {"model.xml": "model.bin", "model.ncnn.param": "model.ncnn.bin"}  # a graph, and the file of its weights
+COMPANIONS = {
+    "model.xml": "model.bin",
+    "model.ncnn.param": "model.ncnn.bin",
+}  # a graph, and the file of its weights
 
 
 @dataclass(frozen=True)
@@ -36,67 +37,64 @@ class OpenedModel:
         return self.files[name]
 
 
-def bundled_models() -> list[str]:
-    """Return the names of the models that come with the package."""
-    return sorted(path.parent.name for path in ASSETS.glob("*/model.json"))
-
-
-def open_model(model: str) -> OpenedModel:
-    """Find a model by the name of a bundled or published one, as a model folder, or as a single .onnx file.
+def open_model(path: str | Path) -> OpenedModel:
+    """Open a model folder, or a single .onnx file that carries its description.
 
     Raises:
-        ConfigError: there is no such name or path, or a published classifier has it.
-        DownloadError, CheckpointError, MissingDependencyError: a published model is not here and cannot be had.
+        ConfigError: there is no such path.
         ModelError: the model is incomplete or damaged.
     """
-    if "/" not in model and (ASSETS / model / "model.json").is_file():
-        return open_folder(ASSETS / model)
-    path = Path(model)
-    if not path.exists() and model in PUBLISHED:
-        from galago.pretrained.resolve import open_published
-
-        return open_published(PUBLISHED[model])
+    path = Path(path)
     if path.is_dir():
         return open_folder(path)
     if path.is_file():
         return open_file(path)
-    names = ", ".join(bundled_models()) or "none is bundled"
     raise ConfigError(
-        f"There is no model {model!r}. Give a model folder, an .onnx file, a bundled model's name ({names}), or that of "
-        "a published one: `galago models` lists them."
+        f"There is no model {path}. Give a model folder or an .onnx file that galago wrote."
     )
 
 
 def open_folder(folder: Path) -> OpenedModel:
     """Open a model folder after checking every file that its description lists.
 
-    Whatever an engine will read has to be listed: the file of weights beside a graph, too. An ONNX file has to hold its weights
-    itself.
+    Whatever an engine will read has to be listed: the file of weights beside a graph, too. An ONNX
+    file has to hold its weights itself.
 
     Raises:
-        ModelError: a file is missing, not the one that was exported, outside the folder, or used without being listed.
+        ModelError: a file is missing, not the one that was exported, outside the folder, or used
+            without being listed.
     """
     if not (folder / "model.json").is_file():
-        raise ModelError(f"{folder} is no model folder: it has no model.json. `galago export` writes model folders.")
+        raise ModelError(
+            f"{folder} is no model folder: it has no model.json. `galago export` writes model "
+            "folders."
+        )
     check_within(folder, "model.json")
     spec = _describe(folder / "model.json", _decode(folder / "model.json"))
     for name, expected in spec.files.items():
         check_within(folder, name)
         if not (folder / name).is_file():
-            raise ModelError(f"{folder / name} is missing. Copy the whole model folder again, or export it again.")
+            raise ModelError(
+                f"{folder / name} is missing. Copy the whole model folder again, or export it "
+                "again."
+            )
         given = _checksum(folder / name)
         if given != expected:
             raise ModelError(
-                f"{folder / name} is not the file that was exported: its SHA-256 is {given[:12]}..., expected {expected[:12]}... "
+                f"{folder / name} is not the file that was exported: its SHA-256 is "
+                f"{given[:12]}..., expected {expected[:12]}... "
                 "Copy the model folder again, or export it again."
             )
     files = {name: folder / name for name in FORMATS if name in spec.files}
     if not files:
-        raise ModelError(f"{folder / 'model.json'} lists no {' or '.join(FORMATS)}. Export the model again.")
+        raise ModelError(
+            f"{folder / 'model.json'} lists no {' or '.join(FORMATS)}. Export the model again."
+        )
     for name in files:
         if (companion := COMPANIONS.get(name)) and companion not in spec.files:
             raise ModelError(
-                f"{folder / 'model.json'} lists {name} without {companion}, its weights, which nothing proves to be those that "
+                f"{folder / 'model.json'} lists {name} without {companion}, its weights, which "
+                "nothing proves to be those that "
                 "were exported. Export the model again."
             )
     if "model.onnx" in files:
@@ -105,7 +103,9 @@ def open_folder(folder: Path) -> OpenedModel:
 
 
 def check_within(folder: Path, name: str) -> None:
-    """Refuse a file that is a link to somewhere outside of the folder; a link to the whole folder is fine.
+    """Refuse a file that is a link to somewhere outside of the folder.
+
+    A link to the whole folder is fine.
 
     Raises:
         ModelError: it is.
@@ -116,7 +116,8 @@ def check_within(folder: Path, name: str) -> None:
         raise ModelError(f"Cannot read {folder / name}: {error}.") from error
     if not inside:
         raise ModelError(
-            f"{folder / name} is a link to a file outside of the model folder, and only what lies inside is read. "
+            f"{folder / name} is a link to a file outside of the model folder, and only what lies "
+            "inside is read. "
             f"Copy the folder with the files themselves: cp -rL {folder} NEW"
         )
 
@@ -128,15 +129,28 @@ def open_file(file: Path) -> OpenedModel:
         ModelError: the file is damaged or was not written by galago.
     """
     if file.suffix == ".safetensors":
-        raise ModelError(f"{file} is a checkpoint. Turn it into a model folder first: galago export --model {file}")
-    if file.name == "model.json" or file.suffix in (".tflite", ".param", ".bin", ".xml", ".pte", ".pt2"):
+        raise ModelError(
+            f"{file} is a checkpoint. Turn it into a model folder first: galago export --model "
+            f"{file}"
+        )
+    if file.name == "model.json" or file.suffix in (
+        ".tflite",
+        ".param",
+        ".bin",
+        ".xml",
+        ".pte",
+        ".pt2",
+    ):
         raise ModelError(f"{file} is one part of a model. Give the folder that it lies in.")
     if file.stat().st_size == 0:
         raise ModelError(f"{file} is empty (0 bytes). Copy it again, or export it again.")
     description = read_metadata(file, METADATA_KEY)
     check_self_contained(file)
     if description is None:
-        raise ModelError(f"{file} carries no description of its classes and input. Export it with `galago export`.")
+        raise ModelError(
+            f"{file} carries no description of its classes and input. Export it with `galago "
+            "export`."
+        )
     return OpenedModel({"model.onnx": file}, _describe(file, description))
 
 

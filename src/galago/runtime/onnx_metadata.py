@@ -1,7 +1,8 @@
 """Read the description inside an .onnx file without any engine.
 
-An ONNX file is one protobuf message, ModelProto. Field numbers: github.com/onnx/onnx/blob/main/onnx/onnx.proto; how fields are
-written: protobuf.dev/programming-guides/encoding.
+An ONNX file is one protobuf message, ModelProto. Field numbers:
+github.com/onnx/onnx/blob/main/onnx/onnx.proto; how fields are written:
+protobuf.dev/programming-guides/encoding.
 """
 
 import math
@@ -16,12 +17,21 @@ KEY, VALUE = 1, 2  # of StringStringEntryProto
 VARINT, EIGHT_BYTES, LENGTH_FIRST, FOUR_BYTES = 0, 1, 2, 5  # how a field is written
 LONGEST_VARINT = 10  # bytes
 DIMS, DATA_TYPE = 1, 2  # of TensorProto
-DATA_TYPES = {1: "float32", 10: "float16", 2: "int8", 3: "int8"}  # of TensorProto.DataType, uint8 and int8 alike
+DATA_TYPES = {
+    1: "float32",
+    10: "float16",
+    2: "int8",
+    3: "int8",
+}  # of TensorProto.DataType, uint8 and int8 alike
 INPUTS = 11  # of GraphProto
 INPUT_DIMS = (7, INPUTS, 2, 1, 2, 1)  # model, graph, input, type, tensor type, shape, dim
 DEEPEST = 16  # graphs inside the branches and loops of graphs
-DATA_LOCATION, EXTERNAL_DATA = 14, 13  # of TensorProto; the first is 1 where the second says which other file holds the data
-# Where tensors are found: of each message the fields that hold other ones, by number, with what those are.
+DATA_LOCATION, EXTERNAL_DATA = (
+    14,
+    13,
+)  # of TensorProto; the first is 1 where the second says which other file holds the data
+# Where tensors are found: of each message the fields that hold other ones, by number, with what
+# those are.
 MESSAGES: Mapping[str, Mapping[int, str]] = {
     "model": {7: "graph", 20: "training", 25: "function"},
     "training": {1: "graph", 2: "graph"},
@@ -48,7 +58,9 @@ def read_metadata(file: Path, key: str) -> str | None:
     except OSError as error:
         raise ModelError(f"Cannot read {file}: {error.strerror or error}.") from error
     except ValueError as error:
-        raise ModelError(f"{file} is no whole ONNX file. Copy it again, or export it again with `galago export`.") from error
+        raise ModelError(
+            f"{file} is no whole ONNX file. Copy it again, or export it again with `galago export`."
+        ) from error
     return None
 
 
@@ -59,14 +71,19 @@ def check_self_contained(file: Path) -> None:
         ModelError: it has such weights, cannot be read, is damaged or no ONNX.
     """
     try:
-        outside = any(_outside(tensor) for tensor in _tensors("model", memoryview(file.read_bytes())))
+        outside = any(
+            _outside(tensor) for tensor in _tensors("model", memoryview(file.read_bytes()))
+        )
     except OSError as error:
         raise ModelError(f"Cannot read {file}: {error.strerror or error}.") from error
     except ValueError as error:
-        raise ModelError(f"{file} is no whole ONNX file. Copy it again, or export it again with `galago export`.") from error
+        raise ModelError(
+            f"{file} is no whole ONNX file. Copy it again, or export it again with `galago export`."
+        ) from error
     if outside:
         raise ModelError(
-            f"{file} keeps weights in another file, which nothing proves to be those that were exported. Save it with all of "
+            f"{file} keeps weights in another file, which nothing proves to be those that were "
+            "exported. Save it with all of "
             "them inside (onnx.save_model with save_as_external_data=False), or export it again."
         )
 
@@ -91,7 +108,9 @@ def onnx_weights(file: Path) -> Counter[str]:
     except OSError as error:
         raise ModelError(f"Cannot read {file}: {error.strerror or error}.") from error
     except ValueError as error:
-        raise ModelError(f"{file} is no whole ONNX file. Copy it again, or export it again with `galago export`.") from error
+        raise ModelError(
+            f"{file} is no whole ONNX file. Copy it again, or export it again with `galago export`."
+        ) from error
     return counts
 
 
@@ -102,12 +121,16 @@ def onnx_input_size(file: Path) -> tuple[int, int] | None:
         ModelError: the file cannot be read, is damaged or no ONNX.
     """
     try:
-        sides = [dict(fields(side)).get(1) for side in _inside(memoryview(file.read_bytes()), INPUT_DIMS)]
+        sides = [
+            dict(fields(side)).get(1) for side in _inside(memoryview(file.read_bytes()), INPUT_DIMS)
+        ]
         lengths = [_varint(side, 0)[0] if side else 0 for side in sides]
     except OSError as error:
         raise ModelError(f"Cannot read {file}: {error.strerror or error}.") from error
     except ValueError as error:
-        raise ModelError(f"{file} is no whole ONNX file. Copy it again, or export it again with `galago export`.") from error
+        raise ModelError(
+            f"{file} is no whole ONNX file. Copy it again, or export it again with `galago export`."
+        ) from error
     return (lengths[1], lengths[2]) if len(lengths) == 4 and all(lengths[1:3]) else None
 
 
@@ -133,7 +156,8 @@ def _varints(content: memoryview) -> list[int]:
 
 def _outside(tensor: memoryview) -> bool:
     return any(
-        number == EXTERNAL_DATA or (number == DATA_LOCATION and _varint(content, 0)[0] == 1) for number, content in fields(tensor)
+        number == EXTERNAL_DATA or (number == DATA_LOCATION and _varint(content, 0)[0] == 1)
+        for number, content in fields(tensor)
     )
 
 

@@ -1,7 +1,8 @@
 """Reading, labeling and writing at once, in bounded memory.
 
-OpenCV, NumPy and the engines release Python's lock while they compute, so three threads keep several cores busy: one reads, the
-caller's own labels, one writes. Between them stand two short queues, which keep the order; a slow side makes the others wait.
+OpenCV, NumPy and the engines release Python's lock while they compute, so three threads keep
+several cores busy: one reads, the caller's own labels, one writes. Between them stand two short
+queues, which keep the order; a slow side makes the others wait.
 """
 
 from collections import deque
@@ -93,14 +94,18 @@ def run_pipeline(
     length: int = QUEUE_LENGTH,
     finish: bool = False,
 ) -> None:
-    """Read items in one thread, work on them in the caller's, write the results in a third; all in order.
+    """Read items in one thread, work on them in the caller's, write the results in a third.
+
+    All in order.
 
     Args:
         items: advanced in the reading thread; a generator is closed there.
         work: what is done with each; None leaves nothing to write.
         write: what is done with each result.
-        length: items that wait before the work, and before the writing, at most. One more is in the hands of each thread.
-        finish: whether Ctrl-C still lets those be written that are labeled; without it they are dropped.
+        length: items that wait before the work, and before the writing, at most. One more is in the
+            hands of each thread.
+        finish: whether Ctrl-C still lets those be written that are labeled; without it they are
+            dropped.
     Raises:
         KeyboardInterrupt: Ctrl-C; all threads have ended, but for a reader whose camera hangs.
         BaseException: the first error of any thread; the others have ended.

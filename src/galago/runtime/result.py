@@ -91,7 +91,10 @@ class Segmentation:
 
     def _kept_logits(self) -> Logits:
         if self.logits is None:
-            raise ConfigError("No logits were kept for confidence and margin. Ask for them: segmenter(photo, confidence=True).")
+            raise ConfigError(
+                "No logits were kept for confidence and margin. Ask for them: segmenter(photo, "
+                "confidence=True)."
+            )
         return self.logits
 
     @property
@@ -108,11 +111,14 @@ class Segmentation:
     def areas(self) -> dict[str, float]:
         """Return the share of each class that occurs, 0 to 1, the largest first."""
         count = len(self.names)
-        counts = cv2.calcHist([self.labels], [0], None, [count], [0, count])  # half as long as np.bincount
+        counts = cv2.calcHist(
+            [self.labels], [0], None, [count], [0, count]
+        )  # half as long as np.bincount
         return shares_by_name(counts.ravel().astype(np.int64), self.names)
 
     def overlay(self, alpha: float = 0.5, *, legend: bool = True) -> np.ndarray:
-        """Return the photo under the colors of its classes, (H, W, 3) uint8 RGB, with a strip of names under it.
+        """Return the photo under the colors of its classes, (H, W, 3) uint8 RGB, with a strip of
+        names under it.
 
         Args:
             alpha: 0 shows the photo, 1 the colors.
@@ -122,7 +128,9 @@ class Segmentation:
         colors = dict(zip(self.names, self.palette, strict=True))
         return images.draw_legend(picture, self.areas(), colors) if legend else picture
 
-    def save(self, folder: str | Path, name: str | None = None, *, alpha: float = 0.5) -> tuple[Path, Path]:
+    def save(
+        self, folder: str | Path, name: str | None = None, *, alpha: float = 0.5
+    ) -> tuple[Path, Path]:
         """Write NAME.png, an indexed PNG of class ids, and NAME_overlay.jpg.
 
         Args:
@@ -135,13 +143,16 @@ class Segmentation:
         name = name or (self.path.stem if self.path else "photo")
         labels, overlay = written_files(Path(folder), name)
         if self.path and self.path.resolve() in (labels.resolve(), overlay.resolve()):
-            raise ImageError(f"The labels would replace the photo {self.path}. Choose another folder.")
+            raise ImageError(
+                f"The labels would replace the photo {self.path}. Choose another folder."
+            )
         images.save_labels(labels, self.labels, self.palette)
         images.save(overlay, self.overlay(alpha))
         return labels, overlay
 
     def save_confidence(self, folder: str | Path, name: str | None = None) -> Path:
-        """Write NAME_confidence.png, gray: a pixel's brightness is the probability of its class, 255 for 1.
+        """Write NAME_confidence.png, gray: a pixel's brightness is the probability of its class,
+        255 for 1.
 
         Args:
             folder: made where it is missing.
@@ -155,10 +166,11 @@ class Segmentation:
         return file
 
     def to_geojson(self) -> dict[str, Any]:
-        """Return the regions as polygons with holes, in pixels of the photo: x to the right, y down, as GeoJSON's features.
+        """Return the regions as polygons with holes, in pixels of the photo: x to the right, y
+        down, as GeoJSON's features.
 
-        A polygon runs along the edges of its pixels, so that its area is their number; pixels that touch at a corner
-        belong together.
+        A polygon runs along the edges of its pixels, so that its area is their number; pixels that
+        touch at a corner belong together.
         """
         features = []
         for class_id in np.unique(self.labels):
@@ -175,19 +187,27 @@ class Segmentation:
         return {"type": "FeatureCollection", "features": features}
 
     def to_rle(self) -> dict[str, dict[str, Any]]:
-        """Return each class's pixels as COCO's uncompressed run lengths: down the columns, zeros first."""
+        """Return each class's pixels as COCO's uncompressed run lengths: down the columns, zeros
+        first.
+        """
         flat = self.labels.ravel(order="F")
         runs = {}
         for class_id in np.unique(flat):
             inside = np.concatenate([[False], flat == class_id, [False]])
             changes = np.flatnonzero(inside[1:] != inside[:-1])
-            edges = np.concatenate([[0], changes, [] if changes[-1] == flat.size else [flat.size]]).astype(int)
-            runs[self.names[class_id]] = {"size": list(self.orig_shape), "counts": np.diff(edges).tolist()}
+            edges = np.concatenate(
+                [[0], changes, [] if changes[-1] == flat.size else [flat.size]]
+            ).astype(int)
+            runs[self.names[class_id]] = {
+                "size": list(self.orig_shape),
+                "counts": np.diff(edges).tolist(),
+            }
         return runs
 
 
 def _edges(halves: np.ndarray) -> list[list[int]]:
-    """Turn (L, 2) half pixels along a border into the pixels' corners there, the first one again at the end.
+    """Turn (L, 2) half pixels along a border into the pixels' corners there, the first one again at
+    the end.
 
     Half pixels 2x and 2x + 1 are the left and the right one of pixel x; its edges are x and x + 1.
     """

@@ -18,12 +18,14 @@ LONGEST_PAUSE_S = 600.0  # between two frames; times that are wrong would fill t
 class VideoFile:
     """Writes an .mp4 of constant rate beside its place and renames it when it is complete.
 
-    Where frames come with their times, one is repeated until the next is due, so that the file lasts as long as they did. As a
-    context manager it is closed at the end, and discarded after an error.
+    Where frames come with their times, one is repeated until the next is due, so that the file
+    lasts as long as they did. As a context manager it is closed at the end, and discarded after an
+    error.
 
     Attributes:
         path: where it will lie.
-        size: (height, width) in pixels. The codec takes even sides, so an odd one loses its last row or column.
+        size: (height, width) in pixels. The codec takes even sides, so an odd one loses its last
+            row or column.
         rate: frames per second.
         count: frames so far, repeated ones among them.
         left_out_s: seconds that pauses of more than 10 minutes were shortened by.
@@ -33,7 +35,8 @@ class VideoFile:
         """Start the file.
 
         Args:
-            path: ends in .mp4; its folder is made where it is missing, an older file there is replaced at the end.
+            path: ends in .mp4; its folder is made where it is missing, an older file there is
+                replaced at the end.
             size: (height, width) in pixels, at least 2.
             rate: frames per second.
         Raises:
@@ -49,14 +52,22 @@ class VideoFile:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._beside.touch()
         except OSError as error:
-            raise ImageError(f"Cannot write {path}: {error.strerror or error}. Choose another folder.") from error
-        for tried in (rate, round(rate)):  # the codec's clock does not know every rate, 119.88 for one
+            raise ImageError(
+                f"Cannot write {path}: {error.strerror or error}. Choose another folder."
+            ) from error
+        for tried in (
+            rate,
+            round(rate),
+        ):  # the codec's clock does not know every rate, 119.88 for one
             self.rate, self._writer = tried, self._open(tried)
             if self._writer.isOpened():
                 return
         self._beside.unlink(missing_ok=True)
         form = f"{size[0]} x {size[1]} pixels at {rate:g} frames per second"
-        raise ImageError(f"Cannot write {path}: this OpenCV starts no {CODEC} video of {form}. Use --save-labels for files.")
+        raise ImageError(
+            f"Cannot write {path}: this OpenCV starts no {CODEC} video of {form}. Use "
+            "--save-labels for files."
+        )
 
     def _open(self, rate: float) -> cv2.VideoWriter:
         try:
@@ -64,7 +75,9 @@ class VideoFile:
                 return cv2.VideoWriter(path, cv2.VideoWriter.fourcc(*CODEC), rate, self.size[::-1])
         except OSError as error:
             self._beside.unlink(missing_ok=True)
-            raise ImageError(f"Cannot write {self.path}: its name is no UTF-8. Choose another --out.") from error
+            raise ImageError(
+                f"Cannot write {self.path}: its name is no UTF-8. Choose another --out."
+            ) from error
 
     def write(self, image: np.ndarray, *, time_s: float | None = None) -> None:
         """Add an image.
@@ -98,7 +111,8 @@ class VideoFile:
         """End the file and put it in its place.
 
         Raises:
-            ImageError: not every frame arrived in the file, as when the disk is full; OpenCV says nothing while it writes.
+            ImageError: not every frame arrived in the file, as when the disk is full; OpenCV says
+                nothing while it writes.
         """
         if self._gap_s > 0:  # the last frame lasts as long as the one before
             self._repeat_until(self._time_s + self._gap_s)
@@ -106,7 +120,10 @@ class VideoFile:
         written = count_frames(self._beside)
         if written != self.count:
             self.discard()
-            raise ImageError(f"Cannot write {self.path}: only {written} of {self.count} frames arrived. Free space on the disk.")
+            raise ImageError(
+                f"Cannot write {self.path}: only {written} of {self.count} frames arrived. Free "
+                "space on the disk."
+            )
         self._beside.replace(self.path)
 
     def discard(self) -> None:
@@ -146,7 +163,8 @@ class Window:
             cv2.namedWindow(WINDOW, cv2.WINDOW_NORMAL)
         except cv2.error as error:
             raise ConfigError(
-                "This OpenCV opens no windows (opencv-python-headless has none). Leave out --show, or run: "
+                "This OpenCV opens no windows (opencv-python-headless has none). Leave out --show, "
+                "or run: "
                 "pip uninstall opencv-python-headless && pip install opencv-python"
             ) from error
 

@@ -1,4 +1,6 @@
-"""The tools a street scene is drawn with: camera, light, and a canvas that keeps picture and labels together."""
+"""The tools a street scene is drawn with: camera, light, and a canvas that keeps picture and labels
+together.
+"""
 
 import math
 from collections.abc import Sequence
@@ -9,7 +11,9 @@ import numpy as np
 
 from galago.labels import CAMVID
 
-SKY, BUILDING, POLE, ROAD, SIDEWALK, TREE, SIGN, FENCE, CAR, PEDESTRIAN, BICYCLIST = range(len(CAMVID))
+SKY, BUILDING, POLE, ROAD, SIDEWALK, TREE, SIGN, FENCE, CAR, PEDESTRIAN, BICYCLIST = range(
+    len(CAMVID)
+)
 
 NEAR_M = 0.8  # nothing is projected from closer than this
 SUBPIXEL_BITS = 3  # of the corners of polygons
@@ -75,7 +79,12 @@ class Camera:
         """Map (N, 3) points (right, up from the road, forward, in meters) to (N, 2) pixels (x, y)."""
         world = np.asarray(points, dtype=np.float64)
         scale = self.focal_px / np.maximum(world[:, 2], NEAR_M)
-        return np.column_stack([self.center_x + world[:, 0] * scale, self.horizon_y + (self.height_m - world[:, 1]) * scale])
+        return np.column_stack(
+            [
+                self.center_x + world[:, 0] * scale,
+                self.horizon_y + (self.height_m - world[:, 1]) * scale,
+            ]
+        )
 
 
 class Canvas:
@@ -86,7 +95,9 @@ class Canvas:
         labels: (H, W) uint8 class ids.
     """
 
-    def __init__(self, size: tuple[int, int], camera: Camera, light: Light, rng: np.random.Generator) -> None:
+    def __init__(
+        self, size: tuple[int, int], camera: Camera, light: Light, rng: np.random.Generator
+    ) -> None:
         self.image = np.zeros((*size, 3), np.uint8)
         self.labels = np.full(size, SKY, np.uint8)
         self.camera, self.light, self.rng = camera, light, rng
@@ -103,7 +114,9 @@ class Canvas:
         if label is not None:
             cv2.fillPoly(self.labels, [points], label, shift=SUBPIXEL_BITS)
 
-    def stroke(self, points: np.ndarray, width_px: float, color: Color, label: int | None = None) -> None:
+    def stroke(
+        self, points: np.ndarray, width_px: float, color: Color, label: int | None = None
+    ) -> None:
         """Draw a line through (N, 2) pixels."""
         thickness, fixed = max(1, round(width_px)), _fixed_point(points)
         cv2.polylines(self.image, [fixed], False, _scalar(color), thickness, shift=SUBPIXEL_BITS)
@@ -120,17 +133,23 @@ class Canvas:
             side = 2 * round(softness_px) + 1
             mask = cv2.blur(cv2.blur(mask, (side, side)), (side, side))
         view = self.image[box]
-        keep = cv2.merge([cv2.convertScaleAbs(mask, alpha=-strength, beta=255)] * 3)  # |255 - strength x mask|
+        keep = cv2.merge(
+            [cv2.convertScaleAbs(mask, alpha=-strength, beta=255)] * 3
+        )  # |255 - strength x mask|
         cv2.multiply(view, keep, dst=view, scale=1 / 255)
 
-    def paste(self, texture: np.ndarray, corners: np.ndarray, label: int, alpha: np.ndarray | None = None) -> None:
+    def paste(
+        self, texture: np.ndarray, corners: np.ndarray, label: int, alpha: np.ndarray | None = None
+    ) -> None:
         """Lay a texture into a quadrilateral, in perspective.
 
         Args:
             texture: (h, w, 3) uint8 RGB.
-            corners: (4, 2) pixels of its upper left, upper right, lower right and lower left corner.
+            corners: (4, 2) pixels of its upper left, upper right, lower right and lower left
+                corner.
             label: of the whole quadrilateral, also where it lets something through.
-            alpha: (h, w) uint8: where it is 0, what lies behind shows through; everywhere opaque without it.
+            alpha: (h, w) uint8: where it is 0, what lies behind shows through; everywhere opaque
+                without it.
         """
         box = self._box(corners)
         if box is None:
@@ -138,15 +157,30 @@ class Canvas:
         height, width = texture.shape[:2]
         offset = np.array([box[1].start, box[0].start])
         source = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
-        matrix = cv2.getPerspectiveTransform(source, np.clip(corners - offset, -FAR_PX, FAR_PX).astype(np.float32))
+        matrix = cv2.getPerspectiveTransform(
+            source, np.clip(corners - offset, -FAR_PX, FAR_PX).astype(np.float32)
+        )
         view, mask = self.image[box], self._mask(corners, box)
         self.labels[box][mask > 0] = label
         target = (view.shape[1], view.shape[0])
         if alpha is not None:
-            mask = cv2.bitwise_and(mask, cv2.warpPerspective(alpha, matrix, target, flags=cv2.INTER_NEAREST))
-        cv2.copyTo(cv2.warpPerspective(texture, matrix, target, borderMode=cv2.BORDER_REPLICATE), mask, view)
+            mask = cv2.bitwise_and(
+                mask, cv2.warpPerspective(alpha, matrix, target, flags=cv2.INTER_NEAREST)
+            )
+        cv2.copyTo(
+            cv2.warpPerspective(texture, matrix, target, borderMode=cv2.BORDER_REPLICATE),
+            mask,
+            view,
+        )
 
-    def stamp(self, texture: np.ndarray, visible: np.ndarray, inside: np.ndarray, corner: tuple[int, int], label: int) -> None:
+    def stamp(
+        self,
+        texture: np.ndarray,
+        visible: np.ndarray,
+        inside: np.ndarray,
+        corner: tuple[int, int],
+        label: int,
+    ) -> None:
         """Copy an upright texture.
 
         Args:
@@ -158,10 +192,16 @@ class Canvas:
         """
         x, y = corner
         left, top = max(0, -x), max(0, -y)
-        right, bottom = min(texture.shape[1], self.size[1] - x), min(texture.shape[0], self.size[0] - y)
+        right, bottom = (
+            min(texture.shape[1], self.size[1] - x),
+            min(texture.shape[0], self.size[0] - y),
+        )
         if left >= right or top >= bottom:
             return
-        source, target = np.s_[top:bottom, left:right], np.s_[y + top : y + bottom, x + left : x + right]
+        source, target = (
+            np.s_[top:bottom, left:right],
+            np.s_[y + top : y + bottom, x + left : x + right],
+        )
         cv2.copyTo(texture[source], visible[source], self.image[target])
         self.labels[target][inside[source] > 0] = label
 
@@ -176,12 +216,16 @@ class Canvas:
         """Return a polygon as a mask of that part of the canvas: (h, w) uint8, 0 or 255."""
         rows, columns = box
         mask = np.zeros((rows.stop - rows.start, columns.stop - columns.start), np.uint8)
-        cv2.fillPoly(mask, [_fixed_point(corners - (columns.start, rows.start))], 255, shift=SUBPIXEL_BITS)
+        cv2.fillPoly(
+            mask, [_fixed_point(corners - (columns.start, rows.start))], 255, shift=SUBPIXEL_BITS
+        )
         return mask
 
 
 class Billboard:
-    """Draws a flat upright thing that faces the camera, in meters: right of and above a point on the ground."""
+    """Draws a flat upright thing that faces the camera, in meters: right of and above a point on
+    the ground.
+    """
 
     def __init__(self, canvas: Canvas, foot: Vector, label: int) -> None:
         self.canvas, self.label, self.distance_m = canvas, label, float(foot[2])
@@ -190,7 +234,10 @@ class Billboard:
 
     def at(self, points: Points) -> np.ndarray:
         """Map (N, 2) meters (right, up) to (N, 2) pixels."""
-        pixels: np.ndarray = self.foot + np.asarray(points, np.float64) * (self.px_per_m, -self.px_per_m)
+        pixels: np.ndarray = self.foot + np.asarray(points, np.float64) * (
+            self.px_per_m,
+            -self.px_per_m,
+        )
         return pixels
 
     def seen(self, color: Color) -> np.ndarray:
@@ -201,7 +248,9 @@ class Billboard:
         """Fill a polygon."""
         self.canvas.fill(self.at(points), self.seen(color), self.label)
 
-    def ellipse(self, center: tuple[float, float], radii: tuple[float, float], color: Color) -> None:
+    def ellipse(
+        self, center: tuple[float, float], radii: tuple[float, float], color: Color
+    ) -> None:
         """Fill an ellipse."""
         self.polygon(circle(14) * radii + center, color)
 
@@ -216,13 +265,16 @@ def circle(corners: int) -> np.ndarray:
     return np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 
-def fractal_noise(rng: np.random.Generator, size: tuple[int, int], cells: int, octaves: int = 4) -> np.ndarray:
+def fractal_noise(
+    rng: np.random.Generator, size: tuple[int, int], cells: int, octaves: int = 4
+) -> np.ndarray:
     """Draw cloudy noise.
 
     Args:
         rng: where chance comes from.
         size: height and width.
-        cells: blobs along the longer side in the coarsest octave; each octave has twice as many, at 0.6 times the strength.
+        cells: blobs along the longer side in the coarsest octave; each octave has twice as many, at
+            0.6 times the strength.
         octaves: how many.
     Returns:
         (height, width) float32 around 0, standard deviation about 1.
@@ -234,12 +286,16 @@ def fractal_noise(rng: np.random.Generator, size: tuple[int, int], cells: int, o
             break
         coarse = tuple(max(2, min(side, round(side / grain))) for side in size)
         noise = rng.standard_normal(coarse, dtype=np.float32) * 0.6**octave
-        total += cv2.resize(noise, size[::-1], interpolation=cv2.INTER_CUBIC if octave < 2 else cv2.INTER_LINEAR)
+        total += cv2.resize(
+            noise, size[::-1], interpolation=cv2.INTER_CUBIC if octave < 2 else cv2.INTER_LINEAR
+        )
     return total
 
 
 def _fixed_point(corners: np.ndarray) -> np.ndarray:
-    fixed: np.ndarray = np.round(np.clip(corners, -FAR_PX, FAR_PX) * 2**SUBPIXEL_BITS).astype(np.int32)
+    fixed: np.ndarray = np.round(np.clip(corners, -FAR_PX, FAR_PX) * 2**SUBPIXEL_BITS).astype(
+        np.int32
+    )
     return fixed
 
 

@@ -11,7 +11,8 @@ PAINTS = np.array([
 ], np.float64)  # fmt: skip
 BUS_PAINT = np.array([150, 28, 30.0])
 GLASS, RUBBER = np.array([44, 50, 56.0]), np.array([22, 22, 24.0])
-# Width, and the side view as (forward, up) from the lower rear to the lower front corner, in meters.
+# Width, and the side view as (forward, up) from the lower rear to the lower front corner, in
+# meters.
 SHAPES: dict[str, tuple[float, tuple[tuple[float, float], ...]]] = {
     "hatchback": (
         1.66, ((-1.9, 0.24), (-1.95, 0.92), (-1.62, 1.38), (-1.2, 1.48), (0.2, 1.46), (1.0, 0.98), (1.9, 0.82), (2.0, 0.24)),
@@ -55,7 +56,13 @@ class Car:
         """Map (N, 3) own coordinates to the world."""
         forward, up, right = local.T
         sin, cos = np.sin(self.heading), np.cos(self.heading)
-        return np.column_stack([self.foot[0] + right * cos + forward * sin, up, self.foot[2] + forward * cos - right * sin])
+        return np.column_stack(
+            [
+                self.foot[0] + right * cos + forward * sin,
+                up,
+                self.foot[2] + forward * cos - right * sin,
+            ]
+        )
 
     def pixels(self, local: np.ndarray) -> np.ndarray:
         """Map (N, 3) own coordinates to (N, 2) pixels."""
@@ -64,8 +71,13 @@ class Car:
     def faces(self) -> list[tuple[str, np.ndarray]]:
         """List the faces of the body: what each is, and its (N, 3) corners."""
         inset = np.where(self.profile[:, 1] > CABIN_M, self.half * 0.84, self.half)
-        left, right = np.column_stack([self.profile, -inset]), np.column_stack([self.profile, inset])
-        strips = [np.stack([left[i], right[i], right[i + 1], left[i + 1]]) for i in range(len(left) - 1)]
+        left, right = (
+            np.column_stack([self.profile, -inset]),
+            np.column_stack([self.profile, inset]),
+        )
+        strips = [
+            np.stack([left[i], right[i], right[i + 1], left[i + 1]]) for i in range(len(left) - 1)
+        ]
         kinds = ["rear", *(_kind(strip) for strip in strips[1:-1]), "front"]
         return [("side", left), ("side", right), *zip(kinds, strips, strict=True)]
 
@@ -78,7 +90,9 @@ def _kind(strip: np.ndarray) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Face:
-    """A visible face of a car: what it is, its corners in the car's coordinates, its normal and distance."""
+    """A visible face of a car: what it is, its corners in the car's coordinates, its normal and
+    distance.
+    """
 
     car: Car
     kind: str
@@ -97,11 +111,16 @@ class Face:
     def glass(self) -> np.ndarray:
         """Return the color of a window: dark, with some sky in it."""
         light = self.car.canvas.light
-        return light.fade(GLASS * light.ambient + light.haze * (0.08 + 0.22 * max(0.0, self.normal[1])), self.distance_m)
+        return light.fade(
+            GLASS * light.ambient + light.haze * (0.08 + 0.22 * max(0.0, self.normal[1])),
+            self.distance_m,
+        )
 
     def body(self) -> np.ndarray:
         """Return the color of the sheet metal: what faces up mirrors the sky."""
-        color: np.ndarray = self.matt(self.car.paint) + self.car.canvas.light.haze * max(0.0, self.normal[1]) * 0.25
+        color: np.ndarray = (
+            self.matt(self.car.paint) + self.car.canvas.light.haze * max(0.0, self.normal[1]) * 0.25
+        )
         return color
 
 
@@ -116,7 +135,9 @@ def paint_car(canvas: Canvas, foot: np.ndarray, heading: float) -> None:
     rng, eye = canvas.rng, np.array([0, canvas.camera.height_m, 0])
     kind = str(rng.choice(list(SHAPES), p=SHAPE_SHARES))
     width, profile = SHAPES[kind]
-    paint = (BUS_PAINT if kind == "bus" else PAINTS[rng.integers(len(PAINTS))]) * rng.uniform(0.7, 1.15)
+    paint = (BUS_PAINT if kind == "bus" else PAINTS[rng.integers(len(PAINTS))]) * rng.uniform(
+        0.7, 1.15
+    )
     car = Car(canvas, foot, heading, paint, np.array(profile), width / 2)
     _paint_shadow(car)
     middle, visible = car.world(np.array([[0.0, 0.8, 0.0]]))[0], []
@@ -124,7 +145,12 @@ def paint_car(canvas: Canvas, foot: np.ndarray, heading: float) -> None:
         world = car.world(corners)
         center, normal = world.mean(axis=0), _normal(world, middle)
         if np.dot(normal, center - eye) < 0:
-            visible.append((float(np.linalg.norm(center - eye)), Face(car, name, corners, normal, float(center[2]))))
+            visible.append(
+                (
+                    float(np.linalg.norm(center - eye)),
+                    Face(car, name, corners, normal, float(center[2])),
+                )
+            )
     for _, face in sorted(visible, key=lambda item: -item[0]):
         _paint_face(face)
 
@@ -133,7 +159,11 @@ def _paint_shadow(car: Car) -> None:
     """Darken the road below, softly around and fully underneath."""
     long, wide = np.abs(car.profile[:, 0]).max(), car.half
     ground = np.array([[-long, 0, -wide], [long, 0, -wide], [long, 0, wide], [-long, 0, wide]])
-    car.canvas.darken(car.pixels(ground * (1.04, 1, 1.12)), 0.7, car.canvas.camera.focal_px / max(car.foot[2], 1.0) * 0.12)
+    car.canvas.darken(
+        car.pixels(ground * (1.04, 1, 1.12)),
+        0.7,
+        car.canvas.camera.focal_px / max(car.foot[2], 1.0) * 0.12,
+    )
     car.canvas.fill(car.pixels(ground * (0.9, 1, 0.92) + np.array([0, 0.04, 0])), (10, 10, 11))
 
 
@@ -150,7 +180,9 @@ def _paint_face(face: Face) -> None:
     face.draw(face.corners, face.body())
     if face.kind == "glass":
         tall = face.car.profile[:, 1].max() > LOW_ROOF_M
-        face.draw(_on(face.corners, (0.08, 0.92), (0.3, 0.85) if tall else (0.06, 0.92)), face.glass())
+        face.draw(
+            _on(face.corners, (0.08, 0.92), (0.3, 0.85) if tall else (0.06, 0.92)), face.glass()
+        )
     elif face.kind in ("rear", "front"):
         _paint_end(face)
     elif face.kind == "side":
@@ -158,8 +190,14 @@ def _paint_face(face: Face) -> None:
 
 
 def _on(corners: np.ndarray, across: tuple[float, float], up: tuple[float, float]) -> np.ndarray:
-    """Return a part of a strip as (4, 3): shares from its left to its right and from its low to its high edge."""
-    low, high = (corners[:2], corners[3:1:-1]) if corners[0, 1] < corners[2, 1] else (corners[3:1:-1], corners[:2])
+    """Return a part of a strip as (4, 3): shares from its left to its right and from its low to its
+    high edge.
+    """
+    low, high = (
+        (corners[:2], corners[3:1:-1])
+        if corners[0, 1] < corners[2, 1]
+        else (corners[3:1:-1], corners[:2])
+    )
     edges = [low + (high - low) * share for share in up]
     rows = [edge[0] + (edge[1] - edge[0]) * np.array(across)[:, None] for edge in edges]
     return np.concatenate([rows[0], rows[1][::-1]])
@@ -175,7 +213,10 @@ def _paint_end(face: Face) -> None:
         face.draw(_on(face.corners, (left, left + 0.16), (0.55, 0.9)), color)
     if not is_rear:
         face.draw(_on(face.corners, (0.25, 0.75), (0.5, 0.75)), face.matt((26, 26, 28)))
-    face.draw(_on(face.corners, (0.36, 0.64), (0.3, 0.46)), face.matt((200, 170, 60) if is_rear else (215, 215, 210)))
+    face.draw(
+        _on(face.corners, (0.36, 0.64), (0.3, 0.46)),
+        face.matt((200, 170, 60) if is_rear else (215, 215, 210)),
+    )
 
 
 def _paint_side(face: Face) -> None:
@@ -188,10 +229,20 @@ def _paint_side(face: Face) -> None:
     foot, top = front + (0.45 if roof < HIGH_ROOF_M else 0.0), roof - 0.12
     if LOW_ROOF_M < roof < HIGH_ROOF_M:  # a van has windows in front only
         rear = 0.1
-    window = [[rear - 0.1, belt, side], [rear + 0.1, top, side * 0.86], [front - 0.1, top, side * 0.86], [foot, belt, side]]
+    window = [
+        [rear - 0.1, belt, side],
+        [rear + 0.1, top, side * 0.86],
+        [front - 0.1, top, side * 0.86],
+        [foot, belt, side],
+    ]
     face.draw(np.array(window), face.glass())
     for x in np.arange(rear + 1.0, front, 1.1):
-        post = [[x, belt, side], [x, top, side * 0.86], [x + 0.08, top, side * 0.86], [x + 0.08, belt, side]]
+        post = [
+            [x, belt, side],
+            [x, top, side * 0.86],
+            [x + 0.08, top, side * 0.86],
+            [x + 0.08, belt, side],
+        ]
         face.draw(np.array(post), face.body())
     tail, nose = profile[:, 0].min(), profile[:, 0].max()
     sill = [[tail, 0.24, side], [tail, 0.5, side], [nose, 0.5, side], [nose, 0.24, side]]

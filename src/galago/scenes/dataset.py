@@ -2,7 +2,7 @@
 
 The shipped `assets/sample_scene.jpg` is made by
 
-    galago.image.save("sample_scene.jpg", draw_scene(SAMPLE_SEED, SAMPLE_SIZE).image)
+    galago.image.save("sample_scene.jpg", render_scene(SAMPLE_SEED, SAMPLE_SIZE).image)
 """
 
 import operator
@@ -23,9 +23,13 @@ from galago.scenes.houses import draw_houses, paint_house, paint_skyline
 from galago.scenes.street import FAR_M, Street, draw_ground, draw_street, paint_fence, shade_ground
 from galago.scenes.weather import draw_light, draw_sky, photograph, roughen_ground
 
-SAMPLE_SEED = 69  # daylight, cars and a bus, people, signs, a crossing; chosen among 200 because b0-camvid labels it well
+# daylight, cars and a bus, people, signs, a crossing; chosen among 200 because b0-camvid labels it
+# well
+SAMPLE_SEED = 69
 SAMPLE_SIZE = (720, 960)
-SUPERSAMPLING = 2  # the scene is drawn so much larger, then averaged: soft edges in the photo, exact ones in the labels
+# the scene is drawn so much larger, then averaged: soft edges in the photo, exact ones in the
+# labels
+SUPERSAMPLING = 2
 MIN_SIDE = 32
 Painting = tuple[float, Callable[[], None]]  # its distance in meters, and what paints it
 
@@ -93,7 +97,10 @@ def render_scene(seed: int, size: tuple[int, int] = (360, 480)) -> Sample:
     image = cv2.resize(canvas.image, size[::-1], interpolation=cv2.INTER_AREA)
     labels = np.ascontiguousarray(canvas.labels[1::SUPERSAMPLING, 1::SUPERSAMPLING])
     coarse = Camera(
-        camera.focal_px / SUPERSAMPLING, camera.center_x / SUPERSAMPLING, camera.horizon_y / SUPERSAMPLING, camera.height_m
+        camera.focal_px / SUPERSAMPLING,
+        camera.center_x / SUPERSAMPLING,
+        camera.horizon_y / SUPERSAMPLING,
+        camera.height_m,
     )
     image = roughen_ground(image, labels, coarse, rng)
     return Sample(_name(seed), photograph(image, labels, light, rng), labels)
@@ -103,7 +110,12 @@ def _draw_camera(rng: np.random.Generator, size: tuple[int, int]) -> Camera:
     """Mount the camera behind a windscreen."""
     height, width = size
     focal = height * rng.uniform(1.1, 1.55)
-    return Camera(focal, width * rng.uniform(0.38, 0.62), height * rng.uniform(0.4, 0.56), rng.uniform(1.15, 1.7))
+    return Camera(
+        focal,
+        width * rng.uniform(0.38, 0.62),
+        height * rng.uniform(0.4, 0.56),
+        rng.uniform(1.15, 1.7),
+    )
 
 
 def _plan(canvas: Canvas, street: Street) -> list[Painting]:
@@ -112,7 +124,10 @@ def _plan(canvas: Canvas, street: Street) -> list[Painting]:
     houses = [draw_houses(rng, side) for side in (0, 1)]
     heights = [float(np.mean([house.height for house in row])) if row else 4.0 for row in houses]
     shade_ground(canvas, street, (heights[0], heights[1]))
-    plan += [(house.far, partial(paint_house, canvas, street, house)) for house in (*houses[0], *houses[1])]
+    plan += [
+        (house.far, partial(paint_house, canvas, street, house))
+        for house in (*houses[0], *houses[1])
+    ]
     for side in (0, 1):
         plan += _plan_greenery(canvas, street, side, sparse=len(houses[side]) > 8)
         plan += _plan_furniture(canvas, street, side)
@@ -123,10 +138,22 @@ def _plan(canvas: Canvas, street: Street) -> list[Painting]:
 def _plan_far_end(canvas: Canvas, street: Street) -> list[Painting]:
     """Close the view at the end of the street with houses and trees."""
     rng = canvas.rng
-    plan: list[Painting] = [(FAR_M + 1, partial(paint_skyline, canvas, street, rng.uniform(80, FAR_M)))]
+    plan: list[Painting] = [
+        (FAR_M + 1, partial(paint_skyline, canvas, street, rng.uniform(80, FAR_M)))
+    ]
     for x in np.arange(-70, 70, rng.uniform(7, 14)):
         if rng.random() < 0.8:
-            plan.append((FAR_M, partial(objects.paint_tree, canvas, street.points(x, FAR_M * 0.98)[0], rng.uniform(4, 11))))
+            plan.append(
+                (
+                    FAR_M,
+                    partial(
+                        objects.paint_tree,
+                        canvas,
+                        street.points(x, FAR_M * 0.98)[0],
+                        rng.uniform(4, 11),
+                    ),
+                )
+            )
     return plan
 
 
@@ -136,8 +163,17 @@ def _plan_greenery(canvas: Canvas, street: Street, side: int, *, sparse: bool) -
     wall, kerb = street.wall(side), street.kerbs[side]
     row = rng.random() < (0.35 if sparse else 0.7)
     for z in rng.uniform(6, 110, rng.integers(3, 12) if row else rng.integers(0, 4)):
-        x = kerb + outward * 0.8 if sparse and rng.random() < 0.7 else wall + outward * rng.uniform(0.5, 8)
-        plan.append((float(z), partial(objects.paint_tree, canvas, street.points(x, z)[0], rng.uniform(4, 11))))
+        x = (
+            kerb + outward * 0.8
+            if sparse and rng.random() < 0.7
+            else wall + outward * rng.uniform(0.5, 8)
+        )
+        plan.append(
+            (
+                float(z),
+                partial(objects.paint_tree, canvas, street.points(x, z)[0], rng.uniform(4, 11)),
+            )
+        )
     if rng.random() < 0.55:
         near = rng.uniform(2, 30)
         far = near + 4 * int(rng.integers(2, 8))
@@ -200,11 +236,23 @@ def _plan_traffic(canvas: Canvas, street: Street) -> list[Painting]:
             car(lane + rng.normal(0, 0.3), z, heading + rng.normal(0, 0.05))
             z += rng.uniform(7, 30)
     if rng.random() < 0.12:
-        car(rng.uniform(left, right), rng.uniform(14, 35), np.pi / 2 * rng.choice([-1, 1]) + rng.normal(0, 0.2))
+        car(
+            rng.uniform(left, right),
+            rng.uniform(14, 35),
+            np.pi / 2 * rng.choice([-1, 1]) + rng.normal(0, 0.2),
+        )
     for z in rng.gamma(2.0, 9.0, rng.integers(0, 3)) + 6:
-        add(rng.choice([left + 0.8, right - 0.8, middle]), z, lambda foot: objects.paint_bicyclist(canvas, foot))
+        add(
+            rng.choice([left + 0.8, right - 0.8, middle]),
+            z,
+            lambda foot: objects.paint_bicyclist(canvas, foot),
+        )
     if rng.random() < 0.2:
-        add(rng.uniform(left, right), rng.uniform(9, 40), lambda foot: objects.paint_person(canvas, foot))
+        add(
+            rng.uniform(left, right),
+            rng.uniform(9, 40),
+            lambda foot: objects.paint_person(canvas, foot),
+        )
     return plan
 
 
@@ -217,4 +265,7 @@ def _check(seed: int, size: tuple[int, int]) -> None:
     if seed < 0:
         raise ConfigError(f"Expected a seed of 0 or more, got {seed}.")
     if min(size) < MIN_SIDE:
-        raise ConfigError(f"Expected a scene of at least {MIN_SIDE} x {MIN_SIDE} pixels as (height, width), got {size}.")
+        raise ConfigError(
+            f"Expected a scene of at least {MIN_SIDE} x {MIN_SIDE} pixels as (height, width), got "
+            f"{size}."
+        )

@@ -15,7 +15,13 @@ def draw_light(rng: np.random.Generator) -> Light:
     """Choose weather and time of day."""
     weather = rng.choice(list(WEATHER_SHARES), p=list(WEATHER_SHARES.values()))
     elevation, azimuth = np.radians(rng.uniform(12, 50)), rng.uniform(0, 2 * np.pi)
-    sun = np.array([np.cos(elevation) * np.sin(azimuth), np.sin(elevation), np.cos(elevation) * np.cos(azimuth)])
+    sun = np.array(
+        [
+            np.cos(elevation) * np.sin(azimuth),
+            np.sin(elevation),
+            np.cos(elevation) * np.cos(azimuth),
+        ]
+    )
     if weather == SUNNY:
         warm = np.array([1.0, rng.uniform(0.9, 0.98), rng.uniform(0.72, 0.92)])
         cool = np.array([0.92, 0.98, rng.uniform(1.02, 1.15)])
@@ -23,9 +29,23 @@ def draw_light(rng: np.random.Generator) -> Light:
                      rng.uniform(150, 500), False)  # fmt: skip
     gray = np.array([0.97, 1.0, rng.uniform(0.98, 1.06)])
     if weather == OVERCAST:
-        return Light(sun, gray * 0.08, gray * rng.uniform(0.55, 0.85), gray * rng.uniform(195, 235), rng.uniform(70, 350), False)
+        return Light(
+            sun,
+            gray * 0.08,
+            gray * rng.uniform(0.55, 0.85),
+            gray * rng.uniform(195, 235),
+            rng.uniform(70, 350),
+            False,
+        )
     blue = np.array([rng.uniform(0.9, 1.0), 1.0, rng.uniform(1.0, 1.12)])
-    return Light(sun, blue * 0.05, blue * rng.uniform(0.38, 0.55), blue * rng.uniform(130, 185), rng.uniform(150, 400), True)
+    return Light(
+        sun,
+        blue * 0.05,
+        blue * rng.uniform(0.38, 0.55),
+        blue * rng.uniform(130, 185),
+        rng.uniform(150, 400),
+        True,
+    )
 
 
 def draw_sky(canvas: Canvas) -> None:
@@ -33,21 +53,32 @@ def draw_sky(canvas: Canvas) -> None:
     rng, light, (height, width) = canvas.rng, canvas.light, canvas.size
     small = (max(8, height // 8), max(8, width // 8))
     horizon = max(1.0, canvas.camera.horizon_y * small[0] / height)
-    rise = np.clip(1 - np.arange(small[0], dtype=np.float32) / horizon, 0, 1)[:, None, None]  # 0 at the horizon, 1 on top
+    rise = np.clip(1 - np.arange(small[0], dtype=np.float32) / horizon, 0, 1)[
+        :, None, None
+    ]  # 0 at the horizon, 1 on top
     if light.is_night:
         low, top = light.haze * rng.uniform(1.1, 1.4), light.haze * rng.uniform(0.75, 1.2)
     else:
-        low, top = np.minimum(light.haze * 1.15, 255), light.haze * rng.uniform((0.74, 0.86, 0.97), (1.1, 1.12, 1.12))
+        low, top = (
+            np.minimum(light.haze * 1.15, 255),
+            light.haze * rng.uniform((0.74, 0.86, 0.97), (1.1, 1.12, 1.12)),
+        )
     clouds = fractal_noise(rng, small, cells=4, octaves=4)[..., None]
-    stretch = np.linspace(1.4, 0.4, small[0], dtype=np.float32)[:, None, None]  # clouds flatten towards the horizon
+    stretch = np.linspace(1.4, 0.4, small[0], dtype=np.float32)[
+        :, None, None
+    ]  # clouds flatten towards the horizon
     cover = np.clip(0.5 + rng.uniform(-0.6, 0.6) + rng.uniform(0.1, 0.5) * clouds * stretch, 0, 1)
     cloud_color = light.haze * rng.uniform(0.95, 1.25) + clouds * rng.uniform(2, 14)
     sky = (low * (1 - rise) + top * rise) * (1 - cover) + cloud_color * cover
-    sky = cv2.resize(np.clip(sky, 0, 255).astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
+    sky = cv2.resize(
+        np.clip(sky, 0, 255).astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC
+    )
     canvas.image[:] = np.clip(sky, 0, 255)
 
 
-def roughen_ground(image: np.ndarray, labels: np.ndarray, camera: Camera, rng: np.random.Generator) -> np.ndarray:
+def roughen_ground(
+    image: np.ndarray, labels: np.ndarray, camera: Camera, rng: np.random.Generator
+) -> np.ndarray:
     """Lay grain, stains, wheel tracks and paving joints onto road and sidewalk, in perspective.
 
     Args:
@@ -62,13 +93,17 @@ def roughen_ground(image: np.ndarray, labels: np.ndarray, camera: Camera, rng: n
     top = min(height - 1, max(0, int(camera.horizon_y) + 2))
     rows = np.arange(top, height, dtype=np.float32)[:, None]
     depth = camera.focal_px * camera.height_m / np.maximum(rows - camera.horizon_y, 0.5)
-    across = (np.arange(width, dtype=np.float32)[None] - camera.center_x) * depth / camera.focal_px + 100
+    across = (
+        np.arange(width, dtype=np.float32)[None] - camera.center_x
+    ) * depth / camera.focal_px + 100
     depth = np.broadcast_to(depth, across.shape)
     texture = fractal_noise(rng, (GRAIN_SIDE, GRAIN_SIDE), cells=40, octaves=3)
     stains = fractal_noise(rng, (GRAIN_SIDE, GRAIN_SIDE), cells=16, octaves=3)
     fade = np.exp(-depth[:, :1] / 18)
     grain = _lookup(texture, across * 75, depth * 75) * fade * rng.uniform(0.04, 0.1)
-    grain += _lookup(stains, across * 10, depth * 2.2) * rng.uniform(0.01, 0.05)  # drawn out along the road by wheels
+    grain += _lookup(stains, across * 10, depth * 2.2) * rng.uniform(
+        0.01, 0.05
+    )  # drawn out along the road by wheels
     grain += _lookup(stains, across * 4 + 90, depth * 4) * rng.uniform(0.01, 0.04)
     part = labels[top:]
     slab = rng.uniform(0.4, 0.9)
@@ -81,11 +116,20 @@ def roughen_ground(image: np.ndarray, labels: np.ndarray, camera: Camera, rng: n
 
 
 def _lookup(texture: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return cv2.remap(texture, x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    return cv2.remap(
+        texture,
+        x.astype(np.float32),
+        y.astype(np.float32),
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REFLECT,
+    )
 
 
-def photograph(image: np.ndarray, labels: np.ndarray, light: Light, rng: np.random.Generator) -> np.ndarray:
-    """Take the photo with an old camera: glare, vignette, contrast, color cast, blur, noise and JPEG artefacts.
+def photograph(
+    image: np.ndarray, labels: np.ndarray, light: Light, rng: np.random.Generator
+) -> np.ndarray:
+    """Take the photo with an old camera: glare, vignette, contrast, color cast, blur, noise and
+    JPEG artefacts.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -105,8 +149,12 @@ def photograph(image: np.ndarray, labels: np.ndarray, light: Light, rng: np.rand
         length = 2 * round(rng.uniform(0.5, 2.0) * scale) + 1
         blurred = cv2.blur(blurred, (length, 1) if rng.random() < 0.5 else (1, length))
     noise = rng.standard_normal((height, width, 1), dtype=np.float32) * rng.uniform(1.0, 5.0)
-    color_noise = rng.standard_normal(((height + 1) // 2, (width + 1) // 2, 3), dtype=np.float32) * rng.uniform(1.0, 5.0)
-    noisy = blurred + noise + cv2.resize(color_noise, (width, height), interpolation=cv2.INTER_LINEAR)
+    color_noise = rng.standard_normal(
+        ((height + 1) // 2, (width + 1) // 2, 3), dtype=np.float32
+    ) * rng.uniform(1.0, 5.0)
+    noisy = (
+        blurred + noise + cv2.resize(color_noise, (width, height), interpolation=cv2.INTER_LINEAR)
+    )
     toned = cv2.LUT(np.clip(noisy, 0, 255).astype(np.uint8), _tone_curve(rng))
     return _recompress(toned, int(rng.integers(45, 93)))
 

@@ -1,4 +1,7 @@
-"""Random views of a labeled photo: zoom, crop, mirror, paste. OpenCV does the pixels: a millisecond each."""
+"""Random views of a labeled photo: zoom, crop, mirror, paste.
+
+OpenCV does the pixels: a millisecond each.
+"""
 
 from collections.abc import Sequence
 
@@ -17,14 +20,18 @@ def augment(
     """Draw one random view.
 
     Args:
-        photos: one photo, or a second one whose things are pasted into the view: (H, W, 3) uint8 RGB with (H, W) uint8 labels,
-            255 = ignore.
+        photos: one photo, or a second one whose things are pasted into the view: (H, W, 3) uint8
+            RGB with (H, W) uint8 labels, 255 = ignore.
         config: the ranges; the view has its crop_size.
         rng: the only source of randomness.
     Returns:
-        image and labels of (crop height, crop width); what lies outside the photo is of mean color and ignored.
+        image and labels of (crop height, crop width); what lies outside the photo is of mean color
+        and ignored.
     """
-    view, *others = (random_hflip(*random_resized_crop(image, labels, config, rng), config, rng) for image, labels in photos)
+    view, *others = (
+        random_hflip(*random_resized_crop(image, labels, config, rng), config, rng)
+        for image, labels in photos
+    )
     for other in others:
         view = paste_things(view, other, rng)
     image = change_appearance(view[0], config, rng)
@@ -46,7 +53,10 @@ def random_resized_crop(
     """Cut a window of random place and size out of the photo and bring it to crop_size."""
     scale = np.exp(rng.uniform(np.log(config.min_scale), np.log(config.max_scale)))
     stretch = np.exp(rng.uniform(-1, 1) * np.log(config.max_stretch) / 2)
-    window = [max(1, round(side / zoom)) for side, zoom in zip(config.crop_size, (scale * stretch, scale / stretch), strict=True)]
+    window = [
+        max(1, round(side / zoom))
+        for side, zoom in zip(config.crop_size, (scale * stretch, scale / stretch), strict=True)
+    ]
     middle = _rare_pixel(labels, rng) if rng.random() < config.rare_crop else None
     top, left = (
         _window_start(photo, part, None if middle is None else middle[axis], rng)
@@ -54,13 +64,24 @@ def random_resized_crop(
     )
     fill = tuple(round(255 * channel) for channel in config.mean)
     return (
-        _resized_window(image, (top, left), window, config.crop_size, cv2.INTER_LINEAR if scale >= 1 else cv2.INTER_AREA, fill),
-        _resized_window(labels, (top, left), window, config.crop_size, cv2.INTER_NEAREST_EXACT, (IGNORE_ID,)),
+        _resized_window(
+            image,
+            (top, left),
+            window,
+            config.crop_size,
+            cv2.INTER_LINEAR if scale >= 1 else cv2.INTER_AREA,
+            fill,
+        ),
+        _resized_window(
+            labels, (top, left), window, config.crop_size, cv2.INTER_NEAREST_EXACT, (IGNORE_ID,)
+        ),
     )
 
 
 def _rare_pixel(labels: np.ndarray, rng: np.random.Generator) -> tuple[int, int] | None:
-    """Return a random pixel of a random class of the photo, each class drawn alike however few pixels it has."""
+    """Return a random pixel of a random class of the photo, each class drawn alike however few
+    pixels it has.
+    """
     counts = np.bincount(labels.ravel(), minlength=IGNORE_ID + 1)[:IGNORE_ID]
     present = np.flatnonzero(counts >= SMALLEST_RARE_SHARE * labels.size)
     if not len(present):
@@ -71,7 +92,9 @@ def _rare_pixel(labels: np.ndarray, rng: np.random.Generator) -> tuple[int, int]
 
 
 def _window_start(photo: int, window: int, middle: int | None, rng: np.random.Generator) -> int:
-    """Choose where a window starts along one axis: anywhere that wastes nothing, near the wanted middle if there is one."""
+    """Choose where a window starts along one axis: anywhere that wastes nothing, near the wanted
+    middle if there is one.
+    """
     low, high = min(0, photo - window), max(0, photo - window)
     if middle is None:
         return int(rng.integers(low, high + 1))
@@ -91,7 +114,12 @@ def _resized_window(
     bottom, right = top + window[0], left + window[1]
     part = pixels[max(top, 0) : bottom, max(left, 0) : right]
     if part.shape[:2] != tuple(window):
-        margins = max(-top, 0), max(bottom - pixels.shape[0], 0), max(-left, 0), max(right - pixels.shape[1], 0)
+        margins = (
+            max(-top, 0),
+            max(bottom - pixels.shape[0], 0),
+            max(-left, 0),
+            max(right - pixels.shape[1], 0),
+        )
         part = cv2.copyMakeBorder(part, *margins, cv2.BORDER_CONSTANT, value=fill)
     return cv2.resize(part, size[::-1], interpolation=interpolation)
 
@@ -100,12 +128,15 @@ FILTER_SIDES = (1, 3, 5, 7)
 LIGHT_GRID = (3, 4)  # points of the random field of light
 
 
-def change_appearance(image: np.ndarray, config: TrainConfig, rng: np.random.Generator) -> np.ndarray:
+def change_appearance(
+    image: np.ndarray, config: TrainConfig, rng: np.random.Generator
+) -> np.ndarray:
     """Change how a photo looks, as the strengths and probabilities of a config say.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        config: the ranges; what is 0 draws nothing from `rng`, so that a recipe's views stay what they were.
+        config: the ranges; what is 0 draws nothing from `rng`, so that a recipe's views stay what
+            they were.
         rng: the only source of randomness.
     Returns:
         an image of the same shape and dtype.
@@ -130,7 +161,8 @@ def color_jitter(image: np.ndarray, strength: float, rng: np.random.Generator) -
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        strength: 0 leaves the photo as it is; 1 draws factors of up to 2 and a hue shift of up to 36 degrees.
+        strength: 0 leaves the photo as it is; 1 draws factors of up to 2 and a hue shift of up to
+            36 degrees.
         rng: source of randomness.
     """
     if strength == 0:
@@ -141,18 +173,23 @@ def color_jitter(image: np.ndarray, strength: float, rng: np.random.Generator) -
     tones = np.clip(255 * ((ramp - 0.5) * contrast + 0.5) + brightness, 0, 255).astype(np.uint8)
     hsv = cv2.cvtColor(cv2.LUT(image, tones), cv2.COLOR_RGB2HSV)
     levels = np.arange(256)
-    hue = ((levels + rng.uniform(-18, 18) * strength) % 180).astype(np.uint8)  # OpenCV counts hue in steps of 2 degrees
+    hue = ((levels + rng.uniform(-18, 18) * strength) % 180).astype(
+        np.uint8
+    )  # OpenCV counts hue in steps of 2 degrees
     richness = np.clip(levels * saturation, 0, 255).astype(np.uint8)
     table = np.stack([hue, richness, levels.astype(np.uint8)], axis=-1)[None]
     return cv2.cvtColor(cv2.LUT(hsv, table), cv2.COLOR_HSV2RGB)
 
 
-def white_balance_jitter(image: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
+def white_balance_jitter(
+    image: np.ndarray, strength: float, rng: np.random.Generator
+) -> np.ndarray:
     """Change white balance and exposure: a random gamma and gain for each channel.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        strength: 1 draws gains of up to 1.4 and gammas of up to 2 for all channels together and 1.4 for each.
+        strength: 1 draws gains of up to 1.4 and gammas of up to 2 for all channels together and 1.4
+            for each.
         rng: source of randomness.
     """
     gammas = 2.0 ** (strength * (rng.uniform(-1, 1) + rng.uniform(-0.5, 0.5, 3)))
@@ -172,15 +209,18 @@ def shade(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def rand_conv(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Blend a photo with the same photo after a random convolution, which changes texture and color but no shape.
+    """Blend a photo with the same photo after a random convolution, which changes texture and color
+    but no shape.
 
-    Xu et al., arXiv:2007.13003, section 3.1 and the mixing variant of section 3.2; the result gets the mean and the contrast of
-    the photo, so that it does not leave the range of uint8.
+    Xu et al., arXiv:2007.13003, section 3.1 and the mixing variant of section 3.2; the result gets
+    the mean and the contrast of the photo, so that it does not leave the range of uint8.
     """
     side = int(rng.choice(FILTER_SIDES))
     filters = rng.normal(0, 1, (3, 3, side, side)).astype(np.float32)
     source = image.astype(np.float32)
-    planes = [sum(cv2.filter2D(source[..., i], -1, filters[o, i]) for i in range(3)) for o in range(3)]
+    planes = [
+        sum(cv2.filter2D(source[..., i], -1, filters[o, i]) for i in range(3)) for o in range(3)
+    ]
     filtered = np.stack(planes, axis=-1)
     filtered = (filtered - filtered.mean()) / (filtered.std() + 1e-3) * source.std() + source.mean()
     share = rng.random()
@@ -193,9 +233,13 @@ KEEP = 0.7  # probability of each class
 
 
 def paste_things(
-    view: tuple[np.ndarray, np.ndarray], other: tuple[np.ndarray, np.ndarray], rng: np.random.Generator
+    view: tuple[np.ndarray, np.ndarray],
+    other: tuple[np.ndarray, np.ndarray],
+    rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Put the pixels of the small classes of another view where they stand there; see ClassMix, arXiv:2007.07936, section 3.1.
+    """Put the pixels of the small classes of another view where they stand there.
+
+    See ClassMix, arXiv:2007.07936, section 3.1.
 
     Args:
         view, other: (H, W, 3) uint8 images with (H, W) uint8 labels of one size; left as they are.
@@ -214,5 +258,7 @@ def paste_things(
 
 def _copy(source: np.ndarray, mask: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Return `target` with the pixels of `source` where the mask is not 0."""
-    result: np.ndarray = cv2.copyTo(source, mask, np.array(target))  # a copy of its own, in rows one after the other
+    result: np.ndarray = cv2.copyTo(
+        source, mask, np.array(target)
+    )  # a copy of its own, in rows one after the other
     return result

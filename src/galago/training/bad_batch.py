@@ -1,4 +1,6 @@
-"""A batch whose loss is not a finite number: it is kept, so that one can look at what the network saw."""
+"""A batch whose loss is not a finite number: it is kept, so that one can look at what the network
+saw.
+"""
 
 import io
 from typing import TYPE_CHECKING
@@ -12,16 +14,19 @@ from galago.errors import TrainingError
 from galago.training.data import AugmentedSamples
 
 if TYPE_CHECKING:
-    from galago.training.train import TrainState
+    from galago.training.train_state import TrainState
 
 MAX_SANE_WEIGHT = 1000.0  # trained weights stay far below
 
 
-def stop_at_bad_batch(parts: "TrainState", batch: tuple[Tensor, Tensor], loss: float, step: int) -> TrainingError:
+def stop_at_bad_batch(
+    parts: "TrainState", batch: tuple[Tensor, Tensor], loss: float, step: int
+) -> TrainingError:
     """Save this process's part of a batch and return the error that ends the run.
 
-    The file holds `images` (N, 3, H, W) uint8, `labels` (N, H, W) uint8, `views` (N, 2) int64, each the epoch and the index that
-    the view was drawn from, `names` of the photos in them, and `epoch` and `step`, which count from 1.
+    The file holds `images` (N, 3, H, W) uint8, `labels` (N, H, W) uint8, `views` (N, 2) int64, each
+    the epoch and the index that the view was drawn from, `names` of the photos in them, and `epoch`
+    and `step`, which count from 1.
 
     Args:
         parts: the run.
@@ -50,12 +55,20 @@ def stop_at_bad_batch(parts: "TrainState", batch: tuple[Tensor, Tensor], loss: f
         said += f"The batch is saved as {path}: images, labels, names. "
     largest = largest_weight(parts.learner)
     if largest <= MAX_SANE_WEIGHT:
-        said += f"The weights look sound (the largest is {largest:.3g}), so look at the batch first. "
+        said += (
+            f"The weights look sound (the largest is {largest:.3g}), so look at the batch first. "
+        )
     else:
         said += f"The weights went astray before it (the largest is {largest:.3g}). "
-    return TrainingError(said + "Start another run with a lower peak_learning_rate, or with another recipe.")
+    return TrainingError(
+        said + "Start another run with a lower peak_learning_rate, or with another recipe."
+    )
 
 
 def largest_weight(network: nn.Module) -> float:
     """Return the largest absolute value among the parameters of a network; nan if there is one."""
-    return float(torch.stack([parameter.detach().abs().max().float() for parameter in network.parameters()]).max())
+    return float(
+        torch.stack(
+            [parameter.detach().abs().max().float() for parameter in network.parameters()]
+        ).max()
+    )

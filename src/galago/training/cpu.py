@@ -1,7 +1,9 @@
-"""Layers that torch computes slowly on a CPU, in forms that it computes fast: same function, parameters and names.
+"""Layers that torch computes slowly on a CPU, in forms that it computes fast: same function,
+parameters and names.
 
 Two cases, found with torch 2.13 and measured in docs/log.md:
-- A BatchNorm of 8 channels: its threads add up statistics side by side in one line of the cache and wait for each other.
+- A BatchNorm of 8 channels: its threads add up statistics side by side in one line of the cache and
+wait for each other.
 - In bfloat16, a depthwise convolution with a stride or of 5 x 5: its gradients go pixel by pixel.
 """
 
@@ -20,7 +22,11 @@ WIDE = 16  # float32 numbers in a line of the cache, and in a register of AVX-51
 def optimize_for_cpu(network: nn.Module) -> nn.Module:
     """Let the layers of a network that are slow on a CPU take their fast form, in place."""
     for module in network.modules():
-        if type(module) is nn.BatchNorm2d and module.num_features < WIDE and WIDE % module.num_features == 0:
+        if (
+            type(module) is nn.BatchNorm2d
+            and module.num_features < WIDE
+            and WIDE % module.num_features == 0
+        ):
             module.__class__ = NarrowBatchNorm
         elif (
             type(module) is nn.Conv2d
@@ -63,10 +69,14 @@ class NarrowBatchNorm(nn.BatchNorm2d):
 
 
 class Normalization(torch.autograd.Function):
-    """BatchNorm's function, over rows of several pixels: arXiv:1502.03167, algorithm 1 and section 3."""
+    """BatchNorm's function, over rows of several pixels: arXiv:1502.03167, algorithm 1 and section
+    3.
+    """
 
     @staticmethod
-    def forward(context: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(
+        context: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Return (N, C, H, W) of x's dtype, and the (C,) float32 mean and variance of the batch."""
         rows, pixels = as_rows(x), x.numel() // len(weight)
         mean = by_channel(rows.sum(0), weight) / pixels
@@ -76,7 +86,11 @@ class Normalization(torch.autograd.Function):
         context.save_for_backward(centered, variance, weight)
         context.eps = eps
         context.mark_non_differentiable(mean, variance)
-        return as_images(torch.addcmul(along_rows(bias), centered, along_rows(scale)), x), mean, variance
+        return (
+            as_images(torch.addcmul(along_rows(bias), centered, along_rows(scale)), x),
+            mean,
+            variance,
+        )
 
     @staticmethod
     def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
@@ -87,7 +101,11 @@ class Normalization(torch.autograd.Function):
         of_bias = by_channel(gradient.sum(0), weight)
         of_weight = by_channel((gradient * centered).sum(0), weight) * inverse
         scale = weight * inverse
-        of_x = torch.addcmul(along_rows(-scale * of_bias / pixels), centered, along_rows(-scale * inverse * of_weight / pixels))
+        of_x = torch.addcmul(
+            along_rows(-scale * of_bias / pixels),
+            centered,
+            along_rows(-scale * inverse * of_weight / pixels),
+        )
         of_x.addcmul_(gradient, along_rows(scale))
         return as_images(of_x, gradients[0]), of_weight, of_bias, None
 
@@ -120,9 +138,9 @@ TRIM_THRESHOLD, TOP_PAD, MMAP_MAX = -1, -2, -4
 def tune_malloc() -> bool:
     """Tell the C library to keep what the process frees.
 
-    Features of a step are tens of megabytes each. glibc returns blocks of that size to the kernel at once, and the kernel clears
-    each page again when the next layer asks for one, which takes a tenth to a quarter of a step of b0. The process holds its peak
-    memory instead.
+    Features of a step are tens of megabytes each. glibc returns blocks of that size to the kernel
+    at once, and the kernel clears each page again when the next layer asks for one, which takes a
+    tenth to a quarter of a step of b0. The process holds its peak memory instead.
 
     Returns:
         whether the C library took it; other libraries than glibc are left alone.

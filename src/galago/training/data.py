@@ -1,4 +1,6 @@
-"""Batches of random views, the same for the same seed whatever the number of workers and wherever a run resumes."""
+"""Batches of random views, the same for the same seed whatever the number of workers and wherever a
+run resumes.
+"""
 
 import os
 import re
@@ -25,9 +27,14 @@ AugmentedSample = tuple[int, int]  # (epoch, index): names one random view for g
 
 
 class AugmentedSamples(TorchDataset[tuple[Tensor, Tensor]]):
-    """Random views of a data set and of one that is mixed in; the view (epoch, index) is always the same."""
+    """Random views of a data set and of one that is mixed in.
 
-    def __init__(self, dataset: Dataset, config: TrainConfig, mixed_in: Dataset | None = None) -> None:
+    The view (epoch, index) is always the same.
+    """
+
+    def __init__(
+        self, dataset: Dataset, config: TrainConfig, mixed_in: Dataset | None = None
+    ) -> None:
         self.dataset = dataset
         self.config = config
         self.mixed_in = mixed_in
@@ -36,7 +43,9 @@ class AugmentedSamples(TorchDataset[tuple[Tensor, Tensor]]):
         """Return the image (3, H, W) uint8 and the labels (H, W) uint8 of a view."""
         rng, photos = self._draw(view)
         samples = [dataset[index] for dataset, index in photos]
-        image, labels = augment([(sample.image, sample.labels) for sample in samples], self.config, rng)
+        image, labels = augment(
+            [(sample.image, sample.labels) for sample in samples], self.config, rng
+        )
         return torch.from_numpy(image).permute(2, 0, 1), torch.from_numpy(labels)
 
     def describe(self, view: AugmentedSample) -> str:
@@ -57,19 +66,32 @@ class AugmentedSamples(TorchDataset[tuple[Tensor, Tensor]]):
 
 
 class BatchSampler(Sampler[list[AugmentedSample]]):
-    """The batches of all epochs from `epoch` on, in a new order each; the last incomplete batch of an epoch is left out.
+    """The batches of all epochs from `epoch` on, in a new order each.
 
-    They form one stream, so that the workers do not idle where one epoch ends. Of each batch a process gets its own part:
+    The last incomplete batch of an epoch is left out.
+
+    They form one stream, so that the workers do not idle where one epoch ends. Of each batch a
+    process gets its own part:
     `part` is its number and how many there are.
     """
 
-    def __init__(self, length: int, batch_size: int, seed: int, epochs: int, part: tuple[int, int] = (0, 1)) -> None:
+    def __init__(
+        self, length: int, batch_size: int, seed: int, epochs: int, part: tuple[int, int] = (0, 1)
+    ) -> None:
         if length < batch_size:
             raise TrainingError(
-                f"The training split has {length} photos, fewer than one batch of {batch_size}. Use --batch {length} or less."
+                f"The training split has {length} photos, fewer than one batch of {batch_size}. "
+                f"Use --batch {length} or less."
             )
         check_divides(batch_size, part[1])
-        self.length, self.batch_size, self.seed, self.epochs, self.part, self.epoch = length, batch_size, seed, epochs, part, 0
+        self.length, self.batch_size, self.seed, self.epochs, self.part, self.epoch = (
+            length,
+            batch_size,
+            seed,
+            epochs,
+            part,
+            0,
+        )
 
     @property
     def steps(self) -> int:
@@ -95,11 +117,17 @@ class BatchSampler(Sampler[list[AugmentedSample]]):
     def _part_of(self, order: np.ndarray, epoch: int, step: int) -> list[AugmentedSample]:
         number, parts = self.part
         start = step * self.batch_size
-        return [(epoch, int(index)) for index in order[start : start + self.batch_size][number::parts]]
+        return [
+            (epoch, int(index)) for index in order[start : start + self.batch_size][number::parts]
+        ]
 
 
 def make_loader(
-    dataset: Dataset, config: TrainConfig, part: tuple[int, int] = (0, 1), *, mixed_in: Dataset | None = None
+    dataset: Dataset,
+    config: TrainConfig,
+    part: tuple[int, int] = (0, 1),
+    *,
+    mixed_in: Dataset | None = None,
 ) -> tuple[DataLoader[tuple[Tensor, Tensor]], BatchSampler]:
     """Return the loader of a training split, and its sampler, whose `epoch` says where to begin.
 
@@ -109,7 +137,8 @@ def make_loader(
         part: number of this process, and how many share each batch.
         mixed_in: what a share of `config.mix` of the views is drawn from.
     Raises:
-        TrainingError: there are fewer photos than a batch needs, or a batch cannot be shared evenly.
+        TrainingError: there are fewer photos than a batch needs, or a batch cannot be shared
+            evenly.
     """
     shuffle = BatchSampler(len(dataset), config.batch_size, config.seed, config.epochs, part)
     loader = DataLoader(
@@ -118,25 +147,31 @@ def make_loader(
         num_workers=config.workers,
         prefetch_factor=4 if config.workers else None,
         pin_memory=torch.cuda.is_available(),
-        multiprocessing_context="spawn" if config.workers else None,  # a fork inherits OpenCV's locks and hangs
+        multiprocessing_context="spawn"
+        if config.workers
+        else None,  # a fork inherits OpenCV's locks and hangs
         worker_init_fn=init_worker,
         generator=own_randomness(config.seed),
     )
     return loader, shuffle
 
 
-def batches(loader: Iterable[tuple[Tensor, Tensor]]) -> Generator[tuple[Tensor, Tensor], None, None]:
+def batches(
+    loader: Iterable[tuple[Tensor, Tensor]],
+) -> Generator[tuple[Tensor, Tensor], None, None]:
     """Iterate over a loader until it is closed.
 
-    An error of the data in a worker is raised with its own message, without the worker's traceback. Workers do not
-    hear Ctrl-C: the process that started them ends them.
+    An error of the data in a worker is raised with its own message, without the worker's traceback.
+    Workers do not hear Ctrl-C: the process that started them ends them.
     """
     try:
         with deaf_to_interrupts():
             stream = iter(loader)
         yield from stream
     except GalagoError as error:
-        raise type(error)(re.split(r"^galago\.errors\.\w+: ", str(error), flags=re.MULTILINE)[-1].strip()) from error
+        raise type(error)(
+            re.split(r"^galago\.errors\.\w+: ", str(error), flags=re.MULTILINE)[-1].strip()
+        ) from error
 
 
 @contextmanager
@@ -154,7 +189,8 @@ def deaf_to_interrupts() -> Iterator[None]:
 
 
 def own_randomness(seed: int) -> torch.Generator:
-    """Return what a loader draws its workers' seeds from, so that it does not touch torch's own random state.
+    """Return what a loader draws its workers' seeds from, so that it does not touch torch's own
+    random state.
 
     A resumed run starts a loader once more than one that was not stopped.
     """
@@ -162,7 +198,9 @@ def own_randomness(seed: int) -> torch.Generator:
 
 
 def init_worker(worker: int) -> None:
-    """Prepare a worker process: the cores belong to the network, and whoever asks for a batch may go away."""
+    """Prepare a worker process: the cores belong to the network, and whoever asks for a batch may
+    go away.
+    """
     import cv2
 
     cv2.setNumThreads(1)

@@ -1,7 +1,9 @@
-"""One run in several processes, as `torchrun` or `accelerate launch` start them: same batch, same loss, same gradient.
+"""One run in several processes, as `torchrun` or `accelerate launch` start them: same batch, same
+loss, same gradient.
 
-Each process sees its part of a batch. What one process would sum over the whole batch, the statistics of the norms and the parts
-of the loss, is summed over all of them, and gradients pass through these sums.
+Each process sees its part of a batch. What one process would sum over the whole batch, the
+statistics of the norms and the parts of the loss, is summed over all of them, and gradients pass
+through these sums.
 """
 
 from collections.abc import Callable
@@ -36,8 +38,9 @@ class SumOverProcesses(torch.autograd.Function):
 def all_reduce_sum(values: Tensor) -> Tensor:
     """Return the sum of a tensor over all processes, the tensor itself where there is one.
 
-    A loss made of such sums is the same number everywhere, so that each process gets as many times its share of the gradient as
-    there are processes, which DistributedDataParallel's mean takes back.
+    A loss made of such sums is the same number everywhere, so that each process gets as many times
+    its share of the gradient as there are processes, which DistributedDataParallel's mean takes
+    back.
     """
     if join().num_processes == 1:
         return values
@@ -46,7 +49,10 @@ def all_reduce_sum(values: Tensor) -> Tensor:
 
 
 class SyncedBatchNorm(nn.BatchNorm2d):
-    """BatchNorm whose statistics are those of the batch of all processes; torch's own SyncBatchNorm refuses a CPU."""
+    """BatchNorm whose statistics are those of the batch of all processes.
+
+    Torch's own SyncBatchNorm refuses a CPU.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to the same shape."""
@@ -68,7 +74,9 @@ class SyncedBatchNorm(nn.BatchNorm2d):
 
 
 def convert_sync_batchnorm(network: nn.Module, processes: int, device: torch.device) -> nn.Module:
-    """Let all BatchNorms of a network take their statistics from all processes, where there are several."""
+    """Let all BatchNorms of a network take their statistics from all processes, where there are
+    several.
+    """
     if processes == 1:
         return network
     if device.type != "cpu":
@@ -117,7 +125,10 @@ def let_first_process(act: Callable[[], object]) -> None:
 
 
 def join() -> PartialState:
-    """Join the other processes, if there are any; accelerate finds those of a CPU only when told that it is one."""
+    """Join the other processes, if there are any.
+
+    Accelerate finds those of a CPU only when told that it is one.
+    """
     return PartialState(cpu=not torch.accelerator.is_available())
 
 
@@ -128,4 +139,7 @@ def check_divides(batch_size: int, processes: int) -> None:
         TrainingError: it leaves a rest.
     """
     if batch_size % processes:
-        raise TrainingError(f"A batch of {batch_size} cannot be shared by {processes} processes. Choose --batch as a multiple.")
+        raise TrainingError(
+            f"A batch of {batch_size} cannot be shared by {processes} processes. Choose --batch as "
+            "a multiple."
+        )

@@ -26,7 +26,9 @@ DECODERS = 2  # gray levels by which decoders of JPEG may differ in a thumbnail
 Part = Dataset | ClassFolders | ClassTars
 
 
-def fingerprint(parts: Mapping[str, Part | None], files: Mapping[str, Path | None]) -> dict[str, Any]:
+def fingerprint(
+    parts: Mapping[str, Part | None], files: Mapping[str, Path | None]
+) -> dict[str, Any]:
     """Describe data sets and files, by name, as values for JSON.
 
     Args:
@@ -38,7 +40,9 @@ def fingerprint(parts: Mapping[str, Part | None], files: Mapping[str, Path | Non
     found: dict[str, Any] = {}
     for name, part in parts.items():
         if part is not None:
-            found[f"{name} data"] = of_classes(part) if isinstance(part, ClassFolders | ClassTars) else of_dataset(part)
+            found[f"{name} data"] = (
+                of_classes(part) if isinstance(part, ClassFolders | ClassTars) else of_dataset(part)
+            )
     return found | {name: sha256(file) for name, file in files.items() if file is not None}
 
 
@@ -47,19 +51,33 @@ def of_dataset(dataset: Dataset) -> dict[str, Any]:
     few = subsample_evenly(dataset, LOOKED_AT)
     samples = (few[index] for index in range(len(few)))
     sets = [f"{found.name}={found.classes}|{found.hidden}" for found in dataset.labels.sets]
-    return _describe([*dataset.labels.names, *sets], dataset.names, ((sample.image, sample.labels) for sample in samples))
+    return _describe(
+        [*dataset.labels.names, *sets],
+        dataset.names,
+        ((sample.image, sample.labels) for sample in samples),
+    )
 
 
 def of_classes(folders: ClassFolders | ClassTars) -> dict[str, Any]:
     """Describe images in one folder, or tar file, per class."""
-    files = [photo.name for photo in folders.photos] if isinstance(folders, ClassFolders) else folders.members
+    files = (
+        [photo.name for photo in folders.photos]
+        if isinstance(folders, ClassFolders)
+        else folders.members
+    )
     names = [f"{class_id}/{file}" for file, class_id in zip(files, folders.class_ids, strict=True)]
-    chosen = sorted({index * (len(folders) - 1) // max(1, LOOKED_AT - 1) for index in range(LOOKED_AT)})
+    chosen = sorted(
+        {index * (len(folders) - 1) // max(1, LOOKED_AT - 1) for index in range(LOOKED_AT)}
+    )
     samples = (folders[index] for index in chosen)
-    return _describe(folders.names, names, ((image, np.array(class_id)) for image, class_id in samples))
+    return _describe(
+        folders.names, names, ((image, np.array(class_id)) for image, class_id in samples)
+    )
 
 
-def _describe(classes: Sequence[str], names: Sequence[str], samples: Iterable[tuple[np.ndarray, np.ndarray]]) -> dict[str, Any]:
+def _describe(
+    classes: Sequence[str], names: Sequence[str], samples: Iterable[tuple[np.ndarray, np.ndarray]]
+) -> dict[str, Any]:
     looks = list(_look(samples))
     listed = hashlib.sha256(json.dumps([str(name) for name in names]).encode()).hexdigest()
     return {"classes": [*classes], "count": len(names), "names": listed, "looks": looks}

@@ -54,7 +54,8 @@ def _take(folder: Path) -> int:
                 process = os.read(descriptor, 20).decode("ascii", "replace").strip()
                 os.close(descriptor)
                 raise TrainingError(
-                    f"Another run is at work in {folder}{f' (process {process})' if process else ''}. "
+                    "Another run is at work in "
+                    f"{folder}{f' (process {process})' if process else ''}. "
                     "Wait until it has ended, or choose another folder with --out."
                 )
             if is_at(descriptor, path):  # else its holder has just deleted it
@@ -64,5 +65,6 @@ def _take(folder: Path) -> int:
             os.close(descriptor)
     except OSError as error:
         raise TrainingError(
-            f"Cannot write to {folder}: {error.strerror or error}. Free space or choose another folder with --out."
+            f"Cannot write to {folder}: {error.strerror or error}. Free space or choose another "
+            "folder with --out."
         ) from error

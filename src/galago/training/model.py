@@ -10,7 +10,13 @@ from torch.optim.swa_utils import AveragedModel
 from torch.utils.checkpoint import checkpoint
 
 from galago.errors import CheckpointError, ModelError
-from galago.models.checkpoint import CLASSIFIER, load_backbone, load_checkpoint, load_tensors, read_metadata
+from galago.models.checkpoint import (
+    CLASSIFIER,
+    load_backbone,
+    load_checkpoint,
+    load_tensors,
+    read_metadata,
+)
 from galago.models.efficientvit import EfficientViTSeg, build_model
 from galago.models.layers import set_drop_path
 from galago.spec import ModelSpec
@@ -20,21 +26,34 @@ from galago.training.styles import STAGES, mix_styles
 
 
 class TrainingModel(nn.Module):
-    """The network and what it has in training only: auxiliary heads, projections to a teacher's channels."""
+    """The network and what it has in training only: auxiliary heads, projections to a teacher's
+    channels.
+    """
 
     def __init__(
-        self, network: EfficientViTSeg, num_classes: int, config: TrainConfig, teacher_widths: Sequence[int] | None = None
+        self,
+        network: EfficientViTSeg,
+        num_classes: int,
+        config: TrainConfig,
+        teacher_widths: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         widths = network.backbone.config.widths
         self.network = network
         self.auxiliary = AuxiliaryHeads(widths, num_classes) if config.auxiliary_weight else None
-        self.projections = Projections(widths, teacher_widths) if teacher_widths and config.distill_features else None
+        self.projections = (
+            Projections(widths, teacher_widths)
+            if teacher_widths and config.distill_features
+            else None
+        )
         self.style_mix, self.checkpointing = config.style_mix, config.checkpointing
         set_drop_path(network.backbone, config.drop_path)
 
     def forward(self, images: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Map (N, 3, H, W) to logits at stride 8, then those of the auxiliary heads; and to features as a teacher has them."""
+        """Map (N, 3, H, W) to logits at stride 8, then those of the auxiliary heads.
+
+        And to features as a teacher has them.
+        """
         x, features = images, []
         for number, stage in enumerate(self.network.backbone.stages):
             x = self.run(stage, x)
@@ -42,27 +61,39 @@ class TrainingModel(nn.Module):
                 x = mix_styles(x)
             features.append(x)
         extra = self.auxiliary(features) if self.auxiliary else []
-        return [self.network.head(features), *extra], self.projections(features) if self.projections else []
+        return [self.network.head(features), *extra], self.projections(
+            features
+        ) if self.projections else []
 
     def run(self, stage: nn.Module, x: Tensor) -> Tensor:
-        """Run a stage; with checkpointing its inner maps are forgotten and computed again for the gradients."""
+        """Run a stage.
+
+        With checkpointing its inner maps are forgotten and computed again for the gradients.
+        """
         if not (self.checkpointing and self.training):
             out: Tensor = stage(x)
             return out
         recomputed: Tensor = checkpoint(
-            stage, x, use_reentrant=False, context_fn=lambda: (nullcontext(), frozen_statistics(stage))
+            stage,
+            x,
+            use_reentrant=False,
+            context_fn=lambda: (nullcontext(), frozen_statistics(stage)),
         )
         return recomputed
 
 
 @contextmanager
 def frozen_statistics(module: nn.Module) -> Iterator[None]:
-    """Keep the running statistics of BatchNorms as they are: the second run over a batch counts for nothing."""
+    """Keep the running statistics of BatchNorms as they are: the second run over a batch counts for
+    nothing.
+    """
     norms = [part for part in module.modules() if isinstance(part, nn.BatchNorm2d)]
     before = [(norm, norm.momentum, norm.num_batches_tracked) for norm in norms]
     for norm in norms:
         norm.momentum = 0.0
-        norm.num_batches_tracked = norm.num_batches_tracked.clone() if norm.num_batches_tracked is not None else None
+        norm.num_batches_tracked = (
+            norm.num_batches_tracked.clone() if norm.num_batches_tracked is not None else None
+        )
     try:
         yield
     finally:  # torch leaves by an exception as soon as it has what it needs
@@ -70,11 +101,14 @@ def frozen_statistics(module: nn.Module) -> Iterator[None]:
             norm.momentum, norm.num_batches_tracked = momentum, count
 
 
-def start_network(config: TrainConfig, num_classes: int, weights: Path | None, *, names: Sequence[str] = ()) -> EfficientViTSeg:
+def start_network(
+    config: TrainConfig, num_classes: int, weights: Path | None, *, names: Sequence[str] = ()
+) -> EfficientViTSeg:
     """Build the network with random weights or with those of a checkpoint.
 
-    Of its classifier those rows are taken over whose classes have the same names, wherever they stand there; see
-    `match_classes`. A network that classifies whole photos, as of ImageNet, gives its backbone; the attention's eps is ours.
+    Of its classifier those rows are taken over whose classes have the same names, wherever they
+    stand there; see `match_classes`. A network that classifies whole photos, as of ImageNet, gives
+    its backbone; the attention's eps is ours.
 
     Args:
         config: variant and head.
@@ -107,11 +141,12 @@ def start_network(config: TrainConfig, num_classes: int, weights: Path | None, *
 
 
 def match_classes(theirs: Sequence[str] | int, ours: Sequence[str] | int) -> list[int | None]:
-    """Return for each class of ours the row of their classifier that knows it, None where none does.
+    """Return for each class of ours the row of their classifier that knows it, None where none
+    does.
 
     Args:
-        theirs, ours: names of the classes, or how many there are. Where one of them has no names, the rows are taken as they
-            are, if there are as many.
+        theirs, ours: names of the classes, or how many there are. Where one of them has no names,
+            the rows are taken as they are, if there are as many.
     """
     if isinstance(theirs, int) or isinstance(ours, int):
         count, rows = (len(side) if not isinstance(side, int) else side for side in (ours, theirs))
@@ -133,7 +168,8 @@ def checkpoint_classes(path: Path, metadata: Mapping[str, str]) -> tuple[str, ..
         raise CheckpointError(f"{path} has a damaged description: {error}") from error
     if str(len(names)) != metadata.get("num_classes"):
         raise CheckpointError(
-            f"{path} names {len(names)} classes, but has {metadata.get('num_classes')}. Use another checkpoint."
+            f"{path} names {len(names)} classes, but has {metadata.get('num_classes')}. Use "
+            "another checkpoint."
         )
     return names
 
@@ -170,8 +206,8 @@ def describe_start(weights: Path, names: Sequence[str]) -> str:
 def ema(network: nn.Module, decay: float) -> AveragedModel:
     """Return a copy of a network that follows it slowly, buffers of the norms included.
 
-    The first update copies the network. After t updates the decay is (1 + t) / (10 + t), at most `decay`, so that the random
-    weights of the start are soon forgotten.
+    The first update copies the network. After t updates the decay is (1 + t) / (10 + t), at most
+    `decay`, so that the random weights of the start are soon forgotten.
     """
 
     @torch.no_grad()
@@ -180,7 +216,9 @@ def ema(network: nn.Module, decay: float) -> AveragedModel:
         pairs = list(zip(averages, values, strict=True))
         floats = [pair for pair in pairs if pair[0].is_floating_point()]
         if floats:
-            torch._foreach_lerp_([average for average, _ in floats], [value for _, value in floats], weight)
+            torch._foreach_lerp_(
+                [average for average, _ in floats], [value for _, value in floats], weight
+            )
         for average, value in pairs:
             if not average.is_floating_point():
                 average.copy_(value)

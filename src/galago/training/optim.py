@@ -12,19 +12,29 @@ NUM_STAGES = 5  # of every backbone
 
 
 def make_optimizer(learner: nn.Module, config: Config) -> torch.optim.Optimizer:
-    """Return AdamW with weight decay on convolution weights only; each group's `scale` is its part of the learning rate."""
+    """Return AdamW with weight decay on convolution weights only.
+
+    Each group's `scale` is its part of the learning rate.
+    """
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in learner.named_parameters():
         decay = config.weight_decay if parameter.ndim > 1 else 0.0
         groups.setdefault((decay, lr_scale(name, config.layer_decay)), []).append(parameter)
-    settings = [{"params": parameters, "weight_decay": decay, "scale": scale} for (decay, scale), parameters in groups.items()]
-    return torch.optim.AdamW(settings, lr=config.peak_learning_rate, fused=torch.cuda.is_available() or None)
+    settings = [
+        {"params": parameters, "weight_decay": decay, "scale": scale}
+        for (decay, scale), parameters in groups.items()
+    ]
+    return torch.optim.AdamW(
+        settings, lr=config.peak_learning_rate, fused=torch.cuda.is_available() or None
+    )
 
 
 def lr_scale(name: str, decay: float) -> float:
-    """Return decay ** (stages from here to the head) for a parameter of the backbone, 1 for the others.
+    """Return decay ** (stages from here to the head) for a parameter of the backbone, 1 for the
+    others.
 
-    Layer-wise rate decay by stage, after Clark et al., arXiv:2003.10555, appendix A: early layers change less in fine-tuning.
+    Layer-wise rate decay by stage, after Clark et al., arXiv:2003.10555, appendix A: early layers
+    change less in fine-tuning.
     """
     stage = re.search(r"backbone\.stages\.(\d+)\.", name)
     return decay ** (NUM_STAGES - int(stage[1])) if stage else 1.0
@@ -42,4 +52,8 @@ def learning_rate(config: Config, step: int, steps_per_epoch: int) -> float:
     warmup = min(config.warmup_epochs * steps_per_epoch, total / 2)
     if step < warmup:
         return config.peak_learning_rate * (step + 1) / (warmup + 1)
-    return config.peak_learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
+    return (
+        config.peak_learning_rate
+        * 0.5
+        * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
+    )

@@ -37,13 +37,16 @@ def check_labeled(dataset: Dataset, *, threads: int) -> None:
     )
 
 
-def check_readable(dataset: Dataset, *, threads: int, report: Callable[[dict[str, float]], None]) -> None:
+def check_readable(
+    dataset: Dataset, *, threads: int, report: Callable[[dict[str, float]], None]
+) -> None:
     """Read the samples of a split once, and find what would end an evaluation.
 
     Args:
         dataset: the split.
         threads: how many read at the same time.
-        report: called after each sample, with `epoch` 0, `checked` and `photos`, once it takes long.
+        report: called after each sample, with `epoch` 0, `checked` and `photos`, once it takes
+            long.
     Raises:
         DataError, ImageError: a sample cannot be read, or no pixel has a class.
     """

@@ -1,7 +1,10 @@
-"""Pre-training of a backbone as a classifier of whole photos; a segmentation network then starts from it with new heads.
+"""Pre-training of a backbone as a classifier of whole photos.
 
-The recipe is the authors' for ImageNet as far as it is published (their repository, configs/cls/imagenet): AdamW, cosine, photos
-of several sizes, mixup and CutMix, binary cross-entropy with smoothed labels, drop path, a moving average.
+A segmentation network then starts from it with new heads.
+
+The recipe is the authors' for ImageNet as far as it is published (their repository,
+configs/cls/imagenet): AdamW, cosine, photos of several sizes, mixup and CutMix, binary
+cross-entropy with smoothed labels, drop path, a moving average.
 """
 
 import json
@@ -62,19 +65,34 @@ class ClassViews(TorchDataset[tuple[Tensor, int]]):
         return torch.from_numpy(image).permute(2, 0, 1), class_id
 
 
-def random_resized_crop(photo: np.ndarray, size: int, min_area: float, rng: np.random.Generator) -> np.ndarray:
-    """Cut a random part of an (H, W, 3) photo, of an aspect ratio from 3/4 to 4/3, and bring it to (size, size, 3)."""
+def random_resized_crop(
+    photo: np.ndarray, size: int, min_area: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Cut a random part of an (H, W, 3) photo, of an aspect ratio from 3/4 to 4/3, and bring it to
+    (size, size, 3).
+    """
     height, width = photo.shape[:2]
-    area, ratio = rng.uniform(min_area, 1) * height * width, np.exp(rng.uniform(-1, 1) * np.log(4 / 3))
-    rows, columns = min(height, max(1, round(math.sqrt(area / ratio)))), min(width, max(1, round(math.sqrt(area * ratio))))
+    area, ratio = (
+        rng.uniform(min_area, 1) * height * width,
+        np.exp(rng.uniform(-1, 1) * np.log(4 / 3)),
+    )
+    rows, columns = (
+        min(height, max(1, round(math.sqrt(area / ratio)))),
+        min(width, max(1, round(math.sqrt(area * ratio)))),
+    )
     top, left = rng.integers(0, height - rows + 1), rng.integers(0, width - columns + 1)
     shrinks = rows > size or columns > size
     part = photo[top : top + rows, left : left + columns]
-    return cv2.resize(part, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return cv2.resize(
+        part, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    )
 
 
-def mixup_or_cutmix(images: Tensor, targets: Tensor, config: ClassifyConfig, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Blend a batch with itself in another order (mixup, arXiv:1710.09412) or exchange rectangles (CutMix, arXiv:1905.04899).
+def mixup_or_cutmix(
+    images: Tensor, targets: Tensor, config: ClassifyConfig, rng: np.random.Generator
+) -> tuple[Tensor, Tensor]:
+    """Blend a batch with itself in another order (mixup, arXiv:1710.09412) or exchange rectangles
+    (CutMix, arXiv:1905.04899).
 
     Args:
         images: (N, 3, S, S) float.
@@ -82,7 +100,11 @@ def mixup_or_cutmix(images: Tensor, targets: Tensor, config: ClassifyConfig, rng
         config: how often.
         rng: decides.
     """
-    draw, share, order = rng.random(), rng.beta(0.2, 0.2), torch.from_numpy(rng.permutation(len(images))).to(images.device)
+    draw, share, order = (
+        rng.random(),
+        rng.beta(0.2, 0.2),
+        torch.from_numpy(rng.permutation(len(images))).to(images.device),
+    )
     if draw < config.mixup:
         images = share * images + (1 - share) * images[order]
     elif draw < config.mixup + config.cutmix:
@@ -90,7 +112,9 @@ def mixup_or_cutmix(images: Tensor, targets: Tensor, config: ClassifyConfig, rng
         cut = round(side * math.sqrt(1 - share))
         top, left = (int(rng.integers(0, side - cut + 1)) for _ in range(2))
         images = images.clone()
-        images[..., top : top + cut, left : left + cut] = images[order][..., top : top + cut, left : left + cut]
+        images[..., top : top + cut, left : left + cut] = images[order][
+            ..., top : top + cut, left : left + cut
+        ]
         share = 1 - cut * cut / side**2
     else:
         return images, targets
@@ -108,7 +132,8 @@ def train_classifier(
     data: str = "not described",
     report: Report = lambda row: None,
 ) -> run.Progress:
-    """Train a classifier and keep its moving average as best.safetensors and last.safetensors, judged by top-1 accuracy.
+    """Train a classifier and keep its moving average as best.safetensors and last.safetensors,
+    judged by top-1 accuracy.
 
     Args:
         config: how to train.
@@ -116,16 +141,21 @@ def train_classifier(
         out: folder of the run; gets the weights, metrics.csv, run.json and state/.
         resume: whether to go on from out/state.
         data: what the photos are, in words.
-        report: called after each step and each validation, as in `train`, with `top1` for `mean_iou`.
+        report: called after each step and each validation, as in `train`, with `top1` for
+            `mean_iou`.
     Returns:
         epochs completed, best top-1 accuracy, and the rows of metrics.csv.
     Raises:
         TrainingError: as `train`.
     """
     if train_set.names != val_set.names:
-        raise TrainingError(f"The splits have different classes: {train_set.names} and {val_set.names}.")
+        raise TrainingError(
+            f"The splits have different classes: {train_set.names} and {val_set.names}."
+        )
     with hold(out):
-        return _train_classifier(config, (train_set, val_set), out, resume=resume, data=data, report=report)
+        return _train_classifier(
+            config, (train_set, val_set), out, resume=resume, data=data, report=report
+        )
 
 
 def _train_classifier(
@@ -142,9 +172,12 @@ def _train_classifier(
     sets: dict[str, Part | None] = {"training": train_set, "validation": val_set}
     begin = Beginning(out, config, (None, resume), lambda: fingerprint(sets, {}))
     torch.manual_seed(config.seed)
-    AcceleratorState._reset_state()  # of an earlier run in this process, which may have had another precision
+    # of an earlier run in this process, which may have had another precision
+    AcceleratorState._reset_state()
     device = join().device
-    accelerator = Accelerator(mixed_precision=mixed_precision(config.precision, device), cpu=device.type == "cpu")
+    accelerator = Accelerator(
+        mixed_precision=mixed_precision(config.precision, device), cpu=device.type == "cpu"
+    )
     main, progress = accelerator.is_main_process, run.Progress()
     network: nn.Module = build_classifier(config.variant, len(train_set.names))
     set_drop_path(network, config.drop_path)
@@ -153,7 +186,11 @@ def _train_classifier(
         optimize_for_cpu(network)
     average = ema(network, config.ema_decay).to(device)
     shuffle = BatchSampler(
-        len(train_set), config.batch_size, config.seed, config.epochs, (accelerator.process_index, accelerator.num_processes)
+        len(train_set),
+        config.batch_size,
+        config.seed,
+        config.epochs,
+        (accelerator.process_index, accelerator.num_processes),
     )
     loader = DataLoader(
         ClassViews(train_set, config),
@@ -177,7 +214,13 @@ def _train_classifier(
     tools = accelerator, network, optimizer, average
     with closing(batches(loader)) as stream:
         for _ in range(progress.epoch, config.epochs):
-            row = run_epoch(config, tools, stream, (progress.epoch, shuffle.steps), report if main else lambda row: None)
+            row = run_epoch(
+                config,
+                tools,
+                stream,
+                (progress.epoch, shuffle.steps),
+                report if main else lambda row: None,
+            )
             progress.epoch += 1
             progress.rows.append(row)
             last = progress.epoch == config.epochs
@@ -213,7 +256,9 @@ def run_epoch(
     network.train()
     began, losses = time.monotonic(), 0.0
     for index in range(steps):
-        images, class_ids = (tensor.to(accelerator.device) for tensor in next(stream))  # (N, 3, S, S) uint8, (N,) int64
+        images, class_ids = (
+            tensor.to(accelerator.device) for tensor in next(stream)
+        )  # (N, 3, S, S) uint8, (N,) int64
         step = epoch * steps + index
         rng = np.random.default_rng((config.seed, step))
         rate = learning_rate(config, step, steps)
@@ -223,9 +268,14 @@ def run_epoch(
         if size != pixels.shape[-1]:
             pixels = F.interpolate(pixels, size=(size, size), mode="bilinear", antialias=True)
         num_classes = accelerator.unwrap_model(network).head.classify.out_features
-        targets = F.one_hot(class_ids, num_classes) * (1 - config.label_smoothing) + config.label_smoothing / num_classes
+        targets = (
+            F.one_hot(class_ids, num_classes) * (1 - config.label_smoothing)
+            + config.label_smoothing / num_classes
+        )
         pixels, targets = mixup_or_cutmix(pixels, targets, config, rng)
-        loss = F.binary_cross_entropy_with_logits(network(pixels).float(), targets, reduction="sum") / len(images)
+        loss = F.binary_cross_entropy_with_logits(
+            network(pixels).float(), targets, reduction="sum"
+        ) / len(images)
         if not torch.isfinite(loss):
             raise TrainingError(
                 f"The loss became {loss.item()} in epoch {epoch + 1}, step {index + 1}. "
@@ -238,22 +288,40 @@ def run_epoch(
         average.update_parameters(accelerator.unwrap_model(network))  # type: ignore[operator]  # an AveragedModel
         losses += loss.item()
         speed = (index + 1) * config.batch_size / (time.monotonic() - began)
-        row = {"epoch": epoch + 1, "loss": losses / (index + 1), "rate": rate, "images_per_s": speed}
+        row = {
+            "epoch": epoch + 1,
+            "loss": losses / (index + 1),
+            "rate": rate,
+            "images_per_s": speed,
+        }
         report(row | {"step": index + 1, "steps": steps})
     return row
 
 
 @torch.inference_mode()
 def accuracy(
-    network: nn.Module, photos: ClassFolders | ClassTars, config: ClassifyConfig, device: torch.device
+    network: nn.Module,
+    photos: ClassFolders | ClassTars,
+    config: ClassifyConfig,
+    device: torch.device,
 ) -> tuple[float, float]:
-    """Return the share of photos whose class is the most likely one, and among the five most likely ones."""
+    """Return the share of photos whose class is the most likely one, and among the five most likely
+    ones.
+    """
     network.eval()
     first = among = 0
     for index in range(len(photos)):
         photo, class_id = photos[index]
-        image = torch.from_numpy(center_crop(photo, max(config.sizes))).permute(2, 0, 1)[None].to(device)
-        best = network(normalize(image, config.mean, config.std))[0].topk(min(5, len(photos.names))).indices.tolist()
+        image = (
+            torch.from_numpy(center_crop(photo, max(config.sizes)))
+            .permute(2, 0, 1)[None]
+            .to(device)
+        )
+        best = (
+            network(normalize(image, config.mean, config.std))[0]
+            .topk(min(5, len(photos.names)))
+            .indices.tolist()
+        )
         first += best[0] == class_id
         among += class_id in best
     return first / len(photos), among / len(photos)

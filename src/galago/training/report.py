@@ -1,4 +1,7 @@
-"""The HTML page of a run: what was trained, how it went, what came of it; one file, curves and pictures inside."""
+"""The HTML page of a run: what was trained, how it went, what came of it.
+
+One file, curves and pictures inside.
+"""
 
 import dataclasses
 import json
@@ -24,7 +27,9 @@ MOST_POINTS = 600  # more would not be seen
 GRID_LINES = 4
 
 
-def draw_chart(points: Sequence[tuple[float, float]], *, caption: str, form: Callable[[float], str]) -> str:
+def draw_chart(
+    points: Sequence[tuple[float, float]], *, caption: str, form: Callable[[float], str]
+) -> str:
     """Draw one curve over epochs, with a dot and a number at its end.
 
     Args:
@@ -46,10 +51,16 @@ def draw_chart(points: Sequence[tuple[float, float]], *, caption: str, form: Cal
     line = " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(across, down, strict=True))
     heights = [(share, high - share * (high - low)) for share in np.linspace(0, 1, GRID_LINES)]
     parts = [
-        *(_grid_line(TOP + share * (HEIGHT - TOP - BOTTOM), form(value)) for share, value in heights),
+        *(
+            _grid_line(TOP + share * (HEIGHT - TOP - BOTTOM), form(value))
+            for share, value in heights
+        ),
         f'<text x="{LEFT}" y="{HEIGHT - 6}">epoch {first:.0f}</text>',
-        f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 6}" text-anchor="end">{last:.0f}</text>' if last > first else "",
-        f'<polyline points="{line}" fill="none" stroke="#1f6feb" stroke-width="2" stroke-linejoin="round"/>',
+        f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 6}" text-anchor="end">{last:.0f}</text>'
+        if last > first
+        else "",
+        f'<polyline points="{line}" fill="none" stroke="#1f6feb" stroke-width="2" '
+        'stroke-linejoin="round"/>',
         f'<circle cx="{across[-1]:.1f}" cy="{down[-1]:.1f}" r="3" fill="#1f6feb"/>',
     ]
     about = f"{escape(caption)}, last {escape(form(float(data[-1, 1])))}"
@@ -124,7 +135,11 @@ def _state(config: TrainConfig, rows: Sequence[Mapping[str, float]]) -> str:
     best = best_epoch(rows)
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     text = f"Epoch {len(rows)} of {config.epochs}, {now}. "
-    return text + (f"Best mean IoU {scores[best]:.4f}, in epoch {best}; last {list(scores.values())[-1]:.4f}." if best else "")
+    return text + (
+        f"Best mean IoU {scores[best]:.4f}, in epoch {best}; last {list(scores.values())[-1]:.4f}."
+        if best
+        else ""
+    )
 
 
 def _curves(rows: Sequence[Mapping[str, float]]) -> str:
@@ -134,7 +149,11 @@ def _curves(rows: Sequence[Mapping[str, float]]) -> str:
         ("waited", "share of the time spent waiting for photos", "{:.1%}"),
     )  # fmt: skip
     drawn = [
-        draw_chart([(row["epoch"], row[name]) for row in rows if name in row], caption=caption, form=form.format)
+        draw_chart(
+            [(row["epoch"], row[name]) for row in rows if name in row],
+            caption=caption,
+            form=form.format,
+        )
         for name, caption, form in charts
     ]
     speeds = [row["images_per_s"] for row in rows if "images_per_s" in row]
@@ -153,7 +172,9 @@ def _classes(folder: Path) -> str:
         chip = f'<span class="chip" style="background:rgb({",".join(map(str, color))})"></span>'
         values = ["n/a" if entry["iou"] is None else f"{entry['iou']:.4f}" for entry in entries]
         rows.append([chip + escape(entries[0]["name"]), *values, f"{entries[0]['share']:.2%}"])
-    for labels in zip(*(score.get("sets", []) for score in scores), strict=True):  # those that stand for several classes
+    for labels in zip(
+        *(score.get("sets", []) for score in scores), strict=True
+    ):  # those that stand for several classes
         values = ["n/a" if label["iou"] is None else f"{label['iou']:.4f}" for label in labels]
         name = f"{labels[0]['name']} = {' or '.join(labels[0]['classes'])}"
         rows.append([escape(name), *values, f"{labels[0]['share']:.2%}"])
@@ -164,7 +185,9 @@ def _classes(folder: Path) -> str:
 
 def _other_sets(folder: Path) -> str:
     """Draw the IoU of each class and label on the further validation sets, by the best weights."""
-    metadata = read_metadata(folder / "best.safetensors") if (folder / "best.safetensors").exists() else {}
+    metadata = (
+        read_metadata(folder / "best.safetensors") if (folder / "best.safetensors").exists() else {}
+    )
     parts = []
     for name, scores in json.loads(metadata.get("other_scores", "{}")).items():
         entries = [*scores["classes"], *scores.get("sets", [])]
@@ -175,8 +198,13 @@ def _other_sets(folder: Path) -> str:
         ]
         rows.append(["<b>mean</b>", f"<b>{scores['mean_iou']:.4f}</b>", ""])
         excused = f"<p>{scores.get('excused', 0):,} pixels of classes that the masks cannot show are not counted.</p>"
-        drawn = table(("class", f"IoU, best (epoch {metadata['epoch']})", "share of the pixels"), rows)
-        parts.append(f'<h3>{escape(name)}</h3><div class="numbers">{drawn}</div>' + (excused if scores.get("excused") else ""))
+        drawn = table(
+            ("class", f"IoU, best (epoch {metadata['epoch']})", "share of the pixels"), rows
+        )
+        parts.append(
+            f'<h3>{escape(name)}</h3><div class="numbers">{drawn}</div>'
+            + (excused if scores.get("excused") else "")
+        )
     return "".join(parts)
 
 
@@ -211,7 +239,11 @@ def _settings(config: TrainConfig) -> str:
 
 
 def _files(folder: Path) -> str:
-    there = [(f"<code>{name}</code>", escape(about)) for name, about in FILES.items() if (folder / name).exists()]
+    there = [
+        (f"<code>{name}</code>", escape(about))
+        for name, about in FILES.items()
+        if (folder / name).exists()
+    ]
     return f"<p>In <code>{escape(str(folder.resolve()))}</code>:</p>{table((), there)}"
 
 

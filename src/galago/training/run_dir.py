@@ -1,4 +1,7 @@
-"""What a run leaves behind: its description and its measurements; and who may write into its folder."""
+"""What a run leaves behind: its description and its measurements.
+
+And who may write into its folder.
+"""
 
 import csv
 import dataclasses
@@ -19,8 +22,18 @@ from galago.errors import TrainingError
 from galago.training.config import Config
 from galago.training.distributed import join
 
-KEPT = ("best.safetensors", "last.safetensors", "state", "state.old")  # what a started run would overwrite
-FREE_SETTINGS = ("workers", "save_every", "patience", "tensorboard")  # may differ when a run goes on: they change no weight
+KEPT = (
+    "best.safetensors",
+    "last.safetensors",
+    "state",
+    "state.old",
+)  # what a started run would overwrite
+FREE_SETTINGS = (
+    "workers",
+    "save_every",
+    "patience",
+    "tensorboard",
+)  # may differ when a run goes on: they change no weight
 PACKAGES = ("galago", "torch", "numpy", "opencv-python-headless", "accelerate")
 
 
@@ -49,7 +62,12 @@ class Progress:
 
 
 def describe_run(
-    config: Config, *, data: str, photos: tuple[int, int], weights: Path | None, teacher: Path | None = None
+    config: Config,
+    *,
+    data: str,
+    photos: tuple[int, int],
+    weights: Path | None,
+    teacher: Path | None = None,
 ) -> dict[str, Any]:
     """Collect what is needed to repeat a run: settings, data, command, commit, versions, machine.
 
@@ -113,7 +131,8 @@ def check_same_settings(folder: Path, config: Config) -> None:
     ]
     if changed:
         raise TrainingError(
-            f"The run in {folder} was started with other settings: {'; '.join(changed)}. Resume with the same ones, "
+            f"The run in {folder} was started with other settings: {'; '.join(changed)}. Resume "
+            "with the same ones, "
             f"or start another run from its weights with --weights {folder / 'last.safetensors'}."
         )
 
@@ -128,7 +147,8 @@ def check_same_weights(folder: Path, weights: Path | None) -> None:
     if (before and Path(before).resolve()) != (weights and weights.resolve()):
         raise TrainingError(
             f"The run in {folder} was started from {before or 'random weights'}, now from "
-            f"{weights or 'random weights'}. Resume with the same --weights, or choose another --out."
+            f"{weights or 'random weights'}. Resume with the same --weights, or choose another "
+            "--out."
         )
 
 
@@ -140,13 +160,18 @@ def read_description(folder: Path) -> dict[str, Any]:
     """
     path = folder / "run.json"
     if not path.exists() and not any((folder / name).exists() for name in KEPT):
-        raise TrainingError(f"There is nothing to resume in {folder}: no run was started there. Start it without --resume.")
+        raise TrainingError(
+            f"There is nothing to resume in {folder}: no run was started there. Start it without "
+            "--resume."
+        )
     try:
         described = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(described, dict) and isinstance(described["config"], dict):
             return described
     except (OSError, ValueError, KeyError, RecursionError) as error:
-        raise TrainingError(f"{path} is missing or damaged, so the run cannot go on. Start anew.") from error
+        raise TrainingError(
+            f"{path} is missing or damaged, so the run cannot go on. Start anew."
+        ) from error
     raise TrainingError(f"{path} is missing or damaged, so the run cannot go on. Start anew.")
 
 
@@ -160,13 +185,17 @@ def write_text(path: Path, text: str) -> None:
         write_whole(path, text.encode())
     except OSError as error:
         reason = error.strerror or error
-        raise TrainingError(f"Cannot write {path}: {reason}. Free space or choose another folder with --out.") from error
+        raise TrainingError(
+            f"Cannot write {path}: {reason}. Free space or choose another folder with --out."
+        ) from error
 
 
 def write_metrics(folder: Path, progress: Progress) -> None:
     """Write metrics.csv: one line per epoch, empty where nothing was measured."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(dict.fromkeys(key for row in progress.rows for key in row)), lineterminator="\n")
+    writer = csv.DictWriter(
+        text, list(dict.fromkeys(key for row in progress.rows for key in row)), lineterminator="\n"
+    )
     writer.writeheader()
     writer.writerows(progress.rows)
     write_text(folder / "metrics.csv", text.getvalue())

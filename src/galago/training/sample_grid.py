@@ -20,9 +20,21 @@ def write_panel(path: Path, predict: Callable[[np.ndarray], np.ndarray], dataset
     for index in np.unique(np.linspace(0, len(dataset) - 1, PANEL_PHOTOS).astype(int)):
         sample = dataset[int(index)]
         guess = predict(sample.image)
-        rows.append(np.hstack([sample.image, *(images.colorize(labels, palette) for labels in (sample.labels, guess))]))
+        rows.append(
+            np.hstack(
+                [
+                    sample.image,
+                    *(images.colorize(labels, palette) for labels in (sample.labels, guess)),
+                ]
+            )
+        )
     width = min(row.shape[1] for row in rows)  # photos of different sizes: the smallest decides
-    images.save(path, np.vstack([cv2.resize(row, (width, round(row.shape[0] * width / row.shape[1]))) for row in rows]))
+    images.save(
+        path,
+        np.vstack(
+            [cv2.resize(row, (width, round(row.shape[0] * width / row.shape[1]))) for row in rows]
+        ),
+    )
 
 
 def read_panel(path: Path) -> np.ndarray:
@@ -35,4 +47,6 @@ def read_panel(path: Path) -> np.ndarray:
     height, width = panel.shape[:2]
     if width <= SHOWN_WIDTH:
         return panel
-    return cv2.resize(panel, (SHOWN_WIDTH, round(height * SHOWN_WIDTH / width)), interpolation=cv2.INTER_AREA)
+    return cv2.resize(
+        panel, (SHOWN_WIDTH, round(height * SHOWN_WIDTH / width)), interpolation=cv2.INTER_AREA
+    )

@@ -1,4 +1,6 @@
-"""Learning from labels that stand for several classes: the probability of all of them together is what counts."""
+"""Learning from labels that stand for several classes: the probability of all of them together is
+what counts.
+"""
 
 import math
 from dataclasses import dataclass
@@ -14,8 +16,9 @@ class SetTable:
     """What the labels K, K + 1 ... stand for.
 
     Attributes:
-        offsets: (S, K) float32, added to the logits within a set: 0 for classes that the label names, the log of
-            `hidden_weight` for those that may hide under it, minus infinity for all others.
+        offsets: (S, K) float32, added to the logits within a set: 0 for classes that the label
+            names, the log of `hidden_weight` for those that may hide under it, minus infinity for
+            all others.
         named: (S, K) bool, the classes that the label names.
     """
 
@@ -23,7 +26,9 @@ class SetTable:
     named: Tensor
 
     @classmethod
-    def of(cls, labels: LabelSet, device: torch.device, hidden_weight: float = 1.0) -> "SetTable | None":
+    def of(
+        cls, labels: LabelSet, device: torch.device, hidden_weight: float = 1.0
+    ) -> "SetTable | None":
         """Make the table of a data set; None where every label is one class.
 
         Args:
@@ -33,7 +38,10 @@ class SetTable:
         """
         if not labels.sets:
             return None
-        offsets, named = torch.full((len(labels.sets), len(labels)), -torch.inf), torch.zeros(len(labels.sets), len(labels))
+        offsets, named = (
+            torch.full((len(labels.sets), len(labels)), -torch.inf),
+            torch.zeros(len(labels.sets), len(labels)),
+        )
         for index, found in enumerate(labels.sets):
             offsets[index, list(found.hidden)] = math.log(hidden_weight)
             offsets[index, list(found.classes)] = 0.0
@@ -41,20 +49,31 @@ class SetTable:
         return cls(offsets.to(device), named.bool().to(device))
 
     def weights(self, weights: Tensor) -> Tensor:
-        """Extend (K,) weights of classes by those of the sets, (K + S,): the mean over the classes that a label names."""
+        """Extend (K,) weights of classes by those of the sets, (K + S,): the mean over the classes
+        that a label names.
+        """
         own = (self.named.to(weights.dtype) @ weights) / self.named.sum(1)
         return torch.cat([weights, own])
 
 
 def marginal_cross_entropy(
-    logits: Tensor, labels: Tensor, sets: SetTable, *, weights: Tensor | None = None, smoothing: float = 0.0
+    logits: Tensor,
+    labels: Tensor,
+    sets: SetTable,
+    *,
+    weights: Tensor | None = None,
+    smoothing: float = 0.0,
 ) -> Tensor:
-    """Return minus the log of the summed probability of a set's classes, where a label is a set; 0 at other pixels.
+    """Return minus the log of the summed probability of a set's classes, where a label is a set.
 
-    logsumexp(all logits) - logsumexp(logits of the set). For a set of one class this is the cross-entropy, for the set of all
-    classes it is 0, and so is its gradient. Nothing is said between the classes of a set, unless hidden ones have less than full
-    weight: then the gradient leans towards the named ones where the network is in doubt. Smoothing leans towards all classes
-    alike, as in the cross-entropy for one class and less the more classes the set has, down to nothing.
+    0 at other pixels.
+
+    logsumexp(all logits) - logsumexp(logits of the set). For a set of one class this is the
+    cross-entropy, for the set of all classes it is 0, and so is its gradient. Nothing is said
+    between the classes of a set, unless hidden ones have less than full weight: then the gradient
+    leans towards the named ones where the network is in doubt. Smoothing leans towards all classes
+    alike, as in the cross-entropy for one class and less the more classes the set has, down to
+    nothing.
 
     Args:
         logits: (N, K, H, W) float32.

@@ -11,7 +11,8 @@ from galago.training.config import Config, TrainConfig
 
 
 def parse_settings(texts: Sequence[str], config: type[Config] = TrainConfig) -> dict[str, Any]:
-    """Read settings, as `epochs=40`, `crop_size=192x256` or `head=none`, into values of the types that a config has.
+    """Read settings, as `epochs=40`, `crop_size=192x256` or `head=none`, into values of the types
+    that a config has.
 
     Raises:
         ConfigError: one is not of the form, has an unknown name, or a value of another type.
@@ -21,7 +22,9 @@ def parse_settings(texts: Sequence[str], config: type[Config] = TrainConfig) -> 
     for text in texts:
         name, sign, value = text.partition("=")
         if not sign:
-            raise ConfigError(f"Expected a setting as name=value, for example epochs=40, got {text!r}.")
+            raise ConfigError(
+                f"Expected a setting as name=value, for example epochs=40, got {text!r}."
+            )
         choose({field.name: field for field in dataclasses.fields(config)}, name, "setting")
         settings[name] = _parse(value, hints[name], text)
     return settings

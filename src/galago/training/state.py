@@ -1,4 +1,5 @@
-"""The state of a run: what a resumed one needs, as tensors and JSON, so that none of it can run code.
+"""The state of a run: what a resumed one needs, as tensors and JSON, so that none of it can run
+code.
 
 `state/` holds `state.safetensors` (network, moving average, optimizer, random states, and in its
 metadata progress, gradient scaler and what the run learns from) and `state.json` (its checksum).
@@ -85,7 +86,9 @@ def save_state(run: Changing, out: Path) -> None:
         if is_lost_worker(error):
             raise
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise TrainingError(f"Cannot save the state of the run in {out}: {reason}. Free space, then --resume.") from error
+        raise TrainingError(
+            f"Cannot save the state of the run in {out}: {reason}. Free space, then --resume."
+        ) from error
 
 
 def find_state(out: Path) -> Path | None:
@@ -169,7 +172,8 @@ def check_same_data(saved: Saved, now: Mapping[str, Any]) -> None:
         changed = differences(saved.facts["data"], now)
     if changed:
         raise TrainingError(
-            f"The run in {saved.folder.parent} was started with other data: {'; '.join(changed)}. Resume with the "
+            f"The run in {saved.folder.parent} was started with other data: {'; '.join(changed)}. "
+            "Resume with the "
             f"same data, or {start_anew(saved.folder.parent, first='start')}"
         )
 
@@ -202,7 +206,8 @@ def explaining(folder: Path) -> Iterator[None]:
     except BROKEN as error:
         reason = getattr(error, "strerror", None) or (str(error).splitlines() or [repr(error)])[0]
         raise TrainingError(
-            f"The state of the run in {folder} is damaged: {reason.rstrip('.')}. {start_anew(folder.parent)}"
+            f"The state of the run in {folder} is damaged: {reason.rstrip('.')}. "
+            f"{start_anew(folder.parent)}"
         ) from error
 
 
@@ -256,7 +261,9 @@ def random_states(device: torch.device) -> tuple[dict[str, Tensor], dict[str, An
     return tensors, {"numpy": [kind, *position], "python": [version, gauss]}
 
 
-def restore_random(tensors: Mapping[str, Tensor], numbers: Mapping[str, Any], device: torch.device) -> None:
+def restore_random(
+    tensors: Mapping[str, Tensor], numbers: Mapping[str, Any], device: torch.device
+) -> None:
     """Set the random states of this process to saved ones.
 
     Raises:

@@ -17,7 +17,8 @@ class Board:
     def __init__(self, folder: Path, progress: Progress) -> None:
         """Open the event files in a folder.
 
-        What a run that was cut off had written after the epoch it goes on from is hidden; what was never written is added.
+        What a run that was cut off had written after the epoch it goes on from is hidden; what was
+        never written is added.
 
         Raises:
             MissingDependencyError: TensorBoard is not installed.
@@ -32,7 +33,8 @@ class Board:
             self._add_curves(row)
 
     def add(self, row: Mapping[str, float], scores: Scores | None, panel: Path) -> None:
-        """Add what an epoch has measured and, where it was validated, the IoU of each class and the panel of pictures.
+        """Add what an epoch has measured and, where it was validated, the IoU of each class and the
+        panel of pictures.
 
         Raises:
             TrainingError: the files cannot be written.
@@ -48,7 +50,8 @@ class Board:
             self.writer.flush()
         except OSError as error:
             raise TrainingError(
-                f"Cannot write to {self.folder}: {error.strerror or error}. Free space, then --resume."
+                f"Cannot write to {self.folder}: {error.strerror or error}. Free space, then "
+                "--resume."
             ) from error
 
     def close(self) -> None:

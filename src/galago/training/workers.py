@@ -6,7 +6,9 @@ from contextlib import contextmanager
 
 from galago.errors import TrainingError
 
-LOST = re.compile(r"DataLoader worker \(pid")  # torch's words, from a signal handler or from the queue of batches
+LOST = re.compile(
+    r"DataLoader worker \(pid"
+)  # torch's words, from a signal handler or from the queue of batches
 
 
 def is_lost_worker(error: BaseException) -> bool:
@@ -29,8 +31,11 @@ def explain_lost_workers() -> Iterator[None]:
         if not is_lost_worker(error):
             raise
         cause = str(error).splitlines()[0].strip().rstrip(".")
-        shared = " In a container, give it more shared memory, too." if "us error" in str(error) else ""
+        shared = (
+            " In a container, give it more shared memory, too." if "us error" in str(error) else ""
+        )
         raise TrainingError(
             f"A process that reads photos is gone ({cause}), most often because memory ran out. "
-            f"Go on from the last saved epoch with --resume and fewer --workers; --workers 0 needs the least memory.{shared}"
+            "Go on from the last saved epoch with --resume and fewer --workers; --workers 0 needs "
+            f"the least memory.{shared}"
         ) from error

@@ -1,4 +1,6 @@
-"""All intermediate maps of a file that have the shape of a stage, from the engines that can give them."""
+"""All intermediate maps of a file that have the shape of a stage, from the engines that can give
+them.
+"""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
@@ -9,7 +11,9 @@ import numpy as np
 from galago.errors import ModelError, require
 
 Shapes = Collection[tuple[int, ...]]  # (C, H, W) each
-Probe = Callable[[Path, np.ndarray, Shapes], Iterator[np.ndarray]]  # file, (1, H, W, 3) uint8 photo, shapes to (C, H, W) maps
+Probe = Callable[
+    [Path, np.ndarray, Shapes], Iterator[np.ndarray]
+]  # file, (1, H, W, 3) uint8 photo, shapes to (C, H, W) maps
 
 
 def probe_openvino(file: Path, photo: np.ndarray, shapes: Shapes) -> Iterator[np.ndarray]:
@@ -23,7 +27,9 @@ def probe_openvino(file: Path, photo: np.ndarray, shapes: Shapes) -> Iterator[np
         for operator in model.get_ordered_ops()
         if operator.get_type_name() not in ("Constant", "Result", "Parameter")
         for output in operator.outputs()
-        if output.partial_shape.is_static and len(output.shape) == 4 and tuple(output.shape)[1:] in shapes
+        if output.partial_shape.is_static
+        and len(output.shape) == 4
+        and tuple(output.shape)[1:] in shapes
     ]
     for output in wanted:
         model.add_outputs([(output.get_node().friendly_name, output.get_index())])
@@ -37,14 +43,21 @@ def probe_onnxruntime(file: Path, photo: np.ndarray, shapes: Shapes) -> Iterator
     """Ask ONNX Runtime for every operator's output; needs the package onnx."""
     onnx, onnxruntime = require("onnx", "export"), require("onnxruntime", "onnxruntime")
     model = onnx.load(str(file))
-    for axis, side in zip(model.graph.input[0].type.tensor_type.shape.dim, photo.shape, strict=True):
+    for axis, side in zip(
+        model.graph.input[0].type.tensor_type.shape.dim, photo.shape, strict=True
+    ):
         axis.dim_value = side
     sized = onnx.shape_inference.infer_shapes(model, data_prop=True).graph.value_info
-    shape_of = {value.name: tuple(axis.dim_value for axis in value.type.tensor_type.shape.dim) for value in sized}
+    shape_of = {
+        value.name: tuple(axis.dim_value for axis in value.type.tensor_type.shape.dim)
+        for value in sized
+    }
     known = {name for name, shape in shape_of.items() if shape and all(shape)}
     outputs = {value.name for value in model.graph.output}
     model.graph.output.extend(
-        onnx.ValueInfoProto(name=name)  # ONNX Runtime finds the type, and the shape that the inference above did not
+        onnx.ValueInfoProto(
+            name=name
+        )  # ONNX Runtime finds the type, and the shape that the inference above did not
         for node in model.graph.node
         for name in node.output
         if name and (shape_of[name][1:] in shapes if name in known else name not in outputs)
@@ -52,14 +65,17 @@ def probe_onnxruntime(file: Path, photo: np.ndarray, shapes: Shapes) -> Iterator
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 4
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
     for values in session.run(None, {session.get_inputs()[0].name: photo}):
         if isinstance(values, np.ndarray) and values.ndim == 4 and values.shape[1:] in shapes:
             yield values[0]
 
 
 def litert_tensors(file: Path, photo: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-    """Ask LiteRT's own kernels for every tensor that has a name and memory of its own, real numbers for quantized ones.
+    """Ask LiteRT's own kernels for every tensor that has a name and memory of its own, real numbers
+    for quantized ones.
 
     Raises:
         ModelError: the file is damaged or takes other input.
@@ -75,7 +91,9 @@ def litert_tensors(file: Path, photo: np.ndarray) -> Iterator[tuple[str, np.ndar
         interpreter.set_tensor(interpreter.get_input_details()[0]["index"], photo)
         interpreter.invoke()
     except (ValueError, RuntimeError) as error:
-        raise ModelError(f"LiteRT cannot look into {file}: {' '.join(str(error).split())}.") from error
+        raise ModelError(
+            f"LiteRT cannot look into {file}: {' '.join(str(error).split())}."
+        ) from error
     for detail in interpreter.get_tensor_details():
         if not detail["name"]:
             continue
@@ -112,7 +130,12 @@ def probe_ncnn(file: Path, photo: np.ndarray, shapes: Shapes) -> Iterator[np.nda
     _, height, width, _ = photo.shape
     with net.create_extractor() as extractor:
         extractor.set_light_mode(False)
-        extractor.input(INPUT, ncnn.Mat.from_pixels(np.ascontiguousarray(photo[0]), ncnn.Mat.PixelType.PIXEL_RGB, width, height))
+        extractor.input(
+            INPUT,
+            ncnn.Mat.from_pixels(
+                np.ascontiguousarray(photo[0]), ncnn.Mat.PixelType.PIXEL_RGB, width, height
+            ),
+        )
         for name in blobs:
             failed, blob = extractor.extract(name)
             values = None if failed else np.array(blob)

@@ -1,4 +1,6 @@
-"""What a model file holds, read from the file itself: the precision of its weights, the size it takes, its own description."""
+"""What a model file holds, read from the file itself: the precision of its weights, the size it
+takes, its own description.
+"""
 
 import math
 from collections import Counter
@@ -13,13 +15,16 @@ from galago.runtime.onnx_metadata import onnx_input_size, onnx_weights, read_met
 from galago.spec import ModelSpec
 
 FLOAT32_ONLY = (".param", ".pte", ".pt2")  # formats that galago writes in float32 and nothing else
-MARKED = 0.05  # share of the weights in int8, from which on a file counts as int8; blocks may stay in float
+# share of the weights in int8, from which on a file counts as int8; blocks may stay in float
+MARKED = 0.05
 IR_PRECISIONS = {"f32": "float32", "f16": "float16", "i8": "int8", "u8": "int8"}
 TFLITE_PRECISIONS = {"float32": "float32", "float16": "float16", "int8": "int8"}
 
 
 def precision_of(file: Path) -> str | None:
-    """Return the precision of a file's weights: float32, float16 or int8; None where the file cannot be asked.
+    """Return the precision of a file's weights: float32, float16 or int8.
+
+    None where the file cannot be asked.
 
     Raises:
         ModelError: the file is damaged.
@@ -40,7 +45,10 @@ def precision_of(file: Path) -> str | None:
 
 
 def main_precision(weights: Counter[str]) -> str | None:
-    """Return what a file's weights are, by how many of them have which precision; None where there are none."""
+    """Return what a file's weights are, by how many of them have which precision.
+
+    None where there are none.
+    """
     if not weights:
         return None
     if weights["int8"] > MARKED * weights.total():
@@ -80,7 +88,9 @@ def _ir_layers(file: Path, kind: str) -> list[dict[str, str]]:
     try:
         root = ElementTree.parse(file).getroot()
     except (ElementTree.ParseError, OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"{file} is no whole OpenVINO IR file. Copy it again, or export it again.") from error
+        raise ModelError(
+            f"{file} is no whole OpenVINO IR file. Copy it again, or export it again."
+        ) from error
     layers = [layer for layer in root.iter("layer") if layer.get("type") == kind]
     return [data.attrib for layer in layers if (data := layer.find("data")) is not None]
 
@@ -100,10 +110,16 @@ def _tflite_weights(file: Path) -> Counter[str]:
         return weights
     litert: Any = require("ai_edge_litert.interpreter", "litert")
     try:
-        plain = litert.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES  # and no word about delegates on the terminal
-        details = litert.Interpreter(str(file), experimental_op_resolver_type=plain).get_tensor_details()
+        plain = (
+            litert.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        )  # and no word about delegates on the terminal
+        details = litert.Interpreter(
+            str(file), experimental_op_resolver_type=plain
+        ).get_tensor_details()
     except (ValueError, RuntimeError) as error:
-        raise ModelError(f"{file} is no whole LiteRT file. Copy it again, or export it again.") from error
+        raise ModelError(
+            f"{file} is no whole LiteRT file. Copy it again, or export it again."
+        ) from error
     for detail in details:
         kind = TFLITE_PRECISIONS.get(getattr(detail["dtype"], "__name__", ""))
         if kind and len(detail["shape"]) == 4:

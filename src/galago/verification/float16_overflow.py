@@ -28,21 +28,29 @@ def overflow(file: Path, photo: np.ndarray) -> tuple[str | None, str | None]:
         file: .onnx, .xml with its .bin, or .tflite.
         photo: (1, H, W, 3) uint8 RGB.
     Returns:
-        the value, in words, None where there is none; and why it was not looked for, None where it was.
+        the value, in words, None where there is none; and why it was not looked for, None where it
+        was.
     Raises:
         ModelError: the file cannot be read.
     """
     values, reason = reader(file)
     for name, value in values(file, photo) if values else ():
         if not value <= FLOAT16_MAX:
-            return f"{value:.1e} in {name}, more than the {FLOAT16_MAX:,.0f} that float16 holds", None
+            return (
+                f"{value:.1e} in {name}, more than the {FLOAT16_MAX:,.0f} that float16 holds",
+                None,
+            )
     return None, reason
 
 
 def reader(file: Path) -> tuple[Values | None, str | None]:
     """Return what tells all values of a file, or what has to be installed for that."""
     if file.suffix == ".tflite":
-        return (largest_in_litert, None) if find_spec("ai_edge_litert") else (None, "LiteRT is not installed")
+        return (
+            (largest_in_litert, None)
+            if find_spec("ai_edge_litert")
+            else (None, "LiteRT is not installed")
+        )
     if file.suffix not in (".onnx", ".xml"):
         return None, f"nothing here shows what is computed inside a {file.suffix} file"
     if find_spec("openvino"):
@@ -53,31 +61,45 @@ def reader(file: Path) -> tuple[Values | None, str | None]:
 
 
 def largest_in_onnxruntime(file: Path, photo: np.ndarray) -> Iterator[tuple[str, float]]:
-    """As `largest_values`, where there is no OpenVINO: by a ReduceMax behind each operator of an ONNX file."""
+    """As `largest_values`, where there is no OpenVINO: by a ReduceMax behind each operator of an
+    ONNX file.
+    """
     onnx, onnxruntime = require("onnx", "export"), require("onnxruntime", "onnxruntime")
     model = onnx.load(str(file))
     inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
-    kinds = {value.name: value.type.tensor_type.elem_type for value in [*inferred.value_info, *inferred.output]}
+    kinds = {
+        value.name: value.type.tensor_type.elem_type
+        for value in [*inferred.value_info, *inferred.output]
+    }
     real = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
     names = []
     for node in list(model.graph.node):
-        if node.op_type not in REAL or kinds.get(node.output[0], real[0]) not in real:  # sizes are whole numbers
+        if (
+            node.op_type not in REAL or kinds.get(node.output[0], real[0]) not in real
+        ):  # sizes are whole numbers
             continue
         weight = next((found[1] for name in node.input if (found := WEIGHT.fullmatch(name))), None)
         for value in node.output[:1]:
             single, size, top = f"{value}:single", f"{value}:size", f"{value}:largest"
             steps = (("Cast", value, single), ("Abs", single, size), ("ReduceMax", size, top))
             for kind, given, made in steps:
-                settings = {"Cast": {"to": onnx.TensorProto.FLOAT}, "ReduceMax": {"keepdims": 0}}.get(kind, {})
+                settings = {
+                    "Cast": {"to": onnx.TensorProto.FLOAT},
+                    "ReduceMax": {"keepdims": 0},
+                }.get(kind, {})
                 model.graph.node.append(onnx.helper.make_node(kind, [given], [made], **settings))
             model.graph.output.append(onnx.ValueInfoProto(name=top))
             names.append(weight or value)
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 4
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
     tops = [value.name for value in session.get_outputs()][-len(names) :]
-    for name, value in zip(names, session.run(tops, {session.get_inputs()[0].name: photo}), strict=True):
+    for name, value in zip(
+        names, session.run(tops, {session.get_inputs()[0].name: photo}), strict=True
+    ):
         yield name, float(value)
 
 
@@ -89,7 +111,9 @@ def largest_in_litert(file: Path, photo: np.ndarray) -> Iterator[tuple[str, floa
 
 
 def largest_values(file: Path, photo: np.ndarray) -> Iterator[tuple[str, float]]:
-    """Yield the largest absolute value of what each operator gives, in order, with a name for where it stands."""
+    """Yield the largest absolute value of what each operator gives, in order, with a name for where
+    it stands.
+    """
     from galago.runtime.engines.openvino import only_core, package, read_model
 
     openvino = package()
@@ -101,7 +125,9 @@ def largest_values(file: Path, photo: np.ndarray) -> Iterator[tuple[str, float]]
         for operator in model.get_ordered_ops()
         if operator.get_type_name() not in ("Constant", "Result", "Parameter", "ShapeOf", "Convert")
         for output in operator.outputs()
-        if output.get_element_type().is_real() and output.partial_shape.is_static and len(output.shape) > 2
+        if output.get_element_type().is_real()
+        and output.partial_shape.is_static
+        and len(output.shape) > 2
     ]
     names = [where(output.get_node()) for output in outputs]  # before the probes become readers
     largest = []
@@ -118,7 +144,11 @@ def where(node: Any) -> str:
     """Name a node by the layer whose weights it has, or by the one that its result flows into."""
     name = str(node.friendly_name)
     for _ in range(LONGEST_WAY):
-        owners = [owner for entry in node.inputs() if (owner := weight_of(entry.get_source_output().get_node()))]
+        owners = [
+            owner
+            for entry in node.inputs()
+            if (owner := weight_of(entry.get_source_output().get_node()))
+        ]
         if owners:
             return owners[0] if node.friendly_name == name else f"{name}, before {owners[0]}"
         readers = [reader for output in node.outputs() for reader in output.get_target_inputs()]

@@ -1,4 +1,6 @@
-"""What a model folder says about itself: the golden photo, what the trained network gave for it, and for what network."""
+"""What a model folder says about itself: the golden photo, what the trained network gave for it,
+and for what network.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -17,10 +19,18 @@ from galago.runtime.labelmap.label_map import label_map
 from galago.spec import LONGEST_SIDE, SIZE_MULTIPLE, ModelSpec
 from galago.verification.fingerprints import DAMAGES, Stage, load_stages
 
-PHOTO, LOGITS, LABELS, STAGES, DESCRIPTION = "photo.png", "logits.npy", "labels.png", "stages.npz", "description.json"
+PHOTO, LOGITS, LABELS, STAGES, DESCRIPTION = (
+    "photo.png",
+    "logits.npy",
+    "labels.png",
+    "stages.npz",
+    "description.json",
+)
 AGAIN = "Copy the model folder again, or export it again."
 SAME_LABELS = 0.9999  # of the golden labels, when galago makes them from the golden logits
-FIELDS = {  # what all descriptions must say alike, in words: all but name, licenses and files, which may be edited
+# what all descriptions must say alike, in words: all but name, licenses and files, which may be
+# edited
+FIELDS = {
     "classes": "class names or their order",
     "palette": "palette",
     "ignore_id": "ignore id",
@@ -68,11 +78,15 @@ def read_golden(folder: Path) -> Golden:
     golden = folder / "golden"
     for name in (PHOTO, LOGITS, LABELS):
         if not (golden / name).is_file():
-            raise ModelError(f"{golden / name} is missing, with which a folder is checked. Export the model again.")
+            raise ModelError(
+                f"{golden / name} is missing, with which a folder is checked. Export the model "
+                "again."
+            )
     photo, labels = images.load(golden / PHOTO), images.load_labels(golden / LABELS)
     if labels.shape != photo.shape[:2] or any(side % SIZE_MULTIPLE for side in labels.shape):
         raise ModelError(
-            f"{golden / PHOTO} has {photo.shape[:2]} pixels and {LABELS} {labels.shape}, expected the same multiples of "
+            f"{golden / PHOTO} has {photo.shape[:2]} pixels and {LABELS} {labels.shape}, expected "
+            "the same multiples of "
             f"{SIZE_MULTIPLE}. {AGAIN}"
         )
     return Golden(
@@ -86,7 +100,8 @@ def read_golden(folder: Path) -> Golden:
 
 
 def load_logits(file: Path) -> np.ndarray:
-    """Read golden logits, (K, h, w) float32, all finite, after a look at what their header promises.
+    """Read golden logits, (K, h, w) float32, all finite, after a look at what their header
+    promises.
 
     Raises:
         ModelError: the file is damaged, or holds something else.
@@ -94,9 +109,16 @@ def load_logits(file: Path) -> np.ndarray:
     try:
         with file.open("rb") as content:
             version = np.lib.format.read_magic(content)
-            read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
+            read = {
+                (1, 0): np.lib.format.read_array_header_1_0,
+                (2, 0): np.lib.format.read_array_header_2_0,
+            }[version]
             shape, _, dtype = read(content)
-        whole = len(shape) == 3 and 0 < shape[0] <= IGNORE_ID and all(0 < side <= LONGEST_SIDE for side in shape[1:])
+        whole = (
+            len(shape) == 3
+            and 0 < shape[0] <= IGNORE_ID
+            and all(0 < side <= LONGEST_SIDE for side in shape[1:])
+        )
         if not whole or dtype != np.float32:
             raise ValueError(f"it holds {shape} of {dtype}")
         if file.stat().st_size < math.prod(shape) * dtype.itemsize:
@@ -110,7 +132,9 @@ def load_logits(file: Path) -> np.ndarray:
 
 
 def load_description(file: Path) -> ModelSpec | None:
-    """Read the description of the trained network; None where there is none, as in folders of an older galago.
+    """Read the description of the trained network.
+
+    None where there is none, as in folders of an older galago.
 
     Raises:
         ModelError: the file is damaged.
@@ -126,24 +150,32 @@ def load_description(file: Path) -> ModelSpec | None:
 
 
 def is_resized(golden: Golden, spec: ModelSpec) -> bool:
-    """Tell whether golden logits are those of the photo as a host resizes it, as an older galago wrote them."""
+    """Tell whether golden logits are those of the photo as a host resizes it, as an older galago
+    wrote them.
+    """
     stride = spec.output_stride
     if spec.resize != "short_side" or not spec.short_side:
         return False
     seen = images.short_side_size(golden.photo.shape[:2], spec.short_side)
     padded = [-(-side // SIZE_MULTIPLE) * SIZE_MULTIPLE // stride for side in seen]
-    return [*golden.logits.shape[1:]] == padded and padded != [side // stride for side in golden.photo.shape[:2]]
+    return [*golden.logits.shape[1:]] == padded and padded != [
+        side // stride for side in golden.photo.shape[:2]
+    ]
 
 
 def unresized(golden: Golden, spec: ModelSpec) -> Golden:
-    """Return golden images and logits that belong together, whether or not an older galago resized the image in between."""
+    """Return golden images and logits that belong together, whether or not an older galago resized
+    the image in between.
+    """
     if not is_resized(golden, spec) or not spec.short_side:
         return golden
     seen = images.short_side_size(golden.photo.shape[:2], spec.short_side)
     color = [round(255 * channel) for channel in spec.mean]
     photo = images.pad_to_multiple(images.resize(golden.photo, seen), color)
     scale = 1 / spec.output_stride
-    labels = label_map(golden.logits, (photo.shape[0], photo.shape[1]), (scale, scale), spec.upsampling)
+    labels = label_map(
+        golden.logits, (photo.shape[0], photo.shape[1]), (scale, scale), spec.upsampling
+    )
     return replace(golden, photo=photo, labels=labels, stages=[])
 
 
@@ -155,15 +187,21 @@ def palette_of(file: Path) -> tuple[tuple[int, ...], ...]:
     """
     try:
         chunks = dict(read_chunks(file.read_bytes()))
-        return tuple(map(tuple, np.frombuffer(chunks.get(b"PLTE", b""), np.uint8).reshape(-1, 3).tolist()))
+        return tuple(
+            map(tuple, np.frombuffer(chunks.get(b"PLTE", b""), np.uint8).reshape(-1, 3).tolist())
+        )
     except DAMAGES as error:
         raise ModelError(f"{file} is damaged. {AGAIN}") from error
 
 
 def description_faults(
-    spec: ModelSpec, golden: Golden, trained: ModelSpec | None, copies: Mapping[str, ModelSpec] = MappingProxyType({})
+    spec: ModelSpec,
+    golden: Golden,
+    trained: ModelSpec | None,
+    copies: Mapping[str, ModelSpec] = MappingProxyType({}),
 ) -> list[str]:
-    """Say what model.json and golden/ tell differently from the trained network, from each other, and from other copies.
+    """Say what model.json and golden/ tell differently from the trained network, from each other,
+    and from other copies.
 
     Args:
         spec: of model.json.
@@ -172,14 +210,20 @@ def description_faults(
         copies: further descriptions, by where they are: those inside of files.
     """
     faults = []
-    sources = [(golden.spec, f"golden/{DESCRIPTION}", [*FIELDS]), (trained, "the checkpoint", trained_fields(spec))]
+    sources = [
+        (golden.spec, f"golden/{DESCRIPTION}", [*FIELDS]),
+        (trained, "the checkpoint", trained_fields(spec)),
+    ]
     sources += [(copy, where, [*FIELDS]) for where, copy in copies.items()]
     for other, where, fields in sources:
         for field in fields if other else ():
             ours, theirs = getattr(spec, field), getattr(other, field)
             if ours != theirs:
                 words = FIELDS[field]
-                faults.append(f"{words}: model.json says {_short(ours, theirs)}, {where} {_short(theirs, ours)}")
+                faults.append(
+                    f"{words}: model.json says {_short(ours, theirs)}, {where} "
+                    f"{_short(theirs, ours)}"
+                )
     if golden.palette[: spec.num_classes] != spec.palette:
         ours, theirs = _short(spec.palette, golden.palette), _short(golden.palette, spec.palette)
         faults.append(f"palette: model.json says {ours}, golden/{LABELS} {theirs}")
@@ -188,21 +232,31 @@ def description_faults(
 
 
 def trained_fields(spec: ModelSpec) -> list[str]:
-    """Return the fields that export takes from the checkpoint: with an input size of its own it stretches photos to that."""
-    decided = {"output", "precision", "input_size"} | ({"resize", "short_side"} if spec.input_size else set())
+    """Return the fields that export takes from the checkpoint: with an input size of its own it
+    stretches photos to that.
+    """
+    decided = {"output", "precision", "input_size"} | (
+        {"resize", "short_side"} if spec.input_size else set()
+    )
     return [field for field in FIELDS if field not in decided]
 
 
 def label_faults(spec: ModelSpec, golden: Golden) -> list[str]:
     """Say whether the golden logits, enlarged as model.json says, give the golden labels."""
     if golden.logits.shape[0] != spec.num_classes:
-        return [f"classes: model.json names {spec.num_classes}, golden/{LOGITS} has {golden.logits.shape[0]}"]
+        return [
+            f"classes: model.json names {spec.num_classes}, golden/{LOGITS} has "
+            f"{golden.logits.shape[0]}"
+        ]
     size = (golden.labels.shape[0], golden.labels.shape[1])
     height, width = golden.logits.shape[1:]
     scale = (1 / spec.output_stride, 1 / spec.output_stride)
     if (height * spec.output_stride, width * spec.output_stride) != size:
         if not is_resized(golden, spec):
-            return [f"output stride: golden/{LOGITS} has {height} x {width}, golden/{LABELS} {size[0]} x {size[1]}"]
+            return [
+                f"output stride: golden/{LOGITS} has {height} x {width}, golden/{LABELS} {size[0]} "
+                f"x {size[1]}"
+            ]
         scale = (height / size[0], width / size[1])
     try:
         labels = label_map(golden.logits, size, scale, spec.upsampling)
@@ -211,14 +265,27 @@ def label_faults(spec: ModelSpec, golden: Golden) -> list[str]:
     same = float((labels == golden.labels).mean())
     if same >= SAME_LABELS:
         return []
-    return [f"label map: {spec.upsampling} upsampling of golden/{LOGITS} gives {same:.2%} of golden/{LABELS}"]
+    return [
+        f"label map: {spec.upsampling} upsampling of golden/{LOGITS} gives {same:.2%} of "
+        f"golden/{LABELS}"
+    ]
 
 
 def _short(value: object, other: object) -> str:
     """Show a value, of a long one the first part that differs from another."""
-    if isinstance(value, Sequence) and isinstance(other, Sequence) and not isinstance(value, str) and len(value) > 4:
+    if (
+        isinstance(value, Sequence)
+        and isinstance(other, Sequence)
+        and not isinstance(value, str)
+        and len(value) > 4
+    ):
         position = next(
-            (index for index, (a, b) in enumerate(zip(value, other, strict=False)) if a != b), min(len(value), len(other))
+            (index for index, (a, b) in enumerate(zip(value, other, strict=False)) if a != b),
+            min(len(value), len(other)),
         )
-        return f"{value[position]!r} for class {position}" if position < len(value) else f"{len(value)} of them"
+        return (
+            f"{value[position]!r} for class {position}"
+            if position < len(value)
+            else f"{len(value)} of them"
+        )
     return repr(value)

@@ -32,7 +32,8 @@ class HostCheck:
     Attributes:
         image: which, in words.
         faults: what is wrong, in words.
-        compared: whether its labels were compared with the trained network's; else only looked for what is not finite.
+        compared: whether its labels were compared with the trained network's; else only looked for
+            what is not finite.
     """
 
     image: str
@@ -56,7 +57,8 @@ class FileReport:
         scores, mean_iou_drop, score_fault: on labeled photos, if there were any.
         expected: scores of the trained network in the file's place, with its sizes and its output.
         fixed_size: the one (height, width) that the file takes, if it does and was scored.
-        pictures: photo, expected labels, given labels, (H, W, ...) uint8, of the photo that agrees least.
+        pictures: photo, expected labels, given labels, (H, W, ...) uint8, of the photo that agrees
+            least.
         overflow: what float16 could not hold, of a float16 file.
         trouble: what the engine says where it cannot run the file at all.
     """
@@ -85,14 +87,20 @@ class FileReport:
         found += [f"{check.image}: {fault}" for check in self.host for fault in check.faults]
         found += [text for text in (self.trouble, self.score_fault, self.overflow) if text]
         if found and self.stage:
-            found.append(f"first stage that differs: {self.stage} (relative error {self.stage_errors[self.stage]:.1e})")
+            found.append(
+                f"first stage that differs: {self.stage} (relative error "
+                f"{self.stage_errors[self.stage]:.1e})"
+            )
         if found and self.cause:
             found.append(f"cause: {self.cause}")
         return found
 
     def facts(self) -> dict[str, Any]:
         """Return all of it for JSON, but for the pictures."""
-        checks = [{"photo": check.photo, **vars(check.difference), "faults": check.faults} for check in self.checks]
+        checks = [
+            {"photo": check.photo, **vars(check.difference), "faults": check.faults}
+            for check in self.checks
+        ]
         scores = self.scores.summary() if self.scores else None
         return {
             "file": self.file, "engine": self.engine, "precision": self.precision, "ok": not self.faults, "faults": self.faults,
@@ -115,7 +123,8 @@ class Report:
         description: what model.json and golden/ tell wrongly.
         files: each file in each engine.
         skipped: files that were not checked, and why.
-        scores: of the trained network on the labeled photos, if there were any, in the place of the first file.
+        scores: of the trained network on the labeled photos, if there were any, in the place of the
+            first file.
     """
 
     name: str
@@ -130,7 +139,11 @@ class Report:
     @property
     def ok(self) -> bool:
         """Whether something was checked and nothing is out of tolerance."""
-        return bool(self.files) and not self.description and not any(file.faults for file in self.files)
+        return (
+            bool(self.files)
+            and not self.description
+            and not any(file.faults for file in self.files)
+        )
 
     def facts(self) -> dict[str, Any]:
         """Return all of it for JSON, but for the pictures."""

@@ -18,7 +18,11 @@ WRONG, WRONG_AT_BORDER = (214, 39, 40), (240, 173, 78)
 
 def draw_page(report: Report, palette: tuple[Color, ...]) -> str:
     """Return the page of a report; colors are those of the model's classes."""
-    verdict, kind = ("Everything is within tolerance.", "ok") if report.ok else ("Something is out of tolerance.", "bad")
+    verdict, kind = (
+        ("Everything is within tolerance.", "ok")
+        if report.ok
+        else ("Something is out of tolerance.", "bad")
+    )
     allowed = report.tolerance
     bounds = (
         f"{escape(report.precision)} may cost: logits {allowed.relative_error:.0e} (relative L2), "
@@ -42,7 +46,11 @@ def _table(report: Report) -> str:
     for file in report.files:
         for check in file.checks:
             difference = check.difference
-            error = "labels only" if difference.relative_error is None else f"{difference.relative_error:.1e}"
+            error = (
+                "labels only"
+                if difference.relative_error is None
+                else f"{difference.relative_error:.1e}"
+            )
             inside = "-" if difference.inside is None else f"{difference.inside:.3%}"
             cells = (
                 file.file,
@@ -54,19 +62,38 @@ def _table(report: Report) -> str:
                 "no" if check.faults else "yes",
             )
             rows.append([escape(cell) for cell in cells])
-    heads = ("file", "engine", "photo", "relative error", "labels equal", "away from borders", "within tolerance")
+    heads = (
+        "file",
+        "engine",
+        "photo",
+        "relative error",
+        "labels equal",
+        "away from borders",
+        "within tolerance",
+    )
     return table(heads, rows)
 
 
 def _faults(title: str, faults: list[str]) -> str:
-    return f"<h2>{escape(title)}</h2><ul>" + "".join(f'<li class="bad">{escape(fault)}</li>' for fault in faults) + "</ul>"
+    return (
+        f"<h2>{escape(title)}</h2><ul>"
+        + "".join(f'<li class="bad">{escape(fault)}</li>' for fault in faults)
+        + "</ul>"
+    )
 
 
 def _file(file: FileReport, palette: tuple[Color, ...]) -> str:
     title = f"{file.file} in {file.engine}"
-    text = _faults(title, file.faults) if file.faults else f"<h2>{escape(title)}</h2><p>Within tolerance.</p>"
+    text = (
+        _faults(title, file.faults)
+        if file.faults
+        else f"<h2>{escape(title)}</h2><p>Within tolerance.</p>"
+    )
     if file.stage:
-        worst = "".join(f"<tr><td>{escape(name)}</td><td>{error:.1e}</td></tr>" for name, error in file.stage_errors.items())
+        worst = "".join(
+            f"<tr><td>{escape(name)}</td><td>{error:.1e}</td></tr>"
+            for name, error in file.stage_errors.items()
+        )
         text += f"<details><summary>Error of each stage</summary><table>{worst}</table></details>"
     if file.pictures is None:
         return text
@@ -75,14 +102,24 @@ def _file(file: FileReport, palette: tuple[Color, ...]) -> str:
         (photo, "photo"),
         (images.colorize(expected, palette), "labels of the trained network"),
         (images.colorize(given, palette), "labels of the file"),
-        (difference_map(photo, expected, given), "where they differ: red, at borders between classes orange"),
+        (
+            difference_map(photo, expected, given),
+            "where they differ: red, at borders between classes orange",
+        ),
     )
-    return text + '<div class="pictures">' + "".join(_figure(image, caption) for image, caption in shown) + "</div>"
+    return (
+        text
+        + '<div class="pictures">'
+        + "".join(_figure(image, caption) for image, caption in shown)
+        + "</div>"
+    )
 
 
 def difference_map(photo: np.ndarray, expected: np.ndarray, given: np.ndarray) -> np.ndarray:
     """Color the pixels of two (H, W) label maps that differ, on a pale photo: (H, W, 3) uint8 RGB."""
-    picture = np.broadcast_to((160 + photo.mean(axis=2, keepdims=True) * 0.37).astype(np.uint8), photo.shape).copy()
+    picture = np.broadcast_to(
+        (160 + photo.mean(axis=2, keepdims=True) * 0.37).astype(np.uint8), photo.shape
+    ).copy()
     wrong, near = expected != given, borders(expected)
     picture[wrong & ~near] = WRONG
     picture[wrong & near] = WRONG_AT_BORDER
@@ -104,13 +141,19 @@ def _classes(report: Report) -> str:
     rows = []
     for index, (name, value) in enumerate(zip(report.scores.names, report.scores.iou, strict=True)):
         cells = "".join(f"<td>{_change(file, index)}</td>" for file in scored if file.scores)
-        rows.append(f"<tr><td>{escape(name)}</td><td>{'n/a' if value is None else format(value, '.4f')}</td>{cells}</tr>")
+        rows.append(
+            f"<tr><td>{escape(name)}</td><td>{'n/a' if value is None else format(value, '.4f')}</td>{cells}</tr>"
+        )
     drops = "".join(f"<td>{-100 * (file.mean_iou_drop or 0):+.2f} points</td>" for file in scored)
     rows.append(f"<tr><th>mean IoU</th><td>{report.scores.mean_iou:.4f}</td>{drops}</tr>")
     return f"<h2>IoU on the labeled photos</h2><table><tr><th>class</th><th>trained</th>{heads}</tr>{''.join(rows)}</table>"
 
 
 def _change(file: FileReport, index: int) -> str:
-    """Return by how many points a class's IoU changes from the trained network in the file's place to the file."""
-    given, expected = (scores.iou[index] if scores else None for scores in (file.scores, file.expected))
+    """Return by how many points a class's IoU changes from the trained network in the file's place
+    to the file.
+    """
+    given, expected = (
+        scores.iou[index] if scores else None for scores in (file.scores, file.expected)
+    )
     return "n/a" if given is None or expected is None else f"{100 * (given - expected):+.2f}"

@@ -1,4 +1,6 @@
-"""The trained network in a file's place: what a host would get if the file gave exactly what was trained."""
+"""The trained network in a file's place: what a host would get if the file gave exactly what was
+trained.
+"""
 
 from dataclasses import replace
 
@@ -15,7 +17,9 @@ class Twin:
 
     name = "trained network"
 
-    def __init__(self, network: Engine, spec: ModelSpec, input_size: tuple[int, int] | None) -> None:
+    def __init__(
+        self, network: Engine, spec: ModelSpec, input_size: tuple[int, int] | None
+    ) -> None:
         """Put a network behind a file's contract.
 
         Args:
@@ -40,8 +44,9 @@ class Twin:
 def twin_of(file: Segmenter, trained: Segmenter) -> Segmenter:
     """Return the trained network as a host would run it if it were the file.
 
-    Resizing, padding to one size and `labels` at the network's size cost accuracy by themselves, in the same way for
-    every file: scores that are compared with the twin's tell what the file alone costs.
+    Resizing, padding to one size and `labels` at the network's size cost accuracy by themselves, in
+    the same way for every file: scores that are compared with the twin's tell what the file alone
+    costs.
 
     Args:
         file: an exported file with the description of its folder.

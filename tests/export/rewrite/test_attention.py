@@ -4,9 +4,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from galago.export.ranges import attention_ranges  # noqa: E402
-from galago.export.rewrite.attention import balance_attention, deploy_attention  # noqa: E402
-from galago.models.attention import MultiScaleAttention  # noqa: E402
+from galago.export.ranges import attention_ranges
+from galago.export.rewrite.attention import balance_attention, deploy_attention
+from galago.models.attention import MultiScaleAttention
 
 pytestmark = pytest.mark.torch
 

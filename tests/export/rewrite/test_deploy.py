@@ -5,9 +5,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from galago.export.rewrite.deploy import DeployedNetwork, fold_norms  # noqa: E402
-from galago.spec import ModelSpec  # noqa: E402
-from galago.training.validate import normalize  # noqa: E402
+from galago.export.rewrite.deploy import DeployedNetwork, fold_norms
+from galago.spec import ModelSpec
+from galago.training.validate import normalize
 
 pytestmark = pytest.mark.torch
 
@@ -32,9 +32,13 @@ def test_no_norm_is_left_and_the_original_keeps_its_own(random_network: Callable
     assert norms(network) == before > 10
 
 
-def test_the_photo_goes_in_as_it_is_and_is_normalized_inside(random_network: Callable[..., Any], spec: ModelSpec):
+def test_the_photo_goes_in_as_it_is_and_is_normalized_inside(
+    random_network: Callable[..., Any], spec: ModelSpec
+):
     network = random_network()
-    image = torch.randint(0, 256, (1, 64, 96, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    image = torch.randint(
+        0, 256, (1, 64, 96, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8
+    )
     with torch.inference_mode():
         given = DeployedNetwork(network, spec)(image)
         expected = network(normalize(image.permute(0, 3, 1, 2), spec.mean, spec.std))

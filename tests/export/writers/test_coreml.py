@@ -1,4 +1,6 @@
-"""CoreML as far as it can be seen without a Mac: interface and operators of the package, and the logits that they amount to."""
+"""CoreML as far as it can be seen without a Mac: interface and operators of the package, and the
+logits that they amount to.
+"""
 
 import logging
 import warnings
@@ -12,13 +14,13 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-import torch.nn.functional as F  # noqa: E402
+import torch.nn.functional as F
 
-from galago.export.folder import check_replaceable  # noqa: E402
-from galago.export.reference import TorchEngine  # noqa: E402
-from galago.export.writers.coreml import to_coreml  # noqa: E402
-from galago.models.attention import MultiScaleAttention  # noqa: E402
-from galago.spec import ModelSpec  # noqa: E402
+from galago.export.folder import check_replaceable
+from galago.export.reference import TorchEngine
+from galago.export.writers.coreml import to_coreml
+from galago.models.attention import MultiScaleAttention
+from galago.spec import ModelSpec
 
 pytestmark = [pytest.mark.torch, pytest.mark.coreml]
 SIZE = (64, 96)
@@ -33,7 +35,15 @@ def convolve(i: Tensors) -> torch.Tensor:
     assert i["pad_type"] in ("valid", "custom")
     top, bottom, left, right = i["pad"] if i["pad_type"] == "custom" else (0, 0, 0, 0)
     x = F.pad(i["x"], (int(left), int(right), int(top), int(bottom)))
-    return F.conv2d(x, i["weight"], i.get("bias"), i["strides"].tolist(), 0, i["dilations"].tolist(), int(i["groups"]))
+    return F.conv2d(
+        x,
+        i["weight"],
+        i.get("bias"),
+        i["strides"].tolist(),
+        0,
+        i["dilations"].tolist(),
+        int(i["groups"]),
+    )
 
 
 def slice_by_index(i: Tensors) -> torch.Tensor:
@@ -41,17 +51,25 @@ def slice_by_index(i: Tensors) -> torch.Tensor:
     assert i.get("squeeze_mask") is None
     starts, stops = (i.get(mask, [False] * len(i["begin"])) for mask in ("begin_mask", "end_mask"))
     ranges = zip(starts, i["begin"], stops, i["end"], strict=True)
-    return i["x"][tuple(slice(None if whole else int(a), None if to_end else int(b)) for whole, a, to_end, b in ranges)]
+    return i["x"][
+        tuple(
+            slice(None if whole else int(a), None if to_end else int(b))
+            for whole, a, to_end, b in ranges
+        )
+    ]
 
 
-# What each operator computes: coremltools 9.0, converters/mil/mil/ops/defs. No other may occur, resizes and GELU least of all.
+# What each operator computes: coremltools 9.0, converters/mil/mil/ops/defs. No other may occur,
+# resizes and GELU least of all.
 OPERATORS: dict[str, Callable[[Tensors], torch.Tensor]] = {
     "add": lambda i: i["x"] + i["y"],
     "cast": lambda i: i["x"].to({"fp16": torch.float16, "fp32": torch.float32}[i["dtype"]]),
     "clip": lambda i: i["x"].clamp(float(i["alpha"]), float(i["beta"])),
     "concat": lambda i: torch.cat(i["values"], int(i["axis"])),
     "conv": convolve,
-    "matmul": lambda i: (i["x"].mT if i["transpose_x"] else i["x"]) @ (i["y"].mT if i["transpose_y"] else i["y"]),
+    "matmul": lambda i: (
+        (i["x"].mT if i["transpose_x"] else i["x"]) @ (i["y"].mT if i["transpose_y"] else i["y"])
+    ),
     "mul": lambda i: i["x"] * i["y"],
     "real_div": lambda i: i["x"] / i["y"],
     "reduce_sum": lambda i: i["x"].sum(i["axes"].tolist(), keepdim=bool(i["keep_dims"])),
@@ -79,7 +97,9 @@ class Package:
 
             model = tools.models.MLModel(str(path), skip_model_load=True)
             self.description = model.get_spec().description
-            self.program = load(model.get_spec(), model.get_spec().specificationVersion, model.weights_dir).functions["main"]
+            self.program = load(
+                model.get_spec(), model.get_spec().specificationVersion, model.weights_dir
+            ).functions["main"]
 
     def run(self, image: np.ndarray) -> np.ndarray:
         """Map (1, H, W, 3) uint8 RGB to logits."""
@@ -90,17 +110,27 @@ class Package:
                 return [value(part) for part in given]
             if given.val is None:
                 return values[given.name]
-            return torch.from_numpy(given.val) if isinstance(given.val, np.ndarray) and given.val.dtype in FLOATS else given.val
+            return (
+                torch.from_numpy(given.val)
+                if isinstance(given.val, np.ndarray) and given.val.dtype in FLOATS
+                else given.val
+            )
 
         for operation in self.program.operations:
             if operation.op_type != "const":
-                inputs = {name: value(given) for name, given in operation.inputs.items() if given is not None}
+                inputs = {
+                    name: value(given)
+                    for name, given in operation.inputs.items()
+                    if given is not None
+                }
                 values[operation.outputs[0].name] = OPERATORS[operation.op_type](inputs)
         return values["logits"].numpy()
 
 
 @pytest.fixture(scope="module")
-def package(random_network: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Package]:
+def package(
+    random_network: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Package]:
     """Return a function that gives the package of a random network in a precision."""
 
     def write(precision: str) -> Package:
@@ -112,7 +142,9 @@ def package(random_network: Callable[..., Any], tmp_path_factory: pytest.TempPat
     return write
 
 
-@pytest.mark.parametrize(("precision", "error", "agreement"), [("float32", 1e-4, 0.9999), ("float16", 1e-2, 0.995)])
+@pytest.mark.parametrize(
+    ("precision", "error", "agreement"), [("float32", 1e-4, 0.9999), ("float16", 1e-2, 0.995)]
+)
 def test_the_package_amounts_to_the_logits_of_torch(
     package: Callable[[str], Package],
     random_network: Callable[..., Any],
@@ -127,9 +159,16 @@ def test_the_package_amounts_to_the_logits_of_torch(
     assert image.type.imageType.colorSpace == image.type.imageType.RGB
     assert (logits.name, list(logits.type.multiArrayType.shape)) == ("logits", [1, 3, 8, 12])
     assert logits.type.multiArrayType.dataType == logits.type.multiArrayType.FLOAT32
-    halves = [operation for operation in written.program.operations if operation.outputs[0].dtype.__name__ == "fp16"]
+    halves = [
+        operation
+        for operation in written.program.operations
+        if operation.outputs[0].dtype.__name__ == "fp16"
+    ]
     assert bool(halves) == (precision == "float16")
-    given, expected = written.run(photo(*SIZE)[None]), TorchEngine(random_network(), SPEC).run(photo(*SIZE)[None])
+    given, expected = (
+        written.run(photo(*SIZE)[None]),
+        TorchEngine(random_network(), SPEC).run(photo(*SIZE)[None]),
+    )
     assert given.dtype == np.float32
     assert np.linalg.norm(given - expected) / np.linalg.norm(expected) < error
     assert (given.argmax(1) == expected.argmax(1)).mean() >= agreement
@@ -140,11 +179,18 @@ def test_gelu_stays_in_its_tanh_form(photo: Callable[[int, int], np.ndarray], tm
     torch.manual_seed(0)
     stem = torch.nn.Conv2d(3, 16, 8, stride=8)
     network = torch.nn.Sequential(
-        stem, torch.nn.GELU(approximate="tanh"), MultiScaleAttention(16, 8, eps=1e-5), torch.nn.Conv2d(16, 3, 1)
+        stem,
+        torch.nn.GELU(approximate="tanh"),
+        MultiScaleAttention(16, 8, eps=1e-5),
+        torch.nn.Conv2d(16, 3, 1),
     ).eval()
     to_coreml(network, SPEC, tmp_path / "model.mlpackage")
     image = photo(*SIZE)[None]
-    np.testing.assert_allclose(Package(tmp_path / "model.mlpackage").run(image), TorchEngine(network, SPEC).run(image), atol=1e-5)
+    np.testing.assert_allclose(
+        Package(tmp_path / "model.mlpackage").run(image),
+        TorchEngine(network, SPEC).run(image),
+        atol=1e-5,
+    )
 
 
 def test_a_folder_with_a_package_can_be_replaced(tmp_path: Path):

@@ -10,19 +10,19 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from torch import nn  # noqa: E402
+from torch import nn
 
-from galago.errors import ModelError  # noqa: E402
-from galago.export.reference import TorchEngine  # noqa: E402
-from galago.export.rewrite.attention import DeployedAttention, balance_attention  # noqa: E402
-from galago.export.rewrite.deploy import DeployedNetwork  # noqa: E402
-from galago.export.rewrite.xnnpack import BatchedAttention, MatrixUpsample, rewrite_for_xnnpack  # noqa: E402
-from galago.export.writers.executorch import lower, to_executorch  # noqa: E402
-from galago.models.attention import MultiScaleAttention  # noqa: E402
-from galago.models.upsample import BicubicUpsample  # noqa: E402
-from galago.runtime.engines.executorch import ExecuTorchEngine  # noqa: E402
-from galago.runtime.segmenter import Segmenter  # noqa: E402
-from galago.spec import ModelSpec  # noqa: E402
+from galago.errors import ModelError
+from galago.export.reference import TorchEngine
+from galago.export.rewrite.attention import DeployedAttention, balance_attention
+from galago.export.rewrite.deploy import DeployedNetwork
+from galago.export.rewrite.xnnpack import BatchedAttention, MatrixUpsample, rewrite_for_xnnpack
+from galago.export.writers.executorch import lower, to_executorch
+from galago.models.attention import MultiScaleAttention
+from galago.models.upsample import BicubicUpsample
+from galago.runtime.engines.executorch import ExecuTorchEngine
+from galago.runtime.segmenter import Segmenter
+from galago.spec import ModelSpec
 
 pytestmark = pytest.mark.torch
 SIZE = (64, 96)
@@ -34,7 +34,9 @@ SPEC = ModelSpec(
 
 @pytest.fixture(scope="module")
 def network() -> nn.Module:
-    """Everything that is rewritten, at the strides where the head has it, and little else: it converts in seconds."""
+    """Everything that is rewritten, at the strides where the head has it, and little else: it
+    converts in seconds.
+    """
     torch.manual_seed(0)
     return nn.Sequential(
         nn.Conv2d(3, 16, 16, stride=16),
@@ -76,7 +78,9 @@ def test_xnnpack_takes_all_but_the_cast_of_the_photo(lowered: Any):
 
 
 @pytest.mark.executorch
-def test_the_file_gives_the_logits_of_torch_with_any_number_of_threads(network: nn.Module, file: Path, image: np.ndarray):
+def test_the_file_gives_the_logits_of_torch_with_any_number_of_threads(
+    network: nn.Module, file: Path, image: np.ndarray
+):
     reference = TorchEngine(network, SPEC)
     for engine in [
         ExecuTorchEngine(file, threads=threads) for threads in (1, 2, None)
@@ -88,7 +92,9 @@ def test_the_file_gives_the_logits_of_torch_with_any_number_of_threads(network: 
 @pytest.mark.executorch
 def test_a_photo_need_not_be_contiguous(network: nn.Module, file: Path, image: np.ndarray):
     turned = image[:, :, :, ::-1]
-    np.testing.assert_allclose(ExecuTorchEngine(file).run(turned), TorchEngine(network, SPEC).run(turned.copy()), atol=1e-5)
+    np.testing.assert_allclose(
+        ExecuTorchEngine(file).run(turned), TorchEngine(network, SPEC).run(turned.copy()), atol=1e-5
+    )
 
 
 def labels_of(network: nn.Module, image: np.ndarray, upsampling: str) -> np.ndarray:
@@ -109,17 +115,23 @@ def test_bicubic_labels_come_from_matrices_as_well(network: nn.Module, image: np
     spec = replace(SPEC, output="labels", upsampling="bicubic")
     deployed = rewrite_for_xnnpack(DeployedNetwork(network, spec), spec)
     assert isinstance(deployed.grow, MatrixUpsample)
-    assert (deployed(torch.from_numpy(image))[0].numpy() == labels_of(network, image, "bicubic")).mean() >= 0.999
+    assert (
+        deployed(torch.from_numpy(image))[0].numpy() == labels_of(network, image, "bicubic")
+    ).mean() >= 0.999
 
 
 @pytest.mark.executorch
-@pytest.mark.parametrize(("length", "cause"), [(40, "File "), (5000, "File size is too small"), (-1, "File size is too small")])
+@pytest.mark.parametrize(
+    ("length", "cause"),
+    [(40, "File "), (5000, "File size is too small"), (-1, "File size is too small")],
+)
 def test_a_file_that_is_cut_short_is_refused_without_a_word_on_the_terminal(
     file: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], length: int, cause: str
 ):
     (tmp_path / "model.pte").write_bytes(file.read_bytes()[:length])
     with pytest.raises(
-        ModelError, match=rf"ExecuTorch cannot read .*model\.pte: {cause}.*\. Copy it again, or export it again\."
+        ModelError,
+        match=rf"ExecuTorch cannot read .*model\.pte: {cause}.*\. Copy it again, or export it again\.",
     ):
         ExecuTorchEngine(tmp_path / "model.pte")
     assert capfd.readouterr() == ("", "")
@@ -131,11 +143,15 @@ def test_batched_attention_is_the_same_function(eps: float):
     attention = nn.Sequential(DeployedAttention(MultiScaleAttention(32, 16, eps=eps).eval()))
     x = torch.randn(1, 32, 6, 10)
     balance_attention(attention, x)
-    torch.testing.assert_close(BatchedAttention(attention[0])(x), attention(x), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(
+        BatchedAttention(attention[0])(x), attention(x), rtol=1e-5, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("factor", [2, 4, 8])
 def test_matrices_upsample_as_torch_does(factor: int):
     x = torch.randn(1, 3, 5, 9)
-    expected = nn.functional.interpolate(x, scale_factor=float(factor), mode="bicubic", align_corners=False)
+    expected = nn.functional.interpolate(
+        x, scale_factor=float(factor), mode="bicubic", align_corners=False
+    )
     torch.testing.assert_close(MatrixUpsample(factor, (5, 9))(x), expected, rtol=1e-5, atol=1e-5)

@@ -1,4 +1,6 @@
-"""Every format but ONNX, which has a test of its own: files against torch, in each precision, and their engines' errors."""
+"""Every format but ONNX, which has a test of its own: files against torch, in each precision, and
+their engines' errors.
+"""
 
 import shutil
 from collections.abc import Callable
@@ -11,23 +13,28 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-import galago  # noqa: E402
-from galago.errors import ConfigError, MissingDependencyError, ModelError  # noqa: E402
-from galago.export.folder import write_model_folder  # noqa: E402
-from galago.export.reference import TorchEngine  # noqa: E402
-from galago.export.writers.ncnn import optimize_graph  # noqa: E402
-from galago.export.writers.table import FORMATS, check_formats  # noqa: E402
-from galago.runtime.engines import table as engines  # noqa: E402
-from galago.runtime.engines.executorch import ExecuTorchEngine  # noqa: E402
-from galago.runtime.engines.litert import LiteRTEngine  # noqa: E402
-from galago.runtime.engines.ncnn import NCNNEngine  # noqa: E402
-from galago.runtime.engines.openvino import OpenVINOEngine  # noqa: E402
-from galago.runtime.engines.torch import TorchProgramEngine  # noqa: E402
-from galago.runtime.segmenter import Segmenter  # noqa: E402
-from galago.spec import ModelSpec  # noqa: E402
+import galago
+from galago.errors import ConfigError, MissingDependencyError, ModelError
+from galago.export.folder import write_model_folder
+from galago.export.reference import TorchEngine
+from galago.export.writers.ncnn import optimize_graph
+from galago.export.writers.table import FORMATS, check_formats
+from galago.runtime.engines import table as engines
+from galago.runtime.engines.executorch import ExecuTorchEngine
+from galago.runtime.engines.litert import LiteRTEngine
+from galago.runtime.engines.ncnn import NCNNEngine
+from galago.runtime.engines.openvino import OpenVINOEngine
+from galago.runtime.engines.torch import TorchProgramEngine
+from galago.runtime.segmenter import Segmenter
+from galago.spec import ModelSpec
 
 pytestmark = pytest.mark.torch
-SPEC = ModelSpec(name="doors", variant="b0", classes=("wall", "door", "floor"), palette=((0, 0, 0), (9, 0, 0), (0, 0, 9)))
+SPEC = ModelSpec(
+    name="doors",
+    variant="b0",
+    classes=("wall", "door", "floor"),
+    palette=((0, 0, 0), (9, 0, 0), (0, 0, 9)),
+)
 SIZE = (96, 160)
 KINDS: dict[str, Any] = {
     "ncnn": NCNNEngine,
@@ -52,7 +59,9 @@ def described(**changes: Any) -> ModelSpec:
 
 
 @pytest.fixture(scope="module")
-def convert(random_network: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+def convert(
+    random_network: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Path]:
     """Return a function that converts a random network into a format, each once."""
     made: dict[tuple[str, str, str], Path] = {}
 
@@ -121,7 +130,11 @@ def test_takes_every_size(
 ):
     image = photo(*size)[None]
     expected = TorchEngine(random_network(), SPEC).run(image)
-    assert np.linalg.norm(KINDS[engine](convert(engine)).run(image) - expected) / np.linalg.norm(expected) < 1e-4
+    assert (
+        np.linalg.norm(KINDS[engine](convert(engine)).run(image) - expected)
+        / np.linalg.norm(expected)
+        < 1e-4
+    )
 
 
 HALVES = [  # an OpenVINO IR is made from the ONNX file
@@ -132,10 +145,19 @@ HALVES = [  # an OpenVINO IR is made from the ONNX file
 
 @pytest.mark.parametrize("format", HALVES)
 def test_float16_halves_the_file_and_keeps_the_labels(
-    convert: Callable[..., Path], random_network: Callable[..., Any], photo: Callable[[int, int], np.ndarray], format: str
+    convert: Callable[..., Path],
+    random_network: Callable[..., Any],
+    photo: Callable[[int, int], np.ndarray],
+    format: str,
 ):
-    whole, half = (convert(format, "b0", described(precision=precision)) for precision in ("float32", "float16"))
-    sizes = [sum(part.stat().st_size for part in file.parent.iterdir() if part.suffix != ".xml") for file in (whole, half)]
+    whole, half = (
+        convert(format, "b0", described(precision=precision))
+        for precision in ("float32", "float16")
+    )
+    sizes = [
+        sum(part.stat().st_size for part in file.parent.iterdir() if part.suffix != ".xml")
+        for file in (whole, half)
+    ]
     assert sizes[1] < 0.6 * sizes[0]
     image = photo(*SIZE)[None]
     expected = TorchEngine(random_network(), SPEC).run(image)
@@ -150,17 +172,25 @@ LABELERS = [*HALVES, pytest.param("torch", marks=pytest.mark.torch)]
 
 @pytest.mark.parametrize("format", LABELERS)
 def test_labels_of_the_file_are_those_that_galago_makes_of_logits(
-    convert: Callable[..., Path], random_network: Callable[..., Any], photo: Callable[[int, int], np.ndarray], format: str
+    convert: Callable[..., Path],
+    random_network: Callable[..., Any],
+    photo: Callable[[int, int], np.ndarray],
+    format: str,
 ):
     spec = described(output="labels")
     file = convert(format, "b0", spec)
-    segmenter = Segmenter(engines.open_engine(file, engines.installed_engines([file.name])[0]), spec)
+    segmenter = Segmenter(
+        engines.open_engine(file, engines.installed_engines([file.name])[0]), spec
+    )
     expected = Segmenter(TorchEngine(random_network(), SPEC), SPEC)(photo(*SIZE)).labels
     result = segmenter(photo(*SIZE)).labels
     assert result.dtype == np.uint8
     assert (result == expected).mean() >= 0.999
     assert segmenter(photo(70, 101)).labels.shape == (70, 101)
-    with pytest.raises(ConfigError, match=r"Smoothing and confidence needs logits, but doors gives labels\. Export it without"):
+    with pytest.raises(
+        ConfigError,
+        match=r"Smoothing and confidence needs logits, but doors gives labels\. Export it without",
+    ):
         segmenter(photo(*SIZE), confidence=True)
 
 
@@ -168,7 +198,11 @@ def test_labels_of_the_file_are_those_that_galago_makes_of_logits(
     ("name", "change", "message"),
     [
         ("gif", {}, r"Unknown format 'gif'\. Choose from: onnx, openvino, litert, ncnn"),
-        ("tensorrt", {}, r"Unknown format 'tensorrt'\. TensorRT reads the ONNX file: --format onnx --imgsz H W"),
+        (
+            "tensorrt",
+            {},
+            r"Unknown format 'tensorrt'\. TensorRT reads the ONNX file: --format onnx --imgsz H W",
+        ),
         (
             "ncnn",
             {"output": "labels"},
@@ -181,18 +215,26 @@ def test_labels_of_the_file_are_those_that_galago_makes_of_logits(
         ),
     ],
 )
-def test_what_a_format_cannot_be_is_refused_with_what_can(name: str, change: dict[str, Any], message: str):
+def test_what_a_format_cannot_be_is_refused_with_what_can(
+    name: str, change: dict[str, Any], message: str
+):
     with pytest.raises(ConfigError, match=message):
         check_formats(["onnx", name], replace(SPEC, **change))
 
 
 def test_every_file_that_an_engine_runs_is_written_by_the_format_that_it_names():
-    assert {FORMATS[name].files[0]: name for name in FORMATS if FORMATS[name].files[0] in engines.FORMATS} == engines.FORMATS
+    assert {
+        FORMATS[name].files[0]: name
+        for name in FORMATS
+        if FORMATS[name].files[0] in engines.FORMATS
+    } == engines.FORMATS
 
 
 @pytest.fixture(scope="module")
 def folder(
-    random_network: Callable[..., Any], convert: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+    random_network: Callable[..., Any],
+    convert: Callable[..., Path],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[[str], Path]:
     """Return a function that writes a model folder with the file of one engine alone."""
 
@@ -202,10 +244,16 @@ def folder(
         with pytest.MonkeyPatch.context() as patch:
             if FORMATS[engine].one_size:  # the slowest to convert
                 patch.setitem(
-                    FORMATS, engine, replace(FORMATS[engine], write=lambda network, spec, path: shutil.copy(file, path))
+                    FORMATS,
+                    engine,
+                    replace(
+                        FORMATS[engine], write=lambda network, spec, path: shutil.copy(file, path)
+                    ),
                 )
-            spec = described() if FORMATS[engine].one_size else SPEC
-            given = write_model_folder(random_network(), spec, out, facts={}, formats=[engine])
+                patch.setattr(
+                    "galago.export.folder.DEFAULT_SIZE", SIZE
+                )  # of the golden image, as of the file
+            given = write_model_folder(random_network(), SPEC, out, facts={}, formats=[engine])
             assert given.differences[engine] < 1e-4
         return out
 
@@ -223,7 +271,8 @@ def test_auto_takes_the_engine_whose_file_is_there(
     for size in ((70, 101), (200, 333)):
         assert segmenter(photo(*size)).labels.shape == size
     with pytest.raises(
-        ModelError, match=rf"onnxruntime runs model\.onnx, which this model has not, only {FILES[engine]}\. Run: galago"
+        ModelError,
+        match=rf"onnxruntime runs model\.onnx, which this model has not, only {FILES[engine]}\. Run: galago",
     ):
         galago.load(out, engine="onnxruntime")
 
@@ -244,7 +293,9 @@ def test_settings_that_it_has_not_are_misuse(engine: str):
     kind, file = KINDS[engine], Path("none")
     with pytest.raises(ConfigError, match="Expected 1 or more threads, got 0"):
         kind(file, threads=0)
-    with pytest.raises(ConfigError, match=r"computes in float32 only\. Leave --half out, or use --engine openvino"):
+    with pytest.raises(
+        ConfigError, match=r"computes in float32 only\. Leave --half out, or use --engine openvino"
+    ):
         kind(file, precision="bfloat16")
     with pytest.raises(ConfigError, match="Unknown precision 'int4'"):
         kind(file, precision="int4")
@@ -252,11 +303,15 @@ def test_settings_that_it_has_not_are_misuse(engine: str):
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("content", [None, b"", b"hello"], ids=["missing", "empty", "text"])
-def test_a_file_that_is_none_of_its_own_is_refused(tmp_path: Path, engine: str, content: bytes | None):
+def test_a_file_that_is_none_of_its_own_is_refused(
+    tmp_path: Path, engine: str, content: bytes | None
+):
     pytest.importorskip(PACKAGES[engine][0])
     if content is not None:
         (tmp_path / FILES[engine]).write_bytes(content)
-    with pytest.raises(ModelError, match=r"(cannot read .*|is missing|is no whole OpenVINO IR file)\. Copy"):
+    with pytest.raises(
+        ModelError, match=r"(cannot read .*|is missing|is no whole OpenVINO IR file)\. Copy"
+    ):
         KINDS[engine](tmp_path / FILES[engine])
 
 
@@ -273,7 +328,9 @@ def test_weights_that_are_cut_short_are_refused(convert: Callable[..., Path], tm
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_input_of_another_form_is_shown(convert: Callable[..., Path], engine: str):
-    with pytest.raises(ModelError, match=r"cannot run .* on input of shape \(1, 33, 32, 3\), dtype uint8: "):
+    with pytest.raises(
+        ModelError, match=r"cannot run .* on input of shape \(1, 33, 32, 3\), dtype uint8: "
+    ):
         KINDS[engine](convert(engine)).run(np.zeros((1, 33, 32, 3), np.uint8))
 
 
@@ -281,16 +338,26 @@ def test_input_of_another_form_is_shown(convert: Callable[..., Path], engine: st
 def test_a_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch, engine: str):
     package = PACKAGES[engine][0]
     monkeypatch.setitem(__import__("sys").modules, package, None)
-    with pytest.raises(MissingDependencyError, match=rf"{package} is missing\. Run: pip install 'galago\[{engine}\]'"):
+    with pytest.raises(
+        MissingDependencyError,
+        match=rf"{package} is missing\. Run: pip install 'galago\[{engine}\]'",
+    ):
         KINDS[engine](Path("none"))
 
 
 def test_a_hardswish_becomes_part_of_the_convolution_before_it():
     graph = "7767517\n3 3\nInput in0 0 1 in0\nConvolution c 1 1 in0 a 0=8\nHardSwish h 1 1 a out0 0=0.2 1=0.5\n"
-    assert optimize_graph(graph) == "7767517\n2 2\nInput in0 0 1 in0\nConvolution c 1 1 in0 out0 0=8 9=6 -23310=2,0.2,0.5\n"
+    assert (
+        optimize_graph(graph)
+        == "7767517\n2 2\nInput in0 0 1 in0\nConvolution c 1 1 in0 out0 0=8 9=6 -23310=2,0.2,0.5\n"
+    )
 
 
 def test_a_map_reshaped_as_another_goes_by_way_of_two_axes():
     graph = '7767517\n1 1\nReshape r 2 1 a b c 12=0 13=0 6="1w,1h,64,1"\n'
     lines = optimize_graph(graph).splitlines()
-    assert lines[1:] == ["2 2", 'Reshape r_flat 1 1 a r_flat 6="0w,64"', 'Reshape r 2 1 r_flat b c 12=0 13=0 6="1w,1h,64,1"']
+    assert lines[1:] == [
+        "2 2",
+        'Reshape r_flat 1 1 a r_flat 6="0w,64"',
+        'Reshape r 2 1 r_flat b c 12=0 13=0 6="1w,1h,64,1"',
+    ]

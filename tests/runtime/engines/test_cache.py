@@ -25,7 +25,10 @@ def test_what_was_kept_is_found_again():
     assert load_compiled("b") is None
 
 
-@pytest.mark.parametrize("damage", [lambda content: b"", lambda content: content[:-1], lambda content: content[:-1] + b"?"])
+@pytest.mark.parametrize(
+    "damage",
+    [lambda content: b"", lambda content: content[:-1], lambda content: content[:-1] + b"?"],
+)
 def test_a_damaged_file_is_not_used(folder: Path, damage):
     keep("a", b"compiled")
     (folder / "a.blob").write_bytes(damage((folder / "a.blob").read_bytes()))
@@ -52,7 +55,9 @@ def test_an_empty_variable_switches_it_off(monkeypatch: pytest.MonkeyPatch):
     assert load_compiled("a") is None
 
 
-def test_a_folder_that_cannot_be_written_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_folder_that_cannot_be_written_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     (tmp_path / "file").write_bytes(b"")
     monkeypatch.setenv("GALAGO_CACHE", str(tmp_path / "file"))
     keep("a", b"compiled")
@@ -67,7 +72,9 @@ def test_without_the_variable_it_is_the_cache_folder_of_the_user(monkeypatch: py
 
 
 @pytest.mark.openvino
-def test_a_second_start_takes_the_compiled_model(folder: Path, tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_second_start_takes_the_compiled_model(
+    folder: Path, tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch
+):
     from galago.runtime.engines import openvino as openvino_engine
 
     photo = np.random.default_rng(0).integers(0, 256, (1, 32, 64, 3), dtype=np.uint8)
@@ -106,7 +113,9 @@ def test_the_folder_and_what_is_in_it_belong_to_the_user_alone(folder: Path):
 
 
 @POSIX
-def test_an_older_folder_in_the_users_cache_becomes_the_users_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_an_older_folder_in_the_users_cache_becomes_the_users_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.delenv("GALAGO_CACHE")
     monkeypatch.setattr(compiled, "cache_folder", lambda: tmp_path / "old")
     (tmp_path / "old").mkdir(mode=0o755)
@@ -120,7 +129,9 @@ def test_an_older_folder_in_the_users_cache_becomes_the_users_alone(tmp_path: Pa
 def test_a_folder_that_others_can_write_is_not_used(folder: Path, mode: int):
     keep("a", b"compiled")
     folder.chmod(mode)
-    with pytest.warns(UnsafeCacheWarning, match="others can write it, so compiled models are not kept there"):
+    with pytest.warns(
+        UnsafeCacheWarning, match="others can write it, so compiled models are not kept there"
+    ):
         assert load_compiled("a") is None
     with pytest.warns(UnsafeCacheWarning):
         keep("b", b"compiled")
@@ -139,7 +150,9 @@ def test_a_compiled_model_that_others_can_write_is_not_used(folder: Path, mode: 
 
 
 @POSIX
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root gives files to others")
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root gives files to others"
+)
 def test_what_belongs_to_another_user_is_not_used(folder: Path):
     keep("a", b"compiled")
     os.chown(folder / "a.blob", 12345, 12345)
@@ -166,12 +179,16 @@ def test_another_networks_compiled_model_under_this_ones_key_is_noticed(folder: 
 
 
 @pytest.mark.openvino
-def test_another_networks_compiled_model_does_not_label_silently(folder: Path, tiny_onnx: Path, tmp_path: Path):
+def test_another_networks_compiled_model_does_not_label_silently(
+    folder: Path, tiny_onnx: Path, tmp_path: Path
+):
     onnx = pytest.importorskip("onnx")
     from galago.runtime.engines.openvino import OpenVINOEngine
 
     model = onnx.load(tiny_onnx)
-    weight = onnx.numpy_helper.from_array(-np.eye(3, dtype=np.float32).reshape(3, 3, 1, 1), "weight")
+    weight = onnx.numpy_helper.from_array(
+        -np.eye(3, dtype=np.float32).reshape(3, 3, 1, 1), "weight"
+    )
     model.graph.initializer[0].CopyFrom(weight)
     (tmp_path / "other.onnx").write_bytes(model.SerializeToString())
     OpenVINOEngine(tiny_onnx)

@@ -20,8 +20,12 @@ onnx = pytest.importorskip("onnx")
 
 
 @pytest.fixture
-def hard_swish(tmp_path: Path, tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
-    """Change the tiny network, whose convolution a HardSwish follows: OpenVINO crashes on that one without input."""
+def hard_swish(
+    tmp_path: Path, tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Path]:
+    """Change the tiny network, whose convolution a HardSwish follows: OpenVINO crashes on that one
+    without input.
+    """
     monkeypatch.setenv("GALAGO_CACHE", str(tmp_path / "cache"))
 
     def write(change: Callable[[Any], None]) -> Path:
@@ -56,24 +60,35 @@ def wrong_group(graph: Any) -> None:
     ("change", "named"),
     [(foo, "Foo"), (foreign, r"com\.example\\x1b\.Conv"), (no_weights, "one of its operators")],
 )
-def test_a_graph_on_which_openvino_crashes_is_one_clear_error(hard_swish: Callable[..., Path], change: Any, named: str):
-    with pytest.raises(ModelError, match=rf"OpenVINO c(rashes|annot convert|annot) .*{named}.*--engine onnxruntime"):
+def test_a_graph_on_which_openvino_crashes_is_one_clear_error(
+    hard_swish: Callable[..., Path], change: Any, named: str
+):
+    with pytest.raises(
+        ModelError, match=rf"OpenVINO c(rashes|annot convert|annot) .*{named}.*--engine onnxruntime"
+    ):
         galago.load(hard_swish(change), engine="openvino")
 
 
 @pytest.mark.openvino
-def test_a_known_operator_that_cannot_be_converted_is_one_clear_error(hard_swish: Callable[..., Path]):
-    with pytest.raises(ModelError, match=r"OpenVINO crashes on .*changed\.onnx|changed\.onnx is no whole ONNX file"):
+def test_a_known_operator_that_cannot_be_converted_is_one_clear_error(
+    hard_swish: Callable[..., Path],
+):
+    with pytest.raises(
+        ModelError, match=r"OpenVINO crashes on .*changed\.onnx|changed\.onnx is no whole ONNX file"
+    ):
         galago.load(hard_swish(wrong_group), engine="openvino")
 
 
 @pytest.mark.openvino
-def test_an_operator_that_openvino_does_not_know_is_named_where_it_does_not_crash(hard_swish: Callable[..., Path]):
+def test_an_operator_that_openvino_does_not_know_is_named_where_it_does_not_crash(
+    hard_swish: Callable[..., Path],
+):
     def change(graph: Any) -> None:
         graph.node[1].op_type = "Foo"
 
     with pytest.raises(
-        ModelError, match=r"changed\.onnx: it (holds|cannot convert) Foo, which galago does not write|convert Foo"
+        ModelError,
+        match=r"changed\.onnx: it (holds|cannot convert) Foo, which galago does not write|convert Foo",
     ):
         galago.load(hard_swish(change), engine="openvino")
 
@@ -89,19 +104,25 @@ def test_an_unusual_operator_that_openvino_knows_runs(hard_swish: Callable[..., 
 
 
 @pytest.mark.openvino
-def test_a_model_folder_with_an_unknown_operator_is_tried_too(hard_swish: Callable[..., Path], tmp_path: Path, tiny_spec: Any):
+def test_a_model_folder_with_an_unknown_operator_is_tried_too(
+    hard_swish: Callable[..., Path], tmp_path: Path, tiny_spec: Any
+):
     folder = tmp_path / "folder"
     folder.mkdir()
     content = hard_swish(foo).read_bytes()
     (folder / "model.onnx").write_bytes(content)
-    described = json.loads(tiny_spec.to_json()) | {"files": {"model.onnx": hashlib.sha256(content).hexdigest()}}
+    described = json.loads(tiny_spec.to_json()) | {
+        "files": {"model.onnx": hashlib.sha256(content).hexdigest()}
+    }
     (folder / "model.json").write_text(json.dumps(described))
     with pytest.raises(ModelError, match=r"OpenVINO c.* Foo"):
         galago.load(folder, engine="openvino")
 
 
 @pytest.mark.openvino
-def test_what_was_exported_is_converted_at_once(tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_what_was_exported_is_converted_at_once(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setenv("GALAGO_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(openvino_engine, "try_conversion", lambda *_: pytest.fail("tried"))
     galago.load(tiny_folder, engine="openvino")
@@ -112,7 +133,9 @@ def test_where_no_process_can_be_started_unusual_operators_are_refused(
     hard_swish: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(trial.sys, "frozen", True, raising=False)
-    with pytest.raises(ModelError, match=r"holds Foo, on which OpenVINO may crash\. Use --engine onnxruntime"):
+    with pytest.raises(
+        ModelError, match=r"holds Foo, on which OpenVINO may crash\. Use --engine onnxruntime"
+    ):
         galago.load(hard_swish(foo), engine="openvino")
 
 
@@ -120,7 +143,10 @@ def test_an_input_that_nothing_gives_is_named(hard_swish: Callable[..., Path]):
     def change(graph: Any) -> None:
         graph.node[-1].input[0] = "nowhere"
 
-    with pytest.raises(ModelError, match=r"is no whole ONNX file: HardSwish uses 'nowhere', which nothing before it gives"):
+    with pytest.raises(
+        ModelError,
+        match=r"is no whole ONNX file: HardSwish uses 'nowhere', which nothing before it gives",
+    ):
         read_operators(hard_swish(change))
 
 
@@ -130,9 +156,20 @@ def test_operators_of_graphs_inside_graphs_are_listed(hard_swish: Callable[..., 
             [onnx.helper.make_node("Bar", ["before"], ["chosen"], domain="here")], "inner", [],
             [onnx.helper.make_tensor_value_info("chosen", 1, None)],
         )  # fmt: skip
-        graph.node[-1].CopyFrom(onnx.helper.make_node("If", ["before"], ["logits"], then_branch=inner, else_branch=inner))
+        graph.node[-1].CopyFrom(
+            onnx.helper.make_node(
+                "If", ["before"], ["logits"], then_branch=inner, else_branch=inner
+            )
+        )
 
-    assert list(read_operators(hard_swish(change)).names) == ["Cast", "Transpose", "AveragePool", "Conv", "If", "here.Bar"]
+    assert list(read_operators(hard_swish(change)).names) == [
+        "Cast",
+        "Transpose",
+        "AveragePool",
+        "Conv",
+        "If",
+        "here.Bar",
+    ]
 
 
 def test_operators_of_the_bundled_model_are_those_that_galago_writes():
@@ -147,9 +184,14 @@ def test_text_of_an_engine_that_is_no_utf8_is_shown_with_what_can_be_read():
     assert reason_of(error) == "No such op: \N{REPLACEMENT CHARACTER}\\x1b[31m"
 
 
-@pytest.mark.parametrize("engine", [pytest.param(name, marks=getattr(pytest.mark, name)) for name in ("openvino", "onnxruntime")])
+@pytest.mark.parametrize(
+    "engine",
+    [pytest.param(name, marks=getattr(pytest.mark, name)) for name in ("openvino", "onnxruntime")],
+)
 @pytest.mark.parametrize("place", [b"AveragePool", b"kernel_shape", b"Conv"])
-def test_a_file_whose_names_are_no_utf8_is_an_error_of_the_model(tiny_onnx: Path, engine: str, place: bytes):
+def test_a_file_whose_names_are_no_utf8_is_an_error_of_the_model(
+    tiny_onnx: Path, engine: str, place: bytes
+):
     pytest.importorskip(engine)
     content = tiny_onnx.read_bytes()
     assert place in content

@@ -33,9 +33,15 @@ def test_half_is_bfloat16_where_the_cpu_has_it(tiny_onnx: Path):
     assert kind == "bf16"
 
 
-def test_half_is_refused_where_the_cpu_has_no_bfloat16(tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("galago.runtime.engines.openvino.available_precisions", lambda: ("float32",))
-    with pytest.raises(ConfigError, match=r"This CPU computes no bfloat16, only float32\. Leave --half out\."):
+def test_half_is_refused_where_the_cpu_has_no_bfloat16(
+    tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(
+        "galago.runtime.engines.openvino.available_precisions", lambda: ("float32",)
+    )
+    with pytest.raises(
+        ConfigError, match=r"This CPU computes no bfloat16, only float32\. Leave --half out\."
+    ):
         galago.load(tiny_onnx, half=True)
 
 
@@ -50,7 +56,9 @@ def test_less_than_one_thread_is_refused(tiny_onnx: Path, threads: int):
 
 
 def test_an_unknown_precision_is_refused(tiny_onnx: Path):
-    with pytest.raises(ConfigError, match=r"Unknown precision 'int4'\. Choose one of: bfloat16, float32"):
+    with pytest.raises(
+        ConfigError, match=r"Unknown precision 'int4'\. Choose one of: bfloat16, float32"
+    ):
         OpenVINOEngine(tiny_onnx, precision="int4")
 
 
@@ -72,7 +80,10 @@ def test_the_result_is_a_view_until_the_next_call(tiny_onnx: Path):
 
 
 def test_input_of_another_form_is_an_error_that_shows_it(tiny_onnx: Path):
-    with pytest.raises(ModelError, match=r"cannot run .*tiny\.onnx on input of shape \(1, 3, 32, 32\), dtype float32"):
+    with pytest.raises(
+        ModelError,
+        match=r"cannot run .*tiny\.onnx on input of shape \(1, 3, 32, 32\), dtype float32",
+    ):
         OpenVINOEngine(tiny_onnx).run(np.zeros((1, 3, 32, 32), np.float32))
 
 
@@ -105,7 +116,9 @@ assert sys.modules["openvino_telemetry"] is None
         "PATH": "",
         "GALAGO_CACHE": "",
     }  # no CI, where it would be silent by itself
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment
+    )
     assert done.returncode == 0, done.stderr
     assert list(home.rglob("*")) == []
 

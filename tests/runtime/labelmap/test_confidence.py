@@ -16,22 +16,36 @@ def at_labels(planes: np.ndarray, labels: np.ndarray, scale: tuple[float, float]
     found = np.empty(labels.shape)
     height, width = planes.shape[1:]
     for (y, x), label in np.ndenumerate(labels):
-        top, left = (np.clip((place + 0.5) * step - 0.5, 0, None) for place, step in zip((y, x), scale, strict=True))
-        rows, columns = (np.minimum([int(place), int(place) + 1], side - 1) for place, side in ((top, height), (left, width)))
+        top, left = (
+            np.clip((place + 0.5) * step - 0.5, 0, None)
+            for place, step in zip((y, x), scale, strict=True)
+        )
+        rows, columns = (
+            np.minimum([int(place), int(place) + 1], side - 1)
+            for place, side in ((top, height), (left, width))
+        )
         corners = planes[label][np.ix_(rows, columns)]
-        found[y, x] = np.array([1 - top % 1, top % 1]) @ corners @ np.array([1 - left % 1, left % 1])
+        found[y, x] = (
+            np.array([1 - top % 1, top % 1]) @ corners @ np.array([1 - left % 1, left % 1])
+        )
     return found
 
 
 @pytest.mark.parametrize("upsampling", ["bilinear", "bicubic"])
-@pytest.mark.parametrize(("shape", "size"), [((11, 6, 7), (48, 56)), ((2, 5, 9), (33, 70)), ((300, 3, 4), (24, 32))])
+@pytest.mark.parametrize(
+    ("shape", "size"), [((11, 6, 7), (48, 56)), ((2, 5, 9), (33, 70)), ((300, 3, 4), (24, 32))]
+)
 def test_confidence_and_margin_are_those_of_the_interpolated_softmax(shape, size, upsampling):
     logits = noise(shape)
     labels = label_map(logits, size, SCALE, upsampling)
     shares = np.exp(logits.astype(np.float64))
     shares /= shares.sum(axis=0)
-    np.testing.assert_allclose(confidence_map(logits, labels, SCALE), at_labels(shares, labels, SCALE), atol=1e-5)
-    others = np.stack([np.delete(shares, index, axis=0).max(axis=0) for index in range(len(shares))])
+    np.testing.assert_allclose(
+        confidence_map(logits, labels, SCALE), at_labels(shares, labels, SCALE), atol=1e-5
+    )
+    others = np.stack(
+        [np.delete(shares, index, axis=0).max(axis=0) for index in range(len(shares))]
+    )
     expected = np.maximum(at_labels(shares - others, labels, SCALE), 0)
     np.testing.assert_allclose(margin_map(logits, labels, SCALE), expected, atol=1e-5)
 

@@ -11,7 +11,10 @@ from galago.spec import ModelSpec
 
 
 class Means:
-    """An engine whose logits are the colors of 8 x 8 pixels, averaged; writes every result into the same memory."""
+    """An engine whose logits are the colors of 8 x 8 pixels, averaged.
+
+    Writes every result into the same memory.
+    """
 
     name = "means"
 
@@ -32,25 +35,36 @@ def photo() -> np.ndarray:
 
 
 @pytest.mark.parametrize("upsampling", ["bilinear", "bicubic"])
-def test_the_largest_logit_is_what_the_segmenter_says(tiny_spec: ModelSpec, photo: np.ndarray, upsampling: str):
+def test_the_largest_logit_is_what_the_segmenter_says(
+    tiny_spec: ModelSpec, photo: np.ndarray, upsampling: str
+):
     segmenter = Segmenter(Means(), replace(tiny_spec, upsampling=upsampling))
     logits = FullResolutionLogits(segmenter)(photo, (70, 100))
     assert logits.shape == (3, 70, 100)
-    assert (logits.argmax(axis=0) == segmenter(photo).labels).mean() > 0.999  # rounding may decide a tie
+    assert (
+        logits.argmax(axis=0) == segmenter(photo).labels
+    ).mean() > 0.999  # rounding may decide a tie
 
 
 def test_images_are_padded_and_not_resized(tiny_spec: ModelSpec, photo: np.ndarray):
     engine = Means()
-    FullResolutionLogits(Segmenter(engine, replace(tiny_spec, resize="short_side", short_side=32)))(photo, (140, 200))
+    FullResolutionLogits(Segmenter(engine, replace(tiny_spec, resize="short_side", short_side=32)))(
+        photo, (140, 200)
+    )
     assert engine.seen == [(96, 128)]
 
 
-def test_a_file_of_one_size_takes_smaller_images_and_no_larger_ones(tiny_spec: ModelSpec, photo: np.ndarray):
+def test_a_file_of_one_size_takes_smaller_images_and_no_larger_ones(
+    tiny_spec: ModelSpec, photo: np.ndarray
+):
     engine = Means(input_size=(96, 96))
     logits = FullResolutionLogits(Segmenter(engine, tiny_spec))
     logits(photo[:, :60], (70, 60))
     assert engine.seen == [(96, 96)]
-    with pytest.raises(ImageError, match=r"takes 96 x 96 pixels and nothing larger, got 70 x 100\. .* --slide 96 96"):
+    with pytest.raises(
+        ImageError,
+        match=r"takes 96 x 96 pixels and nothing larger, got 70 x 100\. .* --slide 96 96",
+    ):
         logits(photo, (70, 100))
 
 

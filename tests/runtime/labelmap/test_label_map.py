@@ -16,7 +16,9 @@ def cubic(distance: float) -> float:
 
 
 def interpolation(pixels: int, source: int, scale: float, upsampling: str) -> np.ndarray:
-    """Interpolate along one axis the slow way: (pixels, source) float64, one weight after the other."""
+    """Interpolate along one axis the slow way: (pixels, source) float64, one weight after the
+    other.
+    """
     matrix = np.zeros((pixels, source))
     for pixel in range(pixels):
         place = (pixel + 0.5) * scale - 0.5
@@ -27,13 +29,22 @@ def interpolation(pixels: int, source: int, scale: float, upsampling: str) -> np
     return matrix
 
 
-def interpolate_all(logits: np.ndarray, size: tuple[int, int], scale: tuple[float, float], upsampling: str) -> np.ndarray:
-    rows, columns = (interpolation(*axis, upsampling) for axis in zip(size, logits.shape[1:], scale, strict=True))
+def interpolate_all(
+    logits: np.ndarray, size: tuple[int, int], scale: tuple[float, float], upsampling: str
+) -> np.ndarray:
+    rows, columns = (
+        interpolation(*axis, upsampling) for axis in zip(size, logits.shape[1:], scale, strict=True)
+    )
     return rows @ logits.astype(np.float64) @ columns.T
 
 
-def assert_exact(logits: np.ndarray, size: tuple[int, int], scale: tuple[float, float], upsampling: str) -> None:
-    """Compare with "interpolate all, take the largest"; float32 may differ only where two classes are as good as tied."""
+def assert_exact(
+    logits: np.ndarray, size: tuple[int, int], scale: tuple[float, float], upsampling: str
+) -> None:
+    """Compare with "interpolate all, take the largest".
+
+    Float32 may differ only where two classes are as good as tied.
+    """
     grown = interpolate_all(logits, size, scale, upsampling)
     labels = label_map(logits, size, scale, upsampling)
     wrong = labels != grown.argmax(axis=0)
@@ -49,9 +60,9 @@ def noise(seed: int, shape: tuple[int, int, int]) -> np.ndarray:
 def patches(seed: int, shape: tuple[int, int, int]) -> np.ndarray:
     """Return logits as those of a network: large areas of one class, and a little noise."""
     small = noise(seed, (shape[0], 3, 4))
-    return np.stack([cv2.resize(plane, shape[:0:-1], interpolation=cv2.INTER_CUBIC) for plane in small]) + 0.05 * noise(
-        seed, shape
-    )
+    return np.stack(
+        [cv2.resize(plane, shape[:0:-1], interpolation=cv2.INTER_CUBIC) for plane in small]
+    ) + 0.05 * noise(seed, shape)
 
 
 @pytest.mark.parametrize("upsampling", TAPS)
@@ -98,9 +109,15 @@ def test_the_smallest_id_wins_a_tie():
 
 
 def test_bicubic_overshoot_can_change_a_cell_whose_corners_agree():
-    # along a row: 0 0 | 0 0 against 1 -1 -1 1, scaled: the overshoot of the second class stays below, at -1.19
+    # along a row: 0 0 | 0 0 against 1 -1 -1 1, scaled: the overshoot of the second class stays
+    # below, at -1.19
     logits = np.zeros((2, 1, 4), np.float32)
-    logits[1, 0] = (-9, -0.1, -0.1, -9)  # in the middle 1.19 * -0.1 + 0.19 * 9 > 0: the second class wins
+    logits[1, 0] = (
+        -9,
+        -0.1,
+        -0.1,
+        -9,
+    )  # in the middle 1.19 * -0.1 + 0.19 * 9 > 0: the second class wins
     labels = label_map(logits, (8, 32), (1 / 8, 1 / 8), "bicubic")
     assert labels[0, 16] == 1
     assert (label_map(logits, (8, 32), (1 / 8, 1 / 8), "bilinear") == 0).all()
@@ -120,7 +137,9 @@ def test_values_that_are_not_finite_are_refused(bad):
 
 
 def test_an_unknown_upsampling_is_refused():
-    with pytest.raises(ConfigError, match=r"Unknown upsampling 'nearest'\. Choose one of: bicubic, bilinear"):
+    with pytest.raises(
+        ConfigError, match=r"Unknown upsampling 'nearest'\. Choose one of: bicubic, bilinear"
+    ):
         label_map(noise(0, (2, 2, 2)), (8, 8), (1 / 8, 1 / 8), "nearest")
 
 
@@ -133,12 +152,16 @@ def test_pixels_lie_in_the_gaps_between_logits():
 
 @pytest.mark.parametrize("upsampling", TAPS)
 @pytest.mark.parametrize("size", [(40, 56), (33, 49), (3, 100), (11, 5)])
-def test_grown_logits_are_all_of_them_interpolated_the_slow_way(upsampling: str, size: tuple[int, int]):
+def test_grown_logits_are_all_of_them_interpolated_the_slow_way(
+    upsampling: str, size: tuple[int, int]
+):
     logits = np.random.default_rng(3).normal(size=(4, 5, 7)).astype(np.float32)
     scale = (4.6 / size[0], 7 / size[1])  # the last logits may be padding
     grown = upsample_logits(logits, size, scale, upsampling)
     assert grown.dtype == np.float32
-    np.testing.assert_allclose(grown, interpolate_all(logits, size, scale, upsampling), atol=1e-5)  # float32 sums
+    np.testing.assert_allclose(
+        grown, interpolate_all(logits, size, scale, upsampling), atol=1e-5
+    )  # float32 sums
 
 
 def test_logits_that_are_not_finite_do_not_grow():

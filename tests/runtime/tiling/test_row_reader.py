@@ -10,16 +10,27 @@ import pytest
 from galago import image as images
 from galago.errors import ImageError, MissingDependencyError
 from galago.runtime.tiling import row_reader as strips
-from galago.runtime.tiling.row_reader import ArrayRowReader, FileRowReader, RowReader, can_read_rows, open_row_reader, photo_size
+from galago.runtime.tiling.row_reader import (
+    ArrayRowReader,
+    FileRowReader,
+    RowReader,
+    can_read_rows,
+    open_row_reader,
+    photo_size,
+)
 
 needs_vips = pytest.mark.skipif(importlib.util.find_spec("pyvips") is None, reason="needs pyvips")
-SMOOTH = np.add.outer(np.arange(90), np.arange(70))[..., None].astype(np.uint8) * np.uint8([1, 2, 3])
+SMOOTH = np.add.outer(np.arange(90), np.arange(70))[..., None].astype(np.uint8) * np.uint8(
+    [1, 2, 3]
+)
 NOISE = np.random.default_rng(0).integers(0, 256, (300, 200, 3), np.uint8)
 
 
 def read_all(source: RowReader, count: int = 32) -> np.ndarray:
     height = source.size[0]
-    return np.concatenate([source.read(min(count, height - top)) for top in range(0, height, count)])
+    return np.concatenate(
+        [source.read(min(count, height - top)) for top in range(0, height, count)]
+    )
 
 
 def write_with_vips(path: Path, pixels: np.ndarray, **settings: object) -> Path:
@@ -63,7 +74,10 @@ def test_transparency_is_dropped(tmp_path: Path):
 
 
 @needs_vips
-@pytest.mark.parametrize("settings", [{"bigtiff": True}, {"tile": True, "compression": "deflate"}, {"compression": "lzw"}])
+@pytest.mark.parametrize(
+    "settings",
+    [{"bigtiff": True}, {"tile": True, "compression": "deflate"}, {"compression": "lzw"}],
+)
 def test_every_kind_of_tiff_comes_as_it_was(tmp_path: Path, settings: dict[str, object]):
     path = write_with_vips(tmp_path / "a.tif", NOISE, **settings)
     assert np.array_equal(read_all(FileRowReader(path)), NOISE)
@@ -72,7 +86,9 @@ def test_every_kind_of_tiff_comes_as_it_was(tmp_path: Path, settings: dict[str, 
 @needs_vips
 @pytest.mark.parametrize("settings", [{}, {"interlace": True}, {"subsample_mode": "off"}])
 @pytest.mark.parametrize("pixels", [SMOOTH, SMOOTH[..., 0]], ids=["rgb", "gray"])
-def test_a_jpeg_comes_as_load_gives_it(tmp_path: Path, pixels: np.ndarray, settings: dict[str, object]):
+def test_a_jpeg_comes_as_load_gives_it(
+    tmp_path: Path, pixels: np.ndarray, settings: dict[str, object]
+):
     path = write_with_vips(tmp_path / "a.jpg", pixels, **settings)
     gap = read_all(FileRowReader(path)).astype(int) - images.load(path)
     assert abs(gap).max() <= 1  # two builds of one decoder
@@ -91,14 +107,18 @@ def test_a_photo_is_turned_as_the_camera_says(tmp_path: Path, suffix: str, orien
 @needs_vips
 def test_a_palette_comes_as_colors(tmp_path: Path):
     images.save_labels(tmp_path / "a.png", np.uint8([[0, 1], [1, 0]]), [(9, 8, 7), (200, 100, 50)])
-    assert np.array_equal(read_all(FileRowReader(tmp_path / "a.png")), images.load(tmp_path / "a.png"))
+    assert np.array_equal(
+        read_all(FileRowReader(tmp_path / "a.png")), images.load(tmp_path / "a.png")
+    )
 
 
 @needs_vips
 def test_what_libvips_would_color_in_its_own_way_is_decoded_whole(tmp_path: Path):
     pyvips = pytest.importorskip("pyvips")
     path = tmp_path / "a.jpg"
-    pyvips.Image.new_from_array(np.dstack([SMOOTH, SMOOTH[..., 0]])).copy(interpretation="cmyk").write_to_file(str(path))
+    pyvips.Image.new_from_array(np.dstack([SMOOTH, SMOOTH[..., 0]])).copy(
+        interpretation="cmyk"
+    ).write_to_file(str(path))
     assert photo_size(path) is None
     assert np.array_equal(read_all(open_row_reader(path)), images.load(path))
 
@@ -108,7 +128,10 @@ def test_what_libvips_would_color_in_its_own_way_is_decoded_whole(tmp_path: Path
 def test_a_file_that_was_cut_breaks_off_with_an_error(tmp_path: Path, suffix: str):
     path = write_with_vips(tmp_path / f"a{suffix}", NOISE)
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
-    with pytest.raises(ImageError, match=rf"a{suffix} is (cut short or damaged: it breaks off after about|no photo)"):
+    with pytest.raises(
+        ImageError,
+        match=rf"a{suffix} is (cut short or damaged: it breaks off after about|no photo)",
+    ):
         read_all(FileRowReader(path))
 
 
@@ -131,7 +154,9 @@ def test_a_file_that_changed_is_read_again(tmp_path: Path):
 
 @needs_vips
 def test_nothing_but_our_errors_is_printed(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
-    (tmp_path / "a.tif").write_bytes(write_with_vips(tmp_path / "b.tif", NOISE).read_bytes()[:-1000])
+    (tmp_path / "a.tif").write_bytes(
+        write_with_vips(tmp_path / "b.tif", NOISE).read_bytes()[:-1000]
+    )
     (tmp_path / "a.jpg").write_bytes(b"hello")
     for name in ("a.tif", "a.jpg", "missing.png"):
         assert photo_size(tmp_path / name) is None or name == "a.tif"
@@ -162,17 +187,23 @@ def test_without_pyvips_a_photo_is_decoded_whole(tmp_path: Path, monkeypatch: py
 
 def test_missing_pyvips_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "pyvips", None)
-    with pytest.raises(MissingDependencyError, match=r"pyvips is missing. Run: pip install 'galago\[large\]'"):
+    with pytest.raises(
+        MissingDependencyError, match=r"pyvips is missing. Run: pip install 'galago\[large\]'"
+    ):
         FileRowReader(Path("a.png"))
 
 
-def test_pyvips_without_libvips_is_as_good_as_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_pyvips_without_libvips_is_as_good_as_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     def fail(module: str, extra: str) -> None:
         raise OSError("cannot load library 'libvips.so.42'")
 
     monkeypatch.setattr(strips, "require", fail)
     assert not can_read_rows()
-    with pytest.raises(MissingDependencyError, match=r"finds no libvips. Run: pip install 'galago\[large\]'"):
+    with pytest.raises(
+        MissingDependencyError, match=r"finds no libvips. Run: pip install 'galago\[large\]'"
+    ):
         FileRowReader(tmp_path / "a.png")
 
 

@@ -27,7 +27,9 @@ class Means:
 
     def run(self, image: np.ndarray) -> np.ndarray:
         _, height, width, _ = image.shape
-        means = image[0].reshape(height // 8, 8, width // 8, 8, 3).mean(axis=(1, 3), dtype=np.float32)
+        means = (
+            image[0].reshape(height // 8, 8, width // 8, 8, 3).mean(axis=(1, 3), dtype=np.float32)
+        )
         if self.calls == self.fails_at:
             means[:] = self.value
         self.calls += 1
@@ -36,7 +38,12 @@ class Means:
 
 @pytest.fixture
 def photo(tmp_path: Path) -> Path:
-    pixels = np.random.default_rng(0).integers(0, 256, (10, 9, 3), np.uint8).repeat(20, axis=0).repeat(20, axis=1)
+    pixels = (
+        np.random.default_rng(0)
+        .integers(0, 256, (10, 9, 3), np.uint8)
+        .repeat(20, axis=0)
+        .repeat(20, axis=1)
+    )
     images.save(tmp_path / "photos/a.png", pixels[:190])
     return tmp_path / "photos/a.png"
 
@@ -45,9 +52,13 @@ def files_in(folder: Path) -> list[str]:
     return sorted(file.name for file in folder.iterdir()) if folder.exists() else []
 
 
-def test_files_and_areas_are_those_of_labels_in_memory(photo: Path, tiny_spec: ModelSpec, tmp_path: Path):
+def test_files_and_areas_are_those_of_labels_in_memory(
+    photo: Path, tiny_spec: ModelSpec, tmp_path: Path
+):
     segmenter = Segmenter(Means(), tiny_spec)
-    result = save_in_tiles(segmenter, photo, files=written_files(tmp_path / "out", "a"), config=TILES)
+    result = save_in_tiles(
+        segmenter, photo, files=written_files(tmp_path / "out", "a"), config=TILES
+    )
     expected = label_in_tiles(segmenter, photo, tile=64, overlap=32)
     expected.save(tmp_path / "expected")
     assert np.array_equal(images.load_labels(tmp_path / "out/a.png"), expected.labels)
@@ -70,7 +81,12 @@ def test_an_array_works_as_well_and_nothing_need_be_written(photo: Path, tiny_sp
 def test_a_file_that_breaks_off_leaves_nothing(photo: Path, tiny_spec: ModelSpec, tmp_path: Path):
     photo.write_bytes(photo.read_bytes()[: photo.stat().st_size // 2])
     with pytest.raises(ImageError, match=r"a.png is .*cut short"):
-        save_in_tiles(Segmenter(Means(), tiny_spec), photo, files=written_files(tmp_path / "out", "a"), config=TILES)
+        save_in_tiles(
+            Segmenter(Means(), tiny_spec),
+            photo,
+            files=written_files(tmp_path / "out", "a"),
+            config=TILES,
+        )
     assert files_in(tmp_path / "out") == []
 
 
@@ -85,42 +101,75 @@ def test_whatever_ends_the_work_leaves_nothing_and_an_older_file_stays(
     images.save_labels(tmp_path / "out/a.png", np.zeros((1, 1), np.uint8), tiny_spec.palette)
     with pytest.raises(error):
         save_in_tiles(
-            Segmenter(Means(), tiny_spec), photo, files=written_files(tmp_path / "out", "a"), config=TILES, advance=stop
+            Segmenter(Means(), tiny_spec),
+            photo,
+            files=written_files(tmp_path / "out", "a"),
+            config=TILES,
+            advance=stop,
         )
     assert files_in(tmp_path / "out") == ["a.png"]
     assert images.load_labels(tmp_path / "out/a.png").shape == (1, 1)
 
 
-def test_values_that_are_not_finite_leave_nothing(photo: Path, tiny_spec: ModelSpec, tmp_path: Path):
+def test_values_that_are_not_finite_leave_nothing(
+    photo: Path, tiny_spec: ModelSpec, tmp_path: Path
+):
     engine = Means()
     engine.fails_at, engine.value = 20, np.nan
     with pytest.raises(ModelError, match="not finite"):
-        save_in_tiles(Segmenter(engine, tiny_spec), photo, files=written_files(tmp_path / "out", "a"), config=TILES)
+        save_in_tiles(
+            Segmenter(engine, tiny_spec),
+            photo,
+            files=written_files(tmp_path / "out", "a"),
+            config=TILES,
+        )
     assert files_in(tmp_path / "out") == []
 
 
-def test_a_full_disk_leaves_nothing(photo: Path, tiny_spec: ModelSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_full_disk_leaves_nothing(
+    photo: Path, tiny_spec: ModelSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     def fail(self: IndexedPNG, labels: np.ndarray) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(IndexedPNG, "write", fail)
-    with pytest.raises(ImageError, match=r"Cannot write .*a.png: No space left on device. Free space or choose another folder."):
-        save_in_tiles(Segmenter(Means(), tiny_spec), photo, files=written_files(tmp_path / "out", "a"), config=TILES)
+    with pytest.raises(
+        ImageError,
+        match=r"Cannot write .*a.png: No space left on device. Free space or choose another folder.",
+    ):
+        save_in_tiles(
+            Segmenter(Means(), tiny_spec),
+            photo,
+            files=written_files(tmp_path / "out", "a"),
+            config=TILES,
+        )
     assert files_in(tmp_path / "out") == []
 
 
-def test_a_file_in_place_of_the_folder_is_an_error_before_the_work(photo: Path, tiny_spec: ModelSpec, tmp_path: Path):
+def test_a_file_in_place_of_the_folder_is_an_error_before_the_work(
+    photo: Path, tiny_spec: ModelSpec, tmp_path: Path
+):
     engine = Means()
     (tmp_path / "out").write_bytes(b"mine")
     with pytest.raises(ImageError, match="out is a file, not a folder"):
-        save_in_tiles(Segmenter(engine, tiny_spec), photo, files=written_files(tmp_path / "out", "a"), config=TILES)
+        save_in_tiles(
+            Segmenter(engine, tiny_spec),
+            photo,
+            files=written_files(tmp_path / "out", "a"),
+            config=TILES,
+        )
     assert engine.calls == 0
 
 
 def test_the_photo_is_never_replaced(photo: Path, tiny_spec: ModelSpec):
     before = photo.read_bytes()
     with pytest.raises(ImageError, match="would replace the photo"):
-        save_in_tiles(Segmenter(Means(), tiny_spec), photo, files=written_files(photo.parent, "a"), config=TILES)
+        save_in_tiles(
+            Segmenter(Means(), tiny_spec),
+            photo,
+            files=written_files(photo.parent, "a"),
+            config=TILES,
+        )
     assert photo.read_bytes() == before
 
 

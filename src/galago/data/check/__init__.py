@@ -1,4 +1,7 @@
-"""Is a data set fit to train on? Everything that is wrong with it, in one pass over its files; needs no torch."""
+"""Is a data set fit to train on? Everything that is wrong with it, in one pass over its files.
+
+Needs no torch.
+"""
 
 import os
 from collections.abc import Callable
@@ -50,7 +53,10 @@ class Report:
 
     @property
     def mapping(self) -> list[tuple[int, str, int]]:
-        """The rows of the label_mapping: id in the masks, what becomes of it, its pixels; none without a label_mapping."""
+        """The rows of the label_mapping: id in the masks, what becomes of it, its pixels.
+
+        None without a label_mapping.
+        """
         if not self.layout.mapped:
             return []
         pixels = sum((split.ids for split in self.splits.values()), np.zeros(256, np.int64))
@@ -63,7 +69,10 @@ class Report:
     def shown_mapping(self) -> list[tuple[str, str, int]]:
         """The rows of `mapping` with the names of the ids in the masks, where they have any."""
         names = self.layout.source_names
-        return [(f"{source} {names.get(source, '')}".strip(), target, pixels) for source, target, pixels in self.mapping]
+        return [
+            (f"{source} {names.get(source, '')}".strip(), target, pixels)
+            for source, target, pixels in self.mapping
+        ]
 
     def summary(self, *, whole: bool = False) -> dict[str, Any]:
         """Return what JSON holds of it, with examples of each finding or with the whole of it."""
@@ -73,14 +82,25 @@ class Report:
             "errors": len(self.errors),
             "warnings": len(self.warnings),
             "classes": list(self.layout.labels.names),
-            "label_mapping": [{"id": source, "becomes": target, "pixels": pixels} for source, target, pixels in self.mapping],
-            "source_names": {str(source): name for source, name in self.layout.source_names.items()},
+            "label_mapping": [
+                {"id": source, "becomes": target, "pixels": pixels}
+                for source, target, pixels in self.mapping
+            ],
+            "source_names": {
+                str(source): name for source, name in self.layout.source_names.items()
+            },
             "splits": {name: self._split(split) for name, split in self.splits.items()},
             "findings": [finding.facts(whole=whole) for finding in self.findings],
         }
 
     def _split(self, split: Split) -> dict[str, Any]:
-        rows = zip(self.layout.labels.names, split.pixels.tolist(), split.shares, split.photos.tolist(), strict=True)
+        rows = zip(
+            self.layout.labels.names,
+            split.pixels.tolist(),
+            split.shares,
+            split.photos.tolist(),
+            strict=True,
+        )
         return {
             "photos": split.files,
             "ignored_pixels": split.ignored,
@@ -88,7 +108,8 @@ class Report:
             "set_pixels": int(split.in_sets.sum()),
             "sizes": {size_text(size): count for size, count in split.sizes.most_common()},
             "classes": [
-                {"name": name, "pixels": pixels, "share": share, "photos": photos} for name, pixels, share, photos in rows
+                {"name": name, "pixels": pixels, "share": share, "photos": photos}
+                for name, pixels, share, photos in rows
             ],
         }
 
@@ -102,7 +123,9 @@ def check(layout: Layout, data: str, on_item: Callable[[], None] = lambda: None)
         on_item: called after each photo and its mask.
     """
     facts = []
-    pool = ThreadPoolExecutor(max_workers=min(MAX_THREADS, os.cpu_count() or 1))  # decoding and hashing let other threads run
+    pool = ThreadPoolExecutor(
+        max_workers=min(MAX_THREADS, os.cpu_count() or 1)
+    )  # decoding and hashing let other threads run
     try:
         for fact in pool.map(inspect, (item for items in layout.items.values() for item in items)):
             facts.append(fact)
@@ -110,7 +133,10 @@ def check(layout: Layout, data: str, on_item: Callable[[], None] = lambda: None)
     finally:
         pool.shutdown(cancel_futures=True)  # Ctrl-C waits for the files at hand, not for all
     table, classes = IdTable.of(layout.labels, layout.train_ids), len(layout.labels)
-    splits = {name: summarize((f for f in facts if f.item.split == name), table, classes) for name in layout.items}
+    splits = {
+        name: summarize((f for f in facts if f.item.split == name), table, classes)
+        for name in layout.items
+    }
     findings = [finding for rule in FILE_RULES for finding in rule(layout, facts)]
     findings += [finding for rule in LABEL_RULES for finding in rule(layout, facts, splits)]
     findings.sort(key=lambda finding: finding.severity != ERROR)  # a stable sort

@@ -36,7 +36,11 @@ MASK_MESSAGES = {
 
 def missing_splits(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]:
     """Find splits without photos, and training data without train or val."""
-    empty = {split: str(layout.places[split]) for split, items in layout.items.items() if not any(i.has_photo for i in items)}
+    empty = {
+        split: str(layout.places[split])
+        for split, items in layout.items.items()
+        if not any(i.has_photo for i in items)
+    }
     if empty:
         yield Finding(
             kind="empty-split",
@@ -75,7 +79,9 @@ def other_files(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]:
     """Find files that no opener looks at, as photos of a format that galago does not read."""
     if layout.others:
         kinds = Counter(file.suffix.lower() or "no suffix" for file in layout.others)
-        suffixes = ", ".join(f"{count:,} {suffix}" for suffix, count in kinds.most_common(MAX_KINDS))
+        suffixes = ", ".join(
+            f"{count:,} {suffix}" for suffix, count in kinds.most_common(MAX_KINDS)
+        )
         yield Finding(
             kind="other-file",
             severity=WARNING,
@@ -90,13 +96,17 @@ def missing_partners(layout: Layout, facts: list[ImageStats]) -> Iterator[Findin
     """Find photos without a mask and masks without a photo."""
     no_mask = [fact.item for fact in facts if not fact.item.has_mask]
     no_photo = [fact.item for fact in facts if not fact.item.has_photo]
-    hint = _ending([item.name for item in no_mask if item.has_photo], [item.name for item in no_photo if item.has_mask])
+    hint = _ending(
+        [item.name for item in no_mask if item.has_photo],
+        [item.name for item in no_photo if item.has_mask],
+    )
     if no_mask:
         yield Finding(
             kind="photo-without-mask",
             severity=ERROR,
             message=f"{plural(len(no_mask), 'photos')} without a mask.",
-            advice=hint or "Add the masks, under the photo's name and as .png, or remove the photos.",
+            advice=hint
+            or "Add the masks, under the photo's name and as .png, or remove the photos.",
             found={item.shown: f"expected {item.mask}" for item in no_mask},
         )
     if no_photo:
@@ -111,7 +121,9 @@ def missing_partners(layout: Layout, facts: list[ImageStats]) -> Iterator[Findin
 
 
 def _ending(photos: list[str], masks: list[str]) -> str:
-    """Say so if the masks are named after photos, but with something more at the end, as `a_mask` for `a`."""
+    """Say so if the masks are named after photos, but with something more at the end, as `a_mask`
+    for `a`.
+    """
     for mask in masks:
         for photo in photos:
             if mask.startswith(photo) and not mask[len(photo) :][:1].isdigit():
@@ -127,7 +139,9 @@ def same_names(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]:
     for fact in facts:
         if fact.item.has_photo:
             groups[fact.item.shown].append(fact.item.photo)
-    if twice := {name: " and ".join(map(str, files)) for name, files in groups.items() if len(files) > 1}:
+    if twice := {
+        name: " and ".join(map(str, files)) for name, files in groups.items() if len(files) > 1
+    }:
         yield Finding(
             kind="same-name",
             severity=ERROR,
@@ -171,8 +185,19 @@ def unusable_masks(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]
         message = f"{plural(len(bad), 'masks')}: {MASK_MESSAGES[kind]}."
         if kind == "colored":
             message += f" Commonest colors: {_colors(layout, bad)}."
-        found = {fact.item.shown: fact.mask_fault.message if kind == "unreadable" else "" for fact in bad if fact.mask_fault}
-        yield Finding(kind=f"{kind}-mask", severity=ERROR, message=message, advice=advice, found=found, unit="masks")
+        found = {
+            fact.item.shown: fact.mask_fault.message if kind == "unreadable" else ""
+            for fact in bad
+            if fact.mask_fault
+        }
+        yield Finding(
+            kind=f"{kind}-mask",
+            severity=ERROR,
+            message=message,
+            advice=advice,
+            found=found,
+            unit="masks",
+        )
 
 
 def _colors(layout: Layout, facts: list[ImageStats]) -> str:
@@ -182,7 +207,9 @@ def _colors(layout: Layout, facts: list[ImageStats]) -> str:
         for color, count in fact.mask_fault.colors if fact.mask_fault else ():
             total[color] += count
     common = sorted(total.items(), key=lambda entry: -entry[1])[:8]
-    return ", ".join(f"{color} {count:,} pixels{nearest(color, layout.labels)}" for color, count in common)
+    return ", ".join(
+        f"{color} {count:,} pixels{nearest(color, layout.labels)}" for color, count in common
+    )
 
 
 def size_mismatches(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]:
@@ -197,21 +224,41 @@ def size_mismatches(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding
     advice = "A mask needs one pixel for each of its photo: pair the right files, or resize the mask with nearest neighbor."
     if all(photo == mask[::-1] for photo, mask in bad.values()):
         advice = "Width and height are swapped: these photos carry a camera orientation that the masks lack. Turn the masks."
-    found = {name: f"photo {size_text(photo)}, mask {size_text(mask)}" for name, (photo, mask) in bad.items()}
+    found = {
+        name: f"photo {size_text(photo)}, mask {size_text(mask)}"
+        for name, (photo, mask) in bad.items()
+    }
     message = f"{plural(len(bad), 'masks')} of another size than the photo."
-    yield Finding(kind="size-mismatch", severity=ERROR, message=message, advice=advice, found=found, unit="masks")
+    yield Finding(
+        kind="size-mismatch",
+        severity=ERROR,
+        message=message,
+        advice=advice,
+        found=found,
+        unit="masks",
+    )
 
 
 def silent_turns(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]:
     """Find photos that EXIF turns or mirrors and whose size does not show it."""
-    turned = {f.item.shown: f"orientation {f.header.orientation}" for f in facts if f.photo_size and f.header.turns_silently}
+    turned = {
+        f.item.shown: f"orientation {f.header.orientation}"
+        for f in facts
+        if f.photo_size and f.header.turns_silently
+    }
     if not turned:
         return
     advice = (
-        "galago turns photos upright as EXIF says. Look at the samples in report.html: if the labels lie elsewhere, they were "
-        "drawn by a tool that ignores EXIF; turn the masks, or take the orientation out of the photos."
+        "galago turns photos upright as EXIF says. Look at the samples in report.html: if the "
+        "labels lie elsewhere, they were "
+        "drawn by a tool that ignores EXIF; turn the masks, or take the orientation out of the "
+        "photos."
     )
-    sideways = [f for f in facts if f.mask_size and f.mask_size == f.header.size and f.mask_size != f.photo_size]
+    sideways = [
+        f
+        for f in facts
+        if f.mask_size and f.mask_size == f.header.size and f.mask_size != f.photo_size
+    ]
     if sideways:
         advice = f"{plural(len(sideways), 'masks')} of others fit the photo unturned, so these are nearly surely wrong. {advice}"
     yield Finding(

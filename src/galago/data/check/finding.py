@@ -31,7 +31,10 @@ class Finding:
     @property
     def examples(self) -> list[str]:
         """The first few of `found`, with their details."""
-        return [f"{name} ({detail})" if detail else name for name, detail in list(self.found.items())[:MAX_EXAMPLES]]
+        return [
+            f"{name} ({detail})" if detail else name
+            for name, detail in list(self.found.items())[:MAX_EXAMPLES]
+        ]
 
     def facts(self, *, whole: bool = False) -> dict[str, Any]:
         """Return what JSON holds of it; the whole of it names everything that was found."""

@@ -1,4 +1,6 @@
-"""What can be wrong with the labels: ids out of range, 0/255 masks, classes that are absent or rare, photos without labels."""
+"""What can be wrong with the labels: ids out of range, 0/255 masks, classes that are absent or
+rare, photos without labels.
+"""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -12,7 +14,9 @@ from galago.data.check.statistics import IdTable, Split
 from galago.data.convert.cityscapes import SOURCE_IDS as CITYSCAPES_IDS
 from galago.labels import CITYSCAPES, IGNORE_ID
 
-FEW_CLASSES = 4  # up to so many, a mask of 0 and 255 alone is rather a binary mask than one class with ignored pixels
+# up to so many, a mask of 0 and 255 alone is rather a binary mask than one class with ignored
+# pixels
+FEW_CLASSES = 4
 RARE_SHARE = 0.0005  # of the labeled pixels in train
 RARE_PHOTOS = 3  # in train
 MANY_IDS = 40  # different ids that mean nothing: rather gray levels than ids
@@ -24,11 +28,17 @@ Stats = Mapping[str, Split]
 def binary_masks(layout: Layout, facts: list[ImageStats], stats: Stats) -> Iterator[Finding]:
     """Find masks of 0 and 255 alone, which image editors and many tools write for two classes."""
     classes = len(layout.labels)
-    if classes > FEW_CLASSES or layout.train_ids.get(255) != IGNORE_ID or layout.train_ids.get(0) == IGNORE_ID:
+    if (
+        classes > FEW_CLASSES
+        or layout.train_ids.get(255) != IGNORE_ID
+        or layout.train_ids.get(0) == IGNORE_ID
+    ):
         return
     counted = [(fact.item.shown, fact.counts) for fact in facts if fact.counts is not None]
     bad = {
-        name: f"255: {plural(int(counts[255]), 'pixels')}" for name, counts in counted if set(np.flatnonzero(counts)) == {0, 255}
+        name: f"255: {plural(int(counts[255]), 'pixels')}"
+        for name, counts in counted
+        if set(np.flatnonzero(counts)) == {0, 255}
     }
     if not bad:
         return
@@ -58,19 +68,32 @@ def unknown_ids(layout: Layout, facts: list[ImageStats], stats: Stats) -> Iterat
     seen = sum((split.ids for split in stats.values()), np.zeros(256, np.int64))
     if len(total) > MANY_IDS:
         advice = (
-            "So many ids are rather gray levels: masks that were resized with interpolation, drawn with soft edges or saved as "
-            "JPEG on the way. Export them again without these; masks must be resized with nearest neighbor."
+            "So many ids are rather gray levels: masks that were resized with interpolation, drawn "
+            "with soft edges or saved as "
+            "JPEG on the way. Export them again without these; masks must be resized with nearest "
+            "neighbor."
         )
     elif len(layout.labels) == 1 and not layout.mapped:
         advice = _name_background(layout, seen)
     else:
-        ways = [f"{condition}: label_mapping: {_yaml(mapping)}" for condition, mapping in suggest_mappings(layout, seen)]
+        ways = [
+            f"{condition}: label_mapping: {_yaml(mapping)}"
+            for condition, mapping in suggest_mappings(layout, seen)
+        ]
         advice = f"Say in the YAML what the ids mean. {'. '.join(ways)}"
-    counts = ", ".join(f"{index} ({plural(count, 'pixels')})" for index, count in sorted(total.items())[:SHOWN_IDS])
+    counts = ", ".join(
+        f"{index} ({plural(count, 'pixels')})" for index, count in sorted(total.items())[:SHOWN_IDS]
+    )
     counts += f" and {len(total) - SHOWN_IDS} more ids" if len(total) > SHOWN_IDS else ""
-    known = ", ".join(map(str, sorted(layout.train_ids))) if layout.mapped else f"0 to {len(layout.labels) - 1}, 255"
+    known = (
+        ", ".join(map(str, sorted(layout.train_ids)))
+        if layout.mapped
+        else f"0 to {len(layout.labels) - 1}, 255"
+    )
     message = f"{plural(len(found), 'masks')} with ids out of range: {counts}. Known ids: {known}."
-    yield Finding(kind="unknown-id", severity=ERROR, message=message, advice=advice, found=found, unit="masks")
+    yield Finding(
+        kind="unknown-id", severity=ERROR, message=message, advice=advice, found=found, unit="masks"
+    )
 
 
 def one_class(layout: Layout, facts: list[ImageStats], stats: Stats) -> Iterator[Finding]:
@@ -90,18 +113,29 @@ def one_class(layout: Layout, facts: list[ImageStats], stats: Stats) -> Iterator
         advice = "Check the ids of the masks against names, or add photos that show other classes."
     else:
         return
-    yield Finding(kind="one-class", severity=severity, message=message, advice=advice, found=found, unit="classes")
+    yield Finding(
+        kind="one-class",
+        severity=severity,
+        message=message,
+        advice=advice,
+        found=found,
+        unit="classes",
+    )
 
 
 def _name_background(layout: Layout, seen: np.ndarray) -> str:
-    """Say how a single class becomes one of two, by the ids that the masks hold, (256,) pixels of each."""
+    """Say how a single class becomes one of two, by the ids that the masks hold, (256,) pixels of
+    each.
+    """
     names = f"names: {_with_background(layout)}"
     ids = [int(index) for index in np.flatnonzero(seen)]
     others = [index for index in ids if index not in (0, IGNORE_ID)]
     if 0 not in ids and len(others) == 1:
         return f"Everything that is not the class needs an id and a name too: 0 for the background, and {names}."
     if len(others) == 1:
-        return f"Name the background, too: {names}" + ("." if others == [1] else f" and label_mapping: {{0: 0, {others[0]}: 1}}.")
+        return f"Name the background, too: {names}" + (
+            "." if others == [1] else f" and label_mapping: {{0: 0, {others[0]}: 1}}."
+        )
     if others:
         mapping = _yaml({0: 0} | dict.fromkeys(others, 1))
         return f"Name the background, too: {names}, and if all other ids are the class: label_mapping: {mapping}."
@@ -116,7 +150,10 @@ def _with_background(layout: Layout) -> str:
 
 
 def _ids(counts: Mapping[int, int]) -> str:
-    shown = ", ".join(f"{index}: {plural(count, 'pixels')}" for index, count in list(counts.items())[:SHOWN_IDS_OF_MASK])
+    shown = ", ".join(
+        f"{index}: {plural(count, 'pixels')}"
+        for index, count in list(counts.items())[:SHOWN_IDS_OF_MASK]
+    )
     return shown + (" ..." if len(counts) > SHOWN_IDS_OF_MASK else "")
 
 
@@ -127,26 +164,50 @@ def suggest_mappings(layout: Layout, seen: np.ndarray) -> list[tuple[str, dict[i
         layout: the data set.
         seen: (256,) pixels of each id in all masks.
     Returns:
-        conditions in words, each with the label_mapping that is right if it holds; the likeliest first.
+        conditions in words, each with the label_mapping that is right if it holds; the likeliest
+        first.
     """
-    classes, ids = len(layout.labels), [int(index) for index in np.flatnonzero(seen) if index != IGNORE_ID]
+    classes, ids = (
+        len(layout.labels),
+        [int(index) for index in np.flatnonzero(seen) if index != IGNORE_ID],
+    )
     kept: dict[int, int | str] = {index: index for index in range(classes)}
     if layout.mapped:
         kept = {source: _as_written(layout, target) for source, target in layout.train_ids.items()}
     strange = [index for index in ids if index not in kept]
-    rest = f"If {', '.join(map(str, strange))} should count nowhere", _sorted(_ignored(strange) | kept)
+    rest = (
+        f"If {', '.join(map(str, strange))} should count nowhere",
+        _sorted(_ignored(strange) | kept),
+    )
     if layout.mapped:
         return [rest]
     if layout.labels.names == CITYSCAPES.names:
-        official: dict[int, int | str] = {source: target for target, source in enumerate(CITYSCAPES_IDS)}
+        official: dict[int, int | str] = {
+            source: target for target, source in enumerate(CITYSCAPES_IDS)
+        }
         return [("These are Cityscapes' classes", _sorted(_ignored(ids) | official)), rest]
     if ids[-1] == classes:  # 1 to K instead of 0 to K - 1
-        return [("If 0 means unlabeled", {0: "ignore"} | {index: index - 1 for index in range(1, classes + 1)}), rest]
+        return [
+            (
+                "If 0 means unlabeled",
+                {0: "ignore"} | {index: index - 1 for index in range(1, classes + 1)},
+            ),
+            rest,
+        ]
     if len(ids) == classes:
-        return [("If the ids follow the order of names", {source: target for target, source in enumerate(ids)}), rest]
+        return [
+            (
+                "If the ids follow the order of names",
+                {source: target for target, source in enumerate(ids)},
+            ),
+            rest,
+        ]
     if len(ids) == classes + 1 and ids[0] == 0:
         shifted: dict[int, int | str] = {source: target for target, source in enumerate(ids[1:])}
-        return [("If 0 means unlabeled and the ids follow the order of names", {0: "ignore"} | shifted), rest]
+        return [
+            ("If 0 means unlabeled and the ids follow the order of names", {0: "ignore"} | shifted),
+            rest,
+        ]
     return [rest]
 
 
@@ -173,8 +234,14 @@ def absent_classes(layout: Layout, facts: list[ImageStats], stats: Stats) -> Ite
     """Find classes that occur in no photo of train, whether another split has them or not."""
     if "train" not in stats or not stats["train"].ids.any():
         return  # said elsewhere, once and not for every class
-    in_sets = {index for found in layout.labels.sets if len(found.members) > 1 for index in found.members}
-    absent = [index for index, photos in enumerate(stats["train"].photos) if photos == 0 and index not in in_sets]
+    in_sets = {
+        index for found in layout.labels.sets if len(found.members) > 1 for index in found.members
+    }
+    absent = [
+        index
+        for index, photos in enumerate(stats["train"].photos)
+        if photos == 0 and index not in in_sets
+    ]
     elsewhere = {
         layout.labels.names[index]: ", ".join(
             f"{plural(int(stats[split].photos[index]), 'photos')} of {split}" for split in where
@@ -182,7 +249,11 @@ def absent_classes(layout: Layout, facts: list[ImageStats], stats: Stats) -> Ite
         for index in absent
         if (where := [split for split in stats if split != "train" and stats[split].photos[index]])
     }
-    nowhere = {layout.labels.names[index]: "" for index in absent if layout.labels.names[index] not in elsewhere}
+    nowhere = {
+        layout.labels.names[index]: ""
+        for index in absent
+        if layout.labels.names[index] not in elsewhere
+    }
     if elsewhere:
         yield Finding(
             kind="class-not-in-train",
@@ -237,7 +308,11 @@ def unlabeled_photos(layout: Layout, facts: list[ImageStats], stats: Stats) -> I
     if not found:
         return
     void_splits = [split for split, some in labeled.items() if not some]
-    whole = " These are all photos." if len(void_splits) == len(labeled) else f" These are all of {' and '.join(void_splits)}."
+    whole = (
+        " These are all photos."
+        if len(void_splits) == len(labeled)
+        else f" These are all of {' and '.join(void_splits)}."
+    )
     yield Finding(
         kind="unlabeled-photo",
         severity=ERROR if void_splits else WARNING,

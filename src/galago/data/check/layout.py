@@ -1,4 +1,6 @@
-"""The files of a data set as they lie there, complete or not: what the check looks at, where the openers would stop."""
+"""The files of a data set as they lie there, complete or not: what the check looks at, where the
+openers would stop.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -45,7 +47,8 @@ class Layout:
         labels: names and colors of the classes.
         train_ids: from an id in the masks to a class id or 255 = ignore.
         mapped: whether the ids come from a `label_mapping` of the YAML.
-        places: where photos of a split should be, by split; those that are there have a list in `items`.
+        places: where photos of a split should be, by split; those that are there have a list in
+            `items`.
         items: the files, by split.
         bad_lines: what is wrong with lines of lists.
         others: files among photos and masks that have another suffix than an image.
@@ -83,11 +86,17 @@ def _read_folder(description_file: Path) -> Layout:
     others: list[Path] = []
     rivals: dict[Path, Path] = {}
     for split, photo_dir in places.items():
-        mask_dir = description.root / mask_folder(description.folders[split], description.masks_dir, description_file)
+        mask_dir = description.root / mask_folder(
+            description.folders[split], description.masks_dir, description_file
+        )
         if photo_dir.is_dir():
-            masks = {name: _likeliest(files) for name, files in by_stem(mask_dir, PHOTO_SUFFIXES).items()}
+            masks = {
+                name: _likeliest(files) for name, files in by_stem(mask_dir, PHOTO_SUFFIXES).items()
+            }
             rivals |= {rival: files[0] for files in masks.values() for rival in files[1:]}
-            items[split] = _match(split, photo_dir, mask_dir, {name: files[0] for name, files in masks.items()})
+            items[split] = _match(
+                split, photo_dir, mask_dir, {name: files[0] for name, files in masks.items()}
+            )
             others += [file for folder in (photo_dir, mask_dir) for file in other_files(folder)]
     items = _selected(items, description)
     return Layout(
@@ -100,15 +109,21 @@ def _selected(items: dict[str, list[Item]], description: Description) -> dict[st
     """Leave out what `only` does not list, and make val from what `holdout` takes out of train."""
     selection, parts = description.selection, {}
     for part in SPLITS:
-        split = selection.source(part, description)
+        split = selection.source(part, description.root / description.folders["val"])
         if split in items:
-            parts[part] = [replace(item, split=part) for item in items[split] if selection.keeps(item.name, part, split)]
+            parts[part] = [
+                replace(item, split=part)
+                for item in items[split]
+                if selection.keeps(item.name, part, split)
+            ]
     return parts
 
 
 def _likeliest(masks: list[Path]) -> list[Path]:
     """Put the mask that is looked for, a PNG, before others of its name."""
-    return sorted(masks, key=lambda mask: (mask.suffix.lower() != MASK_SUFFIX, mask.suffix != MASK_SUFFIX))
+    return sorted(
+        masks, key=lambda mask: (mask.suffix.lower() != MASK_SUFFIX, mask.suffix != MASK_SUFFIX)
+    )
 
 
 def _match(split: str, photo_dir: Path, mask_dir: Path, masks: dict[str, Path]) -> list[Item]:
@@ -117,9 +132,19 @@ def _match(split: str, photo_dir: Path, mask_dir: Path, masks: dict[str, Path]) 
     for photo in files_in(photo_dir, PHOTO_SUFFIXES):
         name = stem_of(photo, photo_dir)
         used.add(name)
-        items.append(Item(split, name, photo, masks.get(name, mask_dir / f"{name}.png"), has_mask=name in masks))
+        items.append(
+            Item(
+                split,
+                name,
+                photo,
+                masks.get(name, mask_dir / f"{name}.png"),
+                has_mask=name in masks,
+            )
+        )
     lone = (name for name in masks if name not in used)
-    return items + [Item(split, name, photo_dir / name, masks[name], has_photo=False) for name in lone]
+    return items + [
+        Item(split, name, photo_dir / name, masks[name], has_photo=False) for name in lone
+    ]
 
 
 def _read_camvid(root: Path) -> Layout:

@@ -26,15 +26,32 @@ BAR_REM = 6  # length of a bar for a share of 1
 def draw_page(report: Report) -> str:
     """Return the page of a report; it reads the photos that it shows again."""
     errors, warnings = len(report.errors), len(report.warnings)
-    verdict = f"{plural(errors, 'errors')}, {plural(warnings, 'warnings')}." if report.findings else "Nothing to complain about."
+    verdict = (
+        f"{plural(errors, 'errors')}, {plural(warnings, 'warnings')}."
+        if report.findings
+        else "Nothing to complain about."
+    )
     parts = [f'<p class="verdict {"bad" if errors else "ok"}">{verdict}</p>']
     parts += [_finding(finding) for finding in report.findings]
     parts += ["<h2>Classes</h2>", _classes(report)]
     if report.mapping:
-        rows = [[escape(source), escape(target), f"{pixels:,}"] for source, target, pixels in report.shown_mapping]
+        rows = [
+            [escape(source), escape(target), f"{pixels:,}"]
+            for source, target, pixels in report.shown_mapping
+        ]
         parts += ["<h2>label_mapping</h2>", table(["id in the masks", "becomes", "pixels"], rows)]
-    parts += ["<h2>Sizes</h2>", _sizes(report.splits), "<h2>Worst offenders</h2>", _offenders(report)]
-    parts += ["<h2>Samples</h2><p>Ignored pixels are dark.</p>", '<div class="pictures">', *_pictures(report), "</div>"]
+    parts += [
+        "<h2>Sizes</h2>",
+        _sizes(report.splits),
+        "<h2>Worst offenders</h2>",
+        _offenders(report),
+    ]
+    parts += [
+        "<h2>Samples</h2><p>Ignored pixels are dark.</p>",
+        '<div class="pictures">',
+        *_pictures(report),
+        "</div>",
+    ]
     return document(f"galago data check: {report.data}", parts, STYLE)
 
 
@@ -43,7 +60,8 @@ def _finding(finding: Finding) -> str:
     rest = len(finding.found) - len(finding.examples)
     more = f"<li>and {rest:,} more</li>" if rest else ""
     return (
-        f'<div class="finding {finding.severity}"><b>{finding.severity}</b> <span class="kind">{finding.kind}</span>'
+        f'<div class="finding {finding.severity}"><b>{finding.severity}</b> <span '
+        f'class="kind">{finding.kind}</span>'
         f"<br>{escape(finding.message)}<br>{escape(finding.advice)}<ul>{examples}{more}</ul></div>"
     )
 
@@ -64,7 +82,10 @@ def _classes(report: Report) -> str:
     if any(len(found.classes) > 1 for found in labels.sets):
         row = ["labels that stand for several classes"]
         for split in report.splits.values():
-            row += [f"{split.in_sets.sum() / max(1, split.pixels.sum() + split.in_sets.sum()):.3%}", ""]
+            row += [
+                f"{split.in_sets.sum() / max(1, split.pixels.sum() + split.in_sets.sum()):.3%}",
+                "",
+            ]
         rows.append(row)
     for what, count in (("ignored", "ignored"), ("ids without a meaning", "unknown")):
         row = [what]
@@ -78,8 +99,12 @@ def _sizes(splits: dict[str, Split]) -> str:
     rows = []
     for name, split in splits.items():
         common = split.sizes.most_common()
-        text = ", ".join(f"{size_text(size)} ({plural(count, 'photos')})" for size, count in common[:SIZES])
-        rows.append([name, text + (f" and {len(common) - SIZES} more sizes" if len(common) > SIZES else "")])
+        text = ", ".join(
+            f"{size_text(size)} ({plural(count, 'photos')})" for size, count in common[:SIZES]
+        )
+        rows.append(
+            [name, text + (f" and {len(common) - SIZES} more sizes" if len(common) > SIZES else "")]
+        )
     return table(["split", "width x height"], rows)
 
 
@@ -98,17 +123,29 @@ def _offenders(report: Report) -> str:
         labeled = int(ids.classes(fact.counts).sum() + ids.in_sets(fact.counts).sum())
         return 1 - labeled / int(fact.counts.sum())
 
-    entries = [(len(kinds.get(fact.item.shown, [])), lost(fact), fact.item.shown) for fact in report.facts]
-    worst = sorted((entry for entry in entries if entry[0] or entry[1]), key=lambda entry: (-entry[0], -entry[1]))[:OFFENDERS]
+    entries = [
+        (len(kinds.get(fact.item.shown, [])), lost(fact), fact.item.shown) for fact in report.facts
+    ]
+    worst = sorted(
+        (entry for entry in entries if entry[0] or entry[1]),
+        key=lambda entry: (-entry[0], -entry[1]),
+    )[:OFFENDERS]
     if not worst:
         return "<p>None: every pixel of every photo has a class.</p>"
-    rows = [[escape(name), ", ".join(kinds.get(name, [])) or "-", f"{share:.1%}"] for _, share, name in worst]
+    rows = [
+        [escape(name), ", ".join(kinds.get(name, [])) or "-", f"{share:.1%}"]
+        for _, share, name in worst
+    ]
     return table(["photo", "findings", "pixels that count nowhere"], rows)
 
 
 def _pictures(report: Report) -> list[str]:
     """Draw photos under their labels, spread evenly over all that can be read."""
-    good = [fact for fact in report.facts if fact.counts is not None and fact.photo_size == fact.mask_size]
+    good = [
+        fact
+        for fact in report.facts
+        if fact.counts is not None and fact.photo_size == fact.mask_size
+    ]
     count = min(PICTURES, len(good))
     chosen = [good[(2 * index + 1) * len(good) // (2 * count)] for index in range(count)]
     targets = np.full(256, IGNORE_ID, np.uint8)
@@ -125,6 +162,10 @@ def _picture(fact: ImageStats, targets: np.ndarray, report: Report) -> str:
         photo = cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
         labels = cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST)
     blended = images.overlay(photo, labels, report.layout.labels.colors)
-    _, jpeg = cv2.imencode(".jpg", np.ascontiguousarray(blended[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, PICTURE_QUALITY])
+    _, jpeg = cv2.imencode(
+        ".jpg",
+        np.ascontiguousarray(blended[..., ::-1]),
+        [cv2.IMWRITE_JPEG_QUALITY, PICTURE_QUALITY],
+    )
     words = fact.item.shown
     return f"<figure>{picture(jpeg.tobytes(), 'jpeg', words)}<figcaption>{escape(words)}</figcaption></figure>"

@@ -36,7 +36,10 @@ class Split:
 
     @property
     def shares(self) -> list[float]:
-        """Share of each class among the labeled pixels, 0 to 1; labels that stand for several classes make up the rest."""
+        """Share of each class among the labeled pixels, 0 to 1.
+
+        Labels that stand for several classes make up the rest.
+        """
         total = int(self.pixels.sum() + self.in_sets.sum())
         return [int(count) / total if total else 0.0 for count in self.pixels]
 
@@ -48,25 +51,36 @@ class IdTable:
         self._targets, self._num_classes = np.full(256, -1), num_classes
         for source, target in train_ids.items():
             self._targets[source] = target
-        self._labels = max(num_classes, *(1 + target for target in train_ids.values() if target != IGNORE_ID), 0)
+        self._labels = max(
+            num_classes, *(1 + target for target in train_ids.values() if target != IGNORE_ID), 0
+        )
 
     @classmethod
     def of(cls, labels: LabelSet, train_ids: Mapping[int, int]) -> "IdTable":
-        """Make the table of a data set; a label under which classes hide counts as the class that it names."""
+        """Make the table of a data set.
+
+        A label under which classes hide counts as the class that it names.
+        """
 
         def named(target: int) -> int:
-            found = labels.sets[target - len(labels)] if len(labels) <= target != IGNORE_ID else None
+            found = (
+                labels.sets[target - len(labels)] if len(labels) <= target != IGNORE_ID else None
+            )
             return found.classes[0] if found and len(found.classes) == 1 else target
 
         return cls({source: named(target) for source, target in train_ids.items()}, len(labels))
 
     def classes(self, counts: np.ndarray) -> np.ndarray:
         """Sum (256,) counts of ids to (K,) counts of classes."""
-        return np.array([counts[self._targets == index].sum() for index in range(self._num_classes)], np.int64)
+        return np.array(
+            [counts[self._targets == index].sum() for index in range(self._num_classes)], np.int64
+        )
 
     def in_sets(self, counts: np.ndarray) -> np.ndarray:
         """Sum (256,) counts of ids to (S,) counts of labels that stand for several classes."""
-        sums = [counts[self._targets == index].sum() for index in range(self._num_classes, self._labels)]
+        sums = [
+            counts[self._targets == index].sum() for index in range(self._num_classes, self._labels)
+        ]
         return np.array(sums, np.int64)
 
     def ignored(self, counts: np.ndarray) -> int:
@@ -75,12 +89,19 @@ class IdTable:
 
     def unknown(self, counts: np.ndarray) -> dict[int, int]:
         """Return the pixels of each id that means nothing."""
-        return {int(index): int(counts[index]) for index in np.flatnonzero((self._targets < 0) & (counts > 0))}
+        return {
+            int(index): int(counts[index])
+            for index in np.flatnonzero((self._targets < 0) & (counts > 0))
+        }
 
 
 def summarize(facts: Iterable[ImageStats], table: IdTable, num_classes: int) -> Split:
     """Add up a split."""
-    pixels, photos, ids = np.zeros(num_classes, np.int64), np.zeros(num_classes, np.int64), np.zeros(256, np.int64)
+    pixels, photos, ids = (
+        np.zeros(num_classes, np.int64),
+        np.zeros(num_classes, np.int64),
+        np.zeros(256, np.int64),
+    )
     sizes: Counter[tuple[int, int]] = Counter()
     in_sets = np.zeros(len(table.in_sets(ids)), np.int64)
     ignored = unknown = files = 0

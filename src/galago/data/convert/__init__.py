@@ -16,7 +16,16 @@ from galago.data.convert.write import check_out, write
 from galago.data.listing import some
 from galago.errors import ConfigError, DataError, choose
 
-__all__ = ["CONVERTERS", "Converter", "Options", "Source", "check_out", "describe_turns", "read", "write"]
+__all__ = [
+    "CONVERTERS",
+    "Converter",
+    "Options",
+    "Source",
+    "check_out",
+    "describe_turns",
+    "read",
+    "write",
+]
 
 
 @dataclass(frozen=True)
@@ -35,16 +44,28 @@ class Converter:
 
 
 CONVERTERS = {
-    "colors": Converter(read_colors, "photos and RGB masks, and a palette", frozenset({"palette", "unknown"})),
-    "coco": Converter(read_coco, "a JSON file of instances and photos", frozenset({"images", "unknown"})),
+    "colors": Converter(
+        read_colors, "photos and RGB masks, and a palette", frozenset({"palette", "unknown"})
+    ),
+    "coco": Converter(
+        read_coco, "a JSON file of instances and photos", frozenset({"images", "unknown"})
+    ),
     "voc": Converter(
         read_voc,
         "JPEGImages, SegmentationClass, ImageSets/Segmentation, labelmap.txt",
         frozenset({"palette", "images", "unknown"}),
     ),
     "cityscapes": Converter(read_cityscapes, "leftImg8bit and gtFine; 19 classes"),
-    "roboflow": Converter(read_roboflow, "train, valid, test with NAME_mask.png and _classes.csv", frozenset({"unknown"})),
-    "ade20k": Converter(read_ade20k, "the scene parsing benchmark: images, annotations; 150 classes", frozenset({"unknown"})),
+    "roboflow": Converter(
+        read_roboflow,
+        "train, valid, test with NAME_mask.png and _classes.csv",
+        frozenset({"unknown"}),
+    ),
+    "ade20k": Converter(
+        read_ade20k,
+        "the scene parsing benchmark: images, annotations; 150 classes",
+        frozenset({"unknown"}),
+    ),
 }
 
 
@@ -65,7 +86,9 @@ def read(kind: str, source: Path, options: Options) -> Source:
 
 
 def describe_turns(items: list[Item]) -> str:
-    """Say which photos EXIF turns without changing their size, so that labels may lie elsewhere; empty if none.
+    """Say which photos EXIF turns without changing their size, so that labels may lie elsewhere.
+
+    Empty if none.
 
     Raises:
         ImageError: a photo cannot be read.
@@ -74,6 +97,8 @@ def describe_turns(items: list[Item]) -> str:
     if not turned:
         return ""
     return (
-        f"{len(turned):,} photos have an EXIF orientation that turns pixels and changes no size: {some(turned)}. galago turns "
-        "photos upright. Look at them with galago data check: a tool that ignores EXIF put the labels elsewhere."
+        f"{len(turned):,} photos have an EXIF orientation that turns pixels and changes no size: "
+        f"{some(turned)}. galago turns "
+        "photos upright. Look at them with galago data check: a tool that ignores EXIF put the "
+        "labels elsewhere."
     )

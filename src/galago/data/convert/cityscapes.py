@@ -18,7 +18,9 @@ SOURCE_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 
 
 
 def read_cityscapes(source: Path, options: Options) -> Source:
-    """List photos with their labelIds; all other ids become ignore. The masks of test hold no classes.
+    """List photos with their labelIds.
+
+    All other ids become ignore. The masks of test hold no classes.
 
     Raises:
         DataError: the folders are missing, or a photo has no mask.
@@ -38,7 +40,8 @@ def read_cityscapes(source: Path, options: Options) -> Source:
                 missing.append(str(mask_dir / f"{name}{MASK_ENDING}{MASK_SUFFIX}"))
     if not items and not missing:
         raise DataError(
-            f"{source} has no photos leftImg8bit/train/CITY/*{PHOTO_ENDING}.png. Unpack leftImg8bit_trainvaltest there."
+            f"{source} has no photos leftImg8bit/train/CITY/*{PHOTO_ENDING}.png. Unpack "
+            "leftImg8bit_trainvaltest there."
         )
     refuse_missing(missing, "masks are missing", "Unpack gtFine_trainvaltest beside leftImg8bit.")
     return Source(CITYSCAPES, items)

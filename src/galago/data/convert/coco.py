@@ -19,11 +19,18 @@ from galago.labels import LabelSet, distinct_palette
 
 BACKGROUND = "background"
 # Where the files of a data set lie: COCO itself and CVAT; Roboflow; one beside the photos.
-PATTERNS = ("annotations/instances_*.json", "*/_annotations.coco.json", "annotations/*.json", "*.json")
+PATTERNS = (
+    "annotations/instances_*.json",
+    "*/_annotations.coco.json",
+    "annotations/*.json",
+    "*.json",
+)
 
 
 def read_coco(source: Path, options: Options) -> Source:
-    """List photos with their annotations; pixels in no annotation are the class `background`, which comes first.
+    """List photos with their annotations.
+
+    Pixels in no annotation are the class `background`, which comes first.
 
     All files are checked as a whole first, and all faults are told at once.
 
@@ -31,7 +38,8 @@ def read_coco(source: Path, options: Options) -> Source:
         source: a folder as COCO, CVAT or Roboflow lay it out, or one JSON file.
         options: `images` is the folder of the photos; `unknown` ignore leaves out what has a fault.
     Raises:
-        DataError: a file is broken, photos or areas are missing or broken, or splits have other classes.
+        DataError: a file is broken, photos or areas are missing or broken, or splits have other
+            classes.
         MissingDependencyError: pycocotools is not installed.
     """
     areas = Areas()
@@ -42,19 +50,30 @@ def read_coco(source: Path, options: Options) -> Source:
     found = [CocoFile(file, _finder(file, root, options.images)) for file in files]
     notes = _check_faults(found, options)
     roots = _drop_roots(found)
-    notes += [f"The category {shown(name)} is what others are kinds of, and no area has it: left out." for name in roots]
+    notes += [
+        f"The category {shown(name)} is what others are kinds of, and no area has it: left out."
+        for name in roots
+    ]
     names = _class_names(found)
     notes += _describe_odd(found)
     items: list[Item] = []
     for coco in found:
         split = _split(coco.file, source)
         if split is None:
-            notes.append(f"The name of {coco.file} holds no word for a split (train, val, test): its photos become train.")
+            notes.append(
+                f"The name of {coco.file} holds no word for a split (train, val, test): its photos "
+                "become train."
+            )
         class_ids = {key: names.index(category.name) for key, category in coco.categories.items()}
-        items += [Item(split or "train", i.name, i.photo, partial(_draw, i, class_ids, areas)) for i in coco.images]
+        items += [
+            Item(split or "train", i.name, i.photo, partial(_draw, i, class_ids, areas))
+            for i in coco.images
+        ]
     try:
         palette = ((0, 0, 0), *distinct_palette(len(names) - 1))
-        return Source(LabelSet(tuple(names), palette), items, notes=tuple(notes), dropped=tuple(roots))
+        return Source(
+            LabelSet(tuple(names), palette), items, notes=tuple(notes), dropped=tuple(roots)
+        )
     except ConfigError as error:
         raise DataError(f"{files[0]}: {error}") from error
 
@@ -77,7 +96,9 @@ def _finder(file: Path, root: Path, images: Path | None) -> PhotoFinder:
         return PhotoFinder([images], last_part=True)
     tag = file.stem.removeprefix("instances_")  # as val2017
     up = file.parent.parent if file.parent.name == "annotations" else root
-    places = [base / tail for base in (file.parent, up) for tail in (tag, f"images/{tag}", "images", "")]
+    places = [
+        base / tail for base in (file.parent, up) for tail in (tag, f"images/{tag}", "images", "")
+    ]
     return PhotoFinder([file.parent, *places], last_part=False)
 
 
@@ -87,30 +108,45 @@ def _check_faults(found: list[CocoFile], options: Options) -> list[str]:
     Raises:
         DataError: there are faults, and nobody said to leave them out, or nothing is left.
     """
-    faults = [(f"{coco.file}: " if len(found) > 1 else "") + fault for coco in found for fault in coco.faults]
+    faults = [
+        (f"{coco.file}: " if len(found) > 1 else "") + fault
+        for coco in found
+        for fault in coco.faults
+    ]
     flat = [where for coco in found for where in coco.flat]
     if faults and (options.unknown == "error" or not any(coco.images for coco in found)):
         ways = "or leave out what is faulty with --unknown ignore: its areas become background."
         where = str(found[0].file) if len(found) == 1 else "The COCO files"
         if len(faults) == 1:
             raise DataError(f"{where}: {faults[0]}. Mend it, {ways}")
-        raise DataError(f"{where}: {len(faults):,} faults.\n{list_faults(faults)}\nMend them, {ways}")
+        raise DataError(
+            f"{where}: {len(faults):,} faults.\n{list_faults(faults)}\nMend them, {ways}"
+        )
     notes = [f"Left out, with {len(faults):,} faults:\n{list_faults(faults)}"] if faults else []
     if flat:
-        notes.append(f"Left out, for they have no area (less than three points, or all on one line): polygons in {some(flat)}.")
+        notes.append(
+            "Left out, for they have no area (less than three points, or all on one line): "
+            f"polygons in {some(flat)}."
+        )
     return notes
 
 
 def _drop_roots(found: list[CocoFile]) -> list[str]:
-    """Take out categories that others are kinds of and that no annotation has, as Roboflow writes; return their names."""
-    used = {category.name for coco in found for category in coco.categories.values() if category.used}
+    """Take out categories that others are kinds of and that no annotation has, as Roboflow writes.
+
+    Return their names.
+    """
+    used = {
+        category.name for coco in found for category in coco.categories.values() if category.used
+    }
     dropped: list[str] = []
     for coco in found:
         categories = coco.categories
         roots = [
             key
             for key, category in categories.items()
-            if not category.used and any(key != other and category.name == c.parent for other, c in categories.items())
+            if not category.used
+            and any(key != other and category.name == c.parent for other, c in categories.items())
         ]
         for key in roots:
             name = categories[key].name
@@ -127,11 +163,17 @@ def _class_names(found: list[CocoFile]) -> list[str]:
     Raises:
         DataError: two files have other ones.
     """
-    lists = [list(dict.fromkeys([BACKGROUND, *(c.name for c in coco.categories.values())])) for coco in found]
+    lists = [
+        list(dict.fromkeys([BACKGROUND, *(c.name for c in coco.categories.values())]))
+        for coco in found
+    ]
     for coco, names in zip(found, lists, strict=True):
         if names != lists[0]:
             first = found[0].file
-            raise DataError(f"{coco.file} has other categories than {first}: {', '.join(names)} and {', '.join(lists[0])}.")
+            raise DataError(
+                f"{coco.file} has other categories than {first}: {', '.join(names)} and "
+                f"{', '.join(lists[0])}."
+            )
     return lists[0]
 
 
@@ -141,9 +183,13 @@ def _describe_odd(found: list[CocoFile]) -> list[str]:
     for coco in found:
         counts = Counter(category.name for category in coco.categories.values())
         if twice := [shown(name) for name, count in counts.items() if count > 1]:
-            notes.append(f"{coco.file} has several categories of one name, which become one class: {some(twice)}.")
+            notes.append(
+                f"{coco.file} has several categories of one name, which become one class: {some(twice)}."
+            )
         if not any(image.shapes for image in coco.images):
-            notes.append(f"{coco.file} has no area of any class: its photos are {BACKGROUND} as a whole.")
+            notes.append(
+                f"{coco.file} has no area of any class: its photos are {BACKGROUND} as a whole."
+            )
     return notes
 
 

@@ -73,7 +73,8 @@ class CocoFile:
         missing = list(self._read_images(raw["images"]))
         if missing:
             self.faults.append(
-                f"{len(missing)} photos are missing: {', '.join(missing[:5])}{' ...' if len(missing) > 5 else ''}. "
+                f"{len(missing)} photos are missing: "
+                f"{', '.join(missing[:5])}{' ...' if len(missing) > 5 else ''}. "
                 f"Looked in {finder.looked_in}; name their folder with --images"
             )
         for number, entry in enumerate(raw["annotations"]):
@@ -87,7 +88,9 @@ class CocoFile:
             where = _where("image", entry, number)
             found_id = _id(entry.get("id")) if isinstance(entry, dict) else None
             if found_id is None:
-                self.faults.append(f"{where}: expected an id that is a number or text, got {_of(entry, 'id')}")
+                self.faults.append(
+                    f"{where}: expected an id that is a number or text, got {_of(entry, 'id')}"
+                )
                 continue
             self._by_id[found_id] = None
             if (count := ids[found_id]) > 1:
@@ -122,14 +125,18 @@ class CocoFile:
         image_id, category_id = _id(entry.get("image_id")), _id(entry.get("category_id"))
         if image_id is None or image_id not in self._by_id:
             hint = _other_type(image_id, self._by_id)
-            self.faults.append(f"{where}: there is no image {_of(entry, 'image_id')}, the image_id{hint}")
+            self.faults.append(
+                f"{where}: there is no image {_of(entry, 'image_id')}, the image_id{hint}"
+            )
             return
         if (owner := self._by_id[image_id]) is None:
             return
         where = f"{where} of {printable(owner.photo.name)}"
         if category_id is None or category_id not in self.categories:
             hint = _other_type(category_id, self.categories)
-            self.faults.append(f"{where}: there is no category {_of(entry, 'category_id')}, the category_id{hint}")
+            self.faults.append(
+                f"{where}: there is no category {_of(entry, 'category_id')}, the category_id{hint}"
+            )
             return
         self.categories[category_id].used = True
         if not entry.get("segmentation"):
@@ -149,8 +156,8 @@ class CocoFile:
 def read_coco_json(file: Path) -> dict[str, Any]:
     """Read the lists of a COCO file.
 
-    NaN and numbers without bound, which JSON does not have and Python reads, pass here: they are told
-    where they stand, and do not matter in fields that are not read.
+    NaN and numbers without bound, which JSON does not have and Python reads, pass here: they are
+    told where they stand, and do not matter in fields that are not read.
 
     Raises:
         DataError: no JSON, a key twice in one object, or a list is missing.
@@ -164,7 +171,9 @@ def read_coco_json(file: Path) -> dict[str, Any]:
     try:
         raw = json.loads(text, object_pairs_hook=_unique, parse_int=_whole)
     except RecursionError as error:
-        raise DataError(f"{file} is not readable as JSON: too many brackets within each other.") from error
+        raise DataError(
+            f"{file} is not readable as JSON: too many brackets within each other."
+        ) from error
     except ValueError as error:
         raise DataError(f"{file} is not readable as JSON: {printable(error)}") from error
     if not isinstance(raw, dict) or not all(isinstance(raw.get(key), list) for key in LISTS):
@@ -199,25 +208,37 @@ def _read_categories(entries: list[Any], file: Path) -> dict[Id, Category]:
         key = _id(entry.get("id")) if isinstance(entry, dict) else None
         name = entry.get("name") if isinstance(entry, dict) else None
         if key is None:
-            faults.append(f"{where}: expected an id that is a number or text, got {_of(entry, 'id')}")
+            faults.append(
+                f"{where}: expected an id that is a number or text, got {_of(entry, 'id')}"
+            )
         elif key in found:
-            faults.append(f"{where}: two categories have this id, {shown(found[key].name)} and {shown(name)}")
+            faults.append(
+                f"{where}: two categories have this id, {shown(found[key].name)} and {shown(name)}"
+            )
         elif not isinstance(name, str) or not name.strip() or not _is_text(name):
             faults.append(f"{where}: expected a name that is text, got {shown(name)}")
         else:
             parent = entry.get("supercategory")
             found[key] = Category(name, parent if isinstance(parent, str) else None)
     if faults:
-        raise DataError(f"{file}: the categories are broken.\n" + list_faults(faults) + "\nMend them in the file.")
+        raise DataError(
+            f"{file}: the categories are broken.\n"
+            + list_faults(faults)
+            + "\nMend them in the file."
+        )
     if len({type(key) for key in found}) > 1:
-        raise DataError(f"{file}: some ids of categories are numbers and some are text. Write all in one way.")
+        raise DataError(
+            f"{file}: some ids of categories are numbers and some are text. Write all in one way."
+        )
     return dict(sorted(found.items(), key=lambda entry: entry[0]))
 
 
 def list_faults(faults: list[str], most: int = 20) -> str:
     """Write faults one a line, the first so many of them."""
     rest = len(faults) - most
-    return "\n".join([f"  {fault}" for fault in faults[:most]] + ([f"  and {rest:,} more"] if rest > 0 else []))
+    return "\n".join(
+        [f"  {fault}" for fault in faults[:most]] + ([f"  and {rest:,} more"] if rest > 0 else [])
+    )
 
 
 def _photo_size(photo: Path, entry: dict[str, Any]) -> tuple[int, int]:
@@ -249,7 +270,12 @@ def _id(value: object) -> Id | None:
 
 def _other_type(key: Id | None, table: dict[Id, Any]) -> str:
     """Say so where an id is text on one side and a number on the other."""
-    if isinstance(key, str) and key.strip().lstrip("-").isdecimal() and len(key) < 20 and int(key) in table:
+    if (
+        isinstance(key, str)
+        and key.strip().lstrip("-").isdecimal()
+        and len(key) < 20
+        and int(key) in table
+    ):
         return "; it is text here and a number there"
     if isinstance(key, int) and abs(key) < 1 << 63 and str(key) in table:
         return "; it is a number here and text there"

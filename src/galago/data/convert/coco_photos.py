@@ -16,8 +16,8 @@ class PhotoFinder:
 
         Args:
             folders: where to look, in order.
-            last_part: also look for the end of each name alone, `b.jpg` of `a/b.jpg`; names of other
-                systems are looked for so in any case.
+            last_part: also look for the end of each name alone, `b.jpg` of `a/b.jpg`; names of
+                other systems are looked for so in any case.
         """
         self._folders = list(dict.fromkeys(folders))
         self._last_part = last_part

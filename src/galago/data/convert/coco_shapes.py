@@ -12,7 +12,9 @@ MAX_OUTLINE = 4_000_000  # pixels along a polygon; pycocotools needs 80 bytes fo
 FEWEST = 6  # numbers of a polygon: a triangle
 
 
-def check_segmentation(segmentation: object, size: tuple[int, int]) -> tuple[list[list[float]] | Rle, int]:
+def check_segmentation(
+    segmentation: object, size: tuple[int, int]
+) -> tuple[list[list[float]] | Rle, int]:
     """Check what stands under `segmentation`: polygons [[x, y, x, y ...] ...], or run lengths.
 
     Args:
@@ -27,11 +29,19 @@ def check_segmentation(segmentation: object, size: tuple[int, int]) -> tuple[lis
     if isinstance(segmentation, dict):
         return _check_runs(segmentation, size), 0
     if not isinstance(segmentation, list):
-        raise DataError(f"a segmentation should be polygons or run lengths (counts, size), got {shown(segmentation)}")
+        raise DataError(
+            "a segmentation should be polygons or run lengths (counts, size), got "
+            f"{shown(segmentation)}"
+        )
     if segmentation and not any(isinstance(part, list) for part in segmentation):
         segmentation = [segmentation]
-    if len(segmentation) > 2 and all(isinstance(part, list) and len(part) == 2 for part in segmentation):
-        raise DataError(f"a polygon should be one list x, y, x, y ..., got a list of points {shown(segmentation)}")
+    if len(segmentation) > 2 and all(
+        isinstance(part, list) and len(part) == 2 for part in segmentation
+    ):
+        raise DataError(
+            "a polygon should be one list x, y, x, y ..., got a list of points "
+            f"{shown(segmentation)}"
+        )
     polygons = [_check_polygon(part, size) for part in segmentation]
     kept = [polygon for polygon in polygons if _has_area(polygon)]
     return kept, len(polygons) - len(kept)
@@ -39,17 +49,25 @@ def check_segmentation(segmentation: object, size: tuple[int, int]) -> tuple[lis
 
 def _check_polygon(polygon: object, size: tuple[int, int]) -> list[float]:
     if not isinstance(polygon, list) or not all(type(number) in (int, float) for number in polygon):
-        raise DataError(f"a polygon should be a list of numbers x, y, x, y ..., got {shown(polygon)}")
+        raise DataError(
+            f"a polygon should be a list of numbers x, y, x, y ..., got {shown(polygon)}"
+        )
     if len(polygon) >= FEWEST and len(polygon) % 2:
         raise DataError(f"a polygon should have an even count of numbers, got {len(polygon)}")
     height, width = size
     for numbers, side, axis in ((polygon[::2], width, "x"), (polygon[1::2], height, "y")):
         for number in numbers:
             if not -side <= number <= 2 * side:  # NaN is not, either
-                raise DataError(f"a point of a polygon at {axis} = {shown(number)} lies far outside the photo, 0 to {side}")
+                raise DataError(
+                    f"a point of a polygon at {axis} = {shown(number)} lies far outside the photo, "
+                    f"0 to {side}"
+                )
     steps = (abs(a - b) for a, b in zip(polygon, polygon[2:], strict=False))
     if sum(steps) > MAX_OUTLINE:
-        raise DataError(f"a polygon of {len(polygon) // 2:,} points goes to and fro over more than {MAX_OUTLINE:,} pixels")
+        raise DataError(
+            f"a polygon of {len(polygon) // 2:,} points goes to and fro over more than "
+            f"{MAX_OUTLINE:,} pixels"
+        )
     return polygon
 
 
@@ -66,13 +84,23 @@ def _has_area(polygon: list[float]) -> bool:
 def _check_runs(segmentation: dict[str, Any], size: tuple[int, int]) -> Rle:
     counts, of = segmentation.get("counts"), segmentation.get("size")
     if not isinstance(of, list) or of != list(size):
-        raise DataError(f"run lengths are of size {shown(of)}, the photo is {list(size)} (height, width)")
+        raise DataError(
+            f"run lengths are of size {shown(of)}, the photo is {list(size)} (height, width)"
+        )
     if isinstance(counts, str):
         counts = unpack_runs(counts)
-    if not isinstance(counts, list) or not all(type(number) is int and number >= 0 for number in counts):
-        raise DataError(f"run lengths should be a list of whole numbers or COCO's compressed text, got {shown(counts)}")
+    if not isinstance(counts, list) or not all(
+        type(number) is int and number >= 0 for number in counts
+    ):
+        raise DataError(
+            "run lengths should be a list of whole numbers or COCO's compressed text, got "
+            f"{shown(counts)}"
+        )
     if sum(counts) != size[0] * size[1]:
-        raise DataError(f"run lengths of {shown(sum(counts))} pixels do not cover {size[0]} x {size[1]} (height x width)")
+        raise DataError(
+            f"run lengths of {shown(sum(counts))} pixels do not cover {size[0]} x {size[1]} "
+            "(height x width)"
+        )
     return {"counts": counts, "size": list(size)}
 
 

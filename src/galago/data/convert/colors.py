@@ -9,19 +9,31 @@ import numpy as np
 from galago import image
 from galago.data.colors import nearest, pack, unpack
 from galago.data.convert.palettes import EXAMPLE, PALETTE_NAMES, find_palette, read_palette
-from galago.data.convert.source import Item, Options, Source, UnmappedValues, note_lone, refuse_missing
+from galago.data.convert.source import (
+    Item,
+    Options,
+    Source,
+    UnmappedValues,
+    note_lone,
+    refuse_missing,
+)
 from galago.data.listing import PHOTO_SUFFIXES, by_stem, files_in, only_one, stem_of
 from galago.data.pairs import SPLITS
 from galago.errors import ConfigError, DataError
 from galago.labels import IGNORE_ID, Color, LabelSet
 
 # Where photos and masks of a split may lie; the second is the way of CamVid's colored copies.
-PLACES = (("images/{split}", "masks/{split}"), ("{split}", "{split}_labels"), ("{split}/images", "{split}/masks"))
+PLACES = (
+    ("images/{split}", "masks/{split}"),
+    ("{split}", "{split}_labels"),
+    ("{split}/images", "{split}/masks"),
+)
 FLAT = ("images", "masks")  # without splits: all of it is train
 MASK_ENDING = "_L"  # CamVid: 0001TP_006690_L.png is the mask of 0001TP_006690.png
 LOSSY = (".jpg", ".jpeg")
 ADVICE = (
-    "Add them to the palette. Colors near a named one come from masks that were resized with interpolation, "
+    "Add them to the palette. Colors near a named one come from masks that were resized with "
+    "interpolation, "
     "drawn with soft edges or saved as JPEG: export these again."
 )
 
@@ -29,7 +41,9 @@ ADVICE = (
 class ColorTable:
     """Turns colors into ids."""
 
-    def __init__(self, colors: Mapping[Color, int], labels: LabelSet, unknown: UnmappedValues) -> None:
+    def __init__(
+        self, colors: Mapping[Color, int], labels: LabelSet, unknown: UnmappedValues
+    ) -> None:
         """Prepare the table.
 
         Args:
@@ -40,11 +54,16 @@ class ColorTable:
         self._ids = np.full(1 << 24, IGNORE_ID, np.uint8)  # 16 MB, and faster than any search
         for color, index in colors.items():
             self._ids[pack(np.array(color))] = index
-        self._ignored = [int(pack(np.array(color))) for color, index in colors.items() if index == IGNORE_ID]
+        self._ignored = [
+            int(pack(np.array(color))) for color, index in colors.items() if index == IGNORE_ID
+        ]
         self._labels, self._unknown = labels, unknown
 
     def ids(self, pixels: np.ndarray) -> np.ndarray:
-        """Turn (H, W, 3) uint8 RGB into (H, W) uint8 class ids; unknown colors are counted and become 255."""
+        """Turn (H, W, 3) uint8 RGB into (H, W) uint8 class ids.
+
+        Unknown colors are counted and become 255.
+        """
         packed = pack(pixels)
         ids: np.ndarray = self._ids[packed]
         if (lost := packed[ids == IGNORE_ID]).size:
@@ -66,15 +85,20 @@ def read_colors(source: Path, options: Options) -> Source:
     """
     palette_file = options.palette or find_palette(source)
     if palette_file is None and any(source.glob("*/_classes.csv")):
-        raise ConfigError(f"{source} is an export of Roboflow: galago data convert roboflow {source}")
+        raise ConfigError(
+            f"{source} is an export of Roboflow: galago data convert roboflow {source}"
+        )
     if palette_file is None:
         raise ConfigError(
-            f"Which color means what? Put one of {', '.join(PALETTE_NAMES)} into {source}, or name a file with --palette. "
+            f"Which color means what? Put one of {', '.join(PALETTE_NAMES)} into {source}, or name "
+            "a file with --palette. "
             f"For example a YAML file:\n\n{EXAMPLE}"
         )
     labels = read_palette(palette_file)
     unknown = UnmappedValues("colors", ADVICE)
-    table = ColorTable({color: index for index, color in enumerate(labels.palette)}, labels, unknown)
+    table = ColorTable(
+        {color: index for index, color in enumerate(labels.palette)}, labels, unknown
+    )
     items: list[Item] = []
     missing: list[str] = []
     lone: list[Path] = []
@@ -85,24 +109,35 @@ def read_colors(source: Path, options: Options) -> Source:
             mask_name = name if name in masks else f"{name}{MASK_ENDING}"  # the exact name first
             if mask_name in masks:
                 used.add(mask_name)
-                items.append(Item(split, name, photo, partial(_draw, only_one(masks[mask_name]), table)))
+                items.append(
+                    Item(split, name, photo, partial(_draw, only_one(masks[mask_name]), table))
+                )
             else:
                 missing.append(str(photo))
         lone += [path for name, paths in masks.items() if name not in used for path in paths]
-    refuse_missing(missing, "photos have no mask", "Add the masks, under the photo's name, or remove the photos.")
+    refuse_missing(
+        missing,
+        "photos have no mask",
+        "Add the masks, under the photo's name, or remove the photos.",
+    )
     return Source(labels, items, unknown, tuple(note_lone(lone)))
 
 
 def _places(source: Path) -> list[tuple[str, Path, Path]]:
     """Find split, folder of photos and folder of masks."""
     for photos, masks in PLACES:
-        places = [(split, source / photos.format(split=split), source / masks.format(split=split)) for split in SPLITS]
+        places = [
+            (split, source / photos.format(split=split), source / masks.format(split=split))
+            for split in SPLITS
+        ]
         if found := [place for place in places if place[1].is_dir() and place[2].is_dir()]:
             return found
     photo_dir, mask_dir = (source / name for name in FLAT)
     if photo_dir.is_dir() and mask_dir.is_dir():
         return [("train", photo_dir, mask_dir)]
-    looked = " or ".join(f"{photos} and {masks}" for photos, masks in (*PLACES, FLAT)).replace("{split}", "train")
+    looked = " or ".join(f"{photos} and {masks}" for photos, masks in (*PLACES, FLAT)).replace(
+        "{split}", "train"
+    )
     raise DataError(f"{source} has no folders of photos and masks. Looked for: {looked}.")
 
 

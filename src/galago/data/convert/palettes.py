@@ -10,15 +10,25 @@ from galago._core.text_files import read_text
 from galago.errors import ConfigError, DataError
 from galago.labels import Color, LabelSet
 
-PALETTE_NAMES = ("palette.yaml", "palette.yml", "labelmap.txt", "class_dict.csv", "label_colors.txt")
+PALETTE_NAMES = (
+    "palette.yaml",
+    "palette.yml",
+    "labelmap.txt",
+    "class_dict.csv",
+    "label_colors.txt",
+)
 MAX_BYTES = 1 << 20
 EXAMPLE = "road: [128, 64, 128]\ncar: [64, 0, 128]\n"
 LINES = (
     re.compile(
         r"(?P<name>[^:]+):\s*(?P<rgb>[0-9]{1,9}\s*,\s*[0-9]{1,9}\s*,\s*[0-9]{1,9})\s*(:.*)?"
     ),  # labelmap.txt of CVAT and Datumaro
-    re.compile(r"(?P<name>[^,]+),\s*(?P<rgb>[0-9]{1,9}\s*,\s*[0-9]{1,9}\s*,\s*[0-9]{1,9})\s*"),  # class_dict.csv
-    re.compile(r"(?P<rgb>[0-9]{1,9}\s+[0-9]{1,9}\s+[0-9]{1,9})\s+(?P<name>\S.*)"),  # label_colors.txt of CamVid
+    re.compile(
+        r"(?P<name>[^,]+),\s*(?P<rgb>[0-9]{1,9}\s*,\s*[0-9]{1,9}\s*,\s*[0-9]{1,9})\s*"
+    ),  # class_dict.csv
+    re.compile(
+        r"(?P<rgb>[0-9]{1,9}\s+[0-9]{1,9}\s+[0-9]{1,9})\s+(?P<name>\S.*)"
+    ),  # label_colors.txt of CamVid
 )
 CSV_HEADER = re.compile(r"name\s*,\s*r\s*,\s*g\s*,\s*b\s*", re.IGNORECASE)
 
@@ -40,11 +50,18 @@ def read_palette(file: Path) -> LabelSet:
         raise DataError(f"Cannot read the palette {file}: {error.strerror or error}.") from error
     except ValueError as error:
         raise DataError(str(error)) from error
-    pairs = _from_yaml(text, file) if file.suffix.lower() in (".yaml", ".yml") else _from_lines(text, file)
+    pairs = (
+        _from_yaml(text, file)
+        if file.suffix.lower() in (".yaml", ".yml")
+        else _from_lines(text, file)
+    )
     owners: dict[Color, str] = {}
     for name, color in pairs:
         if color in owners:
-            raise DataError(f"{file}: {owners[color]} and {name} have one color, {color}, so that nothing tells them apart.")
+            raise DataError(
+                f"{file}: {owners[color]} and {name} have one color, {color}, so that nothing "
+                "tells them apart."
+            )
         owners[color] = name
     try:
         return LabelSet(tuple(name for name, _ in pairs), tuple(color for _, color in pairs))
@@ -62,10 +79,17 @@ def _from_yaml(text: str, file: Path) -> list[tuple[str, Color]]:
     pairs = []
     for name, color in raw.items():
         if not isinstance(name, str):  # YAML reads a bare `on` or `no` as true or false
-            raise DataError(f"{file}: class names should be text, got {shown(name)}. Put quotes around it.")
-        if not isinstance(color, list) or len(color) != 3 or not all(type(channel) is int for channel in color):
             raise DataError(
-                f"{file}: {printable(name)} should have a color [red, green, blue], each 0 to 255, got {shown(color)}."
+                f"{file}: class names should be text, got {shown(name)}. Put quotes around it."
+            )
+        if (
+            not isinstance(color, list)
+            or len(color) != 3
+            or not all(type(channel) is int for channel in color)
+        ):
+            raise DataError(
+                f"{file}: {printable(name)} should have a color [red, green, blue], each 0 to 255, "
+                f"got {shown(color)}."
             )
         pairs.append((name, (color[0], color[1], color[2])))
     return pairs

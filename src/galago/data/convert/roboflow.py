@@ -1,4 +1,6 @@
-"""Roboflow's "Semantic Segmentation Masks": photos, `NAME_mask.png` beside each, and `_classes.csv`."""
+"""Roboflow's "Semantic Segmentation Masks": photos, `NAME_mask.png` beside each, and
+`_classes.csv`.
+"""
 
 import re
 from functools import partial
@@ -10,7 +12,15 @@ from galago import image
 from galago._core.file_walk import is_hidden
 from galago._core.shown import shown
 from galago._core.text_files import read_text
-from galago.data.convert.source import Item, Options, Source, UnmappedValues, note_lone, refuse_missing, to_class_ids
+from galago.data.convert.source import (
+    Item,
+    Options,
+    Source,
+    UnmappedValues,
+    note_lone,
+    refuse_missing,
+    to_class_ids,
+)
 from galago.data.convert.splits import split_of
 from galago.data.listing import MASK_SUFFIX, PHOTO_SUFFIXES, by_stem, only_one
 from galago.errors import ConfigError, DataError
@@ -27,14 +37,20 @@ def read_roboflow(source: Path, options: Options) -> Source:
     Raises:
         DataError: there is no `_classes.csv`, splits have other classes, or a photo has no mask.
     """
-    folders = [path for path in (source, *sorted(source.iterdir())) if (path / CLASSES_FILE).is_file()]
+    folders = [
+        path for path in (source, *sorted(source.iterdir())) if (path / CLASSES_FILE).is_file()
+    ]
     folders = [path for path in folders if path == source or not is_hidden(path.name)]
     if not folders:
-        raise DataError(f"{source} has no {CLASSES_FILE}, nor has a folder in it, such as train or valid.")
+        raise DataError(
+            f"{source} has no {CLASSES_FILE}, nor has a folder in it, such as train or valid."
+        )
     tables = {folder: read_classes(folder / CLASSES_FILE) for folder in folders}
     ids = tables[folders[0]]
     if other := next((folder for folder in folders if tables[folder] != ids), None):
-        raise DataError(f"{other / CLASSES_FILE} has other classes than {folders[0] / CLASSES_FILE}.")
+        raise DataError(
+            f"{other / CLASSES_FILE} has other classes than {folders[0] / CLASSES_FILE}."
+        )
     unknown = UnmappedValues("ids", f"Add them to {CLASSES_FILE}.")
     table = {IGNORE_ID: IGNORE_ID} | {value: index for index, value in enumerate(ids)}
     items: list[Item] = []
@@ -43,9 +59,16 @@ def read_roboflow(source: Path, options: Options) -> Source:
     for folder in folders:
         split = split_of(folder.name)
         if split is None:
-            notes.append(f"The name of {folder} holds no word for a split (train, valid, test): its photos become train.")
+            notes.append(
+                f"The name of {folder} holds no word for a split (train, valid, test): its photos "
+                "become train."
+            )
         files = by_stem(folder, PHOTO_SUFFIXES)
-        masks = {name: paths for name, paths in files.items() if name.endswith(MASK_ENDING) and _is_png(paths)}
+        masks = {
+            name: paths
+            for name, paths in files.items()
+            if name.endswith(MASK_ENDING) and _is_png(paths)
+        }
         photos = {name: paths for name, paths in files.items() if name not in masks}
         for name, paths in photos.items():
             photo = only_one(paths)
@@ -55,7 +78,11 @@ def read_roboflow(source: Path, options: Options) -> Source:
             else:
                 missing.append(str(photo))
         notes += note_lone([path for paths in masks.values() for path in paths])
-    refuse_missing(missing, "photos have no mask", f"Add NAME{MASK_ENDING}{MASK_SUFFIX} beside each, or remove the photos.")
+    refuse_missing(
+        missing,
+        "photos have no mask",
+        f"Add NAME{MASK_ENDING}{MASK_SUFFIX} beside each, or remove the photos.",
+    )
     try:
         labels = LabelSet(tuple(ids.values()), distinct_palette(len(ids)))
     except ConfigError as error:
@@ -81,7 +108,10 @@ def read_classes(file: Path) -> dict[int, str]:
         if match is None and (number == 1 or not line.strip()):
             continue
         if match is None or int(match[1]) > 255:
-            raise DataError(f"{file}, line {number}: expected `pixel value, class`, 0 to 255, got {shown(line)}.")
+            raise DataError(
+                f"{file}, line {number}: expected `pixel value, class`, 0 to 255, got "
+                f"{shown(line)}."
+            )
         if int(match[1]) in found:
             raise DataError(f"{file}, line {number}: the pixel value {match[1]} stands twice.")
         found[int(match[1])] = match[2].strip()

@@ -23,7 +23,8 @@ class Options:
         palette: file of names and colors.
         images: folder of the photos, where they lie elsewhere.
         ignore: names of classes whose pixels count nowhere.
-        unknown: error, or ignore: what becomes of pixels without a meaning, and of COCO entries with a fault.
+        unknown: error, or ignore: what becomes of pixels without a meaning, and of COCO entries
+            with a fault.
     """
 
     palette: Path | None = None
@@ -34,7 +35,8 @@ class Options:
     def __post_init__(self) -> None:
         if self.unknown not in UNKNOWN:
             raise ConfigError(
-                f"Pixels without a meaning are an error or ignored: --unknown error or ignore, got {self.unknown!r}."
+                "Pixels without a meaning are an error or ignored: --unknown error or ignore, got "
+                f"{self.unknown!r}."
             )
 
 
@@ -84,7 +86,9 @@ class UnmappedValues:
         if rest := len(self.pixels) - len(lines):
             lines.append(f"  and {rest} more")
         raise DataError(
-            f"{len(self.pixels)} {self.what} have no name:\n" + "\n".join(lines) + f"\n{self.advice} "
+            f"{len(self.pixels)} {self.what} have no name:\n"
+            + "\n".join(lines)
+            + f"\n{self.advice} "
             "With --unknown ignore such pixels count nowhere."
         )
 
@@ -109,7 +113,10 @@ class Source:
 
 
 def to_class_ids(ids: np.ndarray, table: Mapping[int, int], unknown: UnmappedValues) -> np.ndarray:
-    """Turn (H, W) uint8 ids of a file into class ids; those that the table lacks are counted and become 255."""
+    """Turn (H, W) uint8 ids of a file into class ids.
+
+    Those that the table lacks are counted and become 255.
+    """
     targets, known = np.full(256, IGNORE_ID, np.uint8), np.zeros(256, bool)
     for source, target in table.items():
         targets[source], known[source] = target, True
@@ -134,7 +141,10 @@ def note_lone(masks: list[Path]) -> list[str]:
     """Return a note on masks whose photo is not there, if there are any."""
     if not masks:
         return []
-    return [f"{len(masks):,} masks have no photo and are left out: {some([str(mask) for mask in masks])}."]
+    return [
+        f"{len(masks):,} masks have no photo and are left out: "
+        f"{some([str(mask) for mask in masks])}."
+    ]
 
 
 def drop_classes(source: Source, ignored: tuple[str, ...]) -> Source:
@@ -145,7 +155,9 @@ def drop_classes(source: Source, ignored: tuple[str, ...]) -> Source:
     """
     names = source.labels.names
     if wrong := [name for name in ignored if name not in names + source.dropped]:
-        raise ConfigError(f"--ignore {wrong[0]!r}: there is no such class. Choose from: {', '.join(names)}.")
+        raise ConfigError(
+            f"--ignore {wrong[0]!r}: there is no such class. Choose from: {', '.join(names)}."
+        )
     kept = [index for index, name in enumerate(names) if name not in ignored]
     if len(kept) == len(names):
         return source
@@ -158,5 +170,7 @@ def drop_classes(source: Source, ignored: tuple[str, ...]) -> Source:
         return lambda: table[draw()]
 
     items = [Item(item.split, item.name, item.photo, remapped(item.draw)) for item in source.items]
-    labels = LabelSet(tuple(names[index] for index in kept), tuple(source.labels.palette[index] for index in kept))
+    labels = LabelSet(
+        tuple(names[index] for index in kept), tuple(source.labels.palette[index] for index in kept)
+    )
     return replace(source, labels=labels, items=items)

@@ -10,7 +10,11 @@ WORDS = {
 }  # fmt: skip
 BEFORE, AFTER = r"(?:mini|sub|small|tiny)?", r"(?:set|split|data)?"
 WORD = re.compile(f"{BEFORE}({'|'.join(sorted(WORDS, key=len, reverse=True))}){AFTER}")
-WEAK = {"dev": "val", "eval": "val", "evaluation": "val"}  # where no other word says more: `test-dev`
+WEAK = {
+    "dev": "val",
+    "eval": "val",
+    "evaluation": "val",
+}  # where no other word says more: `test-dev`
 
 
 def split_of(name: str) -> str | None:

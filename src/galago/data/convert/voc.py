@@ -1,4 +1,6 @@
-"""PASCAL VOC, and what labeling tools export in its form: JPEGImages/, SegmentationClass/, ImageSets/Segmentation/."""
+"""PASCAL VOC, and what labeling tools export in its form: JPEGImages/, SegmentationClass/,
+ImageSets/Segmentation/.
+"""
 
 from functools import partial
 from pathlib import Path
@@ -11,7 +13,14 @@ from galago._core.printable import printable
 from galago._core.text_files import read_text
 from galago.data.convert.colors import ADVICE, ColorTable
 from galago.data.convert.palettes import read_palette
-from galago.data.convert.source import Item, Options, Source, UnmappedValues, refuse_missing, to_class_ids
+from galago.data.convert.source import (
+    Item,
+    Options,
+    Source,
+    UnmappedValues,
+    refuse_missing,
+    to_class_ids,
+)
 from galago.data.convert.splits import split_of
 from galago.data.listing import MASK_SUFFIX, PHOTO_SUFFIXES, by_stem, only_one
 from galago.data.pairs import SPLITS
@@ -21,18 +30,26 @@ from galago.labels import IGNORE_ID, Color, LabelSet
 LISTS = "ImageSets/Segmentation"
 LABELMAP = "labelmap.txt"
 MASK_DIR = "SegmentationClass"
-BORDER: Color = (224, 224, 192)  # of id 255 in VOC's palette: pixels between objects, which count nowhere
+BORDER: Color = (
+    224,
+    224,
+    192,
+)  # of id 255 in VOC's palette: pixels between objects, which count nowhere
 COLOR_TYPE = 25  # place in a PNG file
 GRAY, INDEXED = 0, 3
 
 
 def voc_palette(count: int) -> tuple[Color, ...]:
-    """Return the first colors of VOC's palette, which spreads an id's bits over the channels (VOCdevkit, VOClabelcolormap.m)."""
+    """Return the first colors of VOC's palette, which spreads an id's bits over the channels
+    (VOCdevkit, VOClabelcolormap.m).
+    """
 
     def channel(index: int, shift: int) -> int:
         return sum((index >> (3 * bit + shift) & 1) << (7 - bit) for bit in range(3))
 
-    return tuple((channel(index, 0), channel(index, 1), channel(index, 2)) for index in range(count))
+    return tuple(
+        (channel(index, 0), channel(index, 1), channel(index, 2)) for index in range(count)
+    )
 
 
 VOC = LabelSet(
@@ -45,7 +62,9 @@ VOC = LabelSet(
 
 
 def read_voc(source: Path, options: Options) -> Source:
-    """List photos with their masks; indexed and gray masks hold ids, colored ones, and those beside a labelmap.txt, colors.
+    """List photos with their masks.
+
+    Indexed and gray masks hold ids, colored ones, and those beside a labelmap.txt, colors.
 
     Raises:
         DataError: the lists are missing, or photos or masks that they name.
@@ -62,32 +81,55 @@ def read_voc(source: Path, options: Options) -> Source:
         missing += [] if name in photos else [f"{photo_dir.name}/{name}.jpg"]
         missing += [] if name in masks else [f"{MASK_DIR}/{name}{MASK_SUFFIX}"]
         if name in photos and name in masks:
-            items.append(Item(split, name, only_one(photos[name]), partial(reader.read, only_one(masks[name]))))
+            items.append(
+                Item(
+                    split, name, only_one(photos[name]), partial(reader.read, only_one(masks[name]))
+                )
+            )
     missing = [printable(name) for name in missing]
-    refuse_missing(missing, f"files that {LISTS} names are missing", "Add them, or take the names out of the lists.")
+    refuse_missing(
+        missing,
+        f"files that {LISTS} names are missing",
+        "Add them, or take the names out of the lists.",
+    )
     return Source(labels, items, unknown, tuple(notes))
 
 
 def _listed(source: Path) -> tuple[list[tuple[str, str]], list[str]]:
     """Return split and name of every photo, and notes.
 
-    The split is told by the name of the list, `val.txt`; of a split without a list of its name, other
-    lists count by the words in theirs, `labels-val.txt`, and those without such a word as train.
+    The split is told by the name of the list, `val.txt`; of a split without a list of its name,
+    other lists count by the words in theirs, `labels-val.txt`, and those without such a word as
+    train.
     """
-    lists = {file.stem: file for file in sorted((source / LISTS).glob("*.txt")) if not is_hidden(file.name)}
+    lists = {
+        file.stem: file
+        for file in sorted((source / LISTS).glob("*.txt"))
+        if not is_hidden(file.name)
+    }
     if not lists:
-        raise DataError(f"{source} has no lists in {LISTS}. Expected train.txt and val.txt with one name a line.")
+        raise DataError(
+            f"{source} has no lists in {LISTS}. Expected train.txt and val.txt with one name a "
+            "line."
+        )
     exact = {split: lists.pop(split) for split in SPLITS if split in lists}
     found = [(split, name) for split, file in exact.items() for name in _names(file)]
     known, notes = {name for _, name in found}, []
     for stem, file in lists.items():
         split = split_of(stem)
         if split is None and not exact:
-            notes.append(f"The name of {file.name} holds no word for a split (train, val, test): its photos become train.")
+            notes.append(
+                f"The name of {file.name} holds no word for a split (train, val, test): its photos "
+                "become train."
+            )
             split = "train"
         if split is None or split in exact:
             rest = sum(name not in known for name in _names(file))
-            notes += [f"{file.name} is left out, with {rest:,} names that are in no other list."] if rest else []
+            notes += (
+                [f"{file.name} is left out, with {rest:,} names that are in no other list."]
+                if rest
+                else []
+            )
         else:
             found += [(split, name) for name in _names(file) if name not in known]
     return found, notes
@@ -110,13 +152,19 @@ class MaskReader:
         Args:
             labels: names and colors of the classes.
             unknown: counts what has no name.
-            by_color: whether the colors come from a labelmap: then those of indexed masks count, and
-                the values of gray masks where all colors of the labelmap are gray.
+            by_color: whether the colors come from a labelmap: then those of indexed masks count,
+                and the values of gray masks where all colors of the labelmap are gray.
         """
         colors = {BORDER: IGNORE_ID} | {color: index for index, color in enumerate(labels.palette)}
-        self._table, self._unknown, self._by_color = ColorTable(colors, labels, unknown), unknown, by_color
+        self._table, self._unknown, self._by_color = (
+            ColorTable(colors, labels, unknown),
+            unknown,
+            by_color,
+        )
         self._ids = {index: index for index in range(len(labels))} | {IGNORE_ID: IGNORE_ID}
-        self._grays = {color[0]: index for index, color in enumerate(labels.palette) if len(set(color)) == 1}
+        self._grays = {
+            color[0]: index for index, color in enumerate(labels.palette) if len(set(color)) == 1
+        }
         self._all_gray = len(self._grays) == len(labels)
         self._names = labels.names
 
@@ -144,9 +192,13 @@ class MaskReader:
             return
         for value in values:
             if value and self._ids.get(value) != self._grays[value]:
-                by_id = {IGNORE_ID: "ignored"}.get(value, self._names[value] if value < len(self._names) else "nothing")
+                by_id = {IGNORE_ID: "ignored"}.get(
+                    value, self._names[value] if value < len(self._names) else "nothing"
+                )
                 raise DataError(
-                    f"{mask} is gray, and its values may be ids or colors of the labelmap: {value} is "
-                    f"{self._names[self._grays[value]]} by color and {by_id} by id. Save the masks as RGB if they are colors; "
+                    f"{mask} is gray, and its values may be ids or colors of the labelmap: {value} "
+                    "is "
+                    f"{self._names[self._grays[value]]} by color and {by_id} by id. Save the masks "
+                    "as RGB if they are colors; "
                     f"if they are ids, give the classes colors that are not gray."
                 )

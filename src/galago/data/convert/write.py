@@ -21,13 +21,22 @@ def check_out(out: Path) -> None:
         ConfigError: the folder is a file, or not empty.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ConfigError(f"{out} is {'not empty' if out.is_dir() else 'a file'}. Choose a new folder with --out.")
+        raise ConfigError(
+            f"{out} is {'not empty' if out.is_dir() else 'a file'}. Choose a new folder with --out."
+        )
 
 
 def write(
-    source: Source, out: Path, *, made_by: str, accept_unknown: bool = False, on_item: Callable[[], None] = lambda: None
+    source: Source,
+    out: Path,
+    *,
+    made_by: str,
+    accept_unknown: bool = False,
+    on_item: Callable[[], None] = lambda: None,
 ) -> None:
-    """Write photos, masks and data.yaml; the folder is there when all of it is, and on any error nothing is.
+    """Write photos, masks and data.yaml.
+
+    The folder is there when all of it is, and on any error nothing is.
 
     Photos are hard links to the originals where the disk allows it, else copies.
 
@@ -47,12 +56,19 @@ def write(
     seen: dict[tuple[str, str], Path] = {}
     for item in source.items:
         if other := seen.get((item.split, item.name)):
-            raise DataError(f"Two photos of {item.split} are called {item.name}: {other} and {item.photo}. Rename one.")
+            raise DataError(
+                f"Two photos of {item.split} are called {item.name}: {other} and {item.photo}. "
+                "Rename one."
+            )
         seen[item.split, item.name] = item.photo
     with folder_beside(out, lasting=False) as root:  # it replaces nothing, and can be made again
         for item in source.items:
-            image.save_labels(root / "masks" / item.split / f"{item.name}.png", item.draw(), source.labels.palette)
-            link_or_copy(item.photo, root / "images" / item.split / f"{item.name}{item.photo.suffix.lower()}")
+            image.save_labels(
+                root / "masks" / item.split / f"{item.name}.png", item.draw(), source.labels.palette
+            )
+            link_or_copy(
+                item.photo, root / "images" / item.split / f"{item.name}{item.photo.suffix.lower()}"
+            )
             on_item()
         if source.unknown and not accept_unknown:
             source.unknown.check()
@@ -70,6 +86,8 @@ def link_or_copy(photo: Path, place: Path) -> None:
 
 def describe(labels: LabelSet, made_by: str) -> str:
     """Return data.yaml."""
-    names = yaml.safe_dump({"names": dict(enumerate(labels.names))}, sort_keys=False, allow_unicode=True)
+    names = yaml.safe_dump(
+        {"names": dict(enumerate(labels.names))}, sort_keys=False, allow_unicode=True
+    )
     palette = "\n".join(f"  - {list(color)}" for color in labels.palette)
     return f"# Made by {made_by}.\npath: .\n{names}ignore_id: {IGNORE_ID}\npalette:\n{palette}\n"

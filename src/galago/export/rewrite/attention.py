@@ -1,7 +1,8 @@
-"""Attention as a device runs it: the same function, in float16 range, and in an order that engines run faster.
+"""Attention as a device runs it: the same function, in float16 range, and in an order that engines
+run faster.
 
-A quotient of sums does not change when q, k and v are scaled, so they are brought to where float16 has room; docs/log.md has
-figures.
+A quotient of sums does not change when q, k and v are scaled, so they are brought to where float16
+has room; docs/log.md has figures.
 """
 
 from collections.abc import Sequence
@@ -13,18 +14,27 @@ from galago.models.attention import MultiScaleAttention
 from galago.models.layers import replace_modules
 
 FLOAT16_NORMAL = 2.0**-14  # the smallest of full precision; devices may take less for zero
-FLOAT16_TINY = 2.0**-24  # the smallest at all: never 0, and far below what a float32 file could notice
-NEGLIGIBLE_EPS = 1e-9  # the authors' 1e-15 only keeps 0 / 0 away, timm's 1e-5 is part of the function
-KEY_MEAN, QUERY_MAX, VALUE_MAX = 2.0**-9, 2.0**2, 2.0**-2  # where tokens lie on the calibration photo, once scaled
-LARGEST_RATIO = 64.0  # of a key's largest value to the mean that counts: rare channels may be frequent on another photo
+FLOAT16_TINY = (
+    2.0**-24
+)  # the smallest at all: never 0, and far below what a float32 file could notice
+NEGLIGIBLE_EPS = (
+    1e-9  # the authors' 1e-15 only keeps 0 / 0 away, timm's 1e-5 is part of the function
+)
+KEY_MEAN, QUERY_MAX, VALUE_MAX = (
+    2.0**-9,
+    2.0**2,
+    2.0**-2,
+)  # where tokens lie on the calibration photo, once scaled
+# of a key's largest value to the mean that counts: rare channels may be frequent on another photo
+LARGEST_RATIO = 64.0
 
 
 class DeployedAttention(nn.Module):
     """`MultiScaleAttention` without what converters and devices stumble over.
 
-    q, k and v come from convolutions of their own, so that nothing is split; the sum of k stands beside the sum of v k^T
-    instead of a padded v; the divisor is kept from 0 by a number that float16 has. Until `balance` scales them, tokens are those
-    of the original.
+    q, k and v come from convolutions of their own, so that nothing is split; the sum of k stands
+    beside the sum of v k^T instead of a padded v; the divisor is kept from 0 by a number that
+    float16 has. Until `balance` scales them, tokens are those of the original.
     """
 
     divisor_eps: Tensor
@@ -35,8 +45,14 @@ class DeployedAttention(nn.Module):
         self.head_dim = attention.head_dim
         self.heads = attention.qkv.in_channels // attention.head_dim  # of one scale
         self.single = split_qkv_conv(attention.qkv, self.heads)
-        self.depth = nn.ModuleList(split_qkv_conv(part.depth, self.heads) for part in attention.aggregate)  # type: ignore[arg-type]
-        self.group = nn.ModuleList(split_qkv_conv(part.group, self.heads) for part in attention.aggregate)  # type: ignore[arg-type]
+        self.depth = nn.ModuleList(
+            split_qkv_conv(part.depth, self.heads)  # type: ignore[arg-type]
+            for part in attention.aggregate
+        )
+        self.group = nn.ModuleList(
+            split_qkv_conv(part.group, self.heads)  # type: ignore[arg-type]
+            for part in attention.aggregate
+        )
         self.project = attention.project
         scales = 1 + len(self.depth)
         self.adds_eps = attention.eps > NEGLIGIBLE_EPS
@@ -51,17 +67,29 @@ class DeployedAttention(nn.Module):
 
     def tokens(self, x: Tensor) -> list[Tensor]:
         """Return q, k and v, each (1, scales * heads, D, L), q and k at least 0."""
-        return [part.reshape(x.shape[0], -1, self.head_dim, x.shape[2] * x.shape[3]) for part in self.maps(x)]
+        return [
+            part.reshape(x.shape[0], -1, self.head_dim, x.shape[2] * x.shape[3])
+            for part in self.maps(x)
+        ]
 
     def maps(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the same q, k and v, each (1, scales * C, H, W)."""
         maps = [convolution(x) for convolution in self.single]
-        scales = [maps, *(self._aggregate(maps, depth, group) for depth, group in zip(self.depth, self.group, strict=True))]
+        scales = [
+            maps,
+            *(
+                self._aggregate(maps, depth, group)
+                for depth, group in zip(self.depth, self.group, strict=True)
+            ),
+        ]
         q, k, v = (torch.cat(parts, dim=1) for parts in zip(*scales, strict=True))
         return q.relu(), k.relu(), v
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Return the sum of k, the sum of v k^T, divisor, dividend and quotient; the quotient is (1, scales * heads, D, L)."""
+        """Return the sum of k, the sum of v k^T, divisor, dividend and quotient.
+
+        The quotient is (1, scales * heads, D, L).
+        """
         key_sum = k.sum(-1, keepdim=True).transpose(-2, -1)  # (1, scales * heads, 1, D)
         products = v @ k.transpose(-2, -1)  # (1, scales * heads, D, D)
         divisor = key_sum @ q  # (1, scales * heads, 1, L)
@@ -73,7 +101,9 @@ class DeployedAttention(nn.Module):
 
     @torch.no_grad()
     def balance(self, k: Tensor, q: Tensor, v: Tensor) -> None:
-        """Scale q, k and v by powers of two, folded into the convolutions around them; the function stays the same.
+        """Scale q, k and v by powers of two, folded into the convolutions around them.
+
+        The function stays the same.
 
         Args:
             k, q, v: (scales * heads, D, L) float32 tokens of a calibration photo, unscaled.
@@ -99,24 +129,36 @@ class DeployedAttention(nn.Module):
 
 
 def deploy_attention(network: nn.Module, *, smallest: float = FLOAT16_TINY) -> nn.Module:
-    """Put a DeployedAttention in place of every attention of a network, in place; none divides by less than `smallest`."""
-    return replace_modules(network, MultiScaleAttention, lambda attention: DeployedAttention(attention, smallest))
+    """Put a DeployedAttention in place of every attention of a network, in place.
+
+    None divides by less than `smallest`.
+    """
+    return replace_modules(
+        network, MultiScaleAttention, lambda attention: DeployedAttention(attention, smallest)
+    )
 
 
 @torch.no_grad()
 def balance_attention(network: nn.Module, photo: Tensor) -> None:
-    """Bring every DeployedAttention of a network into the range of float16, in place; the function stays the same.
+    """Bring every DeployedAttention of a network into the range of float16, in place.
+
+    The function stays the same.
 
     Args:
         network: takes `photo`; in float32.
-        photo: what to calibrate with; resolution and subject hardly matter, as scales are powers of two with much room.
+        photo: what to calibrate with; resolution and subject hardly matter, as scales are powers of
+            two with much room.
     """
     for module, (q, k, v) in capture_qkv(network, photo).values():
         module.balance(k[0], q[0], v[0])
 
 
-def capture_qkv(network: nn.Module, photo: Tensor) -> dict[str, tuple[DeployedAttention, list[Tensor]]]:
-    """Run a photo through a network and return the q, k and v of every attention, by the name of its module."""
+def capture_qkv(
+    network: nn.Module, photo: Tensor
+) -> dict[str, tuple[DeployedAttention, list[Tensor]]]:
+    """Run a photo through a network and return the q, k and v of every attention, by the name of
+    its module.
+    """
     seen: dict[str, tuple[DeployedAttention, list[Tensor]]] = {}
     handles = []
     for name, module in network.named_modules():
@@ -136,12 +178,16 @@ def capture_qkv(network: nn.Module, photo: Tensor) -> dict[str, tuple[DeployedAt
 
 
 def split_qkv_conv(convolution: nn.Conv2d, heads: int) -> nn.ModuleList:
-    """Split a convolution whose outputs are, per head, D channels of q, of k and of v, into one each for q, k and v.
+    """Split a convolution whose outputs are, per head, D channels of q, of k and of v, into one
+    each for q, k and v.
 
-    Its inputs are either those three as well (depthwise, or grouped by head and kind), or one map that all three read.
+    Its inputs are either those three as well (depthwise, or grouped by head and kind), or one map
+    that all three read.
     """
     size = convolution.weight.shape[1:]
-    kinds = convolution.weight.detach().reshape(heads, 3, -1, *size).transpose(0, 1)  # (3, heads, D, ...)
+    kinds = (
+        convolution.weight.detach().reshape(heads, 3, -1, *size).transpose(0, 1)
+    )  # (3, heads, D, ...)
     channels = convolution.out_channels // 3
     parts = []
     for weight in kinds:
@@ -159,7 +205,10 @@ def split_qkv_conv(convolution: nn.Conv2d, heads: int) -> nn.ModuleList:
 
 
 def _power_of_two(ratio: Tensor) -> Tensor:
-    """Round to the next power of two, by which floats multiply without rounding; 1 where there is nothing to scale."""
+    """Round to the next power of two, by which floats multiply without rounding.
+
+    1 where there is nothing to scale.
+    """
     return torch.where(ratio.isfinite() & (ratio > 0), ratio, 1.0).log2().round().exp2()
 
 
@@ -171,5 +220,7 @@ def _scale_inputs(convolution: nn.Module, scale: Tensor) -> None:
     """Multiply the weights that read each input channel of a grouped 1x1 convolution."""
     assert isinstance(convolution, nn.Conv2d)
     groups, width = convolution.groups, convolution.weight.shape[1]
-    per_output = scale.reshape(groups, 1, width).expand(groups, convolution.out_channels // groups, width)
+    per_output = scale.reshape(groups, 1, width).expand(
+        groups, convolution.out_channels // groups, width
+    )
     convolution.weight *= per_output.reshape(-1, width)[..., None, None]

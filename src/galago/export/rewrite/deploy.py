@@ -1,4 +1,6 @@
-"""The network as a device runs it: uint8 photo in, logits out, nothing left that only training needs."""
+"""The network as a device runs it: uint8 photo in, logits out, nothing left that only training
+needs.
+"""
 
 import copy
 from collections.abc import Callable, Mapping
@@ -8,23 +10,35 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from galago.export.rewrite.attention import FLOAT16_NORMAL, FLOAT16_TINY, balance_attention, deploy_attention
+from galago.export.rewrite.attention import (
+    FLOAT16_NORMAL,
+    FLOAT16_TINY,
+    balance_attention,
+    deploy_attention,
+)
 from galago.models.layers import ConvNorm, replace_modules
 from galago.models.upsample import TAPS, BicubicUpsample, repeat_border
 from galago.scenes.dataset import render_scene
 from galago.spec import ModelSpec
 
-DEFAULT_SIZE = (512, 1024)  # (height, width) of files that take one size only, where none is asked for
-CALIBRATION_SIZE = (256, 512)  # (height, width) of the drawn photo from which the attention takes its scales
+DEFAULT_SIZE = (
+    512,
+    1024,
+)  # (height, width) of files that take one size only, where none is asked for
+CALIBRATION_SIZE = (
+    256,
+    512,
+)  # (height, width) of the drawn photo from which the attention takes its scales
 CALIBRATION_SEED = 3
 
 
 class DeployedNetwork(nn.Module):
-    """A trained network behind the contract of every model file: (1, H, W, 3) uint8 RGB in, logits or labels out.
+    """A trained network behind the contract of every model file: (1, H, W, 3) uint8 RGB in, logits
+    or labels out.
 
-    Logits are (1, K, H / 8, W / 8) float32; labels, where the description says so, (1, H, W) uint8. Attention is that of
-    export/rewrite/attention.py. The weights are float32; `network.half()` makes the network compute in float16, all but
-    normalization.
+    Logits are (1, K, H / 8, W / 8) float32; labels, where the description says so, (1, H, W) uint8.
+    Attention is that of export/rewrite/attention.py. The weights are float32; `network.half()`
+    makes the network compute in float16, all but normalization.
     """
 
     mean: Tensor
@@ -34,12 +48,17 @@ class DeployedNetwork(nn.Module):
         super().__init__()
         smallest = FLOAT16_NORMAL if spec.precision == "float16" else FLOAT16_TINY
         self.network = deploy_attention(fold_norms(network), smallest=smallest)
-        self.grow = UPSAMPLERS[spec.upsampling](spec.output_stride) if spec.output == "labels" else None
+        self.grow = (
+            UPSAMPLERS[spec.upsampling](spec.output_stride) if spec.output == "labels" else None
+        )
         self.register_buffer("mean", 255 * torch.tensor(spec.mean).view(3, 1, 1))
         self.register_buffer("deviation", 255 * torch.tensor(spec.std).view(3, 1, 1))
         with torch.no_grad():
             balance_attention(
-                self.network, self.normalize(torch.from_numpy(render_scene(CALIBRATION_SEED, CALIBRATION_SIZE).image[None]))
+                self.network,
+                self.normalize(
+                    torch.from_numpy(render_scene(CALIBRATION_SEED, CALIBRATION_SIZE).image[None])
+                ),
             )
 
     def normalize(self, image: Tensor) -> Tensor:
@@ -67,14 +86,21 @@ class BilinearUpsample(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, C, factor H, factor W)."""
-        return F.interpolate(x, scale_factor=float(self.factor), mode="bilinear", align_corners=False)
+        return F.interpolate(
+            x, scale_factor=float(self.factor), mode="bilinear", align_corners=False
+        )
 
 
-UPSAMPLERS: Mapping[str, Callable[[int], nn.Module]] = {"bilinear": BilinearUpsample, "bicubic": BicubicUpsample}
+UPSAMPLERS: Mapping[str, Callable[[int], nn.Module]] = {
+    "bilinear": BilinearUpsample,
+    "bicubic": BicubicUpsample,
+}
 
 
 class PixelShuffleBicubic(nn.Module):
-    """The same numbers as BicubicUpsample in one convolution per phase and a pixel shuffle: fewer walks through memory."""
+    """The same numbers as BicubicUpsample in one convolution per phase and a pixel shuffle: fewer
+    walks through memory.
+    """
 
     weight: Tensor
 
@@ -91,17 +117,24 @@ class PixelShuffleBicubic(nn.Module):
             return x
         reach = TAPS // 2
         bordered = repeat_border(repeat_border(x, reach, dim=2), reach, dim=3)
-        phases = F.conv2d(bordered, self.weight.repeat(x.shape[1], 1, 1, 1), groups=x.shape[1])  # (N, C factor ** 2, H, W)
+        phases = F.conv2d(
+            bordered, self.weight.repeat(x.shape[1], 1, 1, 1), groups=x.shape[1]
+        )  # (N, C factor ** 2, H, W)
         return F.pixel_shuffle(phases, self.factor)
 
 
 def shuffle_upsampling(network: nn.Module) -> nn.Module:
-    """Put a ShuffledBicubic in place of every BicubicUpsample of a network, in place; for engines that shuffle fast."""
+    """Put a PixelShuffleBicubic in place of every BicubicUpsample of a network, in place.
+
+    For engines that shuffle fast.
+    """
     return replace_modules(network, BicubicUpsample, PixelShuffleBicubic)
 
 
 def fold_norms(network: nn.Module) -> nn.Module:
-    """Return a copy in eval mode whose BatchNorms are part of the convolutions before them: the same function, fewer steps."""
+    """Return a copy in eval mode whose BatchNorms are part of the convolutions before them: the
+    same function, fewer steps.
+    """
     network = copy.deepcopy(network).eval()
     for module in network.modules():
         if isinstance(module, ConvNorm) and isinstance(module.norm, nn.BatchNorm2d):

@@ -1,7 +1,8 @@
-"""The deployed network in operators that XNNPACK has, so that ExecuTorch hands it the whole graph: the same function.
+"""The deployed network in operators that XNNPACK has, so that ExecuTorch hands it the whole graph:
+the same function.
 
-ExecuTorch runs what XNNPACK does not take in portable kernels, which are slow, and each of them cuts the graph in two.
-docs/log.md has figures.
+ExecuTorch runs what XNNPACK does not take in portable kernels, which are slow, and each of them
+cuts the graph in two. docs/log.md has figures.
 """
 
 import torch
@@ -17,7 +18,9 @@ from galago.spec import ModelSpec
 
 
 class BatchedAttention(nn.Module):
-    """A DeployedAttention in products of three axes, which are not expanded first, and with the sum of k as a mean."""
+    """A DeployedAttention in products of three axes, which are not expanded first, and with the sum
+    of k as a mean.
+    """
 
     def __init__(self, attention: DeployedAttention) -> None:
         super().__init__()
@@ -40,7 +43,9 @@ class BatchedAttention(nn.Module):
 
 
 class MatrixUpsample(nn.Module):
-    """The numbers of BicubicUpsample through a matrix for the rows and one for the columns of maps of one size."""
+    """The numbers of BicubicUpsample through a matrix for the rows and one for the columns of maps
+    of one size.
+    """
 
     rows: Tensor
     columns: Tensor
@@ -57,19 +62,28 @@ class MatrixUpsample(nn.Module):
 
 
 def upsampling_matrix(factor: int, length: int) -> Tensor:
-    """Return what BicubicUpsample does to a line of pixels, as a matrix: (factor * length, length) float32."""
+    """Return what BicubicUpsample does to a line of pixels, as a matrix: (factor * length, length)
+    float32.
+    """
     lines: Tensor = BicubicUpsample(factor)(torch.eye(length)[None, :, :, None])[0, :, :, 0]
     return lines.T.contiguous()
 
 
 def rewrite_for_xnnpack(deployed: DeployedNetwork, spec: ModelSpec) -> DeployedNetwork:
-    """Put modules that XNNPACK runs in place of those that it does not, in place; the network then takes one size."""
+    """Put modules that XNNPACK runs in place of those that it does not, in place.
+
+    The network then takes one size.
+    """
     stride = spec.output_stride
     height, width = spec.input_size or DEFAULT_SIZE
 
     def by_matrices(upsample: BicubicUpsample) -> nn.Module:
         factor = upsample.factor
-        return upsample if factor == 1 else MatrixUpsample(factor, (height // (stride * factor), width // (stride * factor)))
+        return (
+            upsample
+            if factor == 1
+            else MatrixUpsample(factor, (height // (stride * factor), width // (stride * factor)))
+        )
 
     replace_modules(deployed.network, BicubicUpsample, by_matrices)
     replace_modules(deployed.network, DeployedAttention, BatchedAttention)

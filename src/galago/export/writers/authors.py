@@ -11,11 +11,13 @@ from galago.models.checkpoint import load_checkpoint, to_authors
 
 
 def export_to_authors(checkpoint: Path, file: Path) -> None:
-    """Write a segmentation checkpoint under the authors' tensor names, as `torch.save({"state_dict": ...})`.
+    """Write a segmentation checkpoint under the authors' tensor names, as
+    `torch.save({"state_dict": ...})`.
 
     Args:
         checkpoint: as training or `galago models get` keeps it.
-        file: a .pt file that github.com/mit-han-lab/efficientvit reads with load_state_dict_from_file.
+        file: a .pt file that github.com/mit-han-lab/efficientvit reads with
+            load_state_dict_from_file.
     Raises:
         CheckpointError: the checkpoint is missing or damaged.
         ModelError: the file cannot be written.
@@ -25,4 +27,6 @@ def export_to_authors(checkpoint: Path, file: Path) -> None:
     try:
         write_whole(file, content.getvalue())
     except OSError as error:
-        raise ModelError(f"Cannot write {file}: {error.strerror or error}. Choose another --out.") from error
+        raise ModelError(
+            f"Cannot write {file}: {error.strerror or error}. Choose another --out."
+        ) from error

@@ -18,7 +18,9 @@ from galago.spec import ModelSpec
 
 
 class ImageNetwork(nn.Module):
-    """A deployed network for (1, 3, H, W) float32 of 0 to 255, which CoreML makes from an image by itself."""
+    """A deployed network for (1, 3, H, W) float32 of 0 to 255, which CoreML makes from an image by
+    itself.
+    """
 
     def __init__(self, deployed: DeployedNetwork) -> None:
         super().__init__()
@@ -26,20 +28,23 @@ class ImageNetwork(nn.Module):
 
     def forward(self, planes: Tensor) -> Tensor:
         """Map (1, 3, H, W) float32 to (1, K, H / 8, W / 8) float32 logits."""
-        logits: Tensor = self.deployed.network((planes - self.deployed.mean) / self.deployed.deviation)
+        logits: Tensor = self.deployed.network(
+            (planes - self.deployed.mean) / self.deployed.deviation
+        )
         return logits
 
 
 def to_coreml(network: nn.Module, spec: ModelSpec, path: Path) -> None:
-    """Write a network as an ML program of iOS 16: input `image`, RGB of one size, output `logits` (1, K, H / 8, W / 8) float32.
+    """Write a network as an ML program of iOS 16: input `image`, RGB of one size, output `logits`
+    (1, K, H / 8, W / 8) float32.
 
-    CoreML runs on Apple's systems only. Tests compute the package operator by operator instead, and compare the logits with
-    torch's.
+    CoreML runs on Apple's systems only. Tests compute the package operator by operator instead, and
+    compare the logits with torch's.
 
     Args:
         network: a segmentation network; left as it is.
-        spec: its input_size is the one (height, width) that the file takes, `DEFAULT_SIZE` without it; float16 is that of weights
-            and sums, in whose range the attention stays.
+        spec: its input_size is the one (height, width) that the file takes, `DEFAULT_SIZE` without
+            it; float16 is that of weights and sums, in whose range the attention stays.
         path: the .mlpackage folder to write.
     Raises:
         MissingDependencyError: the converter is not installed.

@@ -15,13 +15,16 @@ from galago.spec import ModelSpec
 
 
 def to_executorch(network: nn.Module, spec: ModelSpec, path: Path) -> None:
-    """Write a network for ExecuTorch: (1, H, W, 3) uint8 RGB in, (1, K, H / 8, W / 8) float32 logits or (1, H, W) labels out.
+    """Write a network for ExecuTorch: (1, H, W, 3) uint8 RGB in, (1, K, H / 8, W / 8) float32
+    logits or (1, H, W) labels out.
 
-    XNNPACK runs all of it but the cast of the photo, a fifth of b0's time at 512 x 1024, and the search for the largest logit.
+    XNNPACK runs all of it but the cast of the photo, a fifth of b0's time at 512 x 1024, and the
+    search for the largest logit.
 
     Args:
         network: a segmentation network; left as it is.
-        spec: its input_size is the one (height, width) that the file takes, `DEFAULT_SIZE` without it.
+        spec: its input_size is the one (height, width) that the file takes, `DEFAULT_SIZE` without
+            it.
         path: file to write.
     Raises:
         MissingDependencyError: the converter is not installed.
@@ -33,7 +36,9 @@ def to_executorch(network: nn.Module, spec: ModelSpec, path: Path) -> None:
 
 def lower(network: nn.Module, spec: ModelSpec) -> Any:
     """Return the network as ExecuTorch's EdgeProgramManager, in which XNNPACK's part is one call."""
-    logging.getLogger("torchao").setLevel(logging.ERROR)  # it reports kernels for GPUs that it cannot load
+    logging.getLogger("torchao").setLevel(
+        logging.ERROR
+    )  # it reports kernels for GPUs that it cannot load
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         exir = require("executorch.exir", "executorch")

@@ -16,12 +16,13 @@ from galago.spec import ModelSpec
 
 
 def to_litert(network: nn.Module, spec: ModelSpec, path: Path) -> None:
-    """Write a network for LiteRT: input (1, H, W, 3) uint8 RGB, output (1, K, H / 8, W / 8) float32 logits or (1, H, W) labels.
+    """Write a network for LiteRT: input (1, H, W, 3) uint8 RGB, output (1, K, H / 8, W / 8) float32
+    logits or (1, H, W) labels.
 
     Args:
         network: a segmentation network; left as it is.
-        spec: its input_size is the one (height, width) that the file takes, `DEFAULT_SIZE` without it; float16 is the precision
-            of the weights, LiteRT computes as the device lets it.
+        spec: its input_size is the one (height, width) that the file takes, `DEFAULT_SIZE` without
+            it; float16 is the precision of the weights, LiteRT computes as the device lets it.
         path: file to write.
     Raises:
         MissingDependencyError: the converter is not installed.
@@ -37,14 +38,21 @@ def to_litert(network: nn.Module, spec: ModelSpec, path: Path) -> None:
 
 
 def halve_weights(path: Path) -> None:
-    """Store the weights of a .tflite file in float16, in place; they become float32 again where they are used."""
+    """Store the weights of a .tflite file in float16, in place.
+
+    They become float32 again where they are used.
+    """
     types = require("ai_edge_quantizer.qtyping", "export-litert")
     half = types.TensorQuantizationConfig(num_bits=16, dtype=types.TensorDataType.FLOAT)
     config = types.OpQuantizationConfig(
-        weight_tensor_config=half, compute_precision=types.ComputePrecision.FLOAT, explicit_dequantize=True
+        weight_tensor_config=half,
+        compute_precision=types.ComputePrecision.FLOAT,
+        explicit_dequantize=True,
     )
     quantizer = require("ai_edge_quantizer.quantizer", "export-litert").Quantizer(str(path))
-    quantizer.update_quantization_recipe(".*", types.TFLOperationName.ALL_SUPPORTED, config, "float_casting")
+    quantizer.update_quantization_recipe(
+        ".*", types.TFLOperationName.ALL_SUPPORTED, config, "float_casting"
+    )
     with contextlib.redirect_stderr(io.StringIO()):  # progress bars
         halved = quantizer.quantize().quantized_model
     path.write_bytes(halved)

@@ -1,4 +1,6 @@
-"""A network as ncnn's pair of files: model.ncnn.param, the graph as text, and model.ncnn.bin, its weights."""
+"""A network as ncnn's pair of files: model.ncnn.param, the graph as text, and model.ncnn.bin, its
+weights.
+"""
 
 import subprocess
 import tempfile
@@ -15,13 +17,21 @@ from galago.models.layers import replace_modules
 from galago.models.upsample import BicubicUpsample
 from galago.spec import ModelSpec
 
-TRACED_SIZES = ((96, 128), (160, 64))  # two that differ in everything, from which the converter sees that sizes are free
-FUSED_HARDSWISH = "9=6"  # activation type of ncnn's convolutions; its two numbers follow as parameter 10
+TRACED_SIZES = (
+    (96, 128),
+    (160, 64),
+)  # two that differ in everything, from which the converter sees that sizes are free
+FUSED_HARDSWISH = (
+    "9=6"  # activation type of ncnn's convolutions; its two numbers follow as parameter 10
+)
 CONVOLUTIONS = ("Convolution", "ConvolutionDepthWise")
 
 
 class PlanarNetwork(nn.Module):
-    """A trained network for (1, 3, H, W) float32 of 0 to 255, as ncnn makes it from pixels; normalization is its first layer."""
+    """A trained network for (1, 3, H, W) float32 of 0 to 255, as ncnn makes it from pixels.
+
+    Normalization is its first layer.
+    """
 
     def __init__(self, network: nn.Module, spec: ModelSpec) -> None:
         super().__init__()
@@ -32,7 +42,9 @@ class PlanarNetwork(nn.Module):
             assert self.normalize.bias is not None
             self.normalize.bias.copy_((-deployed.mean / deployed.deviation).flatten())
         self.network = deployed.network
-        replace_modules(self.network, BicubicUpsample, lambda upsample: NativeBicubic(upsample.factor))
+        replace_modules(
+            self.network, BicubicUpsample, lambda upsample: NativeBicubic(upsample.factor)
+        )
 
     def forward(self, image: Tensor) -> Tensor:
         """Map (1, 3, H, W) float32, H and W multiples of 32, to logits (1, K, H / 8, W / 8)."""
@@ -51,11 +63,14 @@ class NativeBicubic(nn.Module):
         """Map (N, C, H, W) to (N, C, factor H, factor W)."""
         if self.factor == 1:
             return x
-        return F.interpolate(x, scale_factor=float(self.factor), mode="bicubic", align_corners=False)
+        return F.interpolate(
+            x, scale_factor=float(self.factor), mode="bicubic", align_corners=False
+        )
 
 
 def to_ncnn(network: nn.Module, spec: ModelSpec, path: Path) -> None:
-    """Write a network for ncnn: input `in0` (3, H, W) float32 of 0 to 255, output `out0` (K, H / 8, W / 8) float32 logits.
+    """Write a network for ncnn: input `in0` (3, H, W) float32 of 0 to 255, output `out0` (K, H / 8,
+    W / 8) float32 logits.
 
     The files take H and W of any multiples of 32.
 
@@ -71,7 +86,9 @@ def to_ncnn(network: nn.Module, spec: ModelSpec, path: Path) -> None:
     with tempfile.TemporaryDirectory() as temporary, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tracing is old, and says so
         traced = torch.jit.trace(  # type: ignore[no-untyped-call]
-            PlanarNetwork(network, spec).eval(), torch.zeros(1, 3, *TRACED_SIZES[0]), check_trace=False
+            PlanarNetwork(network, spec).eval(),
+            torch.zeros(1, 3, *TRACED_SIZES[0]),
+            check_trace=False,
         )
         traced.save(f"{temporary}/model.pt")
         first, second = (f"[1,3,{height},{width}]f32" for height, width in TRACED_SIZES)
@@ -79,7 +96,9 @@ def to_ncnn(network: nn.Module, spec: ModelSpec, path: Path) -> None:
         done = subprocess.run(command, cwd=temporary, capture_output=True, text=True, check=False)
         graph = Path(temporary) / "model.ncnn.param"
         if done.returncode or not graph.is_file():
-            raise ModelError(f"pnnx cannot convert the network: {(done.stderr or done.stdout).strip()[-300:]}")
+            raise ModelError(
+                f"pnnx cannot convert the network: {(done.stderr or done.stdout).strip()[-300:]}"
+            )
         path.write_text(optimize_graph(graph.read_text()))
         weights_file(path).write_bytes((Path(temporary) / "model.ncnn.bin").read_bytes())
 
@@ -92,9 +111,9 @@ def weights_file(path: Path) -> Path:
 def optimize_graph(text: str) -> str:
     """Rewrite a graph into one of the same numbers that runs faster.
 
-    A Hardswish becomes part of the convolution before it, which saves a walk through memory. Attention's result,
-    (heads, D, L), becomes (C, H, W) by way of (C, L): at once, ncnn takes a path of single elements, 18 ms instead of 1 for
-    b0 at 512 x 1024.
+    A Hardswish becomes part of the convolution before it, which saves a walk through memory.
+    Attention's result, (heads, D, L), becomes (C, H, W) by way of (C, L): at once, ncnn takes a
+    path of single elements, 18 ms instead of 1 for b0 at 512 x 1024.
     """
     magic, _, *lines = text.splitlines()
     rows = [line.split() for line in lines]
@@ -111,7 +130,13 @@ def optimize_graph(text: str) -> str:
         if row[0] in CONVOLUTIONS and len(after) == 1 and after[0][0] == "HardSwish":
             gone += after
             slope, offset = (parameter.partition("=")[2] for parameter in after[0][6:8])
-            row = [*row[:5], *outputs(after[0]), *row[6:], FUSED_HARDSWISH, f"-23310=2,{slope},{offset}"]
+            row = [
+                *row[:5],
+                *outputs(after[0]),
+                *row[6:],
+                FUSED_HARDSWISH,
+                f"-23310=2,{slope},{offset}",
+            ]
         if row[0] == "Reshape" and row[2] == "2":  # sized as another map
             channels = row[-1].rstrip('"').split(",")[2]
             between = f"{row[1]}_flat"
@@ -119,11 +144,17 @@ def optimize_graph(text: str) -> str:
             row = [*row[:4], between, *row[5:]]
         improved.append(row)
     blobs = {blob for row in improved for blob in outputs(row)}
-    return "\n".join([magic, f"{len(improved)} {len(blobs)}", *(" ".join(row) for row in improved)]) + "\n"
+    return (
+        "\n".join([magic, f"{len(improved)} {len(blobs)}", *(" ".join(row) for row in improved)])
+        + "\n"
+    )
 
 
 def inputs(row: list[str]) -> list[str]:
-    """Return the maps that a layer reads; a row is kind, name, number of inputs, number of outputs, these, parameters."""
+    """Return the maps that a layer reads.
+
+    A row is kind, name, number of inputs, number of outputs, these, parameters.
+    """
     return row[4 : 4 + int(row[2])]
 
 

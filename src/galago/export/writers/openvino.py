@@ -13,7 +13,8 @@ from galago.spec import ModelSpec
 def to_openvino(network: nn.Module, spec: ModelSpec, path: Path) -> None:
     """Write a network as OpenVINO IR, by way of the ONNX file, whose contract it has.
 
-    In float16 weights and graph are float16; a CPU computes them in float32 all the same, a GPU in float16.
+    In float16 weights and graph are float16; a CPU computes them in float32 all the same, a GPU in
+    float16.
 
     Args:
         network: a segmentation network; left as it is.
@@ -27,5 +28,7 @@ def to_openvino(network: nn.Module, spec: ModelSpec, path: Path) -> None:
         onnx = Path(temporary) / "model.onnx"
         to_onnx(network, spec, onnx)
         model = read_model(onnx)
-        transformations.apply_moc_transformations(model, False)  # as on reading ONNX, so that the IR is as fast
+        transformations.apply_moc_transformations(
+            model, False
+        )  # as on reading ONNX, so that the IR is as fast
         package().save_model(model, path, compress_to_fp16=False)

@@ -65,7 +65,9 @@ def check_formats(names: list[str], spec: ModelSpec) -> None:
         ConfigError: it is so; the message says what can be done.
     """
     if (spec.precision, spec.output) == ("int8", "labels"):
-        raise ConfigError("int8 files give logits, as their loss is measured on them. Leave --output labels out.")
+        raise ConfigError(
+            "int8 files give logits, as their loss is measured on them. Leave --output labels out."
+        )
     for name in names:
         if name not in FORMATS:
             hint = OTHER_NAMES.get(name, f"Choose from: {', '.join(FORMATS)}.")
@@ -76,6 +78,10 @@ def check_formats(names: list[str], spec: ModelSpec) -> None:
         ):
             if wanted not in has:
                 able = [
-                    other for other, row in FORMATS.items() if wanted in (row.precisions if what == "precision" else row.outputs)
+                    other
+                    for other, row in FORMATS.items()
+                    if wanted in (row.precisions if what == "precision" else row.outputs)
                 ]
-                raise ConfigError(f"{name} files have no {what} {wanted} here. Those that do: {', '.join(able)}.")
+                raise ConfigError(
+                    f"{name} files have no {what} {wanted} here. Those that do: {', '.join(able)}."
+                )

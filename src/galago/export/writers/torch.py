@@ -13,7 +13,8 @@ from galago.spec import SIZE_MULTIPLE, ModelSpec
 
 
 def to_torch(network: nn.Module, spec: ModelSpec, path: Path) -> None:
-    """Write a network as a .pt2 file: (1, H, W, 3) uint8 RGB in, (1, K, H / 8, W / 8) float32 logits or (1, H, W) labels out.
+    """Write a network as a .pt2 file: (1, H, W, 3) uint8 RGB in, (1, K, H / 8, W / 8) float32
+    logits or (1, H, W) labels out.
 
     Args:
         network: a segmentation network; left as it is.
@@ -26,5 +27,7 @@ def to_torch(network: nn.Module, spec: ModelSpec, path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch's own calls
         deployed = DeployedNetwork(network, spec).eval()
-        program = torch.export.export(deployed, (example,), dynamic_shapes=None if spec.input_size else (free,))
+        program = torch.export.export(
+            deployed, (example,), dynamic_shapes=None if spec.input_size else (free,)
+        )
         torch.export.save(program, str(path))

@@ -18,8 +18,8 @@ class Engine(Protocol):
 
     Attributes:
         name: as the user types it.
-        input_size: the one (height, width) in pixels that the file takes by itself; None where it takes any multiples of 32, or
-            where only the model's description knows.
+        input_size: the one (height, width) in pixels that the file takes by itself; None where it
+            takes any multiples of 32, or where only the model's description knows.
     """
 
     name: str
@@ -31,8 +31,8 @@ class Engine(Protocol):
         Args:
             image: (1, H, W, 3) uint8 RGB, H and W multiples of 32.
         Returns:
-            (1, K, H / stride, W / stride) float32 logits, or (1, H, W) uint8 labels where the file gives those; valid until the
-            next call from the same thread.
+            (1, K, H / stride, W / stride) float32 logits, or (1, H, W) uint8 labels where the file
+            gives those; valid until the next call from the same thread.
         """
 
 
@@ -50,7 +50,9 @@ _open: WeakSet[Forkable] = WeakSet()
 
 
 def watch_forks(engine: Forkable) -> None:
-    """Have an engine's `after_fork` called in each child that this process forks while the engine is in use."""
+    """Have an engine's `after_fork` called in each child that this process forks while the engine
+    is in use.
+    """
     _open.add(engine)
 
 
@@ -69,7 +71,11 @@ def reason_of(error: BaseException) -> str:
 
     Where its text holds bytes of the file, Python reports instead that they are no UTF-8.
     """
-    text = error.object.decode(errors="replace") if isinstance(error, UnicodeDecodeError) else str(error)
+    text = (
+        error.object.decode(errors="replace")
+        if isinstance(error, UnicodeDecodeError)
+        else str(error)
+    )
     return printable(" ".join(text.split())).rstrip(".")[:LONGEST_REASON]
 
 
@@ -80,7 +86,9 @@ def check_threads(threads: int | None, engine: str) -> None:
         ConfigError: it is less than 1.
     """
     if threads is not None and threads < 1:
-        raise ConfigError(f"Expected 1 or more threads, got {threads}. Leave it out to let {engine} decide.")
+        raise ConfigError(
+            f"Expected 1 or more threads, got {threads}. Leave it out to let {engine} decide."
+        )
 
 
 def check_float32(precision: str, engine: str) -> None:
@@ -90,5 +98,7 @@ def check_float32(precision: str, engine: str) -> None:
         ConfigError: it is another.
     """
     if precision == "bfloat16":
-        raise ConfigError(f"{engine} computes in float32 only. Leave --half out, or use --engine openvino.")
+        raise ConfigError(
+            f"{engine} computes in float32 only. Leave --half out, or use --engine openvino."
+        )
     choose({"float32": None}, precision, "precision")

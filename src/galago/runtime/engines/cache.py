@@ -27,12 +27,16 @@ class UnsafeCacheWarning(UserWarning):
 
 
 def key_of(*parts: str) -> str:
-    """Return a name for what was compiled from a file's checksum, the engine's version and settings, and the processor."""
+    """Return a name for what was compiled from a file's checksum, the engine's version and
+    settings, and the processor.
+    """
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 
 def load_compiled(key: str) -> bytes | None:
-    """Return a compiled model; None where there is none, or one that is damaged, another's or another user's.
+    """Return a compiled model.
+
+    None where there is none, or one that is damaged, another's or another user's.
 
     Warns where others can write the folder.
     """
@@ -51,7 +55,10 @@ def load_compiled(key: str) -> bytes | None:
 
 
 def keep(key: str, compiled: bytes) -> None:
-    """Keep a compiled model; a disk that is full or read-only only means that the next start takes as long as this one."""
+    """Keep a compiled model.
+
+    A disk that is full or read-only only means that the next start takes as long as this one.
+    """
     folder = cache_folder()
     if folder is None:
         return
@@ -62,7 +69,9 @@ def keep(key: str, compiled: bytes) -> None:
         file = folder / f"{key}.blob"
         write_whole(file, _digest(key, compiled) + compiled)
         file.chmod(OWN_FILE)
-        newest_first = sorted(folder.glob("*.blob"), key=lambda path: path.stat().st_mtime, reverse=True)
+        newest_first = sorted(
+            folder.glob("*.blob"), key=lambda path: path.stat().st_mtime, reverse=True
+        )
         for path in newest_first[MOST_FILES:]:
             path.unlink()
     except OSError:
@@ -70,7 +79,8 @@ def keep(key: str, compiled: bytes) -> None:
 
 
 def is_own(facts: os.stat_result) -> bool:
-    """Tell whether a file or folder is the user's or the administrator's, and nobody else can write it.
+    """Tell whether a file or folder is the user's or the administrator's, and nobody else can write
+    it.
 
     Always so on Windows, where a user's folders are that user's alone.
     """
@@ -104,8 +114,10 @@ def _is_own_folder(folder: Path) -> bool:
     if is_own(facts):
         return True
     warnings.warn(
-        f"{printable(folder)} belongs to another user, or others can write it, so compiled models are not kept there and every "
-        f"start takes longer. Make it yours (chmod go-w), or set {CACHE_VARIABLE} to another folder.",
+        f"{printable(folder)} belongs to another user, or others can write it, so compiled models "
+        "are not kept there and every "
+        f"start takes longer. Make it yours (chmod go-w), or set {CACHE_VARIABLE} to another "
+        "folder.",
         UnsafeCacheWarning,
         stacklevel=2,
     )

@@ -16,8 +16,8 @@ METHOD = "forward"
 class ExecuTorchEngine:
     """Runs a .pte file with ExecuTorch on the CPU in float32; threads that call it take turns.
 
-    The runtime refuses a file that is cut short, but bytes that were changed can end the process: `galago.load` compares
-    checksums first.
+    The runtime refuses a file that is cut short, but bytes that were changed can end the process:
+    `galago.load` compares checksums first.
 
     Attributes:
         input_size: the one (height, width) in pixels that the file takes.
@@ -25,12 +25,15 @@ class ExecuTorchEngine:
 
     name = "executorch"
 
-    def __init__(self, file: Path, *, threads: int | None = None, precision: str = "float32") -> None:
+    def __init__(
+        self, file: Path, *, threads: int | None = None, precision: str = "float32"
+    ) -> None:
         """Read the file.
 
         Args:
             file: the .pte file.
-            threads: CPU threads, of all ExecuTorch programs in this process; ExecuTorch decides without it.
+            threads: CPU threads, of all ExecuTorch programs in this process; ExecuTorch decides
+                without it.
             precision: float32, and no other.
         Raises:
             ConfigError: another precision is asked for, or threads is less than 1.
@@ -41,7 +44,8 @@ class ExecuTorchEngine:
         check_float32(precision, "ExecuTorch")
         self._torch = require("torch", "executorch")  # first: the runtime needs its libraries
         require("executorch", "executorch")
-        # `executorch.runtime` without its converters, whose import takes seconds and sets an environment variable
+        # `executorch.runtime` without its converters, whose import takes seconds and sets an
+        # environment variable
         runtime = require("executorch.extension.pybindings._C", "executorch")
         if not file.is_file():
             raise ModelError(f"{file} is missing. Copy it again, or export it again.")
@@ -54,19 +58,24 @@ class ExecuTorchEngine:
                 given = self._program.method_meta(METHOD).input_tensor_meta(0).sizes()
         except (RuntimeError, IndexError, UnicodeDecodeError) as error:
             raise ModelError(
-                f"ExecuTorch cannot read {file}: {_reason(error, said.getvalue())}. Copy it again, or export it again."
+                f"ExecuTorch cannot read {file}: {_reason(error, said.getvalue())}. Copy it again, "
+                "or export it again."
             ) from error
         self._file, self._lock = file, threading.Lock()
         watch_forks(self)
         self.input_size: tuple[int, int] | None = (int(given[1]), int(given[2]))
 
     def after_fork(self) -> list[object]:
-        """Forget who was running the program when the process forked; ExecuTorch makes new threads by itself."""
+        """Forget who was running the program when the process forked.
+
+        ExecuTorch makes new threads by itself.
+        """
         self._lock = threading.Lock()
         return [self._program]
 
     def run(self, image: np.ndarray) -> np.ndarray:
-        """Run the network on one photo: (1, H, W, 3) uint8 RGB of `input_size` in, (1, K, H / 8, W / 8) float32 logits out.
+        """Run the network on one photo: (1, H, W, 3) uint8 RGB of `input_size` in, (1, K, H / 8, W
+        / 8) float32 logits out.
 
         Raises:
             ModelError: the file takes other input, or there is too little memory.
@@ -74,16 +83,27 @@ class ExecuTorchEngine:
         given = f"input of shape {image.shape}, dtype {image.dtype}"
         expected = (1, *(self.input_size or ()), 3)
         if image.shape != expected or image.dtype != np.uint8:
-            raise ModelError(f"ExecuTorch cannot run {self._file} on {given}: it takes {expected} uint8.")
+            raise ModelError(
+                f"ExecuTorch cannot run {self._file} on {given}: it takes {expected} uint8."
+            )
         try:
-            with self._lock:  # a program has one memory for what lies between input and output, which it copies
-                output: np.ndarray = self._program.forward([self._torch.from_numpy(np.ascontiguousarray(image))])[0].numpy()
+            with (
+                self._lock
+            ):  # a program has one memory for what lies between input and output, which it copies
+                output: np.ndarray = self._program.forward(
+                    [self._torch.from_numpy(np.ascontiguousarray(image))]
+                )[0].numpy()
         except (RuntimeError, UnicodeDecodeError) as error:
-            raise ModelError(f"ExecuTorch cannot run {self._file} on {given}: {_reason(error)}.") from error
+            raise ModelError(
+                f"ExecuTorch cannot run {self._file} on {given}: {_reason(error)}."
+            ) from error
         return output
 
 
 def _reason(error: Exception, said: str = "") -> str:
-    """Return what ExecuTorch says, in one line; it reports a cause as `[file.cpp:line] cause` and raises a number."""
+    """Return what ExecuTorch says, in one line.
+
+    It reports a cause as `[file.cpp:line] cause` and raises a number.
+    """
     cause = said.strip().rpartition("\n")[2].partition("] ")[2]
     return reason_of(RuntimeError(cause)) if cause else reason_of(error)

@@ -19,7 +19,9 @@ class LiteRTEngine:
 
     name = "litert"
 
-    def __init__(self, file: Path, *, threads: int | None = None, precision: str = "float32") -> None:
+    def __init__(
+        self, file: Path, *, threads: int | None = None, precision: str = "float32"
+    ) -> None:
         """Read the file.
 
         Args:
@@ -39,10 +41,18 @@ class LiteRTEngine:
         self._file, self._threads, self._lock = file, threads, threading.Lock()
         self._interpreter: Any = self._read()
         try:
-            given, made = self._interpreter.get_input_details()[0], self._interpreter.get_output_details()[0]
-            self.input_size: tuple[int, int] | None = (int(given["shape"][1]), int(given["shape"][2]))
+            given, made = (
+                self._interpreter.get_input_details()[0],
+                self._interpreter.get_output_details()[0],
+            )
+            self.input_size: tuple[int, int] | None = (
+                int(given["shape"][1]),
+                int(given["shape"][2]),
+            )
         except (IndexError, ValueError) as error:
-            raise ModelError(f"{file} has no image as its input. Copy it again, or export it again.") from error
+            raise ModelError(
+                f"{file} has no image as its input. Copy it again, or export it again."
+            ) from error
         self._input, self._output = given["index"], made["index"]
         watch_forks(self)
 
@@ -58,7 +68,8 @@ class LiteRTEngine:
             made.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise ModelError(
-                f"LiteRT cannot read {self._file}: {reason_of(error)}. Copy it again, or export it again."
+                f"LiteRT cannot read {self._file}: {reason_of(error)}. Copy it again, or export it "
+                "again."
             ) from error
         return made
 
@@ -68,7 +79,8 @@ class LiteRTEngine:
         return [old, getattr(old, "_interpreter", None)]
 
     def run(self, image: np.ndarray) -> np.ndarray:
-        """Run the network on one photo: (1, H, W, 3) uint8 RGB of `input_size` in, (1, K, H / 8, W / 8) float32 logits out.
+        """Run the network on one photo: (1, H, W, 3) uint8 RGB of `input_size` in, (1, K, H / 8, W
+        / 8) float32 logits out.
 
         Raises:
             ModelError: the file takes other input, or there is too little memory.
@@ -82,5 +94,7 @@ class LiteRTEngine:
                 logits: np.ndarray = self._interpreter.get_tensor(self._output)
             except (ValueError, RuntimeError) as error:
                 given = f"input of shape {image.shape}, dtype {image.dtype}"
-                raise ModelError(f"LiteRT cannot run {self._file} on {given}: {reason_of(error)}.") from error
+                raise ModelError(
+                    f"LiteRT cannot run {self._file} on {given}: {reason_of(error)}."
+                ) from error
         return logits

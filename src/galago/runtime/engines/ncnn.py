@@ -14,7 +14,9 @@ LOWER_PRECISIONS = (  # that ncnn would take by itself on CPUs that have them
     "use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic", "use_bf16_packed", "use_bf16_storage", "use_int8_inference",
 )  # fmt: skip
 INPUT, OUTPUT = "in0", "out0"  # as pnnx names them
-PROCESS = os.getpid()  # in which ncnn may have started threads; a forked child waits for them without end
+PROCESS = (
+    os.getpid()
+)  # in which ncnn may have started threads; a forked child waits for them without end
 
 
 class NCNNEngine:
@@ -26,7 +28,9 @@ class NCNNEngine:
     name = "ncnn"
     input_size: tuple[int, int] | None = None
 
-    def __init__(self, file: Path, *, threads: int | None = None, precision: str = "float32") -> None:
+    def __init__(
+        self, file: Path, *, threads: int | None = None, precision: str = "float32"
+    ) -> None:
         """Read the files.
 
         Args:
@@ -61,7 +65,9 @@ class NCNNEngine:
         weights = file.with_suffix(".bin")
         for path, read in ((file, net.load_param), (weights, net.load_model)):
             if not path.is_file():
-                raise ModelError(f"{path} is missing. Copy the whole model folder again, or export it again.")
+                raise ModelError(
+                    f"{path} is missing. Copy the whole model folder again, or export it again."
+                )
             if read(str(path)) != 0:
                 raise ModelError(f"ncnn cannot read {path}. Copy it again, or export it again.")
         try:
@@ -69,32 +75,52 @@ class NCNNEngine:
         except UnicodeDecodeError:
             known = False
         if not known:
-            raise ModelError(f"{file} is no network that galago wrote. Export it with `galago export --format ncnn`.")
+            raise ModelError(
+                f"{file} is no network that galago wrote. Export it with `galago export --format "
+                "ncnn`."
+            )
         return net
 
     def after_fork(self) -> list[object]:
-        """Read the files again before the next run: the network is laid out for threads that are not in the child."""
+        """Read the files again before the next run: the network is laid out for threads that are
+        not in the child.
+        """
         old, self.net = self.net, None
         return [old]
 
     def run(self, image: np.ndarray) -> np.ndarray:
-        """Run the network on one photo: (1, H, W, 3) uint8 RGB in, (1, K, H / 8, W / 8) float32 logits out.
+        """Run the network on one photo: (1, H, W, 3) uint8 RGB in, (1, K, H / 8, W / 8) float32
+        logits out.
 
         Raises:
             ModelError: the file takes other input, or there is too little memory.
         """
-        fits = image.ndim == 4 and image.shape[0] == 1 and image.shape[3] == 3 and image.dtype == np.uint8
+        fits = (
+            image.ndim == 4
+            and image.shape[0] == 1
+            and image.shape[3] == 3
+            and image.dtype == np.uint8
+        )
         given = f"input of shape {image.shape}, dtype {image.dtype}"
         if not fits or not image.size or any(side % SIZE_MULTIPLE for side in image.shape[1:3]):
-            raise ModelError(f"ncnn cannot run {self._file} on {given}: it takes (1, H, W, 3) uint8, H and W multiples of 32.")
+            raise ModelError(
+                f"ncnn cannot run {self._file} on {given}: it takes (1, H, W, 3) uint8, H and W "
+                "multiples of 32."
+            )
         _, height, width, _ = image.shape
         pixels = self._ncnn.Mat.PixelType.PIXEL_RGB
         net = self.net
         if net is None:  # two threads may each read it: a name of one's own keeps it while it runs
             net = self.net = self._read()
         with net.create_extractor() as extractor:
-            extractor.input(INPUT, self._ncnn.Mat.from_pixels(np.ascontiguousarray(image[0]), pixels, width, height))
+            extractor.input(
+                INPUT,
+                self._ncnn.Mat.from_pixels(np.ascontiguousarray(image[0]), pixels, width, height),
+            )
             failed, logits = extractor.extract(OUTPUT)
             if failed:
-                raise ModelError(f"ncnn cannot run {self._file} on {given}: too little memory, or a damaged file.")
+                raise ModelError(
+                    f"ncnn cannot run {self._file} on {given}: too little memory, or a damaged "
+                    "file."
+                )
             return np.array(logits)[None]

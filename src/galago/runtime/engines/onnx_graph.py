@@ -1,4 +1,5 @@
-"""What an .onnx file computes, read without any engine: its operators, and whether each of their inputs is there.
+"""What an .onnx file computes, read without any engine: its operators, and whether each of their
+inputs is there.
 
 Field numbers: github.com/onnx/onnx/blob/main/onnx/onnx.proto.
 """
@@ -25,7 +26,8 @@ class OperatorList:
 
     Attributes:
         names: of all operators, `domain.name` where the domain is not the standard's.
-        fault: the first thing that makes it no graph, such as an input that nothing gives; empty where there is none.
+        fault: the first thing that makes it no graph, such as an input that nothing gives; empty
+            where there is none.
     """
 
     def __init__(self) -> None:
@@ -40,7 +42,8 @@ class OperatorList:
             known: tensors of the graphs around it.
             depth: number of them.
         Raises:
-            ValueError: it is no protobuf, or graphs lie deeper inside each other than anybody writes.
+            ValueError: it is no protobuf, or graphs lie deeper inside each other than anybody
+                writes.
         """
         if depth > DEEPEST:
             raise ValueError("graphs lie too deep inside each other")
@@ -95,12 +98,17 @@ def read_operators(file: Path) -> OperatorList:
     except OSError as error:
         raise ModelError(f"Cannot read {file}: {error.strerror or error}.") from error
     except ValueError as error:
-        raise ModelError(f"{file} is no whole ONNX file. Copy it again, or export it again with `galago export`.") from error
+        raise ModelError(
+            f"{file} is no whole ONNX file. Copy it again, or export it again with `galago export`."
+        ) from error
     if graphs != 1:
-        raise ModelError(f"{file} is no whole ONNX file. Copy it again, or export it again with `galago export`.")
+        raise ModelError(
+            f"{file} is no whole ONNX file. Copy it again, or export it again with `galago export`."
+        )
     if found.fault:
         raise ModelError(
-            f"{file} is no whole ONNX file: {printable(found.fault)}. Copy it again, or export it again with `galago export`."
+            f"{file} is no whole ONNX file: {printable(found.fault)}. Copy it again, or export it "
+            "again with `galago export`."
         )
     return found
 
@@ -110,7 +118,11 @@ def _texts(message: memoryview, wanted: int) -> set[str]:
 
 
 def _all(parts: Iterable[tuple[int, memoryview]], wanted: int) -> list[str]:
-    return [bytes(content).decode(errors="backslashreplace") for number, content in parts if number == wanted]
+    return [
+        bytes(content).decode(errors="backslashreplace")
+        for number, content in parts
+        if number == wanted
+    ]
 
 
 def _last(parts: Iterable[tuple[int, memoryview]], wanted: int) -> str:

@@ -7,7 +7,15 @@ import numpy as np
 from galago.errors import ModelError, require
 from galago.runtime.engines.base import check_float32, check_threads, reason_of, watch_forks
 
-ERRORS = ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NoSuchFile", "NotImplemented", "RuntimeException")
+ERRORS = (
+    "Fail",
+    "InvalidArgument",
+    "InvalidGraph",
+    "InvalidProtobuf",
+    "NoSuchFile",
+    "NotImplemented",
+    "RuntimeException",
+)
 ONLY_FATAL = 4  # log level; errors are raised, and need not be printed as well
 
 
@@ -17,7 +25,9 @@ class ONNXRuntimeEngine:
     name = "onnxruntime"
     input_size: tuple[int, int] | None = None
 
-    def __init__(self, file: Path, *, threads: int | None = None, precision: str = "float32") -> None:
+    def __init__(
+        self, file: Path, *, threads: int | None = None, precision: str = "float32"
+    ) -> None:
         """Read the file.
 
         Args:
@@ -35,14 +45,21 @@ class ONNXRuntimeEngine:
         onnxruntime.disable_telemetry_events()  # on Windows they are on
         options = onnxruntime.SessionOptions()
         options.log_severity_level = ONLY_FATAL
-        options.add_session_config_entry("session.force_spinning_stop", "1")  # leave the cores to what comes after the network
+        options.add_session_config_entry(
+            "session.force_spinning_stop", "1"
+        )  # leave the cores to what comes after the network
         if threads:
             options.intra_op_num_threads = threads
         self._file, self._errors = file, _errors()
         try:
-            self._session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(
+                str(file), options, providers=["CPUExecutionProvider"]
+            )
         except self._errors as error:
-            raise ModelError(f"ONNX Runtime cannot read {file}: {_reason(error)}. Copy it again, or export it again.") from error
+            raise ModelError(
+                f"ONNX Runtime cannot read {file}: {_reason(error)}. Copy it again, or export it "
+                "again."
+            ) from error
         self._input = self._session.get_inputs()[0].name
         watch_forks(self)
 
@@ -51,7 +68,8 @@ class ONNXRuntimeEngine:
         return [self._session]
 
     def run(self, image: np.ndarray) -> np.ndarray:
-        """Run the network on one photo: (1, H, W, 3) uint8 RGB in, (1, K, H / 8, W / 8) float32 logits out.
+        """Run the network on one photo: (1, H, W, 3) uint8 RGB in, (1, K, H / 8, W / 8) float32
+        logits out.
 
         Raises:
             ModelError: the file takes other input, or there is too little memory.
@@ -60,14 +78,22 @@ class ONNXRuntimeEngine:
             logits: np.ndarray = self._session.run(None, {self._input: image})[0]
         except self._errors as error:
             given = f"input of shape {image.shape}, dtype {image.dtype}"
-            raise ModelError(f"ONNX Runtime cannot run {self._file} on {given}: {_reason(error)}.") from error
+            raise ModelError(
+                f"ONNX Runtime cannot run {self._file} on {given}: {_reason(error)}."
+            ) from error
         return logits
 
 
 def _errors() -> tuple[type[Exception], ...]:
-    """Return what ONNX Runtime raises for files and inputs that it cannot use; the classes have no common base."""
+    """Return what ONNX Runtime raises for files and inputs that it cannot use.
+
+    The classes have no common base.
+    """
     state = require("onnxruntime.capi.onnxruntime_pybind11_state", "onnxruntime")
-    return (UnicodeDecodeError, *(getattr(state, name) for name in ERRORS))  # its message may hold bytes of the file
+    return (
+        UnicodeDecodeError,
+        *(getattr(state, name) for name in ERRORS),
+    )  # its message may hold bytes of the file
 
 
 def _reason(error: Exception) -> str:

@@ -20,8 +20,9 @@ from galago.runtime.engines.cache import keep, key_of, load_compiled
 from galago.runtime.engines.onnx_graph import read_operators
 from galago.runtime.engines.trial import can_try, try_conversion
 
-# On import, OpenVINO writes an id into the home folder and starts a thread that reports to its maker. A module that cannot be
-# imported makes it take the silent stand-in of its own (openvino/tools/ovc/utils.py, 2026.4).
+# On import, OpenVINO writes an id into the home folder and starts a thread that reports to its
+# maker. A module that cannot be imported makes it take the silent stand-in of its own
+# (openvino/tools/ovc/utils.py, 2026.4).
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 import openvino  # noqa: E402
@@ -48,7 +49,8 @@ WRITTEN = {  # operators of the .onnx files that galago writes, which OpenVINO c
 
 
 class OpenVINOEngine:
-    """Runs an OpenVINO IR or an ONNX file with OpenVINO on the CPU, in the precision asked for and no other.
+    """Runs an OpenVINO IR or an ONNX file with OpenVINO on the CPU, in the precision asked for and
+    no other.
 
     Each thread that calls it has a request of its own, with its own memory for the output.
     """
@@ -56,13 +58,16 @@ class OpenVINOEngine:
     name = "openvino"
     input_size: tuple[int, int] | None = None
 
-    def __init__(self, file: Path, *, threads: int | None = None, precision: str = "float32") -> None:
+    def __init__(
+        self, file: Path, *, threads: int | None = None, precision: str = "float32"
+    ) -> None:
         """Read and compile the file.
 
         Args:
             file: the .xml file, whose weights lie beside it as .bin, or the .onnx file.
             threads: CPU threads; OpenVINO decides without it.
-            precision: float32 or bfloat16. OpenVINO would take bfloat16 by itself on CPUs that have it.
+            precision: float32 or bfloat16. OpenVINO would take bfloat16 by itself on CPUs that have
+                it.
         Raises:
             ConfigError: the precision is unknown or not one of this CPU, or threads is less than 1.
             ModelError: OpenVINO cannot read the file.
@@ -70,7 +75,10 @@ class OpenVINOEngine:
         check_threads(threads, "OpenVINO")
         hint = choose(PRECISIONS, precision, "precision")
         if precision not in available_precisions():
-            raise ConfigError(f"This CPU computes no {precision}, only {' and '.join(available_precisions())}. Leave --half out.")
+            raise ConfigError(
+                f"This CPU computes no {precision}, only {' and '.join(available_precisions())}. "
+                "Leave --half out."
+            )
         settings: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": hint,
             "PERFORMANCE_HINT": "LATENCY",
@@ -83,7 +91,10 @@ class OpenVINOEngine:
 
     @property
     def _request(self) -> openvino.InferRequest:
-        """The request of the thread that asks; two of them in one request would get each other's output."""
+        """The request of the thread that asks.
+
+        Two of them in one request would get each other's output.
+        """
         try:
             return self._requests.own
         except AttributeError:
@@ -91,11 +102,14 @@ class OpenVINOEngine:
             return self._requests.own
 
     def after_fork(self) -> list[object]:
-        """Keep the network and this thread's request alive: given up, they wait for threads that a child has not."""
+        """Keep the network and this thread's request alive: given up, they wait for threads that a
+        child has not.
+        """
         return [self._compiled, *vars(self._requests).values()]
 
     def run(self, image: np.ndarray) -> np.ndarray:
-        """Run the network on one photo: (1, H, W, 3) uint8 RGB in, (1, K, H / 8, W / 8) float32 logits out.
+        """Run the network on one photo: (1, H, W, 3) uint8 RGB in, (1, K, H / 8, W / 8) float32
+        logits out.
 
         Raises:
             ModelError: the file takes other input, or there is too little memory.
@@ -105,7 +119,9 @@ class OpenVINOEngine:
             request.infer([image], share_inputs=True)
         except (RuntimeError, UnicodeDecodeError) as error:
             given = f"input of shape {image.shape}, dtype {image.dtype}"
-            raise ModelError(f"OpenVINO cannot run {self._file} on {given}: {_reason(error)}.") from error
+            raise ModelError(
+                f"OpenVINO cannot run {self._file} on {given}: {_reason(error)}."
+            ) from error
         logits: np.ndarray = request.get_output_tensor(0).data
         return logits
 
@@ -119,8 +135,9 @@ def package() -> ModuleType:
 def only_core() -> openvino.Core:
     """Return the one Core of the process, which is never given up.
 
-    On its first model it gives the thread another stack for signal handlers, and it unmaps that stack when it goes, on whatever
-    thread that happens (2026.4). The next signal to the first thread, Ctrl-C or a child's end, would then kill the process.
+    On its first model it gives the thread another stack for signal handlers, and it unmaps that
+    stack when it goes, on whatever thread that happens (2026.4). The next signal to the first
+    thread, Ctrl-C or a child's end, would then kill the process.
     """
     with _ONE_AT_A_TIME:  # `cache` would let two threads make one each
         return _core()
@@ -135,17 +152,22 @@ def _core() -> openvino.Core:
 
 
 def compile_file(file: Path, settings: dict[str, Any]) -> openvino.CompiledModel:
-    """Compile a model file, or take what an earlier start compiled from the same file in the same way.
+    """Compile a model file, or take what an earlier start compiled from the same file in the same
+    way.
 
     Raises:
         ModelError: OpenVINO cannot read or compile the file.
     """
     core = only_core()
     if missing := [part for part in parts(file) if not part.is_file()]:
-        raise ModelError(f"{missing[0]} is missing. Copy the whole model folder again, or export it again.")
+        raise ModelError(
+            f"{missing[0]} is missing. Copy the whole model folder again, or export it again."
+        )
     try:
         sums = "".join(sha256(part) for part in parts(file))
-        key = key_of(sums, openvino.get_version(), json.dumps(settings, sort_keys=True), processor())
+        key = key_of(
+            sums, openvino.get_version(), json.dumps(settings, sort_keys=True), processor()
+        )
     except OSError as error:
         raise ModelError(f"Cannot read {file}: {error.strerror or error}.") from error
     if (kept := load_compiled(key)) is not None:
@@ -154,15 +176,20 @@ def compile_file(file: Path, settings: dict[str, Any]) -> openvino.CompiledModel
     try:
         compiled = core.compile_model(read_model(file), "CPU", settings)
     except (RuntimeError, UnicodeDecodeError) as error:
-        raise ModelError(f"OpenVINO cannot compile {file}: {_reason(error)}. Export it again.") from error
+        raise ModelError(
+            f"OpenVINO cannot compile {file}: {_reason(error)}. Export it again."
+        ) from error
     if cache_folder():
         exported = compiled.export_model()
-        keep(key, exported if isinstance(exported, bytes) else exported.getvalue())  # a stream in newer versions
+        keep(
+            key, exported if isinstance(exported, bytes) else exported.getvalue()
+        )  # a stream in newer versions
     return compiled
 
 
 def read_model(file: Path) -> openvino.Model:
-    """Read a model file, and only as what it is: left to guess, OpenVINO tries every format, each of which complains.
+    """Read a model file, and only as what it is: left to guess, OpenVINO tries every format, each
+    of which complains.
 
     Raises:
         ModelError: the file is missing, damaged or neither OpenVINO IR nor ONNX.
@@ -175,26 +202,35 @@ def read_model(file: Path) -> openvino.Model:
     except FAILURES as error:
         if unusual:
             raise ModelError(
-                f"OpenVINO cannot convert {file}: it holds {unusual}, which galago does not write. Export it with "
+                f"OpenVINO cannot convert {file}: it holds {unusual}, which galago does not write. "
+                "Export it with "
                 "`galago export`, or use --engine onnxruntime."
             ) from error
-        raise ModelError(f"{file} is no whole {name} file. Copy it again, or export it again with `galago export`.") from error
+        raise ModelError(
+            f"{file} is no whole {name} file. Copy it again, or export it again with `galago "
+            "export`."
+        ) from error
 
 
 def check_graph(file: Path) -> str:
     """Refuse an .onnx file whose graph is broken, or on which OpenVINO would crash.
 
-    What galago wrote into a model folder, and is unchanged by its checksum, is converted at once; anything else is tried in a
-    process of its own first. What was compiled once comes from the cache, and is not tried again.
+    What galago wrote into a model folder, and is unchanged by its checksum, is converted at once;
+    anything else is tried in a process of its own first. What was compiled once comes from the
+    cache, and is not tried again.
 
     Returns:
         the operators that galago does not write, if there are any.
     Raises:
         ModelError: it is so, or the file cannot be read.
     """
-    unusual = ", ".join(printable(name) for name in read_operators(file).names if name not in WRITTEN)
+    unusual = ", ".join(
+        printable(name) for name in read_operators(file).names if name not in WRITTEN
+    )
     if unusual and not can_try():
-        raise ModelError(f"{file} holds {unusual}, on which OpenVINO may crash. Use --engine onnxruntime.")
+        raise ModelError(
+            f"{file} holds {unusual}, on which OpenVINO may crash. Use --engine onnxruntime."
+        )
     if (unusual or not is_listed(file)) and can_try():
         try_conversion(file, unusual)
     return unusual

@@ -83,18 +83,34 @@ def _float32() -> tuple[str, ...]:
     return ("float32",)
 
 
-def _extra(package: str, distribution: str, file: str, extra: str, open: Callable[[Path, int | None, str], Engine]) -> EngineKind:
+def _extra(
+    package: str,
+    distribution: str,
+    file: str,
+    extra: str,
+    open: Callable[[Path, int | None, str], Engine],
+) -> EngineKind:
     """Describe an engine that an extra of galago installs, and that computes in float32 only."""
-    return EngineKind(package, distribution, (file,), f"pip install 'galago[{extra}]'", open, _float32)
+    return EngineKind(
+        package, distribution, (file,), f"pip install 'galago[{extra}]'", open, _float32
+    )
 
 
-# Fastest first, as benchmarks/engines.py finds on x86. LiteRT comes late because a photo larger than its file loses detail, torch
-# last because a folder that has other files has it for comparison.
+# Fastest first, as benchmarks/engines.py finds on x86. LiteRT comes late because a photo larger
+# than its file loses detail, torch last because a folder that has other files has it for
+# comparison.
 ENGINES = {
     "openvino": EngineKind(
-        "openvino", "openvino", ("model.xml", "model.onnx"), "pip install openvino", _open_openvino, _openvino_precisions
+        "openvino",
+        "openvino",
+        ("model.xml", "model.onnx"),
+        "pip install openvino",
+        _open_openvino,
+        _openvino_precisions,
     ),
-    "onnxruntime": _extra("onnxruntime", "onnxruntime", "model.onnx", "onnxruntime", _open_onnxruntime),
+    "onnxruntime": _extra(
+        "onnxruntime", "onnxruntime", "model.onnx", "onnxruntime", _open_onnxruntime
+    ),
     "ncnn": _extra("ncnn", "ncnn", "model.ncnn.param", "ncnn", _open_ncnn),
     "litert": _extra("ai_edge_litert", "ai-edge-litert", "model.tflite", "litert", _open_litert),
     "executorch": _extra("executorch", "executorch", "model.pte", "executorch", _open_executorch),
@@ -111,7 +127,10 @@ FORMATS = {  # files that engines run, by the names of formats that `galago expo
 
 
 def installed_engines(files: Collection[str]) -> list[str]:
-    """Return the names of the engines that are installed and run one of some files, fastest first; imports none of them."""
+    """Return the names of the engines that are installed and run one of some files, fastest first.
+
+    Imports none of them.
+    """
     return [name for name, kind in ENGINES.items() if kind.pick(files) and find_spec(kind.package)]
 
 
@@ -140,13 +159,16 @@ def choose_engine(name: str, files: Collection[str]) -> str:
         wanted = kind.files[0]
         formats = dict.fromkeys(("onnx", FORMATS[wanted]))
         raise ModelError(
-            f"{name} runs {' or '.join(kind.files)}, which this model has not, only {', '.join(sorted(files))}. "
+            f"{name} runs {' or '.join(kind.files)}, which this model has not, only "
+            f"{', '.join(sorted(files))}. "
             f"Run: galago export --model CHECKPOINT --out FOLDER --format {','.join(formats)}"
         )
     return name
 
 
-def open_engine(file: Path, name: str, *, threads: int | None = None, precision: str = "float32") -> Engine:
+def open_engine(
+    file: Path, name: str, *, threads: int | None = None, precision: str = "float32"
+) -> Engine:
     """Open a model file with an engine.
 
     Args:

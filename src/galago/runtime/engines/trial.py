@@ -1,6 +1,8 @@
-"""Try in a process of its own what could end this one: OpenVINO may crash on a graph that it cannot convert (2026.4).
+"""Try in a process of its own what could end this one: OpenVINO may crash on a graph that it cannot
+convert (2026.4).
 
-Where one operator's conversion fails, some of those that follow read through a null pointer. Nothing tells before which will.
+Where one operator's conversion fails, some of those that follow read through a null pointer.
+Nothing tells before which will.
 """
 
 import json
@@ -28,12 +30,16 @@ reader.convert(reader.load(sys.argv[1]))
 
 
 def can_try() -> bool:
-    """Tell whether this process can start Python: not where it is part of a program that was packed into one file."""
+    """Tell whether this process can start Python: not where it is part of a program that was packed
+    into one file.
+    """
     return bool(sys.executable) and not getattr(sys, "frozen", False)
 
 
 def try_conversion(file: Path, unusual: str = "") -> None:
-    """Convert an .onnx file in a process of its own; an error that OpenVINO reports itself is none here.
+    """Convert an .onnx file in a process of its own.
+
+    An error that OpenVINO reports itself is none here.
 
     Args:
         file: the .onnx file.
@@ -45,13 +51,18 @@ def try_conversion(file: Path, unusual: str = "") -> None:
     arguments = [sys.executable, "-c", CONVERT, str(file), json.dumps(sys.path)]
     quiet = subprocess.DEVNULL
     try:
-        done = subprocess.run(arguments, stdin=quiet, stdout=quiet, stderr=quiet, check=False, timeout=LONGEST_SECONDS)
+        done = subprocess.run(
+            arguments, stdin=quiet, stdout=quiet, stderr=quiet, check=False, timeout=LONGEST_SECONDS
+        )
     except subprocess.TimeoutExpired as error:
-        raise ModelError(f"OpenVINO does not come to an end with {file}. Export it again with `galago export`.") from error
+        raise ModelError(
+            f"OpenVINO does not come to an end with {file}. Export it again with `galago export`."
+        ) from error
     except OSError:  # nothing can be started here
         return
     if done.returncode < 0 or done.returncode >= WINDOWS_CRASH:
         raise ModelError(
-            f"OpenVINO crashes on {file}: it cannot convert {unusual or 'one of its operators'}. Copy it again, export it "
+            f"OpenVINO crashes on {file}: it cannot convert {unusual or 'one of its operators'}. "
+            "Copy it again, export it "
             "again with `galago export`, or use --engine onnxruntime."
         )

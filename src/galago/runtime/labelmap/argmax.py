@@ -1,4 +1,6 @@
-"""The largest of K classes, and its id: what argmax gives, many times faster, one class after the other."""
+"""The largest of K classes, and its id: what argmax gives, many times faster, one class after the
+other.
+"""
 
 import math
 from dataclasses import dataclass
@@ -8,7 +10,9 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Workspace:
-    """Memory that many chunks of pixels use in turn, as taking it anew costs as much as the arithmetic."""
+    """Memory that many chunks of pixels use in turn, as taking it anew costs as much as the
+    arithmetic.
+    """
 
     best: np.ndarray
     grown: np.ndarray
@@ -30,7 +34,10 @@ class Workspace:
 
 
 def argmax(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the largest value along the first axis of (K, ...) float32, and its index; the smallest index where values tie."""
+    """Return the largest value along the first axis of (K, ...) float32, and its index.
+
+    The smallest index where values tie.
+    """
     best = logits[0].copy()
     labels = np.zeros(best.shape, label_type(len(logits)))
     scratch = np.empty(best.shape, bool), np.empty_like(labels)
@@ -53,8 +60,8 @@ def update_argmax(
 ) -> None:
     """Let a further class win where its value is larger, in place.
 
-    Because ids only grow from call to call, "the new id where larger, else the old one" is a maximum, which is many times faster
-    than an assignment through a mask.
+    Because ids only grow from call to call, "the new id where larger, else the old one" is a
+    maximum, which is many times faster than an assignment through a mask.
 
     Args:
         best: largest value so far.

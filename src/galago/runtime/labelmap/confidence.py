@@ -1,4 +1,6 @@
-"""How sure the network is of each pixel's label, at the price of one more plane and not of all classes."""
+"""How sure the network is of each pixel's label, at the price of one more plane and not of all
+classes.
+"""
 
 import numpy as np
 
@@ -10,10 +12,13 @@ BAND_ROWS = 32  # interpolated at a time, so that the buffers stay in a core's c
 CHUNK_PIXELS = 16384  # likewise
 
 
-def confidence_map(logits: np.ndarray, labels: np.ndarray, scale: tuple[float, float]) -> np.ndarray:
+def confidence_map(
+    logits: np.ndarray, labels: np.ndarray, scale: tuple[float, float]
+) -> np.ndarray:
     """Return the probability of each pixel's class.
 
-    It is the softmax over the classes at the logits' own resolution, interpolated bilinearly for the class that the pixel has.
+    It is the softmax over the classes at the logits' own resolution, interpolated bilinearly for
+    the class that the pixel has.
 
     Args:
         logits: (K, h, w) float32, finite.
@@ -29,7 +34,8 @@ def confidence_map(logits: np.ndarray, labels: np.ndarray, scale: tuple[float, f
 def margin_map(logits: np.ndarray, labels: np.ndarray, scale: tuple[float, float]) -> np.ndarray:
     """Return how far the probability of each pixel's class is ahead of the next one.
 
-    Args and Returns are those of `confidence_map`; 0 where the class is not ahead. There have to be two classes or more.
+    Args and Returns are those of `confidence_map`; 0 where the class is not ahead. There have to be
+    two classes or more.
     """
     best, main = argmax(logits)
     shares = softmax(logits, best)
@@ -58,7 +64,10 @@ class ClassPlaneSampler:
             labels: (H, W).
             scale: logits per pixel, along height and width.
         """
-        self.rows, self.columns = (Axis.lay(*axis, "bilinear") for axis in zip(labels.shape, main.shape, scale, strict=True))
+        self.rows, self.columns = (
+            Axis.lay(*axis, "bilinear")
+            for axis in zip(labels.shape, main.shape, scale, strict=True)
+        )
         self.main, self.labels = main[None].astype(np.intp), labels.reshape(-1)
         cells = np.pad(main, 1, mode="edge")[:-1, :-1]
         same = cells.take(self.columns.cell, axis=1).take(self.rows.cell, axis=0) == labels
@@ -75,8 +84,14 @@ class ClassPlaneSampler:
             row, column = np.divmod(pixels, len(self.columns.cell))
             corner = self.labels.take(pixels) * np.intp(padded[0].size)
             corner += self.rows.cell.take(row) * width + self.columns.cell.take(column)
-            down, across = self.rows.shares.take(row, axis=1), self.columns.shares.take(column, axis=1)
-            left, right = (flat.take(corner + side) * down[0] + flat.take(corner + side + width) * down[1] for side in (0, 1))
+            down, across = (
+                self.rows.shares.take(row, axis=1),
+                self.columns.shares.take(column, axis=1),
+            )
+            left, right = (
+                flat.take(corner + side) * down[0] + flat.take(corner + side + width) * down[1]
+                for side in (0, 1)
+            )
             found.reshape(-1)[pixels] = left * across[0] + right * across[1]
         return found
 
@@ -87,7 +102,10 @@ class ClassPlaneSampler:
         full = np.empty((len(rows.cell), len(columns.cell)), np.float32)
         for top in range(0, len(full), BAND_ROWS):
             band = full[top : top + BAND_ROWS]
-            cell, down = rows.cell[top : top + BAND_ROWS], rows.shares[:, top : top + BAND_ROWS, None]
+            cell, down = (
+                rows.cell[top : top + BAND_ROWS],
+                rows.shares[:, top : top + BAND_ROWS, None],
+            )
             line = padded.take(cell, axis=0) * down[0] + padded.take(cell + 1, axis=0) * down[1]
             np.multiply(line.take(columns.cell, axis=1), columns.shares[0], out=band)
             band += line.take(columns.cell + 1, axis=1) * columns.shares[1]

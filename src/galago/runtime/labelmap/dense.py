@@ -1,4 +1,6 @@
-"""Interpolate every pixel, band by band of rows: for logits without large areas of one class, where laziness finds nothing."""
+"""Interpolate every pixel, band by band of rows: for logits without large areas of one class, where
+laziness finds nothing.
+"""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,14 +11,16 @@ from galago.runtime.labelmap.argmax import Workspace, label_type, update_argmax
 from galago.runtime.labelmap.interpolation import TAPS, Axis, pad, weighted_sum_rows
 
 BAND_PIXELS = 131072  # as many as a core's cache holds
-CLASSES = 16  # whose rows are interpolated in one step: threads meet at the interpreter's lock between steps
+# whose rows are interpolated in one step: threads meet at the interpreter's lock between steps
+CLASSES = 16
 
 
 class DenseLabeler:
     """All classes at all pixels; what a band needs beside its rows.
 
-    Within a band, pixels are kept by their place within the cell, (n, rows * cells): every step runs along whole rows of logits,
-    and where all cells have their pixels at the same places, as at stride 8, each place has one share.
+    Within a band, pixels are kept by their place within the cell, (n, rows * cells): every step
+    runs along whole rows of logits, and where all cells have their pixels at the same places, as at
+    stride 8, each place has one share.
     """
 
     def __init__(self, logits: np.ndarray, upsampling: str, rows: Axis, columns: Axis) -> None:
@@ -33,7 +37,13 @@ class DenseLabeler:
         full = np.empty(size, label_type(len(self.padded)))
         threads = max(1, cv2.getNumThreads())
         with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(self._label_rows, np.array_split(np.arange(len(full)), threads), np.array_split(full, threads)))
+            list(
+                pool.map(
+                    self._label_rows,
+                    np.array_split(np.arange(len(full)), threads),
+                    np.array_split(full, threads),
+                )
+            )
         return full
 
     def _label_rows(self, rows: np.ndarray, full: np.ndarray) -> None:
@@ -50,18 +60,38 @@ class DenseLabeler:
         work = scratch.fit((self.across.shape[1], len(rows) * self.cells))
         work.labels.fill(0)
         for start in range(0, len(self.padded), CLASSES):
-            for class_id, (first, *differences) in enumerate(self._grow_down(rows, slice(start, start + CLASSES)), start):
-                grown = weighted_sum_rows(first, differences, across, (work.grown if class_id else work.best, work.term))
+            for class_id, (first, *differences) in enumerate(
+                self._grow_down(rows, slice(start, start + CLASSES)), start
+            ):
+                grown = weighted_sum_rows(
+                    first, differences, across, (work.grown if class_id else work.best, work.term)
+                )
                 if class_id:
-                    update_argmax(work.best, work.labels, grown, full.dtype.type(class_id), (work.larger, work.raised))
-        by_row = work.labels.reshape(-1, len(rows), self.cells).transpose(1, 0, 2).reshape(len(rows), -1)
+                    update_argmax(
+                        work.best,
+                        work.labels,
+                        grown,
+                        full.dtype.type(class_id),
+                        (work.larger, work.raised),
+                    )
+        by_row = (
+            work.labels.reshape(-1, len(rows), self.cells).transpose(1, 0, 2).reshape(len(rows), -1)
+        )
         by_row.take(self.order, axis=1, out=full, mode="clip")
 
     def _grow_down(self, rows: np.ndarray, classes: slice) -> np.ndarray:
-        """Interpolate some classes to rows of pixels: (classes, taps, rows * cells), the first logit and differences to it."""
-        first, *differences = (plane[classes].take(self.rows.cell[rows], axis=1) for plane in (self.padded, *self.below))
+        """Interpolate some classes to rows of pixels: (classes, taps, rows * cells), the first
+        logit and differences to it.
+        """
+        first, *differences = (
+            plane[classes].take(self.rows.cell[rows], axis=1)
+            for plane in (self.padded, *self.below)
+        )
         line = weighted_sum_rows(
-            first, differences, self.rows.shares[1:, rows, None], (np.empty_like(first), np.empty_like(first))
+            first,
+            differences,
+            self.rows.shares[1:, rows, None],
+            (np.empty_like(first), np.empty_like(first)),
         )
         around = np.empty((self.taps, *first.shape[:2], self.cells), np.float32)
         around[0] = line[:, :, : self.cells]

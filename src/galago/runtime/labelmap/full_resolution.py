@@ -1,4 +1,6 @@
-"""DenseLogits: a Segmenter as a function from images to logits at every pixel, for what looks at a photo more than once."""
+"""FullResolutionLogits: a Segmenter as a function from images to logits at every pixel, for what looks at a
+photo more than once.
+"""
 
 import numpy as np
 
@@ -10,7 +12,9 @@ from galago.runtime.segmenter import Segmenter
 
 
 class FullResolutionLogits:
-    """Runs a model on photos, parts of them, and copies in other sizes, which are padded and not resized."""
+    """Runs a model on photos, parts of them, and copies in other sizes, which are padded and not
+    resized.
+    """
 
     def __init__(self, segmenter: Segmenter) -> None:
         """Take a model.
@@ -31,7 +35,8 @@ class FullResolutionLogits:
             (K, height, width) float32.
         Raises:
             ImageError: the image is larger than the one size that the model takes.
-            ModelError: the network gives values that are not finite, or of another number of classes than its description.
+            ModelError: the network gives values that are not finite, or of another number of
+                classes than its description.
         """
         segmenter, spec = self._segmenter, self._segmenter.spec
         height, width = image.shape[:2]
@@ -39,22 +44,27 @@ class FullResolutionLogits:
         if box := segmenter.input_size:
             if height > box[0] or width > box[1]:
                 raise ImageError(
-                    f"The model {spec.name} takes {box[0]} x {box[1]} pixels and nothing larger, got {height} x {width}. "
-                    f"Show photos in windows, as --slide {box[0]} {box[1]}, or export the model without a fixed size."
+                    f"The model {spec.name} takes {box[0]} x {box[1]} pixels and nothing larger, "
+                    f"got {height} x {width}. "
+                    f"Show photos in windows, as --slide {box[0]} {box[1]}, or export the model "
+                    "without a fixed size."
                 )
             padded = images.pad_to_size(image, color, box)
         else:
             padded = images.pad_to_multiple(image, color)
-        output = segmenter.check_output(segmenter.engine.run(np.ascontiguousarray(padded)[None])[0], padded.shape[:2])
+        output = segmenter.check_output(
+            segmenter.engine.run(np.ascontiguousarray(padded)[None])[0], padded.shape[:2]
+        )
         scale = height / size[0] / spec.output_stride, width / size[1] / spec.output_stride
         return upsample_logits(output, size, scale, spec.upsampling)
 
 
 def top_probabilities(logits: Logits, size: tuple[int, int], upsampling: str) -> np.ndarray:
-    """Return the softmax probability of the largest of each pixel's grown logits, as studies of calibration take it.
+    """Return the softmax probability of the largest of each pixel's grown logits, as studies of
+    calibration take it.
 
-    `confidence_map` interpolates probabilities instead of logits, which takes a fraction of the time and memory, and is lower
-    along borders.
+    `confidence_map` interpolates probabilities instead of logits, which takes a fraction of the
+    time and memory, and is lower along borders.
 
     Args:
         logits: what the network gave for a photo.

@@ -1,4 +1,6 @@
-"""How pixels lie among logits, and what each pixel takes from them: half-pixel centers, borders repeated, as in PyTorch."""
+"""How pixels lie among logits, and what each pixel takes from them: half-pixel centers, borders
+repeated, as in PyTorch.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,18 +9,21 @@ import numpy as np
 
 TAPS = {"bilinear": 2, "bicubic": 4}  # logits that a pixel looks at along each axis
 CUBIC_A = -0.75  # Keys' parameter, as in PyTorch
-# Along one axis, the weights of a pixel's outer two logits sum to -n, those of the inner two to 1 + n. Bicubic: n = 3/4 t (1 - t)
-# at a place t between the inner two, so 3/16 at most; bilinear has no outer ones.
+# Along one axis, the weights of a pixel's outer two logits sum to -n, those of the inner two to 1 +
+# n. Bicubic: n = 3/4 t (1 - t) at a place t between the inner two, so 3/16 at most; bilinear has no
+# outer ones.
 OVERSHOOT = {"bilinear": 0.0, "bicubic": 3 / 16}
 
 
 @dataclass(frozen=True)
 class Axis:
-    """Where the pixels of one axis lie among the cells, which are the gaps between neighboring logits, borders included.
+    """Where the pixels of one axis lie among the cells, which are the gaps between neighboring
+    logits, borders included.
 
     Attributes:
         cell: (pixels,) the cell of each pixel, 0 to `source`.
-        shares: (taps, pixels) float32 weights of the logits around each pixel's cell, which sum to one.
+        shares: (taps, pixels) float32 weights of the logits around each pixel's cell, which sum to
+            one.
         first: (source + 1,) the first pixel of each cell.
         count: (source + 1,) pixels in each cell.
     """
@@ -35,30 +40,46 @@ class Axis:
         below = np.floor(place)
         cell = np.clip(below + 1, 0, source).astype(np.intp)
         first = np.searchsorted(cell, np.arange(source + 2))
-        return cls(cell, weights((place - below).astype(np.float32), TAPS[upsampling]), first[:-1], np.diff(first))
+        return cls(
+            cell,
+            weights((place - below).astype(np.float32), TAPS[upsampling]),
+            first[:-1],
+            np.diff(first),
+        )
 
     def block(self, cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the pixels of M cells: (n, M) indices and (taps, n, M) shares; a smaller cell's last pixel repeats."""
-        step = np.minimum(np.arange(self.count[cells].max())[:, None], np.maximum(self.count[cells] - 1, 0))
+        """Return the pixels of M cells: (n, M) indices and (taps, n, M) shares.
+
+        A smaller cell's last pixel repeats.
+        """
+        step = np.minimum(
+            np.arange(self.count[cells].max())[:, None], np.maximum(self.count[cells] - 1, 0)
+        )
         pixels = np.minimum(self.first[cells] + step, len(self.cell) - 1)
         return pixels, self.shares.take(pixels, axis=1)
 
     def phases(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return each pixel's place within its cell, (pixels,), and the shares of all but the first logit at each place.
+        """Return each pixel's place within its cell, (pixels,), and the shares of all but the first
+        logit at each place.
 
         Returns:
-            Places 0 to n - 1, and (taps - 1, n, cells) float32 shares, or (taps - 1, n, 1) if they are the same in all cells.
+            Places 0 to n - 1, and (taps - 1, n, cells) float32 shares, or (taps - 1, n, 1) if they
+            are the same in all cells.
         """
         most = int(self.count.max())
         place = np.arange(len(self.cell)) - self.first[self.cell]
-        place[: self.count[0]] += most - self.count[0]  # the first cell lacks its first pixels, the last one its last
+        place[: self.count[0]] += (
+            most - self.count[0]
+        )  # the first cell lacks its first pixels, the last one its last
         shares = np.zeros((len(self.shares) - 1, most, len(self.count)), np.float32)
         shares[:, place, self.cell] = self.shares[1:]
         full = shares[:, :, self.count.argmax(), None]
         return place, full if (full[:, place, 0] == self.shares[1:]).all() else shares
 
     def matrix(self) -> np.ndarray:
-        """Return the weight of each logit in each pixel, (pixels, source) float32: most are 0, and rows sum to one."""
+        """Return the weight of each logit in each pixel, (pixels, source) float32: most are 0, and
+        rows sum to one.
+        """
         taps, source = len(self.shares), len(self.first) - 1
         weight = np.zeros((len(self.cell), source), np.float32)
         pixels = np.arange(len(self.cell))
@@ -68,22 +89,32 @@ class Axis:
 
 
 def pad(logits: np.ndarray, upsampling: str) -> np.ndarray:
-    """Repeat the borders of (K, h, w) logits, so that the logits around cell (y, x) start at [y, x]."""
+    """Repeat the borders of (K, h, w) logits, so that the logits around cell (y, x) start at [y,
+    x].
+    """
     reach = TAPS[upsampling] // 2
     return np.pad(logits, ((0, 0), (reach, reach), (reach, reach)), mode="edge")
 
 
 def weights(part: np.ndarray, taps: int) -> np.ndarray:
-    """Return the (taps, ...) float32 weights of the logits around a place `part` of the way between the middle two."""
+    """Return the (taps, ...) float32 weights of the logits around a place `part` of the way between
+    the middle two.
+    """
     if taps == 2:
         return np.stack([1 - part, part])
     distance = np.abs(part - np.arange(-1, 3, dtype=np.float32)[:, None])
-    near = ((CUBIC_A + 2) * distance - (CUBIC_A + 3)) * distance**2 + 1  # Keys, "Cubic convolution interpolation for
-    far = CUBIC_A * (((distance - 5) * distance + 8) * distance - 4)  # digital image processing", 1981, equation 15
+    near = (
+        (CUBIC_A + 2) * distance - (CUBIC_A + 3)
+    ) * distance**2 + 1  # Keys, "Cubic convolution interpolation for
+    far = CUBIC_A * (
+        ((distance - 5) * distance + 8) * distance - 4
+    )  # digital image processing", 1981, equation 15
     return np.where(distance <= 1, near, far).astype(np.float32)
 
 
-def weighted_sum(values: np.ndarray, shares: np.ndarray, out: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+def weighted_sum(
+    values: np.ndarray, shares: np.ndarray, out: tuple[np.ndarray, np.ndarray]
+) -> np.ndarray:
     """Return the sum of values times shares, which sum to one, along the first axis.
 
     Args:
@@ -99,7 +130,8 @@ def weighted_sum_rows(
     shares: Sequence[np.ndarray] | np.ndarray,
     out: tuple[np.ndarray, np.ndarray],
 ) -> np.ndarray:
-    """Return the first of some values, and shares of the others' differences to it, added up: equal values stay what they are.
+    """Return the first of some values, and shares of the others' differences to it, added up: equal
+    values stay what they are.
 
     Args:
         first: the first value.

@@ -1,9 +1,11 @@
 """From logits at stride 8 to a label for every pixel: exact, and lazy where neighbors agree.
 
-Interpolating all logits to the photo's size and taking the largest costs more than the network. But bilinear interpolation is
-convex: where the four logits around some pixels all say the same class, all pixels between them get that class, whatever the
-numbers are. Only the cells that lie on a border between classes need interpolating, about a tenth of a real photo. Bicubic
-interpolation overshoots by a bounded amount, so there a cell is left out only if its margin is larger than that bound.
+Interpolating all logits to the photo's size and taking the largest costs more than the network. But
+bilinear interpolation is convex: where the four logits around some pixels all say the same class,
+all pixels between them get that class, whatever the numbers are. Only the cells that lie on a
+border between classes need interpolating, about a tenth of a real photo. Bicubic interpolation
+overshoots by a bounded amount, so there a cell is left out only if its margin is larger than that
+bound.
 """
 
 import numpy as np
@@ -16,14 +18,20 @@ from galago.runtime.labelmap.sparse import ROUNDING, SparseLabeler
 
 NOT_FINITE = "The network gave values that are not finite. Run it in float32, or export it again."
 MOSTLY_BORDERS = 0.9  # of all cells; beyond, a search for classes that cannot win finds little
-MOSTLY_CANDIDATES = 0.4  # of all classes in all cells; beyond, whole rows are faster than a search for what can be left out
+# of all classes in all cells; beyond, whole rows are faster than a search for what can be left out
+MOSTLY_CANDIDATES = 0.4
 
 
-def label_map(logits: np.ndarray, size: tuple[int, int], scale: tuple[float, float], upsampling: str = "bilinear") -> np.ndarray:
+def label_map(
+    logits: np.ndarray,
+    size: tuple[int, int],
+    scale: tuple[float, float],
+    upsampling: str = "bilinear",
+) -> np.ndarray:
     """Label every pixel as if all logits were interpolated to its place and the largest taken.
 
-    Pixel (y, x) looks at the logits around ((y + 0.5) * scale[0] - 0.5, (x + 0.5) * scale[1] - 0.5): half-pixel centers, borders
-    repeated. Where classes tie, the smallest id wins.
+    Pixel (y, x) looks at the logits around ((y + 0.5) * scale[0] - 0.5, (x + 0.5) * scale[1] -
+    0.5): half-pixel centers, borders repeated. Where classes tie, the smallest id wins.
 
     Args:
         logits: (K, h, w) float32, finite.
@@ -39,7 +47,10 @@ def label_map(logits: np.ndarray, size: tuple[int, int], scale: tuple[float, flo
     taps = choose(TAPS, upsampling, "upsampling")
     if not np.isfinite(logits).all():
         raise ModelError(NOT_FINITE)
-    rows, columns = (Axis.lay(*of_axis, upsampling) for of_axis in zip(size, logits.shape[1:], scale, strict=True))
+    rows, columns = (
+        Axis.lay(*of_axis, upsampling)
+        for of_axis in zip(size, logits.shape[1:], scale, strict=True)
+    )
     best, labels = argmax(logits)
     sure = uniform_cells(labels, taps)
     if OVERSHOOT[upsampling]:
@@ -50,16 +61,23 @@ def label_map(logits: np.ndarray, size: tuple[int, int], scale: tuple[float, flo
     borders = SparseLabeler(logits, labels, upsampling, np.nonzero(unsure))
     if borders.counts.sum() > MOSTLY_CANDIDATES * unsure.size * len(logits):
         return DenseLabeler(logits, upsampling, rows, columns).label(size)
-    cells = np.pad(labels, 1, mode="edge")[:-1, :-1]  # for each cell the label of its upper left logit
+    cells = np.pad(labels, 1, mode="edge")[
+        :-1, :-1
+    ]  # for each cell the label of its upper left logit
     full = cells.take(columns.cell, axis=1).take(rows.cell, axis=0)
     borders.label(rows, columns, full)
     return full
 
 
 def upsample_logits(
-    logits: np.ndarray, size: tuple[int, int], scale: tuple[float, float], upsampling: str = "bilinear"
+    logits: np.ndarray,
+    size: tuple[int, int],
+    scale: tuple[float, float],
+    upsampling: str = "bilinear",
 ) -> np.ndarray:
-    """Interpolate all logits to all pixels, for what needs more of them than the largest; `label_map` is many times faster.
+    """Interpolate all logits to all pixels, for what needs more of them than the largest.
+
+    `label_map` is many times faster.
 
     Args and Raises are those of `label_map`.
 
@@ -69,13 +87,18 @@ def upsample_logits(
     choose(TAPS, upsampling, "upsampling")
     if not np.isfinite(logits).all():
         raise ModelError(NOT_FINITE)
-    down, across = (Axis.lay(*of_axis, upsampling).matrix() for of_axis in zip(size, logits.shape[1:], scale, strict=True))
+    down, across = (
+        Axis.lay(*of_axis, upsampling).matrix()
+        for of_axis in zip(size, logits.shape[1:], scale, strict=True)
+    )
     grown: np.ndarray = down @ logits @ across.T
     return grown
 
 
 def windows(values: np.ndarray, taps: int, reduce: np.ufunc) -> np.ndarray:
-    """Reduce the `taps` x `taps` values around each cell, borders repeated: (h, w) to (h + 1, w + 1); taps is 2 or 4."""
+    """Reduce the `taps` x `taps` values around each cell, borders repeated: (h, w) to (h + 1, w +
+    1); taps is 2 or 4.
+    """
     values = np.pad(values, taps // 2, mode="edge")
     for step in (1, 2)[: taps // 2]:  # two neighbors, then two pairs
         values = reduce(values[:-step], values[step:])
@@ -84,13 +107,16 @@ def windows(values: np.ndarray, taps: int, reduce: np.ufunc) -> np.ndarray:
 
 
 def uniform_cells(labels: np.ndarray, taps: int) -> np.ndarray:
-    """Tell for each cell whether all logits around it have their largest at the same class: (h, w) to (h + 1, w + 1) bool."""
+    """Tell for each cell whether all logits around it have their largest at the same class: (h, w)
+    to (h + 1, w + 1) bool.
+    """
     equal: np.ndarray = windows(labels, taps, np.minimum) == windows(labels, taps, np.maximum)
     return equal
 
 
 def margin_beats_overshoot(logits: np.ndarray, best: np.ndarray, overshoot: float) -> np.ndarray:
-    """Tell for each cell whether its largest class stays ahead of every other one however the weights of its pixels fall.
+    """Tell for each cell whether its largest class stays ahead of every other one however the
+    weights of its pixels fall.
 
     A quick form of the bound in `borders.py`: no margin is negative here, so corners only help.
 

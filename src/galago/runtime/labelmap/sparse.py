@@ -19,12 +19,15 @@ class SparseLabeler:
     Attributes:
         place: (M,) index of each cell's first logit in a padded plane.
         around: (taps, taps, 1) from there to all logits around the cell, rows first.
-        ids: (R, M) the classes that can win somewhere in each cell, ascending in each column and 0 beyond its end. That 0 does no
-            harm: where class 0 is no candidate it is nowhere the largest, and where it is one it came first.
+        ids: (R, M) the classes that can win somewhere in each cell, ascending in each column and 0
+            beyond its end. That 0 does no harm: where class 0 is no candidate it is nowhere the
+            largest, and where it is one it came first.
         counts: (M,) the number of them.
     """
 
-    def __init__(self, logits: np.ndarray, labels: np.ndarray, upsampling: str, cells: tuple[np.ndarray, ...]) -> None:
+    def __init__(
+        self, logits: np.ndarray, labels: np.ndarray, upsampling: str, cells: tuple[np.ndarray, ...]
+    ) -> None:
         """Find the candidates.
 
         Args:
@@ -42,7 +45,8 @@ class SparseLabeler:
         self.ids, self.counts = self._candidates(pad(labels[None], upsampling)[0])
 
     def _candidates(self, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """List `ids` and `counts`: every class that is not behind the cell's main class all over the cell.
+        """List `ids` and `counts`: every class that is not behind the cell's main class all over
+        the cell.
 
         The main class is one that is largest at an inner logit.
         """
@@ -53,7 +57,9 @@ class SparseLabeler:
         for start in range(0, len(possible), step):
             possible[start : start + step] = self._possible(self.padded[start : start + step], main)
         counts = possible.sum(axis=0)
-        cell, class_id = np.divmod(np.flatnonzero(possible.T), len(possible))  # quicker than np.nonzero
+        cell, class_id = np.divmod(
+            np.flatnonzero(possible.T), len(possible)
+        )  # quicker than np.nonzero
         rank = np.arange(len(cell)) - np.repeat(np.cumsum(counts) - counts, counts)
         ids = np.zeros((counts.max(initial=0), len(counts)), np.intp)
         ids[rank, cell] = class_id
@@ -62,13 +68,15 @@ class SparseLabeler:
     def _possible(self, padded: np.ndarray, main: np.ndarray) -> np.ndarray:
         """Tell which of some classes can be as large as the main class somewhere in a cell.
 
-        A class's margins are how far it is behind the main class. With margins of at least `inner` at the inner logits, at most
-        `edge` at those that are outer along one axis, at least `corner` at those that are outer along both, and outer weights
-        that sum to -m and -n along the two axes, a pixel's margin is at least
+        A class's margins are how far it is behind the main class. With margins of at least `inner`
+        at the inner logits, at most `edge` at those that are outer along one axis, at least
+        `corner` at those that are outer along both, and outer weights that sum to -m and -n along
+        the two axes, a pixel's margin is at least
 
             (1 + m) (1 + n) inner - (m (1 + n) + n (1 + m)) edge + m n corner.
 
-        That is linear in m and in n, so its least value lies where each of them is 0 or as large as it gets.
+        That is linear in m and in n, so its least value lies where each of them is 0 or as large as
+        it gets.
 
         Args:
             padded: (n, h, w) their logits, borders repeated.
@@ -78,7 +86,9 @@ class SparseLabeler:
         """
         planes = padded.reshape(len(padded), -1)
         inner = (self.taps // 2 - 1, self.taps // 2)
-        bounds: dict[int, np.ndarray] = {}  # by the number of axes along which a logit is an outer one
+        bounds: dict[
+            int, np.ndarray
+        ] = {}  # by the number of axes along which a logit is an outer one
         for row, column in np.ndindex(self.taps, self.taps):
             values = planes.take(self.place + self.around[row, column], axis=1)
             margin = np.subtract(main[row, column], values, out=values)
@@ -89,13 +99,19 @@ class SparseLabeler:
         if self.overshoot:
             more, edge = 1 + self.overshoot, np.maximum(bounds[1], 0)
             one_axis = more * bounds[0] - self.overshoot * edge
-            two_axes = more**2 * bounds[0] - 2 * more * self.overshoot * edge + self.overshoot**2 * np.minimum(bounds[2], 0)
+            two_axes = (
+                more**2 * bounds[0]
+                - 2 * more * self.overshoot * edge
+                + self.overshoot**2 * np.minimum(bounds[2], 0)
+            )
             possible |= np.minimum(one_axis, two_axes) <= ROUNDING * edge
         return possible
 
     def label(self, rows: Axis, columns: Axis, full: np.ndarray) -> None:
         """Write the labels of the cells' pixels into the (H, W) label map."""
-        order = np.argsort(-self.counts, kind="stable")  # alike ones together: a chunk runs as long as its longest
+        order = np.argsort(
+            -self.counts, kind="stable"
+        )  # alike ones together: a chunk runs as long as its longest
         shape = int(rows.count.max()), int(columns.count.max())
         step = max(SMALLEST_CHUNK, CHUNK_PIXELS // math.prod(shape))
         scratch = Workspace.allocate((*shape, step), full.dtype)
@@ -103,21 +119,37 @@ class SparseLabeler:
             chosen = order[start : start + step]
             self._label_chunk(chosen, (rows, columns), full, scratch)
 
-    def _label_chunk(self, chosen: np.ndarray, axes: tuple[Axis, Axis], full: np.ndarray, scratch: Workspace) -> None:
+    def _label_chunk(
+        self, chosen: np.ndarray, axes: tuple[Axis, Axis], full: np.ndarray, scratch: Workspace
+    ) -> None:
         """Interpolate the candidates of some of the cells and write the labels of their pixels."""
-        (tops, down), (lefts, across) = (axis.block(cell[chosen]) for axis, cell in zip(axes, self.cells, strict=True))
+        (tops, down), (lefts, across) = (
+            axis.block(cell[chosen]) for axis, cell in zip(axes, self.cells, strict=True)
+        )
         work = scratch.fit((len(tops), len(lefts), len(chosen)))
-        lines = np.empty((2, self.taps, len(tops), len(chosen)), np.float32)  # down each column of logits, and one term
+        lines = np.empty(
+            (2, self.taps, len(tops), len(chosen)), np.float32
+        )  # down each column of logits, and one term
         work.best.fill(-np.inf)
         work.labels.fill(0)
         for class_id in self.ids[: self.counts[chosen[0]], chosen]:
             values = self._logits_around(class_id, chosen)
             weighted_sum(values[:, :, None], down, (lines[0], lines[1]))
             weighted_sum(lines[0][:, :, None], across, (work.grown, work.term))
-            update_argmax(work.best, work.labels, work.grown, class_id.astype(full.dtype), (work.larger, work.raised))
+            update_argmax(
+                work.best,
+                work.labels,
+                work.grown,
+                class_id.astype(full.dtype),
+                (work.larger, work.raised),
+            )
         full.reshape(-1)[(tops * full.shape[1])[:, None] + lefts] = work.labels
 
-    def _logits_around(self, class_id: np.ndarray, chosen: np.ndarray | slice = slice(None)) -> np.ndarray:
+    def _logits_around(
+        self, class_id: np.ndarray, chosen: np.ndarray | slice = slice(None)
+    ) -> np.ndarray:
         """Return the logits of one class for each of some cells: (taps, taps, M), rows first."""
-        logits: np.ndarray = self.padded.take(class_id * self.padded[0].size + self.place[chosen] + self.around)
+        logits: np.ndarray = self.padded.take(
+            class_id * self.padded[0].size + self.place[chosen] + self.around
+        )
         return logits

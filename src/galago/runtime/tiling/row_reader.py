@@ -1,4 +1,6 @@
-"""A photo from the top to the bottom, some rows at a time: decoded as it is read where libvips is installed."""
+"""A photo from the top to the bottom, some rows at a time: decoded as it is read where libvips is
+installed.
+"""
 
 import logging
 from pathlib import Path
@@ -12,9 +14,21 @@ from galago._core.image_decoder import UnreadableImageError, check_header
 from galago._core.image_header import ImageHeader
 from galago.errors import ImageError, MissingDependencyError, require
 
-LOADERS = {"JPEG": "jpegload", "PNG": "pngload", "TIFF": "tiffload", "WebP": "webpload"}  # libvips has more, untested here
+LOADERS = {
+    "JPEG": "jpegload",
+    "PNG": "pngload",
+    "TIFF": "tiffload",
+    "WebP": "webpload",
+}  # libvips has more, untested here
 DEPTHS = {"uchar": 0, "ushort": 8}  # bits to drop
-FORMS = ("b-w", "grey16", "rgb", "rgb16", "srgb", "multiband")  # libvips would turn others into RGB in its own way
+FORMS = (
+    "b-w",
+    "grey16",
+    "rgb",
+    "rgb16",
+    "srgb",
+    "multiband",
+)  # libvips would turn others into RGB in its own way
 
 
 class RowReader(Protocol):
@@ -58,17 +72,22 @@ class ArrayRowReader:
 
     def describe_depth(self) -> str | None:
         """Say that the file's 16 bits are not used, or nothing."""
-        return images.describe_depth(self._depth, int(self._image.max())) if self._depth == 16 else None
+        return (
+            images.describe_depth(self._depth, int(self._image.max()))
+            if self._depth == 16
+            else None
+        )
 
 
 class FileRowReader:
     """A JPEG, PNG, TIFF, BigTIFF or WebP file, of which libvips decodes no more than is read.
 
-    The pixels are those of `galago.image.load`; what would come differently is refused here, and decoded whole.
+    The pixels are those of `galago.image.load`; what would come differently is refused here, and
+    decoded whole.
 
-    A photo that the camera turned is decoded into a temporary file first, if it is large. A progressive JPEG, an interlaced
-    PNG and a TIFF with premultiplied alpha or gray planes have to be decoded at once, which takes memory, and has the bound
-    of `load`.
+    A photo that the camera turned is decoded into a temporary file first, if it is large. A
+    progressive JPEG, an interlaced PNG and a TIFF with premultiplied alpha or gray planes have to
+    be decoded at once, which takes memory, and has the bound of `load`.
 
     Attributes:
         size: (height, width) in pixels.
@@ -80,7 +99,8 @@ class FileRowReader:
         """Open a file and read its header.
 
         Raises:
-            ImageError: it is missing or no photo, or one that libvips does not read as `galago.image.load` does.
+            ImageError: it is missing or no photo, or one that libvips does not read as
+                `galago.image.load` does.
             MissingDependencyError: pyvips is not installed.
         """
         self._path, self._vips = path, load_vips()
@@ -102,9 +122,14 @@ class FileRowReader:
         try:
             image = self._open(header)
         except self._vips.Error as error:
-            raise ImageError(f"{path} is no photo that can be read. Expected JPEG, PNG, WebP or TIFF.") from error
+            raise ImageError(
+                f"{path} is no photo that can be read. Expected JPEG, PNG, WebP or TIFF."
+            ) from error
         if image.interpretation not in FORMS or image.format not in DEPTHS:
-            raise ImageError(f"{path} holds {image.interpretation} as {image.format}, expected 8 or 16 bits of gray or RGB.")
+            raise ImageError(
+                f"{path} holds {image.interpretation} as {image.format}, expected 8 or 16 bits of "
+                "gray or RGB."
+            )
         self._bands, self._drop = image.bands, DEPTHS[image.format]
         self._depth = np.uint16 if self._drop else np.uint8
         self.size = (image.height, image.width)
@@ -127,7 +152,11 @@ class FileRowReader:
             ImageError: the file is cut short or damaged there.
         """
         first, self._top = self._top, self._top + count
-        rows = self._whole[first : self._top] if self._whole is not None else self._decode(first, count)
+        rows = (
+            self._whole[first : self._top]
+            if self._whole is not None
+            else self._decode(first, count)
+        )
         if self.depth == 16:
             self.brightest = max(self.brightest, int(rows.max(initial=0)))
         return rows
@@ -141,10 +170,13 @@ class FileRowReader:
             data = self._region.fetch(0, top, self.size[1], count)
         except self._vips.Error as error:
             raise ImageError(
-                f"{self._path} is cut short or damaged: it breaks off after about {top} of {self.size[0]} rows. "
+                f"{self._path} is cut short or damaged: it breaks off after about {top} of "
+                f"{self.size[0]} rows. "
                 "Copy it again from where it came."
             ) from error
-        rows: np.ndarray = np.frombuffer(data, self._depth).reshape(count, self.size[1], self._bands)
+        rows: np.ndarray = np.frombuffer(data, self._depth).reshape(
+            count, self.size[1], self._bands
+        )
         rows = rows[..., :3] if self._bands >= 3 else rows[..., [0, 0, 0]]
         return (rows >> self._drop).astype(np.uint8) if self._drop else rows
 
@@ -158,7 +190,9 @@ def load_vips() -> Any:
     try:
         vips = require("pyvips", "large")
     except OSError as error:
-        raise MissingDependencyError("pyvips finds no libvips. Run: pip install 'galago[large]'") from error
+        raise MissingDependencyError(
+            "pyvips finds no libvips. Run: pip install 'galago[large]'"
+        ) from error
     log = logging.getLogger("pyvips")
     if not log.handlers:
         log.addHandler(logging.NullHandler())
@@ -188,7 +222,10 @@ def can_read_rows() -> bool:
 
 
 def photo_size(path: Path) -> tuple[int, int] | None:
-    """Return the (height, width) that a file's header tells; None where it cannot be read strip by strip."""
+    """Return the (height, width) that a file's header tells.
+
+    None where it cannot be read strip by strip.
+    """
     if not can_read_rows():
         return None
     try:
@@ -198,7 +235,8 @@ def photo_size(path: Path) -> tuple[int, int] | None:
 
 
 def open_row_reader(photo: np.ndarray | str | Path) -> RowReader:
-    """Open a photo for reading from the top: strip by strip where that can be done, else decoded whole.
+    """Open a photo for reading from the top: strip by strip where that can be done, else decoded
+    whole.
 
     Raises:
         ImageError: the photo cannot be read, or the array has another form.

@@ -1,4 +1,6 @@
-"""A large photo to label files, tile by tile: the memory it takes grows with the photo's width, not with its height."""
+"""A large photo to label files, tile by tile: the memory it takes grows with the photo's width, not
+with its height.
+"""
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -23,7 +25,9 @@ BAND_ROWS = 256  # rows of the picture that are colored at once
 
 
 class DownscaledOverlay:
-    """Averages the pixels of a photo over squares, and takes the label in the middle of each; `picture` joins the two.
+    """Averages the pixels of a photo over squares, and takes the label in the middle of each.
+
+    `picture` joins the two.
 
     A photo whose long side is short enough stays as it is.
 
@@ -40,9 +44,13 @@ class DownscaledOverlay:
         self._photo = np.empty((*self.size, 3), np.uint8)
         self._labels = np.empty(self.size, np.uint8)
         middles = (np.arange(side) * self.factor + self.factor // 2 for side in self.size)
-        self._rows, self._columns = (np.minimum(middle, side - 1) for middle, side in zip(middles, size, strict=True))
+        self._rows, self._columns = (
+            np.minimum(middle, side - 1) for middle, side in zip(middles, size, strict=True)
+        )
         self._waiting = np.empty((0, size[1], 3), np.uint8)
-        self._averaged = self._read = self._labeled = 0  # rows of the picture, of the photo, of the labels so far
+        self._averaged = self._read = self._labeled = (
+            0  # rows of the picture, of the photo, of the labels so far
+        )
 
     def add_photo(self, rows: np.ndarray) -> None:
         """Add the next rows of the photo, (n, W, 3) uint8 RGB."""
@@ -55,8 +63,12 @@ class DownscaledOverlay:
             return
         height, width = count * self.factor, self.size[1] * self.factor
         squares = rows[:height]
-        if missing or width > self._whole[1]:  # the last squares are not whole: their border repeats
-            squares = cv2.copyMakeBorder(squares, 0, height - len(squares), 0, width - self._whole[1], cv2.BORDER_REPLICATE)
+        if (
+            missing or width > self._whole[1]
+        ):  # the last squares are not whole: their border repeats
+            squares = cv2.copyMakeBorder(
+                squares, 0, height - len(squares), 0, width - self._whole[1], cv2.BORDER_REPLICATE
+            )
         small = cv2.resize(squares, (self.size[1], count), interpolation=cv2.INTER_AREA)
         self._photo[self._averaged : self._averaged + count] = small
         self._averaged += count
@@ -64,15 +76,21 @@ class DownscaledOverlay:
     def add_labels(self, rows: np.ndarray) -> None:
         """Add the next rows of the labels, (n, W) uint8."""
         first, end = np.searchsorted(self._rows, (self._labeled, self._labeled + len(rows)))
-        self._labels[first:end] = rows[self._rows[first:end] - self._labeled].take(self._columns, axis=1)
+        self._labels[first:end] = rows[self._rows[first:end] - self._labeled].take(
+            self._columns, axis=1
+        )
         self._labeled += len(rows)
 
     def picture(self, palette: Sequence[Color], alpha: float = 0.5) -> np.ndarray:
-        """Return the picture under the colors of its labels, (h, w, 3) uint8 RGB, as `galago.image.overlay`; ends the preview."""
+        """Return the picture under the colors of its labels, (h, w, 3) uint8 RGB, as
+        `galago.image.overlay`; ends the preview.
+        """
         for top in reversed(range(0, self.size[0], BAND_ROWS)):
             above = min(top, 1)  # a border between classes is seen from the row above
             band = slice(top - above, top + BAND_ROWS)
-            self._photo[top : top + BAND_ROWS] = images.overlay(self._photo[band], self._labels[band], palette, alpha)[above:]
+            self._photo[top : top + BAND_ROWS] = images.overlay(
+                self._photo[band], self._labels[band], palette, alpha
+            )[above:]
         return self._photo
 
 
@@ -85,9 +103,11 @@ class TiledSegmentation:
         names: one per class.
         palette: one RGB color per class.
         grid: where the tiles lay.
-        picture: (h, w, 3) uint8 RGB, the photo under the colors of its labels, scaled down to 4096 pixels along its long side.
+        picture: (h, w, 3) uint8 RGB, the photo under the colors of its labels, scaled down to 4096
+            pixels along its long side.
         speed: milliseconds spent on `read`, `pre`, `infer`, `post` and `save`.
-        whole: whether the photo was decoded as a whole, because it could not be read strip by strip.
+        whole: whether the photo was decoded as a whole, because it could not be read strip by
+            strip.
         note: what is odd about the photo.
     """
 
@@ -136,23 +156,31 @@ def save_in_tiles(
     alpha: float = 0.5,
     advance: Callable[[int, int], None] | None = None,
 ) -> TiledSegmentation:
-    """Label a photo tile by tile and write its labels while they come, so that neither has to fit into memory.
+    """Label a photo tile by tile and write its labels while they come, so that neither has to fit
+    into memory.
 
     Args:
         segmenter: what `galago.load` returns.
-        photo: path of a photo file, read strip by strip where pyvips is installed; or an (H, W, 3) uint8 RGB array.
-        files: where to write the labels, an indexed PNG, and the overlay, a JPEG of at most 4096 pixels along its long side;
-            see `galago.runtime.result.written_files`. None writes nothing.
+        photo: path of a photo file, read strip by strip where pyvips is installed; or an (H, W, 3)
+            uint8 RGB array.
+        files: where to write the labels, an indexed PNG, and the overlay, a JPEG of at most 4096
+            pixels along its long side; see `galago.runtime.result.written_files`. None writes
+            nothing.
         config: how to cut the photo.
         alpha: strength of the colors in the overlay.
         advance: called after each tile with the number of those done and of all.
     Raises:
         ConfigError: the tiles do not suit the model.
-        ImageError: the photo cannot be read to its end, or a file cannot be written or would replace the photo; then neither
-            file is left half.
-        ModelError: the network gives values that are not finite, or of another form than its description says.
+        ImageError: the photo cannot be read to its end, or a file cannot be written or would
+            replace the photo; then neither file is left half.
+        ModelError: the network gives values that are not finite, or of another form than its
+            description says.
     """
-    if files and not isinstance(photo, np.ndarray) and Path(photo).resolve() in [file.resolve() for file in files]:
+    if (
+        files
+        and not isinstance(photo, np.ndarray)
+        and Path(photo).resolve() in [file.resolve() for file in files]
+    ):
         raise ImageError(f"The labels would replace the photo {photo}. Choose another folder.")
     start = perf_counter()
     strips = open_row_reader(photo)

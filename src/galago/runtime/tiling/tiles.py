@@ -1,7 +1,8 @@
-"""Large photos as overlapping tiles: the network sees one tile at a time, and its logits are blended where tiles overlap.
+"""Large photos as overlapping tiles: the network sees one tile at a time, and its logits are
+blended where tiles overlap.
 
-Only a strip of one row of tiles is in memory: of the photo, of the logits, and of the labels. The labels are those that blending
-all logits into one map, and `label_map` once, would give.
+Only a strip of one row of tiles is in memory: of the photo, of the logits, and of the labels. The
+labels are those that blending all logits into one map, and `label_map` once, would give.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -23,7 +24,8 @@ from galago.spec import SIZE_MULTIPLE, ModelSpec
 
 TILE, OVERLAP = 1024, 128  # pixels
 READ_ROWS = 128  # rows of the photo that are decoded at once
-SLAB_ROWS = 32  # rows of logits that become labels at once: more take more memory, fewer compute more rows twice
+# rows of logits that become labels at once: more take more memory, fewer compute more rows twice
+SLAB_ROWS = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,10 +33,11 @@ class TileConfig:
     """How to cut photos.
 
     Attributes:
-        tile: side of a tile in pixels, a multiple of 32. A model of one input size takes tiles of that size and no other: leave
-            it out, or name the longer side.
-        overlap: pixels that neighbors share at least, a multiple of 32 below the tile's side. More hides where tiles meet, and
-            costs time. Without it 128, and at most half of a tile's shorter side.
+        tile: side of a tile in pixels, a multiple of 32. A model of one input size takes tiles of
+            that size and no other: leave it out, or name the longer side.
+        overlap: pixels that neighbors share at least, a multiple of 32 below the tile's side. More
+            hides where tiles meet, and costs time. Without it 128, and at most half of a tile's
+            shorter side.
     """
 
     tile: int | None = None
@@ -42,9 +45,15 @@ class TileConfig:
 
     def __post_init__(self) -> None:
         if self.tile is not None and (self.tile < SIZE_MULTIPLE or self.tile % SIZE_MULTIPLE):
-            raise ConfigError(f"A tile needs a multiple of {SIZE_MULTIPLE} pixels, such as {TILE}, got {self.tile}.")
+            raise ConfigError(
+                f"A tile needs a multiple of {SIZE_MULTIPLE} pixels, such as {TILE}, got "
+                f"{self.tile}."
+            )
         if self.overlap is not None and (self.overlap < 0 or self.overlap % SIZE_MULTIPLE):
-            raise ConfigError(f"The overlap of tiles needs a multiple of {SIZE_MULTIPLE} pixels, or 0, got {self.overlap}.")
+            raise ConfigError(
+                f"The overlap of tiles needs a multiple of {SIZE_MULTIPLE} pixels, or 0, got "
+                f"{self.overlap}."
+            )
         if self.overlap is not None and self.tile is not None:
             self._check_overlap((self.tile, self.tile), self.overlap)
 
@@ -52,35 +61,45 @@ class TileConfig:
         """Return the (height, width) of a tile for a model, and the overlap.
 
         Raises:
-            ConfigError: the model takes tiles of another size, or the overlap is no smaller than a tile.
+            ConfigError: the model takes tiles of another size, or the overlap is no smaller than a
+                tile.
         """
         tile = spec.input_size or (self.tile or TILE, self.tile or TILE)
         if self.tile and self.tile != max(tile):
             relation = "larger" if self.tile > max(tile) else "smaller"
             raise ConfigError(
-                f"A tile of {self.tile} pixels is {relation} than what the model takes, {tile} (height, width) and nothing else. "
+                f"A tile of {self.tile} pixels is {relation} than what the model takes, {tile} "
+                "(height, width) and nothing else. "
                 f"Give {max(tile)}, or export the model without a fixed size."
             )
-        overlap = min(OVERLAP, min(tile) // 2 // SIZE_MULTIPLE * SIZE_MULTIPLE) if self.overlap is None else self.overlap
+        overlap = (
+            min(OVERLAP, min(tile) // 2 // SIZE_MULTIPLE * SIZE_MULTIPLE)
+            if self.overlap is None
+            else self.overlap
+        )
         self._check_overlap(tile, overlap)
         return tile, overlap
 
     @staticmethod
     def _check_overlap(tile: tuple[int, int], overlap: int) -> None:
         if overlap >= min(tile):
-            raise ConfigError(f"The overlap needs to be smaller than a tile, got {overlap} of {min(tile)} pixels.")
+            raise ConfigError(
+                f"The overlap needs to be smaller than a tile, got {overlap} of {min(tile)} pixels."
+            )
 
 
 @dataclass(frozen=True)
 class TileGrid:
     """Where the tiles of one photo lie.
 
-    The photo is thought to be extended at the right and the bottom, as a whole photo is for the network. Within that every tile
-    is whole: the last ones of a row or column are shifted back, and share more with their neighbors.
+    The photo is thought to be extended at the right and the bottom, as a whole photo is for the
+    network. Within that every tile is whole: the last ones of a row or column are shifted back, and
+    share more with their neighbors.
 
     Attributes:
         size: (height, width) of the photo.
-        tile: (height, width) of a tile; smaller than asked for along a side that the photo does not fill.
+        tile: (height, width) of a tile; smaller than asked for along a side that the photo does not
+            fill.
         overlap: pixels that neighbors share at least.
         padded: (height, width) of the extended photo.
         tops, lefts: first pixel of each row and column of tiles.
@@ -116,14 +135,18 @@ class TileGrid:
 
 
 def starts(length: int, tile: int, overlap: int) -> tuple[int, ...]:
-    """Return where tiles start along an axis that is at least one tile long; the last one ends at its end."""
+    """Return where tiles start along an axis that is at least one tile long.
+
+    The last one ends at its end.
+    """
     if length == tile:  # perhaps cut down to the photo, and then no longer than the overlap
         return (0,)
     return (*range(0, length - tile, tile - overlap), length - tile)
 
 
 def blend_weights(firsts: tuple[int, ...], tile: int, overlap: int, stride: int) -> np.ndarray:
-    """Return how much each tile counts along one axis: linearly less over the overlap, all tiles together 1 everywhere.
+    """Return how much each tile counts along one axis: linearly less over the overlap, all tiles
+    together 1 everywhere.
 
     Args:
         firsts: first pixel of each tile.
@@ -138,7 +161,9 @@ def blend_weights(firsts: tuple[int, ...], tile: int, overlap: int, stride: int)
     total = np.zeros(firsts[-1] // stride + reach)
     for first in firsts:
         total[first // stride :][:reach] += window
-    return np.stack([window / total[first // stride :][:reach] for first in firsts]).astype(np.float32)
+    return np.stack([window / total[first // stride :][:reach] for first in firsts]).astype(
+        np.float32
+    )
 
 
 class TiledLabels:
@@ -150,7 +175,12 @@ class TiledLabels:
     """
 
     def __init__(
-        self, segmenter: Segmenter, strips: RowReader, config: TileConfig, *, advance: Callable[[int, int], None] | None = None
+        self,
+        segmenter: Segmenter,
+        strips: RowReader,
+        config: TileConfig,
+        *,
+        advance: Callable[[int, int], None] | None = None,
     ) -> None:
         """Prepare.
 
@@ -163,7 +193,9 @@ class TiledLabels:
             ConfigError: the tiles do not suit the model, or it gives labels.
         """
         segmenter.check_logits("Tiling")
-        self.grid = TileGrid.lay(strips.size, replace(segmenter.spec, input_size=segmenter.input_size), config)
+        self.grid = TileGrid.lay(
+            strips.size, replace(segmenter.spec, input_size=segmenter.input_size), config
+        )
         self.speed = dict.fromkeys(("read", "pre", "infer", "post"), 0.0)
         self._segmenter, self._strips, self._advance = segmenter, strips, advance
         grid, stride = self.grid, segmenter.spec.output_stride
@@ -177,18 +209,24 @@ class TiledLabels:
 
         Raises:
             ImageError: the photo breaks off.
-            ModelError: the network gives values that are not finite, or of another form than its description says.
+            ModelError: the network gives values that are not finite, or of another form than its
+                description says.
         """
         spec, grid = self._segmenter.spec, self.grid
         stride = spec.output_stride
-        context = TAPS[spec.upsampling] // 2  # rows of logits that a pixel looks at above and below its own
+        context = (
+            TAPS[spec.upsampling] // 2
+        )  # rows of logits that a pixel looks at above and below its own
         tile_rows, columns = grid.tile[0] // stride, grid.padded[1] // stride
         photo = np.empty((grid.tile[0], grid.padded[1], 3), np.uint8)
         logits = np.zeros((spec.num_classes, tile_rows + 2 * context, columns), np.float32)
         first = 0  # row of logits of the whole photo that the first one in memory is
         done = 0  # rows of logits that have become labels
         labeled = -(-grid.size[0] // stride)  # those that have to
-        ends = [*(top // stride - context for top in grid.tops[1:]), labeled]  # up to where a row of tiles completes the logits
+        ends = [
+            *(top // stride - context for top in grid.tops[1:]),
+            labeled,
+        ]  # up to where a row of tiles completes the logits
         for row, (top, end) in enumerate(zip(grid.tops, ends, strict=True)):
             self._read(photo, row)
             self._run(photo, row, logits[:, top // stride - first :][:, :tile_rows])
@@ -209,7 +247,10 @@ class TiledLabels:
         self.speed[step] += 1000 * (perf_counter() - start)
 
     def _read(self, photo: np.ndarray, row: int) -> None:
-        """Bring the photo's rows under one row of tiles into memory; those of the row above are moved up or overwritten."""
+        """Bring the photo's rows under one row of tiles into memory.
+
+        Those of the row above are moved up or overwritten.
+        """
         grid = self.grid
         top = grid.tops[row]
         known = grid.tops[row - 1] + grid.tile[0] - top if row else 0
@@ -217,7 +258,9 @@ class TiledLabels:
             shift([photo], grid.tile[0] - known)
             end = min(grid.size[0] - top, grid.tile[0])
             for start in range(known, end, READ_ROWS):
-                photo[start : min(start + READ_ROWS, end), : grid.size[1]] = self._strips.read(min(READ_ROWS, end - start))
+                photo[start : min(start + READ_ROWS, end), : grid.size[1]] = self._strips.read(
+                    min(READ_ROWS, end - start)
+                )
         color = [round(255 * channel) for channel in self._segmenter.spec.mean]
         photo[max(0, end) :] = color
         photo[:, grid.size[1] :] = color
@@ -225,14 +268,21 @@ class TiledLabels:
     def _run(self, photo: np.ndarray, row: int, logits: np.ndarray) -> None:
         """Run the network on one row of tiles and add what it says to (K, tile rows, w) logits."""
         spec, grid = self._segmenter.spec, self.grid
-        expected = (spec.num_classes, grid.tile[0] // spec.output_stride, grid.tile[1] // spec.output_stride)
+        expected = (
+            spec.num_classes,
+            grid.tile[0] // spec.output_stride,
+            grid.tile[1] // spec.output_stride,
+        )
         for column, left in enumerate(grid.lefts):
             with self._timed("pre"):
                 tile = np.ascontiguousarray(photo[:, left : left + grid.tile[1]])
             with self._timed("infer"):
                 output = self._segmenter.engine.run(tile[None])[0]
             if output.shape != expected:
-                raise ModelError(f"The network gives {output.shape}, but its description says {expected}. Export it again.")
+                raise ModelError(
+                    f"The network gives {output.shape}, but its description says {expected}. "
+                    "Export it again."
+                )
             with self._timed("post"):
                 share = self._down[row][:, None] * self._across[column]
                 logits[..., left // spec.output_stride :][..., : expected[2]] += share * output
@@ -240,12 +290,20 @@ class TiledLabels:
                 self._advance(row * len(grid.lefts) + column + 1, grid.count)
 
     def _label(self, logits: np.ndarray, first: int, slab: range, context: int) -> np.ndarray:
-        """Label the pixels of some rows of logits; `first` is the row of the whole photo that logits begin with."""
+        """Label the pixels of some rows of logits.
+
+        `first` is the row of the whole photo that logits begin with.
+        """
         spec, (height, width) = self._segmenter.spec, self.grid.size
         stride = spec.output_stride
-        top, bottom = max(0, slab.start - context), min(self.grid.padded[0] // stride, slab.stop + context)
+        top, bottom = (
+            max(0, slab.start - context),
+            min(self.grid.padded[0] // stride, slab.stop + context),
+        )
         size = (min(height, bottom * stride) - top * stride, width)
-        labels = label_map(logits[:, top - first : bottom - first], size, (1 / stride, 1 / stride), spec.upsampling)
+        labels = label_map(
+            logits[:, top - first : bottom - first], size, (1 / stride, 1 / stride), spec.upsampling
+        )
         return labels[(slab.start - top) * stride : slab.stop * stride - top * stride]
 
 
@@ -253,14 +311,21 @@ def shift(planes: Iterable[np.ndarray], rows: int) -> None:
     """Move the rows of contiguous (H, ...) planes up, in place; zeros come in below."""
     for plane in planes:
         flat, gone = plane.reshape(-1), rows * (plane.size // len(plane))
-        flat[: flat.size - gone] = flat[gone:]  # NumPy copies one-dimensional views without a temporary copy
+        flat[: flat.size - gone] = flat[
+            gone:
+        ]  # NumPy copies one-dimensional views without a temporary copy
         flat[flat.size - gone :] = 0
 
 
 def label_in_tiles(
-    segmenter: Segmenter, photo: np.ndarray | str | Path, *, tile: int | None = None, overlap: int | None = None
+    segmenter: Segmenter,
+    photo: np.ndarray | str | Path,
+    *,
+    tile: int | None = None,
+    overlap: int | None = None,
 ) -> Segmentation:
-    """Label a photo tile by tile, at its own scale whatever the model's resize rule is, with labels in memory as usual.
+    """Label a photo tile by tile, at its own scale whatever the model's resize rule is, with labels
+    in memory as usual.
 
     Args:
         segmenter: what `galago.load` returns.
@@ -269,7 +334,8 @@ def label_in_tiles(
     Raises:
         ConfigError: tile or overlap do not suit the model or each other.
         ImageError: the photo cannot be read, or the array has another form.
-        ModelError: the network gives values that are not finite, or of another form than its description says.
+        ModelError: the network gives values that are not finite, or of another form than its
+            description says.
     """
     path = None if isinstance(photo, np.ndarray) else Path(photo)
     start = perf_counter()
@@ -278,4 +344,6 @@ def label_in_tiles(
     result = TiledLabels(segmenter, ArrayRowReader(image), TileConfig(tile=tile, overlap=overlap))
     labels = np.concatenate(list(result))
     spec, speed = segmenter.spec, {**result.speed, "read": result.speed["read"] + read_ms}
-    return Segmentation(labels=labels, names=spec.classes, palette=spec.palette, image=image, path=path, speed=speed)
+    return Segmentation(
+        labels=labels, names=spec.classes, palette=spec.palette, image=image, path=path, speed=speed
+    )
