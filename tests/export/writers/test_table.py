@@ -19,11 +19,11 @@ from galago.export.folder import write_model_folder
 from galago.export.reference import TorchEngine
 from galago.export.writers.ncnn import optimize_graph
 from galago.export.writers.table import FORMATS, check_formats
+from galago.runtime.engines import table as engines
 from galago.runtime.engines.executorch import ExecuTorchEngine
 from galago.runtime.engines.litert import LiteRTEngine
 from galago.runtime.engines.ncnn import NCNNEngine
 from galago.runtime.engines.openvino import OpenVINOEngine
-from galago.runtime.engines.table import table as engines
 from galago.runtime.engines.torch import TorchProgramEngine
 from galago.runtime.segmenter import Segmenter
 from galago.spec import ModelSpec
