@@ -18,7 +18,7 @@ from galago.sources import Video, open_source, read_frames, video_name
 DrawClip = Callable[..., Path]
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".avi", ".mov", ".mkv", ".MP4"])
+@pytest.mark.parametrize("suffix", [".mp4", ".avi", ".mov", ".mkv", ".MP4", ".m4v"])
 def test_a_video_gives_its_frames_in_order(tmp_path: Path, draw_clip: DrawClip, suffix: str):
     video = open_source(str(draw_clip(tmp_path / f"clip{suffix}")))
     assert isinstance(video, Video)
@@ -37,6 +37,14 @@ def test_a_video_gives_its_frames_in_order(tmp_path: Path, draw_clip: DrawClip, 
         red = np.flatnonzero(frame.image[32, :, 0] > 128)  # the square's columns
         assert abs(red[0] - 4 * number) <= 2
         assert abs(red[-1] - (4 * number + 31)) <= 2
+
+
+@pytest.mark.parametrize("suffix", [".ts", ".flv", ".3GP", ".mpg"])
+def test_videos_of_recorders_and_phones_are_no_photos(
+    tmp_path: Path, draw_clip: DrawClip, suffix: str
+):
+    clip = draw_clip(tmp_path / "clip.mp4").rename(tmp_path / f"clip{suffix}")
+    assert len(list(read_frames(open_source(str(clip))))) == 12
 
 
 def test_frames_are_decoded_when_asked_for(tmp_path: Path, draw_clip: DrawClip):

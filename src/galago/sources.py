@@ -26,7 +26,10 @@ from galago._core.video_container import Container, read_container
 from galago.errors import ImageError, SourceError
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
-VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm")
+VIDEO_SUFFIXES = (
+    *(".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".3gp"),
+    *(".ts", ".mts", ".m2ts", ".flv", ".wmv", ".mpg", ".mpeg"),
+)
 STREAM_SCHEMES = ("http", "https", "rtmp", "rtsp", "tcp", "udp")
 LIST_SUFFIX = ".txt"
 DEFAULT_FPS, HIGHEST_RATE = (

@@ -179,3 +179,10 @@ def test_no_file_of_a_state_is_a_pickle(tmp_path: Path):
         "state.json",
         "state.safetensors",
     ]
+
+
+def test_a_state_without_one_of_its_files_names_the_file(tmp_path: Path):
+    save_state(changing(1), tmp_path)
+    (tmp_path / "state" / "state.safetensors").unlink()
+    with pytest.raises(TrainingError, match=r"damaged: state\.safetensors: No such file"):
+        read_state(tmp_path / "state")

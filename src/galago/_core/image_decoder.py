@@ -10,7 +10,7 @@ import numpy as np
 
 from galago._core import tiff
 from galago._core.boxes import top_boxes
-from galago._core.image_header import LFS_POINTER, ImageHeader, read_header
+from galago._core.image_header import COMPANION, LFS_POINTER, ImageHeader, read_header
 from galago._core.png import SIGNATURE as PNG_SIGNATURE
 from galago._core.png import read_chunks
 
@@ -20,6 +20,10 @@ MAX_PIXELS = (
 MAX_SAMPLES = 1 << 30  # bands times pixels; OpenCV decodes no more at once
 KINDS = "JPEG, PNG, WebP, TIFF or BMP"
 CONVERT = "Save it as JPEG or PNG first, for example by: magick IN OUT.jpg"
+ADVICE = {
+    LFS_POINTER: "Run: git lfs pull",
+    COMPANION: "The picture has the same name without ._ in front",
+}
 
 JPEG_START = b"\xff\xd8"
 JPEG_MARKER = re.compile(
@@ -45,7 +49,7 @@ def check_header(header: ImageHeader, *, whole: bool = True) -> None:
         UnreadableImageError: another kind of file, or more than `MAX_PIXELS` pixels.
     """
     if not header.readable and header.kind:
-        advice = "Run: git lfs pull" if header.kind == LFS_POINTER else CONVERT
+        advice = ADVICE.get(header.kind, CONVERT)
         raise UnreadableImageError(
             f"is {header.kind}, which galago does not read. Expected {KINDS}. {advice}"
         )

@@ -20,8 +20,9 @@ MOST_BOXES = 65_536  # chunks of a PNG, say, before a file is given up
 READABLE = ("JPEG", "PNG", "WebP", "TIFF", "BMP", "GIF", "AVIF")
 
 LFS_POINTER = "a pointer of Git LFS"
+COMPANION = "a companion file of macOS that holds no picture"
 OTHER_STARTS = {
-    b"\0\x05\x16\x07": "a companion file of macOS, which holds no picture",
+    b"\0\x05\x16\x07": COMPANION,
     b"\xff\x0a": "JPEG XL",
     b"\0\0\0\x0cJXL ": "JPEG XL",
     b"\0\0\0\x0cjP  ": "JPEG 2000",

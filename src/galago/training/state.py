@@ -205,6 +205,8 @@ def explaining(folder: Path) -> Iterator[None]:
         yield
     except BROKEN as error:
         reason = getattr(error, "strerror", None) or (str(error).splitlines() or [repr(error)])[0]
+        if isinstance(error, OSError) and error.filename:
+            reason = f"{Path(error.filename).name}: {reason}"
         raise TrainingError(
             f"The state of the run in {folder} is damaged: {reason.rstrip('.')}. "
             f"{start_anew(folder.parent)}"
