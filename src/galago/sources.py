@@ -360,7 +360,7 @@ def describe_left_out(counts: dict[str, int]) -> str | None:
             "pictures of kinds that are not read",
             "Convert them first, for example by: magick mogrify -format jpg",
         ),
-        (VIDEO_SUFFIXES, "videos", "Give each one as --source"),
+        (VIDEO_SUFFIXES, "videos", "Give each one alone"),
     ):
         found = {suffix: count for suffix, count in sorted(counts.items()) if suffix in suffixes}
         if found:

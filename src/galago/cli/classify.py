@@ -5,20 +5,22 @@ from typing import Annotated
 
 import typer
 
+from galago.cli._options import JSON_HELP
+
 MODEL_HELP = (
     "Published classifier, as `galago models` lists it, or a checkpoint of the recipe imagenet."
 )
-NAMES_HELP = "Text file with a class name in each line, in the order of ids; ids without it."
+NAMES_HELP = "Text file with a class name in each line, in the order of ids (default: ids)."
 
 
 def classify(
-    source: Annotated[str, typer.Option(help="Photo, folder, glob in quotes, or .txt list.")],
+    source: Annotated[
+        str, typer.Argument(help="Photo, folder, glob in quotes, or .txt list.", metavar="SOURCE")
+    ],
     model: Annotated[str, typer.Option(help=MODEL_HELP)] = "b1-imagenet",
     top: Annotated[int, typer.Option(help="Classes to show for each photo.", min=1)] = 5,
     names: Annotated[Path | None, typer.Option(help=NAMES_HELP)] = None,
-    json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object as the last line.")
-    ] = False,
+    json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
 ) -> None:
     """Say what whole photos show: the most probable classes, in torch."""
     from galago import sources

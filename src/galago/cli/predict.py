@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
-from galago.cli._options import MODEL_HELP, SETTING_HELP, SIZE_HELP, open_segmenter
+from galago.cli._options import (
+    ENGINE_HELP,
+    JSON_HELP,
+    MODEL_HELP,
+    PRECISION_HELP,
+    PROFILE_HELP,
+    SIZE_HELP,
+    THREADS_HELP,
+    Precision,
+    open_segmenter,
+)
 from galago.cli.tiles import LargePhoto, TileJob, check_flags, plan
 
 if TYPE_CHECKING:
@@ -33,28 +43,28 @@ TILE_HELP = (
 
 
 def predict(
-    source: Annotated[str, typer.Option(help=SOURCE_HELP)],
+    source: Annotated[str, typer.Argument(help=SOURCE_HELP, metavar="SOURCE")],
     model: Annotated[str | None, typer.Option(help=MODEL_HELP)] = None,
     out: Annotated[Path, typer.Option(help="Folder for label maps and overlays.")] = Path(
         "runs/predict"
     ),
-    engine: Annotated[str, typer.Option(help="What runs the network.")] = "auto",
-    threads: Annotated[
-        int | None, typer.Option(help="CPU threads; the engine decides itself without this.", min=1)
-    ] = None,
-    half: Annotated[bool, typer.Option("--half", help="Run in half precision.")] = False,
+    engine: Annotated[str, typer.Option(help=ENGINE_HELP)] = "auto",
+    threads: Annotated[int | None, typer.Option(help=THREADS_HELP, min=1)] = None,
+    precision: Annotated[Precision, typer.Option(help=PRECISION_HELP)] = "auto",
     imgsz: Annotated[str | None, typer.Option(help=SIZE_HELP, metavar="H [W]")] = None,
-    setting: Annotated[Path | None, typer.Option(help=SETTING_HELP)] = None,
+    profile: Annotated[Path | None, typer.Option(help=PROFILE_HELP)] = None,
     tile: Annotated[int | None, typer.Option(help=TILE_HELP, min=0)] = None,
-    run_pipeline: Annotated[
-        int | None, typer.Option(help="Pixels that tiles share; 128 without it.", min=0)
+    overlap: Annotated[
+        int | None, typer.Option(help="Pixels that tiles share (default: 128).", min=0)
     ] = None,
     alpha: Annotated[
         float, typer.Option(help="Strength of the colors in overlays, 0 to 1.", min=0, max=1)
     ] = 0.5,
-    save: Annotated[bool, typer.Option(help="Write files, or only print.")] = True,
-    save_labels: Annotated[
-        bool, typer.Option("--save-labels", help="Of a video, also write each frame's label map.")
+    save: Annotated[
+        bool, typer.Option(" /--no-save", show_default=False, help="Print only, write no files.")
+    ] = True,
+    frame_labels: Annotated[
+        bool, typer.Option("--frame-labels", help="Of a video, also write each frame's label map.")
     ] = False,
     confidence: Annotated[bool, typer.Option("--confidence", help=CONFIDENCE_HELP)] = False,
     smooth: Annotated[
@@ -64,11 +74,9 @@ def predict(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace labels of other images in --out, too.")
     ] = False,
-    max_frames: Annotated[int | None, typer.Option(help="End after so many frames.", min=1)] = None,
+    max_frames: Annotated[int | None, typer.Option(help="Stop after N frames.", min=1)] = None,
     show: Annotated[bool, typer.Option("--show", help="Open a window; q ends.")] = False,
-    json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object as the last line.")
-    ] = False,
+    json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
 ) -> None:
     """Label every pixel of photos, an indexed PNG of class ids and an overlay each, or of a video,
     as one overlay video.
@@ -82,7 +90,7 @@ def predict(
 
     opened = sources.open_source(source)
     video = opened if isinstance(opened, sources.Video) else None
-    check_flags(tile, run_pipeline, video=video is not None, smooth=smooth, confidence=confidence)
+    check_flags(tile, overlap, video=video is not None, smooth=smooth, confidence=confidence)
     if save and isinstance(opened, list):
         check_photos_stay(opened, out)
     target = out / f"{video.name}_overlay.mp4" if video and save else None
@@ -91,11 +99,16 @@ def predict(
     if video and target:
         check_video_stays(video, target)
     if outputs:
-        outputs.claim(list_claims(opened, out, target, labels=save_labels, confidence=confidence))
+        outputs.claim(list_claims(opened, out, target, labels=frame_labels, confidence=confidence))
     with ExitStack() as stack:
         window = stack.enter_context(Window()) if show else None
         segmenter = open_segmenter(
-            model, engine=engine, threads=threads, half=half, imgsz=imgsz, setting=setting
+            model,
+            engine=engine,
+            threads=threads,
+            precision=precision,
+            imgsz=imgsz,
+            profile=profile,
         )
         file = (
             stack.enter_context(VideoFile(target, video.size, rate=video.rate))
@@ -103,11 +116,11 @@ def predict(
             else None
         )
         store = (
-            choose_store(file, out, labels=save_labels, alpha=alpha, confidence=confidence)
+            choose_store(file, out, labels=frame_labels, alpha=alpha, confidence=confidence)
             if save
             else None
         )
-        tiles = plan(segmenter, tile, run_pipeline, out=out if save else None, alpha=alpha)
+        tiles = plan(segmenter, tile, overlap, out=out if save else None, alpha=alpha)
         job = Job(
             "frames" if video else "photos",
             segmenter,
@@ -123,7 +136,7 @@ def predict(
         if file and video:
             outputs.add(
                 video.path or video.name,
-                [file.path, *(frame_files(out, video.name) if save_labels else ())],
+                [file.path, *(frame_files(out, video.name) if frame_labels else ())],
             )
         outputs.save()
     report(job, file, out, err=json)

@@ -194,7 +194,7 @@ def plan(
     if segmenter.imgsz and (tile or overlap is not None):
         given = "x".join(map(str, segmenter.imgsz))
         raise ConfigError(
-            "--tile labels photos at their own scale, --imgsz or the setting fits them into "
+            "--tile labels photos at their own scale, --imgsz or the profile fits them into "
             f"{given}. Leave one out."
         )
     config = TileConfig(tile=tile or None, overlap=overlap)

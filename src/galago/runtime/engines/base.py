@@ -97,8 +97,8 @@ def check_float32(precision: str, engine: str) -> None:
     Raises:
         ConfigError: it is another.
     """
-    if precision == "bfloat16":
+    if precision in ("bfloat16", "float16"):
         raise ConfigError(
-            f"{engine} computes in float32 only. Leave --half out, or use --engine openvino."
+            f"{engine} computes in float32 only. Leave --precision out, or use --engine openvino."
         )
     choose({"float32": None}, precision, "precision")
