@@ -62,7 +62,7 @@ def export(
     which any host tests itself.
     """
     from galago.cli._console import print_json, say
-    from galago.cli._outputs import check_utf8
+    from galago._core.paths import check_utf8
     from galago.cli._progress import spinner
     from galago.cli._options import read_size
     from galago.errors import require

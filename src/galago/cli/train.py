@@ -125,7 +125,7 @@ def train(
     torch = require("torch", "train")
     require("accelerate", "train")
     from galago.cli._console import say
-    from galago.cli._outputs import check_utf8
+    from galago._core.paths import check_utf8
     from galago.cli._training import progress_bar, resume_hint
     from galago.cli.train_classes import refuse, train_classes
     from galago.cli.train_data import check_mix, describe, open_extras, open_splits
