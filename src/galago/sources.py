@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 
 from galago import image as images
-from galago._core.glob_once import glob_once
+from galago._core.file_walk import glob_once
 from galago._core.plain_path import is_text, plain_path
 from galago._core.printable import printable
 from galago._core.video_container import Container, read_container

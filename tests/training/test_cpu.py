@@ -1,7 +1,9 @@
 import copy
 
 import pytest
-import torch
+
+torch = pytest.importorskip("torch")
+
 from torch import nn
 
 from galago.models.efficientvit import build_model

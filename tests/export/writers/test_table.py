@@ -19,11 +19,11 @@ from galago.export.folder import write_model_folder
 from galago.export.reference import TorchEngine
 from galago.export.writers.ncnn import optimize_graph
 from galago.export.writers.table import FORMATS, check_formats
+from galago.runtime.engines import table as engines
 from galago.runtime.engines.executorch import ExecuTorchEngine
 from galago.runtime.engines.litert import LiteRTEngine
 from galago.runtime.engines.ncnn import NCNNEngine
 from galago.runtime.engines.openvino import OpenVINOEngine
-from galago.runtime.engines.table import table as engines
 from galago.runtime.engines.torch import TorchProgramEngine
 from galago.runtime.segmenter import Segmenter
 from galago.spec import ModelSpec
@@ -250,6 +250,9 @@ def folder(
                         FORMATS[engine], write=lambda network, spec, path: shutil.copy(file, path)
                     ),
                 )
+                patch.setattr(
+                    "galago.export.folder.DEFAULT_SIZE", SIZE
+                )  # of the golden image, as of the file
             given = write_model_folder(random_network(), SPEC, out, facts={}, formats=[engine])
             assert given.differences[engine] < 1e-4
         return out

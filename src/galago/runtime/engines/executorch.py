@@ -25,7 +25,7 @@ class ExecuTorchEngine:
     """Runs a .pte file with ExecuTorch on the CPU in float32; threads that call it take turns.
 
     The runtime refuses a file that is cut short, but bytes that were changed can end the process:
-    `galago.load` compares checksums first.
+    `galago.load` compares checksums, and has a process of its own try the file first.
 
     Attributes:
         input_size: the one (height, width) in pixels that the file takes.
