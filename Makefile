@@ -19,7 +19,7 @@ help:
 	@sed -n 's/^# //p' Makefile
 
 demo: .venv-demo/installed
-	$(DEMO)/galago predict --source "$$($(DEMO)/python -c '$(SAMPLE)')" --out demo
+	$(DEMO)/galago predict "$$($(DEMO)/python -c '$(SAMPLE)')" --out demo
 	@echo "The labeled scene lies in $(CURDIR)/demo"
 
 test: .venv/installed

@@ -43,7 +43,7 @@ KINDS = {  # flags of `galago export`
     "default": (),
     "fixed": ("--imgsz", "64x96"),
     "labels": ("--output", "labels"),
-    "half": ("--half",),
+    "half": ("--precision", "float16"),
     "int8": ("--int8", "--max-drop", "50"),
     "fixed labels": ("--imgsz", "64x96", "--output", "labels"),
     "fixed int8": ("--imgsz", "64x96", "--int8", "--max-drop", "50"),

@@ -58,6 +58,7 @@ TABLE = {
 OWNERS = {  # an engine, and what reads large photos, are imported by their own files alone
     "data/convert/coco_shapes.py": "pycocotools",
     "export/writers/openvino.py": "openvino",
+    "runtime/_compat.py": "executorch onnxruntime",
     "runtime/engines/executorch.py": "executorch torch",
     "runtime/engines/litert.py": "ai_edge_litert",
     "runtime/engines/ncnn.py": "ncnn",

@@ -64,7 +64,7 @@ def test_photos_are_read_one_by_one_and_a_broken_one_stands_for_itself(tmp_path:
     (tmp_path / "b.png").write_bytes(b"hello")
     frames = list(read_frames(open_source(str(tmp_path))))
     assert [frame.name for frame in frames] == ["a", "b", "c"]
-    assert isinstance(frames[1].image, ImageError)
+    assert isinstance(frames[1].error, ImageError)
     assert frames[1].origin == str(tmp_path / "b.png")
     assert [frame.name for frame in read_frames(open_source(str(tmp_path)), limit=2)] == ["a", "b"]
 
@@ -90,7 +90,7 @@ def test_a_video_cut_short_gives_what_it_has_and_then_the_error(
     *frames, last = read_frames(video)
     assert 5 < len(frames) < 30
     assert all(isinstance(frame.image, np.ndarray) for frame in frames)
-    assert str(last.image).endswith(
+    assert str(last.error).endswith(
         f"is damaged: it breaks off after {len(frames)} of 40 frames. Copy it again from where it "
         "came."
     )
@@ -188,8 +188,8 @@ def test_a_matroska_file_that_is_cut_is_noticed(tmp_path: Path, part: float, set
         path.write_bytes(kept)
         *frames, last = read_frames(open_source(str(path)))
         assert 0 < len(frames) < 40
-        assert isinstance(last.image, ImageError)
-        assert "a.mkv is damaged: it breaks off after" in str(last.image)
+        assert isinstance(last.error, ImageError)
+        assert "a.mkv is damaged: it breaks off after" in str(last.error)
 
 
 def test_an_mp4_that_a_phone_trimmed_by_its_edit_list_is_whole(tmp_path: Path, draw_clip: DrawClip):
@@ -226,7 +226,7 @@ def test_an_mp4_for_the_web_is_whole_or_cut(tmp_path: Path, draw_clip: DrawClip,
         assert len(frames) == 60
         assert isinstance(frames[-1].image, np.ndarray)
     else:
-        assert "is damaged: it breaks off after" in str(frames[-1].image)
+        assert "is damaged: it breaks off after" in str(frames[-1].error)
 
 
 def test_what_follows_a_whole_mp4_does_not_matter(tmp_path: Path, draw_clip: DrawClip):

@@ -90,7 +90,7 @@ def test_training_leads_to_a_checkpoint_a_model_folder_and_labels(data: Path, tm
     run = tmp_path / "run"
     done = galago("train", "--data", str(data), *TINY, "--epochs", "2", "--out", str(run))
     assert done.returncode == 0, done.stderr
-    assert f"Next: galago export --model {run}/best.safetensors --out {run}/model" in done.stdout
+    assert f"Next: galago export {run}/best.safetensors --out {run}/model" in done.stdout
     done = galago("export", "--model", f"{run}/best.safetensors", "--out", f"{run}/model")
     assert done.returncode == 0, done.stderr
     assert mean_iou(data, run / "best.safetensors") == pytest.approx(
@@ -130,7 +130,7 @@ def test_a_run_leaves_a_page_and_curves_where_asked_for(data: Path, tmp_path: Pa
     assert done.exit_code == 0, done.output
     assert f"{tmp_path}/run/report.html" in done.stdout
     assert (
-        f"galago val --data {data} --model {tmp_path}/run/best.safetensors"
+        f"galago val {data} --model {tmp_path}/run/best.safetensors"
         in (tmp_path / "run/report.html").read_text()
     )
     assert list((tmp_path / "run/tensorboard").glob("events.out.tfevents.*"))

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from galago.cli._options import JSON_HELP, Command
+
 if TYPE_CHECKING:
     from galago.data.check import Report
 
@@ -22,15 +24,13 @@ def data() -> None:
     """Check data sets before training, and bring them into the layout that galago reads."""
 
 
-@app.command()
+@app.command(cls=Command)
 def check(
     data: Annotated[str, typer.Argument(help="Data set: folder or YAML file.", metavar="DATA")],
     out: Annotated[Path, typer.Option(help="Folder for report.html and check.json.")] = Path(
         "runs/data"
     ),
-    json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object as the last line.")
-    ] = False,
+    json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
 ) -> None:
     """Find all that is wrong with a data set before training: files, masks, ids, classes, splits.
 
@@ -72,9 +72,7 @@ def convert(
     images: Annotated[Path | None, typer.Option(help=IMAGES_HELP)] = None,
     ignore: Annotated[list[str] | None, typer.Option(help=IGNORE_HELP)] = None,
     unknown: Annotated[str, typer.Option(help=UNKNOWN_HELP)] = "error",
-    json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object as the last line.")
-    ] = False,
+    json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
 ) -> None:
     """Bring a data set into the layout that galago reads: images/, masks/ and data.yaml.
 

@@ -9,7 +9,7 @@ import typer
 
 from galago._core.write_errors import advice, is_known
 from galago.cli._console import build_state, print_json_error, say
-from galago.cli._sizes import SizeCommand
+from galago.cli._options import Command
 from galago.cli.bench import bench
 from galago.cli.classify import classify
 from galago.cli.data import app as data
@@ -25,13 +25,13 @@ from galago.errors import GalagoError, InterruptError
 MISUSED = 2  # the exit code
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-app.command(cls=SizeCommand)(predict)
-app.command(cls=SizeCommand)(val)
-app.command()(train)
-app.command(cls=SizeCommand)(export)
-app.command(cls=SizeCommand)(verify)
-app.command(cls=SizeCommand)(bench)
-app.command()(classify)
+app.command(cls=Command)(predict)
+app.command(cls=Command)(val)
+app.command(cls=Command)(train)
+app.command(cls=Command)(export)
+app.command(cls=Command)(verify)
+app.command(cls=Command)(bench)
+app.command(cls=Command)(classify)
 app.add_typer(data, name="data")
 app.add_typer(models, name="models")
 

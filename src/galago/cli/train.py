@@ -19,7 +19,11 @@ CACHE = "cache"
 
 def train(
     data: Annotated[
-        str, typer.Option(help="Data set: folder or YAML file; `scenes:COUNT` draws street scenes.")
+        str,
+        typer.Argument(
+            help="Data set: folder or YAML file; `scenes:COUNT` renders street scenes.",
+            metavar="DATA",
+        ),
     ],
     model: Annotated[str, typer.Option(help="Network: b0 ... b3, l0 ... l3.")] = "b0",
     recipe: Annotated[
@@ -121,7 +125,7 @@ def train(
     torch = require("torch", "train")
     require("accelerate", "train")
     from galago.cli._console import say
-    from galago.cli._outputs import check_utf8
+    from galago._core.paths import check_utf8
     from galago.cli._training import progress_bar, resume_hint
     from galago.cli.train_classes import refuse, train_classes
     from galago.cli.train_data import check_mix, describe, open_extras, open_splits
@@ -264,7 +268,7 @@ def print_summary(
     say("Saved: " + ", ".join(str(out / name) for name in saved), err=json)
     for remark in remarks(config, progress.rows):
         say(remark, err=json)
-    say(f"Next: galago export --model {out / 'best.safetensors'} --out {out / 'model'}", err=json)
+    say(f"Next: galago export {out / 'best.safetensors'} --out {out / 'model'}", err=json)
     if json:
         print_json({"out": str(out), "epochs": progress.epoch, "best_mean_iou": progress.best})
 

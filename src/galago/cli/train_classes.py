@@ -40,7 +40,7 @@ def train_classes(
         return
     say(f"Best top-1 accuracy {progress.best:.4f} on {len(val_set)} validation photos.", err=json)
     weights = out / "best.safetensors"
-    say(f"Next: galago train --data DATA --model {config.variant} --weights {weights}", err=json)
+    say(f"Next: galago train DATA --model {config.variant} --weights {weights}", err=json)
     if json:
         print_json({"out": str(out), "epochs": progress.epoch, "best_top1": progress.best})
 

@@ -84,7 +84,7 @@ def _scores(scores: dict[str, Any] | None, published: dict[str, Any] | None) -> 
             "did."
         )
     if scores is None:
-        return "Not measured on labeled photos. `galago val --model FOLDER --data DATA` does that."
+        return "Not measured on labeled photos. `galago val DATA --model FOLDER` does that."
     ious = {
         row["name"]: "n/a" if row["iou"] is None else f"{row['iou']:.3f}"
         for row in scores["classes"]

@@ -177,7 +177,7 @@ def search(
         raise ModelError(
             f"int8 does not reach a mean IoU of {needed:.4f}, even with every convolution in "
             f"float: {score:.4f}. "
-            "Allow more with --max-drop, or export without --int8."
+            "Allow more with --max-drop, or export without --precision int8."
         )
     return kept, score
 

@@ -130,8 +130,7 @@ def open_file(file: Path) -> OpenedModel:
     """
     if file.suffix == ".safetensors":
         raise ModelError(
-            f"{file} is a checkpoint. Turn it into a model folder first: galago export --model "
-            f"{file}"
+            f"{file} is a checkpoint. Turn it into a model folder first: galago export {file}"
         )
     if file.name == "model.json" or file.suffix in (
         ".tflite",

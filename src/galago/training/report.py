@@ -251,8 +251,8 @@ def _commands(folder: Path, data: str) -> str:
     source = shlex.quote(data) if Path(data).exists() else "DATA"
     best, model = (shlex.quote(str(folder / name)) for name in ("best.safetensors", "model"))
     lines = [
-        f"galago val --data {source} --model {best}",
-        f"galago export --model {best} --out {model}",
-        f"galago predict --model {model} --source PHOTOS",
+        f"galago val {source} --model {best}",
+        f"galago export {best} --out {model}",
+        f"galago predict PHOTOS --model {model}",
     ]
     return f"<pre>{chr(10).join(map(escape, lines))}</pre>"

@@ -294,7 +294,7 @@ def test_settings_that_it_has_not_are_misuse(engine: str):
     with pytest.raises(ConfigError, match="Expected 1 or more threads, got 0"):
         kind(file, threads=0)
     with pytest.raises(
-        ConfigError, match=r"computes in float32 only\. Leave --half out, or use --engine openvino"
+        ConfigError, match=r"computes in float32 only\. Leave --precision out, or use --engine openvino"
     ):
         kind(file, precision="bfloat16")
     with pytest.raises(ConfigError, match="Unknown precision 'int4'"):

@@ -107,9 +107,9 @@ def test_an_engine_that_is_missing_is_one_line_that_says_what_to_install(
 def test_onnxruntime_refuses_half_precision_with_2(tiny_onnx: Path):
     pytest.importorskip("onnxruntime")
     with pytest.raises(
-        ConfigError, match=r"ONNX Runtime computes in float32 only\. Leave --half out"
+        ConfigError, match=r"ONNX Runtime computes in float32 only\. Leave --precision out"
     ) as caught:
-        galago.load(tiny_onnx, engine="onnxruntime", half=True)
+        galago.load(tiny_onnx, engine="onnxruntime", precision="bfloat16")
     assert caught.value.exit_code == 2
 
 

@@ -28,7 +28,7 @@ sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 import openvino  # noqa: E402
 from openvino import frontend  # noqa: E402
 
-PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
+PRECISIONS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 FAILURES = (
     RuntimeError,
     UnicodeDecodeError,  # its message holds bytes of the file
@@ -58,7 +58,7 @@ class OpenVINOEngine:
         Args:
             file: the .xml file, whose weights lie beside it as .bin, or the .onnx file.
             threads: CPU threads; OpenVINO decides without it.
-            precision: float32 or bfloat16. OpenVINO would take bfloat16 by itself on CPUs that have
+            precision: float32, bfloat16 or float16. OpenVINO would take bfloat16 by itself on CPUs that have
                 it.
         Raises:
             ConfigError: the precision is unknown or not one of this CPU, or threads is less than 1.
@@ -69,7 +69,7 @@ class OpenVINOEngine:
         if precision not in available_precisions():
             raise ConfigError(
                 f"This CPU computes no {precision}, only {' and '.join(available_precisions())}. "
-                "Leave --half out."
+                "Leave --precision out."
             )
         settings: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": hint,
@@ -224,7 +224,10 @@ def check_graph(file: Path) -> str:
 def available_precisions() -> tuple[str, ...]:
     """Return the precisions that this CPU computes in, float32 first."""
     capabilities = only_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    return ("float32", "bfloat16") if "BF16" in capabilities else ("float32",)
+    names = {"float32": "FP32", "bfloat16": "BF16", "float16": "FP16"}
+    return tuple(
+        name for name, short in names.items() if name == "float32" or short in capabilities
+    )
 
 
 def _reason(error: Exception) -> str:

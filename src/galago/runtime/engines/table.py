@@ -162,7 +162,7 @@ def choose_engine(name: str, files: Collection[str]) -> str:
         raise ModelError(
             f"{name} runs {' or '.join(kind.files)}, which this model has not, only "
             f"{', '.join(sorted(files))}. "
-            f"Run: galago export --model CHECKPOINT --out FOLDER --format {','.join(formats)}"
+            f"Run: galago export CHECKPOINT --out FOLDER --format {','.join(formats)}"
         )
     return name
 
@@ -178,7 +178,7 @@ def open_engine(
         file: the one that the engine runs.
         name: of the engine.
         threads: CPU threads; the engine decides without it.
-        precision: float32, or bfloat16 where the engine has it.
+        precision: float32, or bfloat16 or float16 where engine and CPU have it.
     Raises:
         ConfigError: the engine or the precision is unknown, or threads is less than 1.
         MissingDependencyError: the engine is not installed.

@@ -4,7 +4,7 @@ make of a model.
 
 from typing import TYPE_CHECKING
 
-from galago.cli._sizes import read_size
+from galago.cli._options import read_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def read_views(
-    sliding_window_inference: str | None, stride: str | None, scales: str | None, flip: bool
+    slide: str | None, stride: str | None, scales: str | None, flip: bool
 ) -> "TTAConfig":
     """Turn flags into views.
 
@@ -27,7 +27,7 @@ def read_views(
     """
     from galago.evaluation import TTAConfig
 
-    window = read_size(sliding_window_inference, "--slide") if sliding_window_inference else None
+    window = read_size(slide, "--slide") if slide else None
     step = read_size(stride, "--stride") if stride else None
     return TTAConfig(
         window=window, stride=step, scales=read_scales(scales) if scales else (1.0,), flip=flip
@@ -46,7 +46,7 @@ def read_scales(text: str) -> tuple[float, ...]:
         return tuple(float(word) for word in text.split(","))
     except ValueError as error:
         raise ConfigError(
-            f"Expected numbers with commas between, as --scales 0.5,1,1.5, got {text!r}."
+            f"Expected numbers with commas between, for example --scales 0.5,1,1.5, got {text!r}."
         ) from error
 
 
@@ -94,7 +94,7 @@ def apply_protocol(segmenter: "Segmenter", name: str, labels: "LabelSet") -> "Se
     )
     if segmenter.imgsz:
         raise ConfigError(
-            f"The protocol {name} resizes photos to {size}. Leave --imgsz and --setting out, or "
+            f"The protocol {name} resizes photos to {size}. Leave --imgsz and --profile out, or "
             "--protocol."
         )
     if segmenter.input_size and segmenter.input_size != protocol.input_size:
