@@ -61,7 +61,10 @@ def predict(place: Path, *flags: str) -> Result:
 def test_predict_takes_a_profile_and_says_so(place: Path):
     done = predict(place, "--profile", str(place / "profile.json"), "--json")
     assert done.exit_code == 0, done.output
-    first = f"Profile: {place / 'tiny.onnx'}, openvino in float32, threads: auto, photos fitted into 64 x 64; "
+    first = (
+        f"Profile: {place / 'tiny.onnx'}, openvino in float32, threads: auto, "
+        "photos fitted into 64 x 64; "
+    )
     assert done.stderr.startswith(f"{first}measured 5.0 ms for a photo of 40 x 60\n")
     assert "warning" not in done.stderr
     assert json.loads(done.stdout)["model"] == "tiny"
