@@ -78,7 +78,7 @@ class Documented:
         words = shlex.split(text)[1:] + QUICK.get(self.name, "").split()
         if self.name == "train":
             classifies = "imagenet" in words
-            words += ["--set", "sizes=64"] if classifies else ["--set", "crop_size=64x64"]
+            words += ["--set", "sizes=64"] if classifies else ["--crop", "64", "64"]
         if "--against" in words and "--imgsz" not in words:
             words += ["--imgsz", "64x96"]
         return words

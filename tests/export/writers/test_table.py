@@ -16,9 +16,9 @@ torch = pytest.importorskip("torch")
 import galago
 from galago.errors import ConfigError, MissingDependencyError, ModelError
 from galago.export.folder import write_model_folder
-from galago.export.reference import TorchEngine
 from galago.export.writers.ncnn import optimize_graph
 from galago.export.writers.table import FORMATS, check_formats
+from galago.models.inference import TorchEngine
 from galago.runtime.engines.executorch import ExecuTorchEngine
 from galago.runtime.engines.litert import LiteRTEngine
 from galago.runtime.engines.ncnn import NCNNEngine
