@@ -23,9 +23,10 @@ from torch.utils._pytree import tree_map
 
 from galago.export.ranges import SEED, measure_ranges, normalize
 from galago.export.rewrite.attention import deploy_attention
-from galago.export.rewrite.deploy import DeployedNetwork, fold_norms
+from galago.export.rewrite.deploy import DeployedNetwork
 from galago.labels import CAMVID
 from galago.models.checkpoint import load_checkpoint
+from galago.models.layers import fold_norms
 from galago.scenes.dataset import render_scene
 from galago.spec import ModelSpec
 

@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from galago.training.config import TrainConfig
+from galago.training.config import TrainConfig, upgrade_settings
 from galago.training.recipes import RECIPES
 
 REPOSITORY = Path(__file__).parent.parent
@@ -354,11 +354,11 @@ def folds() -> str:
         recipe = json.loads(
             json.dumps(asdict(RECIPES[result["recipe"]]()))
         )  # with lists for tuples
-        settings = asdict(TrainConfig()) | config  # one that came later was off
+        settings = asdict(TrainConfig()) | upgrade_settings(config)  # one that came later was off
         changes = [
-            f"{name}={settings[name]}"
-            for name in recipe
-            if name not in NOT_A_CHANGE and settings[name] != recipe[name]
+            f"{name}={value}"
+            for name, value in settings.items()
+            if name not in NOT_A_CHANGE and value != recipe.get(name)
         ]
         changes += ["from pre-training on drawn scenes"] * result["weights"]
         changes += [f"taught by {result['teacher']}"] if result.get("teacher") else []
@@ -400,9 +400,8 @@ def training() -> str:
             f"{speed / result['images_per_s']['by_hand']:.2f} x",
         ]
         lines.append(row_of(columns))
-    waited = max(
-        epoch["waited"] for epoch in result["epochs"][1:]
-    )  # in the first one the workers start
+    # in the first epoch the workers start; galago 0.1 said "waited"
+    waited = max(epoch.get("data_wait", epoch.get("waited")) for epoch in result["epochs"][1:])
     size = "{} x {}".format(*result["crop_size"])
     crops = f"{result['variant']}, batches of {result['batch_size']} crops of {size}"
     what = f"{crops}; of a run, {waited:.1%} of the time went into waiting for photos."

@@ -113,7 +113,7 @@ def train(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Call
                 flags = (
                     "--epochs",
                     "2",
-                    "--imgsz",
+                    "--crop",
                     "64",
                     "64",
                     "--workers",

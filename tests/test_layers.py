@@ -36,9 +36,9 @@ TABLE = {
         "errors spec image sources runtime data scenes evaluation",
         "numpy cv2 matplotlib",
     ),
-    "models": ("errors", "torch safetensors"),
-    "training": (
-        "errors labels spec image data scenes evaluation models",
+    "models": ("errors spec", "torch safetensors numpy"),
+    "training": (  # runtime: a run is scored by the Segmenter that labels images afterwards
+        "errors labels spec image data scenes evaluation models runtime",
         "torch accelerate safetensors tensorboard numpy cv2",
     ),
     "export": (

@@ -225,12 +225,18 @@ def test_a_setting_file_of_before_is_read_as_a_profile():
 def test_the_deprecated_names_of_load_work_and_warn(tiny_profile: DeviceProfile):
     with pytest.warns(DeprecationWarning, match="setting is deprecated: it is called profile"):
         assert galago.load(setting=tiny_profile).imgsz == (32, 64)
-    with pytest.warns(DeprecationWarning, match="use precision='bfloat16'"):
-        with pytest.raises(ConfigError, match="The profile has precision float32, got bfloat16"):
-            galago.load(profile=tiny_profile, half=True)
-    with pytest.warns(DeprecationWarning):
-        with pytest.raises(ConfigError, match="half=True is precision='bfloat16', got 'float32'"):
-            galago.load(tiny_profile.model, half=True, precision="float32")
-    with pytest.warns(DeprecationWarning):
-        with pytest.raises(ConfigError, match="Give profile alone"):
-            galago.load(profile=tiny_profile, setting=tiny_profile)
+    with (
+        pytest.warns(DeprecationWarning, match="use precision='bfloat16'"),
+        pytest.raises(ConfigError, match="The profile has precision float32, got bfloat16"),
+    ):
+        galago.load(profile=tiny_profile, half=True)
+    with (
+        pytest.warns(DeprecationWarning, match="half is deprecated"),
+        pytest.raises(ConfigError, match="half=True is precision='bfloat16', got 'float32'"),
+    ):
+        galago.load(tiny_profile.model, half=True, precision="float32")
+    with (
+        pytest.warns(DeprecationWarning, match="setting is deprecated"),
+        pytest.raises(ConfigError, match="Give profile alone"),
+    ):
+        galago.load(profile=tiny_profile, setting=tiny_profile)

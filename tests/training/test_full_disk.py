@@ -42,7 +42,7 @@ def fill(row):
 torch.set_num_threads(1)
 data, out, settings = Path(sys.argv[1]), Path(sys.argv[2]), eval(sys.argv[3])
 try:
-    train(TrainConfig(**settings), open_dataset(data, "train"), open_dataset(data, "val"), out, report=fill)
+    train(TrainConfig(**settings), open_dataset(data, "train"), open_dataset(data, "val"), out, on_progress=fill)
 except GalagoError as error:
     print(error)
 """
@@ -72,7 +72,7 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_when_there_is_space(
 
     try:
         with pytest.raises(GalagoError, match=words):
-            train(SETTINGS, on_disk("train"), on_disk("val"), tmp_path, report=fill)
+            train(SETTINGS, on_disk("train"), on_disk("val"), tmp_path, on_progress=fill)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     check_and_go_on(on_disk, tmp_path, SETTINGS)
@@ -121,4 +121,4 @@ def check_and_go_on(on_disk: Callable[[str], Any], out: Path, settings: TrainCon
         if path.name.startswith(".") or path.name == "state.partial"
     ]
     assert read_tensors(out / "last.safetensors")[1]["epoch"] == "2"
-    assert train(settings, on_disk("train"), on_disk("val"), out, start=(None, True)).epoch == 4
+    assert train(settings, on_disk("train"), on_disk("val"), out, resume=True).epoch == 4

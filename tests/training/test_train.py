@@ -22,10 +22,11 @@ from galago.models.checkpoint import load_checkpoint, read_tensors, save_checkpo
 from galago.models.efficientvit import build_model
 from galago.spec import ModelSpec
 from galago.training.config import TrainConfig
-from galago.training.model import TrainingModel, describe_start, start_network
+from galago.training.history import History
+from galago.training.model import TrainingModel, describe_weights, start_network
 from galago.training.optim import learning_rate, make_optimizer, set_lr
-from galago.training.run_dir import Progress
-from galago.training.train import mixed_precision, train
+from galago.training.train import train
+from galago.training.train_state import mixed_precision
 
 pytestmark = pytest.mark.torch
 
@@ -40,7 +41,7 @@ SMALL = TrainConfig(
     peak_learning_rate=5e-3,
     min_scale=1.0,
     max_scale=1.0,
-    color=0.1,
+    color_jitter=0.1,
 )
 
 
@@ -49,7 +50,7 @@ class Finished:
     """A run that was not interrupted."""
 
     out: Path
-    progress: Progress
+    history: History
     reports: list[dict[str, float]]
 
 
@@ -58,10 +59,15 @@ def finished(
     on_disk: Callable[[str], Dataset], tmp_path_factory: pytest.TempPathFactory
 ) -> Finished:
     out, reports = tmp_path_factory.mktemp("runs") / "doors", []
-    progress = train(
-        SMALL, on_disk("train"), on_disk("val"), out, data="drawn doors", report=reports.append
+    history = train(
+        SMALL,
+        on_disk("train"),
+        on_disk("val"),
+        out,
+        description="drawn doors",
+        on_progress=reports.append,
     )
-    return Finished(out, progress, reports)
+    return Finished(out, history, reports)
 
 
 def assert_same_run(out: Path, expected: Finished) -> None:
@@ -106,14 +112,14 @@ def test_metrics_have_a_line_per_epoch_and_scores_where_it_validated(finished: F
 
 def test_the_description_says_what_was_trained_on(finished: Finished):
     run = json.loads((finished.out / "run.json").read_text())
-    assert (run["data"], run["train_photos"], run["val_photos"]) == ("drawn doors", 4, 2)
+    assert (run["data"], run["train_images"], run["val_images"]) == ("drawn doors", 4, 2)
 
 
 def test_a_checkpoint_describes_itself(finished: Finished):
     network, metadata = load_checkpoint(finished.out / "best.safetensors")
     spec = ModelSpec.from_json(metadata["spec"])
     assert (spec.name, spec.variant, spec.classes) == ("doors", "b0", ("wall", "door"))
-    assert json.loads(metadata["scores"])["mean_iou"] == finished.progress.best
+    assert json.loads(metadata["scores"])["mean_iou"] == finished.history.best
     assert json.loads(metadata["run"])["data"] == "drawn doors"
     assert not network.training
 
@@ -129,10 +135,10 @@ def test_a_network_for_a_short_side_says_so_in_its_checkpoint(
 
 
 def test_best_is_the_largest_score_so_far(finished: Finished):
-    assert finished.progress.best == max(
-        row["mean_iou"] for row in finished.progress.rows if "mean_iou" in row
+    assert finished.history.best == max(
+        row["mean_iou"] for row in finished.history.rows if "mean_iou" in row
     )
-    assert finished.progress.epoch == 6
+    assert finished.history.epoch == 6
 
 
 def test_every_step_and_every_validation_is_reported(finished: Finished):
@@ -151,9 +157,9 @@ def test_a_run_that_was_stopped_in_an_epoch_ends_as_if_it_had_not_been(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(SMALL, on_disk("train"), on_disk("val"), tmp_path, report=stop)
-    progress = train(SMALL, on_disk("train"), on_disk("val"), tmp_path, start=(None, True))
-    assert progress.epoch == 6
+        train(SMALL, on_disk("train"), on_disk("val"), tmp_path, on_progress=stop)
+    history = train(SMALL, on_disk("train"), on_disk("val"), tmp_path, resume=True)
+    assert history.epoch == 6
     assert_same_run(tmp_path, finished)
 
 
@@ -171,7 +177,7 @@ def report(row):
 
 torch.set_num_threads(1)
 data, out, settings = Path(sys.argv[1]), Path(sys.argv[2]), eval(sys.argv[3])
-train(TrainConfig(**settings), open_dataset(data, "train"), open_dataset(data, "val"), out, report=report)
+train(TrainConfig(**settings), open_dataset(data, "train"), open_dataset(data, "val"), out, on_progress=report)
 """
 
 
@@ -184,7 +190,7 @@ def test_a_run_that_was_killed_in_an_epoch_ends_as_if_it_had_not_been(
     command = [sys.executable, "-c", KILLED, str(root), str(tmp_path), repr(vars(SMALL))]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == -9, done.stderr
-    train(SMALL, on_disk("train"), on_disk("val"), tmp_path, start=(None, True))
+    train(SMALL, on_disk("train"), on_disk("val"), tmp_path, resume=True)
     assert_same_run(tmp_path, finished)
 
 
@@ -192,9 +198,7 @@ def test_a_run_that_was_killed_in_an_epoch_ends_as_if_it_had_not_been(
 def test_random_layers_go_on_as_if_the_run_had_not_been_stopped(
     on_disk: Callable[[str], Dataset], tmp_path: Path, workers: int
 ):
-    config = replace(
-        SMALL, epochs=3, drop_path=0.5, style_mix=0.5, validate_every=3, workers=workers
-    )
+    config = replace(SMALL, epochs=3, drop_path=0.5, validate_every=3, workers=workers)
 
     def stop(row: dict[str, float]) -> None:
         if row["epoch"] == 2:
@@ -202,8 +206,8 @@ def test_random_layers_go_on_as_if_the_run_had_not_been_stopped(
 
     sets = on_disk("train"), on_disk("val")
     with pytest.raises(KeyboardInterrupt):
-        train(config, *sets, tmp_path / "cut", report=stop)
-    train(config, *sets, tmp_path / "cut", start=(None, True))
+        train(config, *sets, tmp_path / "cut", on_progress=stop)
+    train(config, *sets, tmp_path / "cut", resume=True)
     train(config, *sets, tmp_path / "whole")
     cut, whole = (
         read_tensors(tmp_path / name / "last.safetensors")[0] for name in ("cut", "whole")
@@ -220,7 +224,7 @@ def test_a_run_that_was_stopped_before_its_first_state_begins_again(
 
     sets = on_disk("train"), on_disk("val")
     with pytest.raises(KeyboardInterrupt):
-        train(replace(SMALL, save_every=6), *sets, tmp_path, report=stop)
+        train(replace(SMALL, save_every=6), *sets, tmp_path, on_progress=stop)
     assert (tmp_path / "best.safetensors").exists()
     assert not (tmp_path / "state").exists()
     with pytest.raises(
@@ -231,9 +235,9 @@ def test_a_run_that_was_stopped_before_its_first_state_begins_again(
     with pytest.raises(
         TrainingError, match=r"was started from random weights, now from .*w\.safetensors"
     ):
-        train(SMALL, *sets, tmp_path, start=(tmp_path / "w.safetensors", True))
+        train(SMALL, *sets, tmp_path, weights=tmp_path / "w.safetensors", resume=True)
     (tmp_path / "w.safetensors").unlink()
-    train(SMALL, *sets, tmp_path, start=(None, True))
+    train(SMALL, *sets, tmp_path, resume=True)
     assert_same_run(tmp_path, finished)
 
 
@@ -246,7 +250,7 @@ def stopped(on_disk: Callable[[str], Any], tmp_path: Path) -> Path:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(SMALL, on_disk("train"), on_disk("val"), tmp_path / "run", report=stop)
+        train(SMALL, on_disk("train"), on_disk("val"), tmp_path / "run", on_progress=stop)
     return tmp_path / "run"
 
 
@@ -258,7 +262,7 @@ def test_a_run_is_not_resumed_with_swapped_class_names(
     with pytest.raises(
         TrainingError, match=r"training data had the classes wall, door, now door, wall.*--weights"
     ):
-        train(SMALL, *sets, stopped, start=(None, True))
+        train(SMALL, *sets, stopped, resume=True)
 
 
 def test_a_run_is_not_resumed_with_more_classes(on_disk: Callable[[str], Any], stopped: Path):
@@ -267,7 +271,7 @@ def test_a_run_is_not_resumed_with_more_classes(on_disk: Callable[[str], Any], s
     with pytest.raises(
         TrainingError, match=r"training data had the classes wall, door, now wall, door, key"
     ):
-        train(SMALL, *sets, stopped, start=(None, True))
+        train(SMALL, *sets, stopped, resume=True)
 
 
 def test_a_run_is_not_resumed_with_other_data(
@@ -287,11 +291,11 @@ def test_a_run_is_not_resumed_with_other_data(
         with pytest.raises(
             TrainingError, match=f"{words}.*Resume with the same data, or start another run"
         ):
-            train(SMALL, *other, stopped, start=(None, True))
-    with pytest.raises(TrainingError, match="there was no mixed-in data"):
-        train(SMALL, train_set, val_set, stopped, start=(None, True), mixed_in=drawn(2))
+            train(SMALL, *other, stopped, resume=True)
+    with pytest.raises(TrainingError, match="there was no extra data"):
+        train(SMALL, train_set, val_set, stopped, resume=True, extra_data=drawn(2))
     assert (
-        train(SMALL, train_set, val_set, stopped, start=(None, True)).epoch == 6
+        train(SMALL, train_set, val_set, stopped, resume=True).epoch == 6
     )  # moved: the same images elsewhere
 
 
@@ -311,13 +315,15 @@ def test_a_run_is_not_resumed_with_another_teacher(on_disk: Callable[[str], Any]
         save_network(tmp_path / f"{name}.safetensors", 2)
     sets = on_disk("train"), on_disk("val")
     with pytest.raises(KeyboardInterrupt):
-        train(SMALL, *sets, tmp_path / "run", report=stop, teacher=tmp_path / "one.safetensors")
+        train(
+            SMALL, *sets, tmp_path / "run", on_progress=stop, teacher=tmp_path / "one.safetensors"
+        )
     with pytest.raises(TrainingError, match="the teacher is another file"):
         train(
             SMALL,
             *sets,
             tmp_path / "run",
-            start=(None, True),
+            resume=True,
             teacher=tmp_path / "other.safetensors",
         )
 
@@ -347,7 +353,7 @@ def test_a_pickle_in_the_state_is_never_run(
         TrainingError,
         match=r"state.* (is damaged|was saved by an earlier galago, as pickles).*--weights",
     ):
-        train(SMALL, on_disk("train"), on_disk("val"), stopped, start=(None, True))
+        train(SMALL, on_disk("train"), on_disk("val"), stopped, resume=True)
     assert not (tmp_path / "ran").exists()
 
 
@@ -380,7 +386,7 @@ def test_a_damaged_state_is_one_clear_error(
         TrainingError,
         match=r"state of the run in .*state is damaged: .*--weights .*last\.safetensors",
     ):
-        train(SMALL, on_disk("train"), on_disk("val"), stopped, start=(None, True))
+        train(SMALL, on_disk("train"), on_disk("val"), stopped, resume=True)
 
 
 def test_two_runs_in_one_folder_are_kept_apart(
@@ -398,7 +404,7 @@ def test_two_runs_in_one_folder_are_kept_apart(
         if row["epoch"] == 1 and row.get("step") == 1:
             said.append(subprocess.run(command, capture_output=True, text=True, check=False).stdout)
 
-    train(SMALL, *sets, tmp_path / "run", report=start_another)
+    train(SMALL, *sets, tmp_path / "run", on_progress=start_another)
     assert said == [f"Another run is at work in {tmp_path / 'run'} (process {os.getpid()}). Wait until it has ended, "
                     "or choose another folder with --out.\n"]  # fmt: skip
     assert_same_run(tmp_path / "run", finished)
@@ -455,43 +461,43 @@ def test_weights_keep_the_classes_of_the_same_names(
         )
         assert torch.equal(started.weight[index], weight)
         assert started.bias[index].item() == (bias if isinstance(bias, int) else bias.item())
-    said = describe_start(path, ours)
+    said = describe_weights(path, ours)
     if theirs == ours:
         assert "of the same classes: its classifier is kept" in said
     elif None not in rows:
-        assert "kept, sorted by the names of the classes" in said
+        assert "kept, in the order of our classes" in said
     elif rows.count(None) == len(rows):
-        assert "of other classes: the classifier starts anew" in said
+        assert "of other classes: the classifier is re-initialized" in said
     else:
-        assert f"keeps {len(ours) - 1} of {len(ours)} classes; leaf starts anew" in said
+        assert f"keeps {len(ours) - 1} of {len(ours)} classes; leaf is re-initialized" in said
 
 
 def test_one_crop_of_32_x_32_at_a_time_is_refused():
     for settings in (
         {"batch_size": 1},
-        {"batch_size": 2, "accumulate": 2},
-        {"batch_size": 6, "accumulate": 6},
+        {"batch_size": 2, "grad_accum_steps": 2},
+        {"batch_size": 6, "grad_accum_steps": 6},
     ):
         with pytest.raises(
             ConfigError, match="One crop of 32 x 32 at a time gives BatchNorm a single value"
         ):
             TrainConfig(crop_size=(32, 32), **settings)
-    TrainConfig(crop_size=(32, 64), batch_size=2, accumulate=2)
-    TrainConfig(crop_size=(32, 32), batch_size=4, accumulate=2)
+    TrainConfig(crop_size=(32, 64), batch_size=2, grad_accum_steps=2)
+    TrainConfig(crop_size=(32, 32), batch_size=4, grad_accum_steps=2)
 
 
 def test_resuming_a_complete_run_changes_nothing(
     on_disk: Callable[[str], Dataset], finished: Finished
 ):
-    progress = train(SMALL, on_disk("train"), on_disk("val"), finished.out, start=(None, True))
-    assert progress == finished.progress
+    history = train(SMALL, on_disk("train"), on_disk("val"), finished.out, resume=True)
+    assert history == finished.history
 
 
 def test_there_is_nothing_to_resume_in_an_empty_folder(
     drawn: Callable[..., Dataset], tmp_path: Path
 ):
     with pytest.raises(TrainingError, match=r"nothing to resume"):
-        train(SMALL, drawn(4), drawn(2), tmp_path, start=(None, True))
+        train(SMALL, drawn(4), drawn(2), tmp_path, resume=True)
 
 
 def test_a_run_is_not_resumed_under_other_settings(
@@ -503,7 +509,7 @@ def test_a_run_is_not_resumed_under_other_settings(
             on_disk("train"),
             on_disk("val"),
             finished.out,
-            start=(None, True),
+            resume=True,
         )
 
 
@@ -523,7 +529,7 @@ def test_splits_of_different_classes_are_refused(drawn: Callable[..., Any], tmp_
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(drawn: Callable[..., Dataset], tmp_path: Path):
-    wild = replace(SMALL, peak_learning_rate=1e30, gradient_clip=1e30)
+    wild = replace(SMALL, peak_learning_rate=1e30, max_grad_norm=1e30)
     with pytest.raises(
         TrainingError,
         match=r"The loss became (nan|inf) in epoch 1, step 2. .* lower peak_learning_rate",
@@ -539,7 +545,7 @@ def test_a_batch_without_labels_does_not_stop_the_run(drawn: Callable[..., Any],
         data,
         drawn(1),
         tmp_path,
-        report=lambda row: losses.append(row["loss"]),
+        on_progress=lambda row: losses.append(row["loss"]),
     )
     first, mean = losses[:2]
     assert 0 in (first, 2 * mean - first)
@@ -627,20 +633,25 @@ def test_a_batch_in_pieces_gives_the_gradients_of_its_pieces(
     config = replace(SMALL, epochs=1, batch_size=4, validate_every=1)
     whole, pieces = (
         train(
-            replace(config, accumulate=accumulate), drawn(4), drawn(1), tmp_path / str(accumulate)
+            replace(config, grad_accum_steps=grad_accum_steps),
+            drawn(4),
+            drawn(1),
+            tmp_path / str(grad_accum_steps),
         ).rows[0]["loss"]
-        for accumulate in (1, 2)
+        for grad_accum_steps in (1, 2)
     )
     # one step, from the same weights: the pieces differ in what the norms see, and in nothing else
     assert pieces == pytest.approx(whole, rel=0.2)
-    with pytest.raises(ConfigError, match="A batch of 4 photos cannot be cut into 3 equal pieces"):
-        replace(config, accumulate=3)
+    with pytest.raises(ConfigError, match="A batch of 4 images cannot be cut into 3 equal pieces"):
+        replace(config, grad_accum_steps=3)
 
 
 def test_maps_that_are_computed_twice_change_nothing(drawn: Callable[..., Dataset], tmp_path: Path):
-    for checkpointing in (False, True):
-        config = replace(SMALL, epochs=2, checkpointing=checkpointing, validate_every=2)
-        train(config, drawn(4), drawn(1), tmp_path / str(checkpointing))
+    for activation_checkpointing in (False, True):
+        config = replace(
+            SMALL, epochs=2, activation_checkpointing=activation_checkpointing, validate_every=2
+        )
+        train(config, drawn(4), drawn(1), tmp_path / str(activation_checkpointing))
     tensors, _ = read_tensors(tmp_path / "True/last.safetensors")
     for name, expected in read_tensors(tmp_path / "False/last.safetensors")[0].items():
         assert torch.equal(tensors[name], expected), name
@@ -650,10 +661,10 @@ def test_maps_that_are_computed_twice_change_nothing(drawn: Callable[..., Datase
 def test_compiling_renames_no_tensor():
     # that a compiled network computes the same is for tests/models; two compilations at once
     # disturb each other
-    learner = TrainingModel(build_model("b0", 2), 2, SMALL)
-    names = list(learner.state_dict())
-    learner.compile()
-    assert list(learner.state_dict()) == names
+    model = TrainingModel(build_model("b0", 2), 2, SMALL)
+    names = list(model.state_dict())
+    model.compile()
+    assert list(model.state_dict()) == names
 
 
 def test_the_precision_is_what_was_asked_for():

@@ -1,6 +1,7 @@
 """Options that several commands share: sizes, the model and how to run it, and names of before."""
 
 import warnings
+from collections.abc import Container
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -60,7 +61,8 @@ class Command(TyperCommand):
         words, notes = replace_old_options(self.name or "", args)
         for note in notes:
             say(f"note: {note}", err=True)
-        return super().parse_args(ctx, join_sizes(words))
+        two_words = {name for param in self.params if param.nargs == 2 for name in param.opts}
+        return super().parse_args(ctx, join_sizes(words, two_words))
 
 
 def replace_old_options(command: str, words: list[str]) -> tuple[list[str], list[str]]:
@@ -91,7 +93,7 @@ def replace_old_options(command: str, words: list[str]) -> tuple[list[str], list
                 options += [f"{new[0]}={value}"] if equals else new
             instead = " ".join(new)
             notes[name] = (
-                f"{name} is now {instead}." if new else f"{name} is the default; leave it out."
+                f"{name} is now {instead}" if new else f"{name} is the default, leave it out"
             )
         else:
             options.append(word)
@@ -114,14 +116,16 @@ def _check_once(
             raise typer.BadParameter(f"{name} is {' '.join(renamed[name])}: give one {target}.")
 
 
-def join_sizes(words: list[str]) -> list[str]:
+def join_sizes(words: list[str], two_words: Container[str] = ()) -> list[str]:
     """Return the words with `--imgsz 512 1024` as `--imgsz 512x1024`.
 
-    The parser knows options with a fixed number of values only.
+    The parser knows options with a fixed number of values only. Those of `two_words` always have
+    two, and stay as they are.
     """
     joined: list[str] = []
     for word in words:
-        after_size = len(joined) > 1 and joined[-2] in SIZE_OPTIONS and joined[-1].isdecimal()
+        option = joined[-2] if len(joined) > 1 else ""
+        after_size = option in SIZE_OPTIONS and option not in two_words and joined[-1].isdecimal()
         if after_size and word.isdecimal():
             joined[-1] += f"x{word}"
         else:

@@ -52,8 +52,8 @@ def verify(
 
     from galago._core.atomic_io import write_whole
     from galago.cli._console import print_json, say
-    from galago.cli._progress import spinner
     from galago.cli._options import read_size
+    from galago.cli._progress import spinner
     from galago.data import open_dataset
     from galago.errors import ConfigError
     from galago.evaluation.evaluate import check_classes

@@ -137,12 +137,14 @@ def _training(run: dict[str, Any] | None, published: dict[str, Any] | None) -> s
         )
     if run is None:
         return "Not recorded."
+    # galago 0.1 counted "photos"; published runs have no counts
+    images = next((key for key in ("images", "photos") if f"train_{key}" in run), None)
     settings = "\n".join(
         f"| {plain(name)} | {plain(value)} |" for name, value in run["config"].items()
     )
     counts = (
-        f" ({run['train_photos']} photos, {run['val_photos']} for validation)"
-        if "train_photos" in run
+        f" ({run[f'train_{images}']} photos, {run[f'val_{images}']} for validation)"
+        if images
         else ""
     )
     start = f"Started from: {plain(run['weights'] or 'random weights')}. Commit {run['commit'] or 'unknown'}."

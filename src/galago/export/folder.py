@@ -16,11 +16,12 @@ from galago.errors import ConfigError, ModelError
 from galago.export.card import write_card
 from galago.export.int8 import Int8, Int8Result, int8_table
 from galago.export.ranges import measure_ranges, range_table
-from galago.export.reference import TorchEngine, checkpoint_spec
+from galago.export.reference import checkpoint_spec
 from galago.export.rewrite.deploy import DEFAULT_SIZE
 from galago.export.stages import record_stages
 from galago.export.writers.table import FORMATS, check_formats
 from galago.models.checkpoint import load_checkpoint
+from galago.models.inference import TorchEngine
 from galago.runtime.engines.table import installed_engines, open_engine
 from galago.runtime.engines.trial import vouch
 from galago.runtime.segmenter import Segmenter

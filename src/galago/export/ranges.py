@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from galago.export.rewrite.attention import capture_qkv, deploy_attention
-from galago.export.rewrite.deploy import DeployedNetwork, fold_norms
+from galago.export.rewrite.deploy import DeployedNetwork
+from galago.models.layers import fold_norms
 from galago.scenes.dataset import render_scene
 from galago.spec import ModelSpec
 

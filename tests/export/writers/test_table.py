@@ -16,9 +16,9 @@ torch = pytest.importorskip("torch")
 import galago
 from galago.errors import ConfigError, MissingDependencyError, ModelError
 from galago.export.folder import write_model_folder
-from galago.export.reference import TorchEngine
 from galago.export.writers.ncnn import optimize_graph
 from galago.export.writers.table import FORMATS, check_formats
+from galago.models.inference import TorchEngine
 from galago.runtime.engines import table as engines
 from galago.runtime.engines.executorch import ExecuTorchEngine
 from galago.runtime.engines.litert import LiteRTEngine
@@ -294,7 +294,8 @@ def test_settings_that_it_has_not_are_misuse(engine: str):
     with pytest.raises(ConfigError, match="Expected 1 or more threads, got 0"):
         kind(file, threads=0)
     with pytest.raises(
-        ConfigError, match=r"computes in float32 only\. Leave --precision out, or use --engine openvino"
+        ConfigError,
+        match=r"computes in float32 only\. Leave --precision out, or use --engine openvino",
     ):
         kind(file, precision="bfloat16")
     with pytest.raises(ConfigError, match="Unknown precision 'int4'"):

@@ -4,7 +4,7 @@ torch = pytest.importorskip("torch")
 
 from torch import nn
 
-from galago.training.model import ema
+from galago.training.model import make_ema
 
 pytestmark = pytest.mark.torch
 
@@ -16,13 +16,13 @@ def weight(value: float) -> nn.Linear:
 
 
 def test_the_first_update_copies_the_network():
-    average = ema(weight(5.0), 0.9)
+    average = make_ema(weight(5.0), 0.9)
     average.update_parameters(weight(1.0))
     assert average.module.weight.item() == 1.0
 
 
 def test_the_decay_grows_with_the_steps():
-    average = ema(weight(0.0), 0.9)
+    average = make_ema(weight(0.0), 0.9)
     average.update_parameters(weight(1.0))
     average.update_parameters(weight(2.0))
     # after one update the decay is (1 + 1) / (10 + 1)
@@ -30,7 +30,7 @@ def test_the_decay_grows_with_the_steps():
 
 
 def test_the_decay_stops_at_its_limit():
-    average = ema(weight(0.0), 0.1)
+    average = make_ema(weight(0.0), 0.1)
     average.update_parameters(weight(1.0))
     average.update_parameters(weight(2.0))
     assert average.module.weight.item() == pytest.approx(1.0 * 0.1 + 2.0 * 0.9)
@@ -41,7 +41,7 @@ def test_statistics_of_norms_are_averaged_and_counters_copied():
     for value, norm in enumerate(norms, start=1):
         norm.running_mean.fill_(value)
         norm.num_batches_tracked.fill_(value)
-    average = ema(nn.BatchNorm2d(1), 0.5)
+    average = make_ema(nn.BatchNorm2d(1), 0.5)
     for norm in norms:
         average.update_parameters(norm)
     assert average.module.running_mean.item() == pytest.approx(1.0 * 2 / 11 + 2.0 * 9 / 11)

@@ -19,10 +19,9 @@ from galago.training.losses import (
     class_weights,
     cross_entropy,
     dice_loss,
-    lovasz_loss,
     total_loss,
 )
-from galago.training.sets import SetTable, marginal_cross_entropy, plain_labels
+from galago.training.marginal_loss import SetTable, marginal_cross_entropy, single_class_labels
 from galago.training.train import train
 
 pytestmark = pytest.mark.torch
@@ -45,16 +44,14 @@ def random_logits(seed: int, size: tuple[int, int, int] = (2, 4, 6)) -> torch.Te
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.integers(0, 999), st.sampled_from([0.0, 0.1]), st.sampled_from([1.0, 0.3]), st.booleans())
-def test_sets_of_one_class_equal_the_plain_loss(
-    seed: int, smoothing: float, hardest: float, weighted: bool
-):
+@given(st.integers(0, 999), st.sampled_from([1.0, 0.3]), st.booleans())
+def test_sets_of_one_class_equal_the_plain_loss(seed: int, ohem_ratio: float, weighted: bool):
     logits = random_logits(seed)
     truth = torch.randint(0, K + 1, (2, 4, 6), generator=torch.Generator().manual_seed(seed))
     plain = truth.where(truth < K, 255)
     sets = table(*(ClassSet(str(index), (index,)) for index in range(K)))
     weights = torch.linspace(0.5, 2.0, K) if weighted else None
-    how = {"weights": weights, "hardest": hardest, "smoothing": smoothing}
+    how = {"class_weights": weights, "ohem_ratio": ohem_ratio}
     one = cross_entropy(logits, plain, **how)
     two = cross_entropy(logits, plain.where(plain == 255, plain + K), **how, sets=sets)
     torch.testing.assert_close(two, one)
@@ -63,13 +60,11 @@ def test_sets_of_one_class_equal_the_plain_loss(
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.integers(0, 999), st.sampled_from([0.0, 0.1]))
-def test_the_set_of_all_classes_gives_no_gradient(seed: int, smoothing: float):
+@given(st.integers(0, 999))
+def test_the_set_of_all_classes_gives_no_gradient(seed: int):
     logits = random_logits(seed)
     labels = torch.full((2, 4, 6), K)
-    loss = cross_entropy(
-        logits, labels, sets=table(ClassSet("all", tuple(range(K)))), smoothing=smoothing
-    )
+    loss = cross_entropy(logits, labels, sets=table(ClassSet("all", tuple(range(K)))))
     assert loss.item() == 0
     assert (torch.autograd.grad(loss, logits)[0] == 0).all()
 
@@ -131,23 +126,16 @@ def test_the_weight_of_a_set_is_the_mean_over_the_classes_that_it_names():
     ]
 
 
-def test_region_losses_leave_sets_out():
+def test_the_dice_loss_leaves_sets_out():
     logits = random_logits(3)
     truth = torch.randint(0, K + 1, (2, 4, 6), generator=torch.Generator().manual_seed(3))
-    plain = plain_labels(truth, K)
+    plain = single_class_labels(truth, K)
     assert (plain[truth == K] == 255).all()
-    outputs, config = (
-        [logits],
-        TrainConfig(dice_weight=1.0, lovasz_weight=1.0, loss_stride=1, auxiliary_weight=0.0),
-    )
+    config = TrainConfig(dice_weight=1.0, loss_subsampling=1, auxiliary_weight=0.0)
     sets = table(ClassSet("set", (0, 2)))
-    total = total_loss(outputs, truth.byte(), config, 0, None, sets)
-    parts = (
-        cross_entropy(logits, truth, sets=sets)
-        + dice_loss(logits, plain)
-        + lovasz_loss(logits, plain)
-    )
-    torch.testing.assert_close(total, parts)
+    total = total_loss([logits], truth.byte(), config, 0, None, sets)
+    expected = cross_entropy(logits, truth, sets=sets) + dice_loss(logits, plain)
+    torch.testing.assert_close(total, expected)
 
 
 def test_a_table_without_sets_is_none_so_that_nothing_changes():
@@ -158,7 +146,7 @@ def test_ohem_ranks_sets_by_their_own_loss():
     logits = torch.zeros(1, K, 1, 2)
     logits[0, 0, 0, 0] = 9.0  # sure of class 0 where the set holds it; in doubt beside
     labels = torch.tensor([[[K, 1]]])
-    loss = cross_entropy(logits, labels, hardest=0.5, sets=table(ClassSet("set", (0, 2))))
+    loss = cross_entropy(logits, labels, ohem_ratio=0.5, sets=table(ClassSet("set", (0, 2))))
     assert loss.item() == pytest.approx(np.log(K))
 
 
@@ -200,10 +188,14 @@ def test_coarse_labels_teach_which_classes_are_ruled_out(
         validate_every=40,
         best_by="mean",
     )
-    progress = train(
-        config, train_set, val_set, tmp_path / "run", also_score={"fine": replace(val, labels=fine)}
+    history = train(
+        config,
+        train_set,
+        val_set,
+        tmp_path / "run",
+        extra_val_sets={"fine": replace(val, labels=fine)},
     )
-    row = progress.rows[-1]
+    row = history.rows[-1]
     assert (
         row["mean_iou main"] > 0.8
     )  # walls and windows are told from doors, though nothing tells which is which
@@ -213,15 +205,15 @@ def test_coarse_labels_teach_which_classes_are_ruled_out(
     assert "<h3>fine</h3>" in (tmp_path / "run/report.html").read_text()
 
 
-def test_data_that_means_other_sets_is_not_mixed_in(drawn: Callable[..., Dataset], tmp_path: Path):
+def test_extra_data_of_other_sets_is_refused(drawn: Callable[..., Dataset], tmp_path: Path):
     labels = LabelSet(
         drawn(1).labels.names, drawn(1).labels.palette, (ClassSet("any", (0,), (1,)),)
     )
     with pytest.raises(TrainingError, match="labels for other sets of classes"):
         train(
-            TrainConfig(mix=0.5),
+            TrainConfig(extra_data_ratio=0.5),
             drawn(4),
             drawn(2),
             tmp_path / "run",
-            mixed_in=replace(drawn(4), labels=labels),
+            extra_data=replace(drawn(4), labels=labels),
         )
