@@ -67,8 +67,13 @@ def test_values_get_the_types_of_their_settings():
         "mean=0.5,0.4,0.3",
     ]
     assert parse_settings(texts) == {
-        "epochs": 40, "crop_size": (192, 256), "color_jitter": 1.0, "variant": "b1", "head": None, "mean": (0.5, 0.4, 0.3),
-    }  # fmt: skip
+        "epochs": 40,
+        "crop_size": (192, 256),
+        "color_jitter": 1.0,
+        "variant": "b1",
+        "head": None,
+        "mean": (0.5, 0.4, 0.3),
+    }
 
 
 @pytest.mark.parametrize(
@@ -114,3 +119,17 @@ def test_old_names_lead_to_settings_that_exist():
     fields = TrainConfig.__dataclass_fields__
     assert all(new in fields and old not in fields for old, new in RENAMED.items())
     assert not REMOVED.keys() & fields.keys()
+
+
+def test_one_crop_of_32_x_32_at_a_time_is_refused():
+    for settings in (
+        {"batch_size": 1},
+        {"batch_size": 2, "grad_accum_steps": 2},
+        {"batch_size": 6, "grad_accum_steps": 6},
+    ):
+        with pytest.raises(
+            ConfigError, match="One crop of 32 x 32 at a time gives BatchNorm a single value"
+        ):
+            TrainConfig(crop_size=(32, 32), **settings)
+    TrainConfig(crop_size=(32, 64), batch_size=2, grad_accum_steps=2)
+    TrainConfig(crop_size=(32, 32), batch_size=4, grad_accum_steps=2)

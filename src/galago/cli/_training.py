@@ -40,7 +40,7 @@ def note_old_names(
 
     if not shown:
         return
-    renamed = {
+    renamed: dict[str, str | None] = {
         "--imgsz": "--crop" if imgsz else None,
         "--leave-out": "--holdout" if leave_out else None,
         "--mix": "--extra-data DATA:SHARE" if mix else None,
