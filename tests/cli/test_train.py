@@ -60,7 +60,7 @@ def data(tmp_path: Path) -> Path:
 def leave_the_allocator_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep a setting of the whole process out of the tests that come after."""
     monkeypatch.setattr("galago.training.cpu.tune_malloc", lambda: True)
-    monkeypatch.setattr("galago.cli.train.interrupt_once", lambda: None)
+    monkeypatch.setattr("galago.cli._training.interrupt_once", lambda: None)
 
 
 def train(data: Path | str, *flags: str) -> Result:

@@ -84,7 +84,7 @@ def test_the_page_holds_the_figures_of_the_run(finished: Run):
         f"{rows[-1]['mean_iou']:.4f}." in page
     )
     assert f"loss, last {rows[-1]['loss']:.3f}" in page
-    assert f"learning rate, last {rows[-1]['rate']:.1e}" in page
+    assert f"learning rate, last {rows[-1]['lr']:.1e}" in page
     assert len(re.findall(r"<svg", page)) == 5
     speed = sum(row["images_per_s"] for row in rows) / 4
     waited = sum(row["data_wait"] for row in rows[1:]) / 3
