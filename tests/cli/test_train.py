@@ -633,6 +633,14 @@ def test_the_first_lines_say_what_is_kept_of_other_weights(data: Path, tmp_path:
     ]
 
 
+def test_few_images_make_smaller_batches_unless_a_size_was_asked_for(data: Path, tmp_path: Path):
+    flags = ("--epochs", "1", "--crop", "64", "64", "--workers", "0", "--threads", "1")
+    done = CliRunner().invoke(app, ["train", str(data), "--out", str(tmp_path / "run"), *flags])
+    assert done.exit_code == 0, done.output
+    assert "Batches of 4 instead of 8: there are no more images in train." in done.stderr
+    assert json.loads((tmp_path / "run/run.json").read_text())["config"]["batch_size"] == 4
+
+
 def test_swapped_names_are_not_resumed(data: Path, tmp_path: Path):
     train(data, "--epochs", "1", "--out", str(tmp_path / "run"))
     (data / "data.yaml").write_text("names: [door, wall]")

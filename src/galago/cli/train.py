@@ -164,16 +164,19 @@ def train(
                 "cache": cache,
             }
         )
-        changes = parse_settings(settings or [], PretrainConfig)
-        pretrain_config = override(PRETRAIN_RECIPES[recipe](), flags, changes)
+        pretrain_changes = parse_settings(settings or [], PretrainConfig)
+        pretrain_config = override(PRETRAIN_RECIPES[recipe](), flags, pretrain_changes)
         return train_classes(pretrain_config, data, out, resume=resume, json=json)
+    changes = parse_settings(settings or [])
     config = override(
         choose(RECIPES, recipe, "recipe")(),
         flags | {"crop_size": crop, "tensorboard": tensorboard or None},
-        parse_settings(settings or []),
+        changes,
     )
     weights = find_weights(weights, model)
     train_set, val_set = open_splits(data, holdout)
+    if batch is None and "batch_size" not in changes and len(train_set) < config.batch_size:
+        config = fit_batch(config, len(train_set), shown=main)
     extras = open_extras([*(extra_data or []), *old_mix(mix, config.extra_data_ratio)])
     extra_set: Dataset | None = None
     extra_val_sets: Mapping[str, Dataset] = {}
@@ -228,6 +231,18 @@ def print_start(
         f"{len(train_set.labels)} classes{describe_extras(extras)}",
         err=True,
     )
+
+
+def fit_batch(config: "TrainConfig", images: int, *, shown: bool) -> "TrainConfig":
+    """Return a config whose batches are not larger than a training split of few images."""
+    from galago.cli._console import say
+
+    if shown:
+        say(
+            f"Batches of {images} instead of {config.batch_size}: there are no more images in train.",
+            err=True,
+        )
+    return override(config, {"batch_size": images, "grad_accum_steps": 1})
 
 
 def print_choices(
