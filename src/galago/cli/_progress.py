@@ -44,7 +44,7 @@ class PlainColumn(ProgressColumn):
 def counting_bar(
     what: str, total: int | None
 ) -> Iterator[tuple[Callable[[], None], Callable[[str], None]]]:
-    """Show a bar while a block runs, and give what moves it on by one, and what changes its words."""
+    """Show a bar while a block runs; yield what advances it by one, and what changes its text."""
     columns = (PlainColumn(), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(what, total=total)
@@ -136,9 +136,13 @@ class TrainingBars:
     def __init__(self, epochs: int, *, shown: bool) -> None:
         """Take the number of epochs, and whether to show anything."""
         columns = (
-            PlainColumn("{task.fields[what]}"), BarColumn(), PlainColumn("{task.fields[figures]}"),
-            TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
-        )  # fmt: skip
+            PlainColumn("{task.fields[what]}"),
+            BarColumn(),
+            PlainColumn("{task.fields[figures]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+        )
         self._bar = Progress(*columns, console=Console(stderr=True), disable=not shown)
         self._look = self._bar.add_task(
             "looking", visible=False, what="reading the validation photos", figures=""

@@ -62,9 +62,9 @@ def export(
     which any host tests itself.
     """
     from galago.cli._console import print_json, say
+    from galago.cli._options import read_size
     from galago.cli._outputs import check_utf8
     from galago.cli._progress import spinner
-    from galago.cli._options import read_size
     from galago.errors import require
 
     published = find_published(model)
@@ -112,7 +112,10 @@ def export(
     )  # whose resize rule has a size
     if any_size and (fixed := [name for name in formats if FORMATS[name].one_size]):
         height, width = DEFAULT_SIZE
-        words = f"{' and '.join(fixed)} files take {height} x {width} and no other size; larger photos are made smaller."
+        words = (
+            f"{' and '.join(fixed)} files take {height} x {width} and no other size; larger photos "
+            "are made smaller."
+        )
         say(f"{words} --imgsz H W changes that.", err=True)
     for line in [*describe(written.differences, wanted.output), *describe_int8(written.int8)]:
         say(line, err=json)

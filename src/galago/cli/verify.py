@@ -52,8 +52,8 @@ def verify(
 
     from galago._core.atomic_io import write_whole
     from galago.cli._console import print_json, say
-    from galago.cli._progress import spinner
     from galago.cli._options import read_size
+    from galago.cli._progress import spinner
     from galago.data import open_dataset
     from galago.errors import ConfigError
     from galago.evaluation.evaluate import check_classes
@@ -151,7 +151,10 @@ def show(report: "Report", *, to_stderr: bool) -> None:
         lines.append((f"mean IoU of the trained network {report.scores.mean_iou:.4f}", ""))
         lines += [(f"  {score_line(file, report)}", "") for file in report.files if file.scores]
     bounds = report.tolerance
-    limits = f"{report.precision}: logits within {bounds.relative_error:.0e}, {bounds.labels:.2%} of labels equal"
+    limits = (
+        f"{report.precision}: logits within {bounds.relative_error:.0e}, {bounds.labels:.2%} of "
+        "labels equal"
+    )
     lines.append(
         (f"Verified, {limits}.", "green") if report.ok else (f"Failed, {limits}.", "bold red")
     )
