@@ -32,7 +32,7 @@ def classify(
     if isinstance(opened, sources.Video):
         raise ConfigError(f"`galago classify` takes photos, got the video {source}.")
     if note := sources.describe_left_out(sources.left_out(source)):
-        typer.echo(f"Note: {note}", err=True)
+        say(f"Note: {note}", err=True)
     require("torch", "train")
     from galago.export.classify import Classifier, best
 
