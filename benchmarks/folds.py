@@ -69,7 +69,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="checkpoint to start from")
     parser.add_argument(
         "--teacher",
-        help="name of a run in --out that has these drives: its networks teach, each on its own photos",
+        help="name of a run in --out with these drives: each of its networks teaches on its photos",
     )
     parser.add_argument(
         "--extra-data",

@@ -148,7 +148,10 @@ def test_an_early_end_is_said_aloud(data: Path, tmp_path: Path):
     )
     done = train(data, "--epochs", "9", "--out", str(tmp_path / "run"), *flags)
     assert done.exit_code == 0, done.output
-    said = r"Stopped after epoch (\d) of 9: 1 validation brought no better mean IoU than epoch (\d)\. To go on: --resume"
+    said = (
+        r"Stopped after epoch (\d) of 9: 1 validation brought no better mean IoU than epoch (\d)\. "
+        "To go on: --resume"
+    )
     found = re.search(said, done.stdout)
     assert found, done.stdout
     assert int(found[1]) == int(found[2]) + 1
@@ -212,9 +215,19 @@ def test_the_score_of_a_checkpoint_is_that_of_val_to_the_last_digit(data: Path, 
     for name, flags in (("keep", ()), ("short", ("--set", "short_side=96"))):
         run = tmp_path / name
         done = train(
-            data, "--recipe", "camvid", "--epochs", "2", "--set", "validate_every=1",
-            "--set", "precision=float32", "--out", str(run), *flags,
-        )  # fmt: skip
+            data,
+            "--recipe",
+            "camvid",
+            "--epochs",
+            "2",
+            "--set",
+            "validate_every=1",
+            "--set",
+            "precision=float32",
+            "--out",
+            str(run),
+            *flags,
+        )
         assert done.exit_code == 0, done.output
         model = str(run / "last.safetensors")
         arguments = ["--data", str(data), "--model", model, "--out", str(tmp_path / "val")]

@@ -17,8 +17,14 @@ from galago.training.train import train
 pytestmark = pytest.mark.torch
 
 WILD = TrainConfig(  # the first step ends far outside of float32
-    epochs=2, batch_size=2, crop_size=(64, 64), workers=0, precision="float32", peak_learning_rate=1e30, max_grad_norm=1e30
-)  # fmt: skip
+    epochs=2,
+    batch_size=2,
+    crop_size=(64, 64),
+    workers=0,
+    precision="float32",
+    peak_learning_rate=1e30,
+    max_grad_norm=1e30,
+)
 
 
 def fail(config: TrainConfig, data: Dataset, val: Dataset, out: Path) -> str:
@@ -54,7 +60,8 @@ def test_weights_that_grew_without_bound_are_told_from_a_bad_batch(
 ):
     message = fail(WILD, drawn(4), drawn(1), tmp_path)
     assert re.search(
-        r"The weights had diverged before it .the largest is [\d.]+e\+(29|30)., so the data is probably fine\. Start",
+        r"The weights had diverged before it .the largest is [\d.]+e\+(29|30)., "
+        r"so the data is probably fine\. Start",
         message,
     )
 

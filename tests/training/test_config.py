@@ -29,11 +29,11 @@ pytestmark = pytest.mark.torch
         ({"loss_subsampling": 0}, "loss_subsampling needs to be positive"),
         ({"peak_learning_rate": 0.0}, "peak_learning_rate needs to be positive"),
         ({"max_grad_norm": 0.0}, "max_grad_norm needs to be positive"),
-        ({"flip": 1.5}, "flip needs to lie between 0 and 1, got 1.5"),
-        ({"class_balanced_crop": -0.1}, "class_balanced_crop needs to lie between 0 and 1"),
-        ({"color_jitter": 2.0}, "color_jitter needs to lie between 0 and 1"),
-        ({"blur_noise": 2.0}, "blur_noise needs to lie between 0 and 1"),
-        ({"ema_decay": 1.0}, r"ema_decay needs to lie in \[0, 1\), got 1.0"),
+        ({"flip": 1.5}, "flip needs to be between 0 and 1, got 1.5"),
+        ({"class_balanced_crop": -0.1}, "class_balanced_crop needs to be between 0 and 1"),
+        ({"color_jitter": 2.0}, "color_jitter needs to be between 0 and 1"),
+        ({"blur_noise": 2.0}, "blur_noise needs to be between 0 and 1"),
+        ({"ema_decay": 1.0}, r"ema_decay needs to be in \[0, 1\), got 1.0"),
         ({"min_scale": 0.0}, "Expected 0 < min_scale <= max_scale"),
         ({"min_scale": 3.0}, "Expected 0 < min_scale <= max_scale"),
         ({"aspect_jitter": 0.5}, "aspect_jitter >= 1"),
@@ -67,8 +67,13 @@ def test_values_get_the_types_of_their_settings():
         "mean=0.5,0.4,0.3",
     ]
     assert parse_settings(texts) == {
-        "epochs": 40, "crop_size": (192, 256), "color_jitter": 1.0, "variant": "b1", "head": None, "mean": (0.5, 0.4, 0.3),
-    }  # fmt: skip
+        "epochs": 40,
+        "crop_size": (192, 256),
+        "color_jitter": 1.0,
+        "variant": "b1",
+        "head": None,
+        "mean": (0.5, 0.4, 0.3),
+    }
 
 
 @pytest.mark.parametrize(
@@ -114,3 +119,17 @@ def test_old_names_lead_to_settings_that_exist():
     fields = TrainConfig.__dataclass_fields__
     assert all(new in fields and old not in fields for old, new in RENAMED.items())
     assert not REMOVED.keys() & fields.keys()
+
+
+def test_one_crop_of_32_x_32_at_a_time_is_refused():
+    for settings in (
+        {"batch_size": 1},
+        {"batch_size": 2, "grad_accum_steps": 2},
+        {"batch_size": 6, "grad_accum_steps": 6},
+    ):
+        with pytest.raises(
+            ConfigError, match="One crop of 32 x 32 at a time gives BatchNorm a single value"
+        ):
+            TrainConfig(crop_size=(32, 32), **settings)
+    TrainConfig(crop_size=(32, 64), batch_size=2, grad_accum_steps=2)
+    TrainConfig(crop_size=(32, 32), batch_size=4, grad_accum_steps=2)

@@ -153,7 +153,10 @@ def test_a_killed_worker_is_one_line_and_the_run_goes_on_with_fewer(
 
 
 def test_a_bus_error_points_at_shared_memory():
-    words = "DataLoader worker (pid 7) is killed by signal: Bus error. It is possible that dataloader's workers are out of ..."
+    words = (
+        "DataLoader worker (pid 7) is killed by signal: Bus error. It is possible that "
+        "dataloader's workers are out of ..."
+    )
     with (
         pytest.raises(TrainingError, match=r"In a container, give it more shared memory"),
         explain_dead_workers(),

@@ -24,9 +24,17 @@ from galago.training.train import train
 pytestmark = pytest.mark.torch
 
 SETTINGS = TrainConfig(
-    epochs=3, batch_size=2, crop_size=(64, 64), workers=0, precision="float32", warmup_epochs=0.5, validate_every=3,
-    peak_learning_rate=3e-4, min_scale=1.0, max_scale=1.0,
-)  # fmt: skip
+    epochs=3,
+    batch_size=2,
+    crop_size=(64, 64),
+    workers=0,
+    precision="float32",
+    warmup_epochs=0.5,
+    validate_every=3,
+    peak_learning_rate=3e-4,
+    min_scale=1.0,
+    max_scale=1.0,
+)
 PART = """
 import os
 import signal

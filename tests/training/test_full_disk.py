@@ -22,8 +22,14 @@ pytestmark = [
 ]
 
 SETTINGS = TrainConfig(
-    epochs=4, batch_size=2, crop_size=(64, 64), workers=0, precision="float32", validate_every=2, warmup_epochs=0.5
-)  # fmt: skip
+    epochs=4,
+    batch_size=2,
+    crop_size=(64, 64),
+    workers=0,
+    precision="float32",
+    validate_every=2,
+    warmup_epochs=0.5,
+)
 # In a process of its own: these writers are destroyed at a time of Python's choosing, and may fail
 # again.
 RUN_WITH_LIMIT = """
@@ -37,12 +43,14 @@ from galago.training.train import train
 
 def fill(row):
     if row["epoch"] == int(sys.argv[4]):
-        resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[5]), resource.RLIM_INFINITY))  # bytes a file may have
+        limit = int(sys.argv[5])  # bytes a file may have
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
 
 torch.set_num_threads(1)
 data, out, settings = Path(sys.argv[1]), Path(sys.argv[2]), eval(sys.argv[3])
 try:
-    train(TrainConfig(**settings), open_dataset(data, "train"), open_dataset(data, "val"), out, on_progress=fill)
+    splits = open_dataset(data, "train"), open_dataset(data, "val")
+    train(TrainConfig(**settings), *splits, out, on_progress=fill)
 except GalagoError as error:
     print(error)
 """

@@ -23,9 +23,17 @@ pytestmark = pytest.mark.torch
 # A rate of almost zero: only the statistics of the norms move, so that the scores soon stay where
 # they are.
 STILL = TrainConfig(
-    epochs=9, batch_size=2, crop_size=(64, 64), workers=0, precision="float32", validate_every=1, peak_learning_rate=1e-30,
-    ema_decay=0.0, patience=2, save_every=5,
-)  # fmt: skip
+    epochs=9,
+    batch_size=2,
+    crop_size=(64, 64),
+    workers=0,
+    precision="float32",
+    validate_every=1,
+    peak_learning_rate=1e-30,
+    ema_decay=0.0,
+    patience=2,
+    save_every=5,
+)
 
 
 def rows(*scores: float | None) -> list[dict[str, float]]:

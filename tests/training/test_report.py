@@ -84,13 +84,13 @@ def test_the_page_holds_the_figures_of_the_run(finished: Run):
         f"{rows[-1]['mean_iou']:.4f}." in page
     )
     assert f"loss, last {rows[-1]['loss']:.3f}" in page
-    assert f"learning rate, last {rows[-1]['rate']:.1e}" in page
+    assert f"learning rate, last {rows[-1]['lr']:.1e}" in page
     assert len(re.findall(r"<svg", page)) == 5
     speed = sum(row["images_per_s"] for row in rows) / 4
     waited = sum(row["data_wait"] for row in rows[1:]) / 3
     assert (
-        f"On average {speed:.1f} photos per second; {waited:.1%} of the time was spent waiting for photos."
-        in page
+        f"On average {speed:.1f} photos per second; {waited:.1%} of the time was spent waiting for "
+        "photos." in page
     )
 
 
@@ -107,11 +107,19 @@ def test_the_page_says_what_was_trained_and_where_things_lie(finished: Run):
     page = html.unescape(finished.pages[-1])
     description = json.loads((finished.out / "run.json").read_text())
     for words in (
-        "galago train: doors <1>", "drawn doors: 4 photos, 2 for validation", "random weights", description["device"],
-        description["started"], description["versions"]["torch"], "closest recipe, camvid",
-        "<td>crop_size</td><td>(64, 64)</td><td>(352, 480)</td>", str(finished.out.resolve()), "best.safetensors",
-        "galago val DATA --model '", "galago export '",
-    ):  # fmt: skip
+        "galago train: doors <1>",
+        "drawn doors: 4 photos, 2 for validation",
+        "random weights",
+        description["device"],
+        description["started"],
+        description["versions"]["torch"],
+        "closest recipe, camvid",
+        "<td>crop_size</td><td>(64, 64)</td><td>(352, 480)</td>",
+        str(finished.out.resolve()),
+        "best.safetensors",
+        "galago val DATA --model '",
+        "galago export '",
+    ):
         assert words in page, words
 
 

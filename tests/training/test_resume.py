@@ -46,7 +46,8 @@ from galago.training.resume import save_state
 out, limit = Path(sys.argv[1]), int(sys.argv[2])
 state = make_state(2, out)
 if limit:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))  # bytes a file may have
+    # bytes a file may have
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
 print("ready", flush=True)
 try:
     while True:
@@ -162,7 +163,10 @@ def test_a_state_of_pickles_is_refused_unread(tmp_path: Path, name: str):
     (tmp_path / name).mkdir()
     (tmp_path / name / "custom_checkpoint_0.pkl").write_bytes(b"cos\nsystem\n(S'false'\ntR.")
     (tmp_path / "last.safetensors").write_bytes(b"")
-    words = rf"{name} was saved by an earlier galago, as pickles.*--weights .*last\.safetensors with another --out"
+    words = (
+        rf"{name} was saved by an earlier galago, as pickles.*"
+        r"--weights .*last\.safetensors with another --out"
+    )
     with pytest.raises(TrainingError, match=words):
         find_state(tmp_path)
 

@@ -17,8 +17,15 @@ from galago.training.train import train
 pytestmark = pytest.mark.torch
 
 SETTINGS = TrainConfig(
-    epochs=4, batch_size=2, crop_size=(64, 64), workers=0, precision="float32", validate_every=2, tensorboard=True, save_every=2
-)  # fmt: skip
+    epochs=4,
+    batch_size=2,
+    crop_size=(64, 64),
+    workers=0,
+    precision="float32",
+    validate_every=2,
+    tensorboard=True,
+    save_every=2,
+)
 
 
 def read(folder: Path) -> Any:

@@ -1,6 +1,5 @@
 import csv
 import json
-import math
 import os
 import shutil
 import subprocess
@@ -16,17 +15,14 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from galago.data import Dataset
-from galago.errors import CheckpointError, ConfigError, DataError, TrainingError
+from galago.errors import ConfigError, DataError, TrainingError
 from galago.labels import LabelSet
 from galago.models.checkpoint import load_checkpoint, read_tensors, save_checkpoint
 from galago.models.efficientvit import build_model
 from galago.spec import ModelSpec
 from galago.training.config import TrainConfig
 from galago.training.history import History
-from galago.training.model import TrainingModel, describe_weights, start_network
-from galago.training.optim import learning_rate, make_optimizer, set_lr
 from galago.training.train import train
-from galago.training.train_state import mixed_precision
 
 pytestmark = pytest.mark.torch
 
@@ -177,7 +173,8 @@ def report(row):
 
 torch.set_num_threads(1)
 data, out, settings = Path(sys.argv[1]), Path(sys.argv[2]), eval(sys.argv[3])
-train(TrainConfig(**settings), open_dataset(data, "train"), open_dataset(data, "val"), out, on_progress=report)
+splits = open_dataset(data, "train"), open_dataset(data, "val")
+train(TrainConfig(**settings), *splits, out, on_progress=report)
 """
 
 
@@ -405,8 +402,11 @@ def test_two_runs_in_one_folder_are_kept_apart(
             said.append(subprocess.run(command, capture_output=True, text=True, check=False).stdout)
 
     train(SMALL, *sets, tmp_path / "run", on_progress=start_another)
-    assert said == [f"Another run is at work in {tmp_path / 'run'} (process {os.getpid()}). Wait until it has ended, "
-                    "or choose another folder with --out.\n"]  # fmt: skip
+    assert said == [
+        f"Another run is at work in {tmp_path / 'run'} (process {os.getpid()}). Wait until it "
+        "has ended, "
+        "or choose another folder with --out.\n"
+    ]
     assert_same_run(tmp_path / "run", finished)
 
 
@@ -424,66 +424,6 @@ try:
 except GalagoError as error:
     print(error)
 """
-
-
-@pytest.mark.parametrize(
-    ("theirs", "ours", "rows"),
-    [
-        (("wall", "door"), ("wall", "door"), [0, 1]),
-        (("wall", "door"), ("door", "wall"), [1, 0]),
-        (("wall", "door"), ("leaf", "stem"), [None, None]),
-        (("wall", "door", "key"), ("key", "leaf", "wall"), [2, None, 0]),
-        (("wall",), ("leaf", "wall"), [None, 0]),
-    ],
-)
-def test_weights_keep_the_classes_of_the_same_names(
-    tmp_path: Path, theirs: tuple[str, ...], ours: tuple[str, ...], rows: list[int | None]
-):
-    network, path = build_model("b0", len(theirs)), tmp_path / "w.safetensors"
-    spec = ModelSpec(name="x", variant="b0", classes=theirs, palette=((0, 0, 0),) * len(theirs))
-    about = {
-        "variant": "b0",
-        "num_classes": str(len(theirs)),
-        "head": "b0-cityscapes",
-        "spec": spec.to_json(),
-    }
-    network.head.classify.bias.data = torch.arange(len(theirs)) + 1.0
-    save_checkpoint(path, network, about)
-    torch.manual_seed(0)
-    started = start_network(SMALL, len(ours), path, names=ours).head.classify
-    torch.manual_seed(0)
-    fresh = build_model("b0", len(ours)).head.classify
-    for index, row in enumerate(rows):
-        weight, bias = (
-            (fresh.weight[index], fresh.bias[index])
-            if row is None
-            else (network.head.classify.weight[row], row + 1)
-        )
-        assert torch.equal(started.weight[index], weight)
-        assert started.bias[index].item() == (bias if isinstance(bias, int) else bias.item())
-    said = describe_weights(path, ours)
-    if theirs == ours:
-        assert "of the same classes: its classifier is kept" in said
-    elif None not in rows:
-        assert "kept, in the order of our classes" in said
-    elif rows.count(None) == len(rows):
-        assert "of other classes: the classifier is re-initialized" in said
-    else:
-        assert f"keeps {len(ours) - 1} of {len(ours)} classes; leaf is re-initialized" in said
-
-
-def test_one_crop_of_32_x_32_at_a_time_is_refused():
-    for settings in (
-        {"batch_size": 1},
-        {"batch_size": 2, "grad_accum_steps": 2},
-        {"batch_size": 6, "grad_accum_steps": 6},
-    ):
-        with pytest.raises(
-            ConfigError, match="One crop of 32 x 32 at a time gives BatchNorm a single value"
-        ):
-            TrainConfig(crop_size=(32, 32), **settings)
-    TrainConfig(crop_size=(32, 64), batch_size=2, grad_accum_steps=2)
-    TrainConfig(crop_size=(32, 32), batch_size=4, grad_accum_steps=2)
 
 
 def test_resuming_a_complete_run_changes_nothing(
@@ -573,58 +513,9 @@ def save_network(path: Path, num_classes: int) -> dict[str, torch.Tensor]:
     return network.state_dict()
 
 
-def test_weights_for_as_many_classes_are_taken_over_whole(tmp_path: Path):
-    saved = save_network(tmp_path / "w.safetensors", 2)
-    started = start_network(SMALL, 2, tmp_path / "w.safetensors").state_dict()
-    assert all(torch.equal(started[name], tensor) for name, tensor in saved.items())
-
-
-def test_weights_for_other_classes_restart_the_classifier_only(tmp_path: Path):
-    saved = save_network(tmp_path / "w.safetensors", 5)
-    started = start_network(SMALL, 2, tmp_path / "w.safetensors").state_dict()
-    changed = [name for name, tensor in saved.items() if not torch.equal(started[name], tensor)]
-    assert changed == ["head.classify.weight", "head.classify.bias"]
-    assert started["head.classify.bias"].shape == (2,)
-
-
-def test_weights_of_another_network_are_refused(tmp_path: Path):
-    save_network(tmp_path / "w.safetensors", 2)
-    with pytest.raises(CheckpointError, match=r"w.safetensors do not fit the network"):
-        start_network(replace(SMALL, variant="b1"), 2, tmp_path / "w.safetensors")
-
-
 def test_an_unknown_network_is_refused(drawn: Callable[..., Dataset], tmp_path: Path):
     with pytest.raises(ConfigError, match=r"Unknown network variant 'b9'"):
         train(replace(SMALL, variant="b9"), drawn(4), drawn(2), tmp_path)
-
-
-def test_the_rate_warms_up_and_falls_along_a_cosine():
-    config = replace(SMALL, epochs=10, warmup_epochs=1.0, peak_learning_rate=1.0)
-    rates = [learning_rate(config, step, steps_per_epoch=4) for step in (0, 3, 4, 22, 40)]
-    # 4 steps of warm-up, then half a cosine over 36
-    assert rates == pytest.approx([1 / 5, 4 / 5, 1, 0.5, 0])
-
-
-def test_warm_up_takes_half_of_a_short_run_at_most():
-    config = replace(SMALL, epochs=1, warmup_epochs=3.0, peak_learning_rate=1.0)
-    rates = [learning_rate(config, step, steps_per_epoch=4) for step in range(4)]
-    assert rates == pytest.approx([1 / 3, 2 / 3, 1, 0.5 * (1 + math.cos(math.pi / 2))])
-
-
-def test_only_convolution_weights_decay():
-    network = build_model("b0", 2)
-    groups = {group["weight_decay"]: group for group in make_optimizer(network, SMALL).param_groups}
-    others, decayed = groups[0.0], groups[0.05]
-    assert all(parameter.ndim == 4 for parameter in decayed["params"])
-    assert all(parameter.ndim == 1 for parameter in others["params"])
-    assert len(decayed["params"]) + len(others["params"]) == len(list(network.parameters()))
-
-
-def test_earlier_stages_learn_more_slowly_where_the_rate_decays_by_layer():
-    optimizer = make_optimizer(build_model("b0", 2), replace(SMALL, layer_decay=0.5))
-    set_lr(optimizer, 0.32)
-    rates = sorted({group["lr"] for group in optimizer.param_groups})
-    assert rates == pytest.approx([0.01, 0.02, 0.04, 0.08, 0.16, 0.32])  # stages 1 to 5, head
 
 
 def test_a_batch_in_pieces_gives_the_gradients_of_its_pieces(
@@ -655,24 +546,6 @@ def test_maps_that_are_computed_twice_change_nothing(drawn: Callable[..., Datase
     tensors, _ = read_tensors(tmp_path / "True/last.safetensors")
     for name, expected in read_tensors(tmp_path / "False/last.safetensors")[0].items():
         assert torch.equal(tensors[name], expected), name
-
-
-@pytest.mark.filterwarnings("ignore:.torch.jit.script_method:DeprecationWarning")
-def test_compiling_renames_no_tensor():
-    # that a compiled network computes the same is for tests/models; two compilations at once
-    # disturb each other
-    model = TrainingModel(build_model("b0", 2), 2, SMALL)
-    names = list(model.state_dict())
-    model.compile()
-    assert list(model.state_dict()) == names
-
-
-def test_the_precision_is_what_was_asked_for():
-    cpu = torch.device("cpu")
-    assert mixed_precision("bfloat16", cpu) == "bf16"
-    assert mixed_precision("float32", cpu) == "no"
-    with pytest.raises(TrainingError, match="float16 trains on GPUs only"):
-        mixed_precision("float16", cpu)
 
 
 def test_two_runs_of_different_precision_fit_into_one_process(

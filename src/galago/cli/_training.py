@@ -40,7 +40,7 @@ def note_old_names(
 
     if not shown:
         return
-    renamed = {
+    renamed: dict[str, str | None] = {
         "--imgsz": "--crop" if imgsz else None,
         "--leave-out": "--holdout" if leave_out else None,
         "--mix": "--extra-data DATA:SHARE" if mix else None,
@@ -48,9 +48,9 @@ def note_old_names(
     for old, new in renamed_settings(settings or []).items():
         if not (mix and old == "mix"):
             renamed[f"--set {old}="] = f"--set {new}="
-    for old, new in renamed.items():
-        if new:
-            say(f"note: {old} is now {new}", err=True)
+    for flag, current in renamed.items():
+        if current:
+            say(f"note: {flag} is now {current}", err=True)
 
 
 def resume_hint(out: Path) -> str:
@@ -65,7 +65,7 @@ def resume_hint(out: Path) -> str:
     flags = [flag for flag in sys.argv[1:] if flag != "--resume"]
     command = shlex.join(["galago", *flags, "--resume"])
     if find_state(out) is None:
-        return f"interrupted before a state was saved; begin again with: {command}"
+        return f"interrupted before a state was saved; start again with: {command}"
     return f"interrupted; go on from the last saved epoch with: {command}"
 
 

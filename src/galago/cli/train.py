@@ -164,9 +164,9 @@ def train(
                 "cache": cache,
             }
         )
-        pretrain_settings = parse_settings(settings or [], PretrainConfig)
-        config = override(PRETRAIN_RECIPES[recipe](), flags, pretrain_settings)
-        return train_classes(config, data, out, resume=resume, json=json)
+        changes = parse_settings(settings or [], PretrainConfig)
+        pretrain_config = override(PRETRAIN_RECIPES[recipe](), flags, changes)
+        return train_classes(pretrain_config, data, out, resume=resume, json=json)
     config = override(
         choose(RECIPES, recipe, "recipe")(),
         flags | {"crop_size": crop, "tensorboard": tensorboard or None},
@@ -175,7 +175,8 @@ def train(
     weights = find_weights(weights, model)
     train_set, val_set = open_splits(data, holdout)
     extras = open_extras([*(extra_data or []), *old_mix(mix, config.extra_data_ratio)])
-    extra_set, extra_val_sets = None, dict[str, "Dataset"]()
+    extra_set: Dataset | None = None
+    extra_val_sets: Mapping[str, Dataset] = {}
     if extras:
         train_set, extra_set, extra_val_sets = mix_data(train_set, extras)
         config = override(config, {"extra_data_ratio": sum(extra.share for extra in extras)})

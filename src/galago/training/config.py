@@ -173,10 +173,10 @@ class TrainConfig:
         )
         for name in ("ema_decay", "drop_path"):
             if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(f"{name} needs to lie in [0, 1), got {getattr(self, name)}.")
+                raise ConfigError(f"{name} needs to be in [0, 1), got {getattr(self, name)}.")
         for name in ("ohem_ratio", "layer_decay", "hidden_weight"):
             if not 0 < getattr(self, name) <= 1:
-                raise ConfigError(f"{name} needs to lie in (0, 1], got {getattr(self, name)}.")
+                raise ConfigError(f"{name} needs to be in (0, 1], got {getattr(self, name)}.")
         if self.batch_size % self.grad_accum_steps:
             raise ConfigError(
                 f"A batch of {self.batch_size} images cannot be cut into {self.grad_accum_steps} "
@@ -291,7 +291,7 @@ def _check_not_negative(config: Config, names: str) -> None:
 def _check_probabilities(config: Config, names: str) -> None:
     for name in names.split():
         if not 0 <= getattr(config, name) <= 1:
-            raise ConfigError(f"{name} needs to lie between 0 and 1, got {getattr(config, name)}.")
+            raise ConfigError(f"{name} needs to be between 0 and 1, got {getattr(config, name)}.")
 
 
 def _check_choice(value: str, choices: Sequence[str], name: str) -> None:
