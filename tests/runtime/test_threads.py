@@ -150,7 +150,7 @@ def test_a_busy_engine_is_not_blamed_on_the_photo(tiny_onnx: Path):
 
 @pytest.mark.openvino
 def test_threads_that_load_at_once_share_one_core(tiny_onnx: Path):
-    from galago.runtime.engines.table import openvino as openvino_engine
+    from galago.runtime.engines import openvino as openvino_engine
 
     openvino_engine._core.cache_clear()
     barrier = threading.Barrier(THREADS)

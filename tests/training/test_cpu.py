@@ -4,7 +4,9 @@ import subprocess
 import sys
 
 import pytest
-import torch
+
+torch = pytest.importorskip("torch")
+
 from torch import nn
 
 from galago.models.efficientvit import build_model

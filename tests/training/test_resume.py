@@ -201,6 +201,13 @@ def test_no_file_of_a_state_is_a_pickle(tmp_path: Path):
     ]
 
 
+def test_a_state_without_one_of_its_files_names_the_file(tmp_path: Path):
+    save_state(make_state(1, tmp_path))
+    (tmp_path / "state" / "state.safetensors").unlink()
+    with pytest.raises(TrainingError, match=r"damaged: state\.safetensors: No such file"):
+        read_state(tmp_path / "state")
+
+
 def test_a_state_of_schema_version_1_is_loaded(tmp_path: Path):
     state = make_state(2, tmp_path)
     state.history.rows = [{"epoch": 1.0, "lr": 0.1, "data_wait": 0.2}]

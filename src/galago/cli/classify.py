@@ -25,7 +25,7 @@ def classify(
     """Say what whole photos show: the most probable classes, in torch."""
     from galago import sources
     from galago.cli._console import print_json, say
-    from galago.errors import ConfigError, ImageError, require
+    from galago.errors import ConfigError, require
 
     file = find_checkpoint(model)
     opened = sources.open_source(source)
@@ -40,8 +40,8 @@ def classify(
     words = read_names(names, classifier.num_classes) if names else classifier.names
     found, failed = [], 0
     for frame in sources.read_frames(opened):
-        if isinstance(frame.image, ImageError):
-            say(f"{frame.name}: {frame.image}", err=True)
+        if frame.image is None:
+            say(f"{frame.name}: {frame.error}", err=True)
             failed += 1
             continue
         rows = best(classifier(frame.image), top, words)

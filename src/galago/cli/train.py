@@ -128,7 +128,7 @@ def train(
     interrupt_once()
     require("torch", "train")
     require("accelerate", "train")
-    from galago.cli._outputs import check_utf8
+    from galago._core.paths import check_utf8
     from galago.cli._training import progress_bar, resume_hint
     from galago.cli.train_classes import refuse, train_classes
     from galago.data.mixture import mix as mix_data

@@ -23,6 +23,7 @@ from galago.export.writers.table import FORMATS, check_formats
 from galago.models.checkpoint import load_checkpoint
 from galago.models.inference import TorchEngine
 from galago.runtime.engines.table import installed_engines, open_engine
+from galago.runtime.engines.trial import vouch
 from galago.runtime.segmenter import Segmenter
 from galago.scenes.dataset import render_scene
 from galago.spec import SIZE_MULTIPLE, ModelSpec
@@ -242,6 +243,7 @@ def prove(file: Path, spec: ModelSpec, golden: Golden) -> float | None:
             `galago verify`.
     """
     worst = None
+    vouch(file)
     for engine in installed_engines([file.name]):
         segmenter = Segmenter(open_engine(file, engine), spec.unresized())
         found, _ = compare(segmenter, golden.photo, golden.logits, golden.labels)

@@ -15,6 +15,7 @@ from galago.evaluation import evaluate
 from galago.export.quantize import QUANTIZERS, block_of
 from galago.export.writers.table import FORMATS
 from galago.runtime.engines.table import installed_engines, open_engine
+from galago.runtime.engines.trial import vouch
 from galago.runtime.segmenter import Segmenter
 from galago.spec import ModelSpec
 
@@ -103,6 +104,7 @@ class Int8:
             source = Path(temporary) / path.name
             report(f"Writing {path.name} in float32")
             FORMATS[format].write(network, spec, source)
+            vouch(source)
             segmenter = Segmenter(open_engine(source, engines[0]), spec)
             few = subsample_evenly(self.calibration, CALIBRATION_PHOTOS)
             photos = [segmenter.prepare(few[index].image)[0][None] for index in range(len(few))]
@@ -111,6 +113,7 @@ class Int8:
 
             def attempt(kept: Sequence[str]) -> float:
                 QUANTIZERS[format](source, path, photos, kept)
+                vouch(path)
                 return self.score(Segmenter(open_engine(path, engines[0]), spec))
 
             blocks = dict.fromkeys(

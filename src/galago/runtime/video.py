@@ -26,19 +26,19 @@ class VideoFile:
         path: where it will lie.
         size: (height, width) in pixels. The codec takes even sides, so an odd one loses its last
             row or column.
-        rate: frames per second.
+        fps: frames per second.
         count: frames so far, repeated ones among them.
         left_out_s: seconds that pauses of more than 10 minutes were shortened by.
     """
 
-    def __init__(self, path: Path, size: tuple[int, int], *, rate: float) -> None:
+    def __init__(self, path: Path, size: tuple[int, int], *, fps: float) -> None:
         """Start the file.
 
         Args:
             path: ends in .mp4; its folder is made where it is missing, an older file there is
                 replaced at the end.
             size: (height, width) in pixels, at least 2.
-            rate: frames per second.
+            fps: frames per second.
         Raises:
             ImageError: the file cannot be written, or OpenCV lacks the codec.
         """
@@ -56,23 +56,24 @@ class VideoFile:
                 f"Cannot write {path}: {error.strerror or error}. Choose another folder."
             ) from error
         for tried in (
-            rate,
-            round(rate),
-        ):  # the codec's clock does not know every rate, 119.88 for one
-            self.rate, self._writer = tried, self._open(tried)
+            fps,
+            round(fps),
+        ):  # the codec's clock does not support every rate, e.g. 119.88
+            self.fps = tried
+            self._writer = self._open(tried)
             if self._writer.isOpened():
                 return
         self._beside.unlink(missing_ok=True)
-        form = f"{size[0]} x {size[1]} pixels at {rate:g} frames per second"
+        form = f"{size[0]} x {size[1]} pixels at {fps:g} frames per second"
         raise ImageError(
             f"Cannot write {path}: this OpenCV starts no {CODEC} video of {form}. Use "
             "--save-labels for files."
         )
 
-    def _open(self, rate: float) -> cv2.VideoWriter:
+    def _open(self, fps: float) -> cv2.VideoWriter:
         try:
             with plain_path(self._beside) as path:
-                return cv2.VideoWriter(path, cv2.VideoWriter.fourcc(*CODEC), rate, self.size[::-1])
+                return cv2.VideoWriter(path, cv2.VideoWriter.fourcc(*CODEC), fps, self.size[::-1])
         except OSError as error:
             self._beside.unlink(missing_ok=True)
             raise ImageError(
@@ -98,10 +99,10 @@ class VideoFile:
 
     def _repeat_until(self, time_s: float) -> None:
         """Repeat the last frame until another one is due; none is ever left out."""
-        missing = round((time_s - self.left_out_s) * self.rate) - self.count
-        longest = round(LONGEST_PAUSE_S * self.rate)
+        missing = round((time_s - self.left_out_s) * self.fps) - self.count
+        longest = round(LONGEST_PAUSE_S * self.fps)
         if missing > longest:
-            self.left_out_s += (missing - longest) / self.rate
+            self.left_out_s += (missing - longest) / self.fps
         if self._last is not None:
             for _ in range(min(missing, longest)):
                 self._writer.write(self._last)

@@ -283,6 +283,8 @@ def _explain_damage(folder: Path) -> Iterator[None]:
         yield
     except DAMAGED as error:
         reason = getattr(error, "strerror", None) or (str(error).splitlines() or [repr(error)])[0]
+        if isinstance(error, OSError) and error.filename:
+            reason = f"{Path(error.filename).name}: {reason}"
         raise TrainingError(
             f"The state of the run in {folder} is damaged: {reason.rstrip('.')}. "
             f"{_how_to_restart(folder.parent)}"

@@ -6,6 +6,7 @@ tensors of its shape.
 """
 
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,8 +22,9 @@ GRID = (4, 6)  # rows and columns of the means that stand for a map
 INPUT, LOGITS = "input", "head.classify"
 MAX_BYTES = 64 << 20  # of stages.npz unpacked; those of l2 have 0.8 MB
 DAMAGES = (  # what reading a damaged .npy, .npz or .png raises
-    OSError, ValueError, KeyError, IndexError, TypeError, EOFError, MemoryError, OverflowError, NotImplementedError,
-    RuntimeError, SyntaxError, struct.error, zipfile.BadZipFile, zlib.error,
+    OSError, ValueError, KeyError, IndexError, TypeError, EOFError, MemoryError, OverflowError,
+    NotImplementedError, RuntimeError, SyntaxError, tokenize.TokenError, struct.error,
+    zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
 JUMP = 8  # times the error of all stages before, from which on a stage differs
 EXPLAINED = 1e-2  # relative error below which a guess about the cause counts as right

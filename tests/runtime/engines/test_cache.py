@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from galago._core.atomic_io import cache_folder
+from galago.runtime.engines import cache as compiled
 from galago.runtime.engines.cache import UnsafeCacheWarning, is_own, keep, key_of, load_compiled
-from galago.runtime.engines.table import cache as compiled
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
 
@@ -75,7 +75,7 @@ def test_without_the_variable_it_is_the_cache_folder_of_the_user(monkeypatch: py
 def test_a_second_start_takes_the_compiled_model(
     folder: Path, tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    from galago.runtime.engines.table import openvino as openvino_engine
+    from galago.runtime.engines import openvino as openvino_engine
 
     photo = np.random.default_rng(0).integers(0, 256, (1, 32, 64, 3), dtype=np.uint8)
     first = openvino_engine.OpenVINOEngine(tiny_onnx).run(photo).copy()
@@ -192,8 +192,8 @@ def test_another_networks_compiled_model_does_not_label_silently(
     model.graph.initializer[0].CopyFrom(weight)
     (tmp_path / "other.onnx").write_bytes(model.SerializeToString())
     OpenVINOEngine(tiny_onnx)
-    (own,) = folder.iterdir()
+    (own,) = folder.glob("*.blob")
     OpenVINOEngine(tmp_path / "other.onnx")
-    (other,) = set(folder.iterdir()) - {own}
+    (other,) = set(folder.glob("*.blob")) - {own}
     own.write_bytes(other.read_bytes())
     assert (OpenVINOEngine(tiny_onnx).run(np.full((1, 32, 32, 3), 7, np.uint8)) == 7).all()

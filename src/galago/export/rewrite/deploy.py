@@ -122,7 +122,7 @@ class PixelShuffleBicubic(nn.Module):
 
 
 def shuffle_upsampling(network: nn.Module) -> nn.Module:
-    """Put a ShuffledBicubic in place of every BicubicUpsample of a network, in place.
+    """Put a PixelShuffleBicubic in place of every BicubicUpsample of a network, in place.
 
     For engines that shuffle fast.
     """

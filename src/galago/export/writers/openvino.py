@@ -22,11 +22,13 @@ def to_openvino(network: nn.Module, spec: ModelSpec, path: Path) -> None:
         path: the .xml file to write; the .bin file lies beside it.
     """
     from galago.runtime.engines.openvino import package, read_model
+    from galago.runtime.engines.trial import vouch
 
     transformations = require("openvino._offline_transformations", "openvino")
     with tempfile.TemporaryDirectory() as temporary:
         onnx = Path(temporary) / "model.onnx"
         to_onnx(network, spec, onnx)
+        vouch(onnx)
         model = read_model(onnx)
         transformations.apply_moc_transformations(
             model, False

@@ -17,8 +17,8 @@ from galago._core.printable import printable
 from galago.errors import ConfigError, ModelError, choose
 from galago.runtime.engines.base import check_threads, reason_of, watch_forks
 from galago.runtime.engines.cache import keep, key_of, load_compiled
-from galago.runtime.engines.onnx_graph import read_operators
-from galago.runtime.engines.trial import can_try, try_conversion
+from galago.runtime.engines.onnx_graph import unusual_operators
+from galago.runtime.engines.trial import can_try, ensure_tried, parts
 
 # On import, OpenVINO writes an id into the home folder and starts a thread that reports to its
 # maker. A module that cannot be imported makes it take the silent stand-in of its own
@@ -38,14 +38,6 @@ FAILURES = (
     frontend.OpConversionFailure,
     frontend.OpValidationFailure,
 )
-
-
-WRITTEN = {  # operators of the .onnx files that galago writes, which OpenVINO converts
-    "Add", "ArgMax", "AveragePool", "Cast", "Clip", "Concat", "Constant", "Conv", "DepthToSpace", "DequantizeLinear", "Div",
-    "Erf", "Expand", "Gather", "Gelu", "HardSwish", "Identity", "MatMul", "Max", "Min", "Mul", "Pad", "Pow", "QuantizeLinear",
-    "ReduceSum", "Relu", "Reshape", "Resize", "Shape", "Slice", "Split", "Sqrt", "Squeeze", "Sub", "Tanh", "Transpose",
-    "Unsqueeze",
-}  # fmt: skip
 
 
 class OpenVINOEngine:
@@ -215,39 +207,18 @@ def read_model(file: Path) -> openvino.Model:
 def check_graph(file: Path) -> str:
     """Refuse an .onnx file whose graph is broken, or on which OpenVINO would crash.
 
-    What galago wrote into a model folder, and is unchanged by its checksum, is converted at once;
-    anything else is tried in a process of its own first. What was compiled once comes from the
-    cache, and is not tried again.
-
     Returns:
         the operators that galago does not write, if there are any.
     Raises:
         ModelError: it is so, or the file cannot be read.
     """
-    unusual = ", ".join(
-        printable(name) for name in read_operators(file).names if name not in WRITTEN
-    )
+    unusual = ", ".join(unusual_operators(file))
     if unusual and not can_try():
         raise ModelError(
             f"{file} holds {unusual}, on which OpenVINO may crash. Use --engine onnxruntime."
         )
-    if (unusual or not is_listed(file)) and can_try():
-        try_conversion(file, unusual)
+    ensure_tried(file, "openvino")
     return unusual
-
-
-def is_listed(file: Path) -> bool:
-    """Tell whether the model.json beside a file has its checksum, so that it is what was exported."""
-    try:
-        listed = json.loads((file.parent / "model.json").read_bytes())["files"][file.name]
-        return bool(listed == sha256(file))
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return False
-
-
-def parts(file: Path) -> tuple[Path, ...]:
-    """Return the files that belong to a model file: an .xml keeps its weights in a .bin."""
-    return (file, file.with_suffix(".bin")) if file.suffix == ".xml" else (file,)
 
 
 def available_precisions() -> tuple[str, ...]:

@@ -6,8 +6,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from galago._core.paths import is_utf8, no_utf8
-from galago.errors import ConfigError, MissingDependencyError, ModelError
+from galago.errors import ConfigError, MissingDependencyError, ModelError, choose
 from galago.runtime.engines.base import Engine
+from galago.runtime.engines.trial import ensure_tried
 
 AUTO = "auto"
 
@@ -171,6 +172,8 @@ def open_engine(
 ) -> Engine:
     """Open a model file with an engine.
 
+    One that this user's cache does not know is tried in a process of its own before.
+
     Args:
         file: the one that the engine runs.
         name: of the engine.
@@ -179,8 +182,14 @@ def open_engine(
     Raises:
         ConfigError: the engine or the precision is unknown, or threads is less than 1.
         MissingDependencyError: the engine is not installed.
-        ModelError: the engine cannot read the file, or takes no name that is no UTF-8.
+        ModelError: the engine cannot read the file or crashes on it, or takes no name that is no
+            UTF-8.
     """
-    if name in ENGINES and name != "openvino" and not is_utf8(file):
-        raise ModelError(no_utf8(file, ENGINES[name].distribution))
-    return ENGINES[name].open(file, threads, precision)
+    kind = choose(ENGINES, name, "engine")
+    if name != "openvino" and not is_utf8(file):
+        raise ModelError(no_utf8(file, kind.distribution))
+    if find_spec(kind.package):
+        ensure_tried(
+            file, name, distribution=kind.distribution, threads=threads, precision=precision
+        )
+    return kind.open(file, threads, precision)

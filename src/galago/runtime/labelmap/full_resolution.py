@@ -1,4 +1,4 @@
-"""DenseLogits: a Segmenter as a function from images to logits at every pixel, for what looks at a
+"""FullResolutionLogits: a Segmenter as a function from images to logits at every pixel, for what looks at a
 photo more than once.
 """
 

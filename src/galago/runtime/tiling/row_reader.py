@@ -221,7 +221,7 @@ def can_read_rows() -> bool:
     return True
 
 
-def photo_size(path: Path) -> tuple[int, int] | None:
+def image_size(path: Path) -> tuple[int, int] | None:
     """Return the (height, width) that a file's header tells.
 
     None where it cannot be read strip by strip.

@@ -17,7 +17,10 @@ from galago.spec import ModelSpec
 
 pytestmark = pytest.mark.openvino
 # pixels, to keep the tests small
-START = "from galago.cli import main, tiles; tiles.LARGEST_WHOLE = 10_000; {}main.main()"
+START = (
+    "{}from galago.cli import main; from galago.runtime.tiling import labeler; "
+    "labeler.LARGEST_WHOLE = 10_000; main.main()"
+)
 WITHOUT_VIPS = "import sys; sys.modules['pyvips'] = None; "
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
@@ -174,7 +177,7 @@ def test_a_model_of_one_size_takes_photos_of_all(
         (("--tile", "0", "--overlap", "32"), "--tile 0 makes no tiles"),
         (
             ("--tile", "64", "--imgsz", "64"),
-            "--tile labels photos at their own scale, --imgsz or the setting fits them into 64x64",
+            "--tile labels photos at their own scale, --imgsz or the profile fits them into 64x64",
         ),
         (("--tile", "64", "--smooth", "0.5"), "--smooth averages over frames"),
     ],

@@ -138,7 +138,7 @@ def test_labels_whose_source_is_not_known_are_not_replaced(place: Path):
     images.save_gray(place / "out/0001.png", np.zeros((4, 4), np.uint8))
     done = predict(place, "mon")
     assert done.returncode == 2
-    assert "0001.png (not known from where)" in done.stderr
+    assert "0001.png (of an unknown source)" in done.stderr
 
 
 def test_two_photos_that_would_become_one_file_are_told_apart_first(place: Path):
