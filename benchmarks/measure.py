@@ -24,9 +24,19 @@ FOLDERS = re.compile(
     r"(?<![^\s=])/(?:[^/\s]+/)*([^/\s]+)"
 )  # an absolute path in a command: its last name is kept
 PACKAGES = (
-    "ai-edge-litert", "executorch", "galago", "ncnn", "nncf", "numpy", "onnxruntime", "opencv-python-headless", "openvino",
-    "pyvips", "torch", "transformers",
-)  # fmt: skip
+    "ai-edge-litert",
+    "executorch",
+    "galago",
+    "ncnn",
+    "nncf",
+    "numpy",
+    "onnxruntime",
+    "opencv-python-headless",
+    "openvino",
+    "pyvips",
+    "torch",
+    "transformers",
+)
 
 
 def time_interleaved(

@@ -11,7 +11,8 @@ other bound. Steps and whole take turns; medians count. Needs the bundled model.
 import argparse
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from statistics import median
@@ -23,7 +24,6 @@ import numpy as np
 from measure import save_result
 
 from galago import Segmenter, load
-from galago.cli._progress import PhotoBars
 from galago.runtime.predict import PredictConfig, Prediction, PredictJob
 from galago.runtime.video import VideoFile
 from galago.scenes.dataset import render_scene
@@ -55,17 +55,32 @@ def rate_of(steps: Iterable[object]) -> float:
     return count / (perf_counter() - start)
 
 
+class Silent:
+    """A progress that shows nothing."""
+
+    def advance(self) -> None:
+        """Count a frame."""
+
+    @contextmanager
+    def tiles(self, name: str) -> Iterator[Callable[[int, int], None]]:
+        """Show no bar while a block runs."""
+        yield lambda done, total: None
+
+    def say(self, text: str) -> None:
+        """Print nothing."""
+
+
 def each_alone(clip: Path, segmenter: Segmenter, folder: Path) -> dict[str, float]:
     """Return the frames per second of reading, labeling and writing, one after the other."""
     job = new_job(clip, folder)
     frames = list(read_frames(Video(str(clip)), limit=ALONE))
-    bars = PhotoBars(1)  # shows nothing
+    silent = Silent()
     for frame in frames[:3]:
-        job.label(frame, segmenter, bars)  # warm up
+        job.label(frame, segmenter, silent)  # warm up
     rates = {"read": rate_of(islice(read_frames(Video(str(clip))), ALONE))}
     predictions: list[Prediction] = []
     rates["label"] = rate_of(
-        map(predictions.append, (job.label(frame, segmenter, bars) for frame in frames))
+        map(predictions.append, (job.label(frame, segmenter, silent) for frame in frames))
     )
     with VideoFile(folder / "alone.mp4", SIZE, fps=RATE) as file:
         job.video_file = file
@@ -73,11 +88,10 @@ def each_alone(clip: Path, segmenter: Segmenter, folder: Path) -> dict[str, floa
     return rates
 
 
-class MemoryProbe(PhotoBars):
+class MemoryProbe(Silent):
     """Reads the memory of the process once the queues are full."""
 
     def __init__(self) -> None:
-        super().__init__(1)  # shows nothing
         self.frames = 0
         self.memory: dict[str, float] = {}
 

@@ -231,3 +231,15 @@ absent = {{"torch", "openvino", "onnxruntime", "ncnn", "ai_edge_litert", "pyvips
 assert not absent & sys.modules.keys(), "an engine was loaded"
 """
     run_python(code)
+
+
+def test_no_benchmark_imports_a_command():
+    folder = SOURCE.parent.parent / "benchmarks"
+    wrong = [
+        f"{file.name}: {module}"
+        for file in sorted(folder.glob("*.py"))
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        for module in modules_of(node)
+        if module.startswith("galago.cli")
+    ]
+    assert wrong == []

@@ -117,7 +117,7 @@ def plan_image(
 def plan_data(
     segmenter: "Segmenter", data: LabeledSource, sizes: "list[Size]", *, runs: int
 ) -> Plan:
-    """Return the plan for labeled images at their own size, and several sizes that the network sees.
+    """Return the plan for labeled images of their own size, at several sizes of the input.
 
     Args:
         segmenter: of the model.

@@ -148,7 +148,10 @@ class DeviceProfile:
         """Return the message for another processor than the measured one, None for the same."""
         if processor == self.device:
             return None
-        return f"The profile was measured on {self.device}, and this is {processor}: times differ. {AGAIN}"
+        return (
+            f"The profile was measured on {self.device}, and this is {processor}: times differ. "
+            f"{AGAIN}"
+        )
 
 
 def read_profile(path: str | Path) -> DeviceProfile:

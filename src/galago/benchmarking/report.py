@@ -239,8 +239,8 @@ class Report:
         fastest = min(self.timings, key=lambda timing: timing.median_ms)
         height, width = fastest.imgsz or fastest.size
         raise BudgetError(
-            f"Nothing keeps within {format_ms(self.budget_ms)} ms, so no device profile is written. "
-            f"The fastest: {self.describe(fastest)}. "
+            f"Nothing keeps within {format_ms(self.budget_ms)} ms, so no device profile is "
+            f"written. The fastest: {self.describe(fastest)}. "
             f"Allow more time, or try a smaller size, for example --imgsz {-(-height // 2)} "
             f"{-(-width // 2)}, --threads, or --precision bfloat16."
         )

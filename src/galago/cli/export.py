@@ -112,7 +112,10 @@ def export(
     )  # whose resize rule has a size
     if any_size and (fixed := [name for name in formats if FORMATS[name].one_size]):
         height, width = DEFAULT_SIZE
-        words = f"{' and '.join(fixed)} files take {height} x {width} and no other size; larger photos are made smaller."
+        words = (
+            f"{' and '.join(fixed)} files take {height} x {width} and no other size; larger photos "
+            "are made smaller."
+        )
         say(f"{words} --imgsz H W changes that.", err=True)
     for line in [*describe(written.differences, wanted.output), *describe_int8(written.int8)]:
         say(line, err=json)

@@ -184,11 +184,16 @@ def show_table(published: "list[PretrainedModel]") -> None:
         )
     for model in published:
         table.add_row(
-            model.name, model.variant, model.data, "{}x{}".format(*model.size),
+            model.name,
+            model.variant,
+            model.data,
+            "{}x{}".format(*model.size),
             UNKNOWN if model.score is None else f"{model.score:.3f} {model.metric}",
-            amount(model.parameters_m, "M"), amount(model.macs_g, "G"), amount(model.size_mb, "MB"),
+            amount(model.parameters_m, "M"),
+            amount(model.macs_g, "G"),
+            amount(model.size_mb, "MB"),
             "yes" if is_current(model) else "",
-        )  # fmt: skip
+        )
     table.show()
     licenses = {
         (model.repo if model.layout == "authors" else "timm/...", model.data): model.licenses

@@ -56,7 +56,7 @@ def val(
     ] = Path("runs/val"),
     json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
 ) -> None:
-    """Score a model on labeled photos: IoU of each class, mean IoU, accuracies, confusion matrix."""
+    """Score a model on labeled photos: IoU per class, mean IoU, accuracies, confusion matrix."""
     from galago._core.printable import printable
     from galago.cli._console import print_json, say
     from galago.data import open_dataset
@@ -99,7 +99,10 @@ def val(
         "profile": str(profile) if profile else None,
     }
     how = describe(views, protocol)
-    title = f"{printable(segmenter.spec.name)} on the {len(dataset)} photos of {printable(data)}, {split}: {how['how']}"
+    title = (
+        f"{printable(segmenter.spec.name)} on the {len(dataset)} photos of {printable(data)}, "
+        f"{split}: {how['how']}"
+    )
     save_report(result, out, title=title, setup=shown | flags | how)
     show(result, title, to_stderr=json)
     beside = compare(segmenter.spec.name, protocol, result.scores.mean_iou)

@@ -151,7 +151,10 @@ def show(report: "Report", *, to_stderr: bool) -> None:
         lines.append((f"mean IoU of the trained network {report.scores.mean_iou:.4f}", ""))
         lines += [(f"  {score_line(file, report)}", "") for file in report.files if file.scores]
     bounds = report.tolerance
-    limits = f"{report.precision}: logits within {bounds.relative_error:.0e}, {bounds.labels:.2%} of labels equal"
+    limits = (
+        f"{report.precision}: logits within {bounds.relative_error:.0e}, {bounds.labels:.2%} of "
+        "labels equal"
+    )
     lines.append(
         (f"Verified, {limits}.", "green") if report.ok else (f"Failed, {limits}.", "bold red")
     )
