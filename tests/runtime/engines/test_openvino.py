@@ -29,7 +29,9 @@ def test_loading_computes_in_float32_by_default(tiny_onnx: Path):
 def test_bfloat16_is_computed_where_the_cpu_has_it(tiny_onnx: Path):
     if "bfloat16" not in available_precisions():
         pytest.skip("this CPU computes no bfloat16")
-    kind = setting(galago.load(tiny_onnx, precision="bfloat16").engine, "INFERENCE_PRECISION_HINT").to_string()  # type: ignore[attr-defined]
+    kind = setting(
+        galago.load(tiny_onnx, precision="bfloat16").engine, "INFERENCE_PRECISION_HINT"
+    ).to_string()  # type: ignore[attr-defined]
     assert kind == "bf16"
 
 

@@ -15,8 +15,8 @@ from galago.runtime.tiling.row_reader import (
     FileRowReader,
     RowReader,
     can_read_rows,
-    open_row_reader,
     image_size,
+    open_row_reader,
 )
 
 needs_vips = pytest.mark.skipif(importlib.util.find_spec("pyvips") is None, reason="needs pyvips")
