@@ -142,7 +142,7 @@ def make_predict_fn(
             assert result.logits
             return Prediction(
                 result.labels,
-                top_probabilities(result.logits, result.orig_shape, segmenter.spec.upsampling),
+                top_probabilities(result.logits, result.size, segmenter.spec.upsampling),
             )
 
         return label

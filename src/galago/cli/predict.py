@@ -23,12 +23,16 @@ if TYPE_CHECKING:
     from galago.runtime.segmenter import Segmenter
 
 STEPS = ("read", "pre", "infer", "post")  # and "save", where something is saved
-SOURCE_HELP = "Photo, folder, glob in quotes, .txt list, - for paths on standard input, video file, index of a camera, or URL of a stream."
-CONFIDENCE_HELP = "Of photos, also write how likely each pixel's class is: NAME_confidence.png, gray, white for sure."
+SOURCE_HELP = (
+    "Photo, folder, glob in quotes, .txt list, - for paths on standard input, video file, index of "
+    "a camera, or URL of a stream."
+)
+CONFIDENCE_HELP = (
+    "Of photos, also write the confidence of each pixel: NAME_confidence.png, gray, white for 1."
+)
 TILE_HELP = (
-    "Label photos at their own scale in tiles of so many pixels along each side; 0 never. Without "
-    "it photos of more than 25 "
-    "megapixels are, unless the model resizes photos."
+    "Label photos at their own scale in tiles of N pixels a side; 0 never (default: photos of more "
+    "than 25 megapixels, unless the model resizes photos)."
 )
 
 

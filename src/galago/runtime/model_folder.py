@@ -32,7 +32,7 @@ class OpenedModel:
 
     def file_for(self, engine: str) -> Path:
         """Return the file that an engine runs; `choose_engine` tells whether there is one."""
-        name = ENGINES[engine].pick(self.files)
+        name = ENGINES[engine].select_file(self.files)
         assert name is not None
         return self.files[name]
 

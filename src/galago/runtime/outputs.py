@@ -136,8 +136,8 @@ class Outputs:
         ]
         if len(self.renamed) > RENAMED_SHOWN:
             lines.append(
-                f"and {len(self.renamed) - RENAMED_SHOWN} more: {self.folder / INDEX} lists the source "
-                "of every file"
+                f"and {len(self.renamed) - RENAMED_SHOWN} more: {self.folder / INDEX} lists the "
+                "source of every file"
             )
         return lines
 

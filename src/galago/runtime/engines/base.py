@@ -29,7 +29,7 @@ class Engine(Protocol):
     input_size: tuple[int, int] | None
 
     def run(self, image: np.ndarray) -> np.ndarray:
-        """Run the network on one photo.
+        """Run the network on one image.
 
         Args:
             image: (1, H, W, 3) uint8 RGB, H and W multiples of 32.

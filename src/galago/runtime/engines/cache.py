@@ -55,7 +55,7 @@ def load_compiled(key: str) -> bytes | None:
     return compiled if compiled and _digest(key, compiled) == digest else None
 
 
-def keep(key: str, compiled: bytes) -> None:
+def store_compiled(key: str, compiled: bytes) -> None:
     """Keep a compiled model.
 
     A disk that is full or read-only only means that the next start takes as long as this one.
@@ -75,7 +75,7 @@ def keep(key: str, compiled: bytes) -> None:
         return
 
 
-def note(key: str) -> None:
+def record_trial(key: str) -> None:
     """Remember a key, of a model file that passed its trial.
 
     A disk that is full or read-only only means another trial.
@@ -95,7 +95,7 @@ def note(key: str) -> None:
         return
 
 
-def is_noted(key: str) -> bool:
+def has_trial(key: str) -> bool:
     """Tell whether this user's galago remembers a key; warn where others can write the folder."""
     folder = cache_folder()
     if folder is None or not _is_own_folder(folder):

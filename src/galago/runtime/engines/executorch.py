@@ -76,7 +76,7 @@ class ExecuTorchEngine:
         return [self._program]
 
     def run(self, image: np.ndarray) -> np.ndarray:
-        """Run the network on one photo: (1, H, W, 3) uint8 RGB of `input_size` in, (1, K, H / 8, W
+        """Run the network on one image: (1, H, W, 3) uint8 RGB of `input_size` in, (1, K, H / 8, W
         / 8) float32 logits out.
 
         Raises:

@@ -64,13 +64,13 @@ class LiteRTEngine:
         return made
 
     def after_fork(self) -> list[object]:
-        """Read the file again before the next run: the interpreter's threads are not in the child."""
+        """Have the file read again: the interpreter's threads do not exist in the child."""
         old, self._interpreter = self._interpreter, None
         self._lock = threading.Lock()
         return [old, getattr(old, "_interpreter", None)]
 
     def run(self, image: np.ndarray) -> np.ndarray:
-        """Run the network on one photo: (1, H, W, 3) uint8 RGB of `input_size` in, (1, K, H / 8, W
+        """Run the network on one image: (1, H, W, 3) uint8 RGB of `input_size` in, (1, K, H / 8, W
         / 8) float32 logits out.
 
         Raises:

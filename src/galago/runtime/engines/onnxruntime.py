@@ -54,7 +54,7 @@ class ONNXRuntimeEngine:
         return [self._session]
 
     def run(self, image: np.ndarray) -> np.ndarray:
-        """Run the network on one photo: (1, H, W, 3) uint8 RGB in, (1, K, H / 8, W / 8) float32
+        """Run the network on one image: (1, H, W, 3) uint8 RGB in, (1, K, H / 8, W / 8) float32
         logits out.
 
         Raises:

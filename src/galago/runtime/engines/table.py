@@ -33,7 +33,7 @@ class EngineKind:
     open: Callable[[Path, int | None, str], Engine]
     precisions: Callable[[], tuple[str, ...]]
 
-    def pick(self, files: Collection[str]) -> str | None:
+    def select_file(self, files: Collection[str]) -> str | None:
         """Return the one of some files that it would run, None where there is none for it."""
         return next((file for file in self.files if file in files), None)
 
@@ -97,7 +97,7 @@ def _extra(
     )
 
 
-# Fastest first, as benchmarks/engines.py finds on x86. LiteRT comes late because a photo larger
+# Fastest first, as benchmarks/engines.py finds on x86. LiteRT comes late because an image larger
 # than its file loses detail, torch last because a folder that has other files has it for
 # comparison.
 ENGINES = {
@@ -132,7 +132,11 @@ def installed_engines(files: Collection[str]) -> list[str]:
 
     Imports none of them.
     """
-    return [name for name, kind in ENGINES.items() if kind.pick(files) and find_spec(kind.package)]
+    return [
+        name
+        for name, kind in ENGINES.items()
+        if kind.select_file(files) and find_spec(kind.package)
+    ]
 
 
 def choose_engine(name: str, files: Collection[str]) -> str:
@@ -151,12 +155,12 @@ def choose_engine(name: str, files: Collection[str]) -> str:
     if name == AUTO:
         if installed := installed_engines(files):
             return installed[0]
-        ways = " or: ".join(kind.install for kind in ENGINES.values() if kind.pick(files))
+        ways = " or: ".join(kind.install for kind in ENGINES.values() if kind.select_file(files))
         raise MissingDependencyError(f"No engine is installed. Run: {ways}")
     kind = ENGINES[name]
     if find_spec(kind.package) is None:
         raise MissingDependencyError(f"{name} is missing. Run: {kind.install}")
-    if kind.pick(files) is None:
+    if kind.select_file(files) is None:
         wanted = kind.files[0]
         formats = dict.fromkeys(("onnx", FORMATS[wanted]))
         raise ModelError(

@@ -22,7 +22,7 @@ from galago._core.atomic_io import sha256
 from galago._core.device import processor
 from galago.errors import ConfigError, MissingDependencyError, ModelError
 from galago.runtime.engines.base import Engine
-from galago.runtime.engines.cache import is_noted, key_of, note
+from galago.runtime.engines.cache import has_trial, key_of, record_trial
 from galago.runtime.engines.onnx_graph import unusual_operators
 from galago.runtime.onnx_metadata import onnx_input_size
 
@@ -76,7 +76,7 @@ def vouch(file: Path) -> None:
     For files that galago itself has just written.
     """
     trust(file)
-    note(_key(_sums(file)))
+    record_trial(_key(_sums(file)))
 
 
 def ensure_tried(
@@ -106,11 +106,11 @@ def ensure_tried(
     sums = _sums(file)
     key = _key(sums, engine, _version(distribution or engine), processor())
     keys = {key, _key(sums)}
-    if keys & _known or _is_bundled(file.name, sums) or any(is_noted(each) for each in keys):
+    if keys & _known or _is_bundled(file.name, sums) or any(has_trial(each) for each in keys):
         return
     if _try_in_child(file, engine, threads, precision):
         _known.add(key)
-        note(key)
+        record_trial(key)
 
 
 def try_here(

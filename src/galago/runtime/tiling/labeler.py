@@ -42,7 +42,7 @@ class TileLabeler:
     _warned: bool = False
 
     def read(self, frames: list[Frame], limit: int | None) -> Generator[ReadFrame]:
-        """Read images one after the other, each when it is asked for; of large ones the header only."""
+        """Yield images as they are read, one after the other; of large ones the header only."""
         for frame in frames[:limit]:
             size = image_size(frame.path)
             if size and size[0] * size[1] > LARGEST_WHOLE and self.needs_tiling(size):

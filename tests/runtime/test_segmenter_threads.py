@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tiled import label_in_tiles
 
 import galago
 from galago.errors import ConfigError, ModelError
 from galago.runtime.engines.table import open_engine
 from galago.runtime.segmenter import Segmenter
 from galago.runtime.smoothing import Smoother
-from galago.runtime.tiling.tiles import label_in_tiles
 from galago.spec import ModelSpec
 
 THREADS = 8
@@ -185,9 +185,13 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         if engine not in made:
             kind, folder = KINDS[FORMATS.get(engine, engine)], tmp_path_factory.mktemp(engine)
             spec = ModelSpec(
-                name="doors", variant="b0", classes=("wall", "door", "floor"), palette=((0, 0, 0), (9, 0, 0), (0, 0, 9)),
-                input_size=NETWORK_SIZE, resize="stretch",
-            )  # fmt: skip
+                name="doors",
+                variant="b0",
+                classes=("wall", "door", "floor"),
+                palette=((0, 0, 0), (9, 0, 0), (0, 0, 9)),
+                input_size=NETWORK_SIZE,
+                resize="stretch",
+            )
             torch.manual_seed(0)
             try:
                 kind.write(build_model("b0", 3).eval(), spec, folder / kind.files[0])
