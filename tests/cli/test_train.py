@@ -332,8 +332,8 @@ def test_a_second_run_does_not_overwrite_the_first(data: Path, tmp_path: Path):
         (("--workers", "-1"), "workers cannot be negative, got -1."),
         (
             ("--set", "extra_data_ratio=0.5"),
-            "--mix DATA and --set mix=SHARE belong together, for example --mix scenes/ --set "
-            "extra_data_ratio=0.3.",
+            "Extra data needs a data set and its share of the samples: --extra-data DATA:SHARE, "
+            "for example --extra-data scenes/:0.3.",
         ),
         (
             ("--holdout", "drive9"),
@@ -409,7 +409,7 @@ def test_a_mask_of_another_size_is_a_clear_error(data: Path, tmp_path: Path):
 def test_too_few_photos_are_a_clear_error(data: Path, tmp_path: Path):
     done = train(data, "--epochs", "1", "--out", str(tmp_path / "run"), "--batch", "5")
     assert isinstance(done.exception, TrainingError)
-    assert "has 4 photos, fewer than one batch of 5. Use --batch 4 or less" in str(done.exception)
+    assert "has 4 images, fewer than one batch of 5. Use --batch 4 or less" in str(done.exception)
 
 
 def test_nothing_to_resume_is_a_clear_error(data: Path, tmp_path: Path):
@@ -627,9 +627,9 @@ def test_the_first_lines_say_what_is_kept_of_other_weights(data: Path, tmp_path:
         )
     assert said == [
         ", of the same classes: its classifier is kept.",
-        ": its classifier is kept, sorted by the names of the classes.",
-        ", of other classes: the classifier starts anew.",
-        ": its classifier keeps 1 of 2 classes; leaf starts anew.",
+        ": its classifier is kept, in the order of our classes.",
+        ", of other classes: the classifier is re-initialized.",
+        ": its classifier keeps 1 of 2 classes; leaf is re-initialized.",
     ]
 
 
