@@ -15,11 +15,11 @@ from measure import save_result
 from parity import parity_network
 from torch import nn
 
-from galago.export.reference import TorchEngine
 from galago.export.rewrite.deploy import DeployedNetwork
 from galago.export.writers.table import WRITERS
 from galago.labels import CAMVID
 from galago.models.checkpoint import load_checkpoint
+from galago.models.inference import TorchEngine
 from galago.runtime.engines.table import ENGINES, installed_engines, open_engine
 from galago.scenes.dataset import render_scene
 from galago.spec import ModelSpec

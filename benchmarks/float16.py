@@ -23,10 +23,11 @@ from torch.utils._pytree import tree_map
 
 from galago.export.ranges import SEED, measure_ranges
 from galago.export.rewrite.attention import deploy_attention
-from galago.export.rewrite.deploy import DeployedNetwork, fold_norms
+from galago.export.rewrite.deploy import DeployedNetwork
 from galago.labels import CAMVID
 from galago.models.checkpoint import load_checkpoint
-from galago.models.normalize import normalize
+from galago.models.inference import normalize
+from galago.models.layers import fold_norms
 from galago.scenes.dataset import render_scene
 from galago.spec import ModelSpec
 

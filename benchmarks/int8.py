@@ -51,10 +51,15 @@ def measure(
         sum((file.parent / name).stat().st_size for name in WRITERS[format].files) for file in files
     ]
     return {
-        "format": format, "engine": engine, "mean_iou_float32": scores[0], "mean_iou_int8": scores[1], **times,
+        "format": format,
+        "engine": engine,
+        "mean_iou_float32": scores[0],
+        "mean_iou_int8": scores[1],
+        **times,
         "time_ratio": round(times["int8"]["median_ms"] / times["float32"]["median_ms"], 3),
-        "size_ratio": round(sizes[1] / sizes[0], 3), "bytes": sizes[1],
-    }  # fmt: skip
+        "size_ratio": round(sizes[1] / sizes[0], 3),
+        "bytes": sizes[1],
+    }
 
 
 def main() -> None:

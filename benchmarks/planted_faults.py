@@ -107,15 +107,21 @@ def single_layers(folder: Folder, count: int) -> list[dict[str, Any]]:
         error = file.checks[0].difference.relative_error
         rows.append(
             {
-                "layer": found[1], "kind": kind, "error": error, "is_fault": error is None or not error <= CHANGED,
-                "found": not report.ok, "layer_found": file.layer, "expected": folder.block_of(found[1]), "cause": file.cause,
-            }
-        )  # fmt: skip
+                "layer": found[1],
+                "kind": kind,
+                "error": error,
+                "is_fault": error is None or not error <= CHANGED,
+                "found": not report.ok,
+                "layer_found": file.layer,
+                "expected": folder.block_of(found[1]),
+                "cause": file.cause,
+            },
+        )
     return rows
 
 
 def description_faults(text: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return what can be wrong in a description: F2, F3 and F5 of the list of faults from outside."""
+    """Return what can be wrong in a description: F2, F3 and F5 of the list of faults."""
     classes = [*text["classes"]]
     swapped = [classes[1], classes[0], *classes[2:]]
     return {
@@ -233,11 +239,18 @@ def main() -> None:
     found = [row for row in faults if row["found"]]
     right = [row for row in found if row["layer_found"] == row["expected"]]
     summary = {
-        "model": arguments.model.name, "engine": arguments.engine, "seed": SEED, "planted_in_layers": len(layers),
-        "faults": len(faults), "found": len(found), "stage_right": len(right),
+        "model": arguments.model.name,
+        "engine": arguments.engine,
+        "seed": SEED,
+        "planted_in_layers": len(layers),
+        "faults": len(faults),
+        "found": len(found),
+        "stage_right": len(right),
         "stage_none": sum(row["layer_found"] is None for row in found),
-        "whole": len(whole), "whole_found": sum(row["found"] for row in whole), "false_alarm_without_fault": alarm,
-    }  # fmt: skip
+        "whole": len(whole),
+        "whole_found": sum(row["found"] for row in whole),
+        "false_alarm_without_fault": alarm,
+    }
     for row in [
         *(row for row in found if row not in right),
         *(row for row in faults + whole if not row["found"]),

@@ -21,10 +21,10 @@ from naive import naive_onnx, run_onnxruntime, run_openvino, run_torch, with_pyt
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from galago.export.reference import TorchEngine
 from galago.export.rewrite.deploy import DeployedNetwork
 from galago.export.writers.onnx import write_onnx
 from galago.models.efficientvit import build_model
+from galago.models.inference import TorchEngine
 from galago.runtime.engines.table import open_engine
 from galago.runtime.segmenter import Segmenter
 from galago.scenes.dataset import render_scene

@@ -124,6 +124,7 @@ def test_a_wrong_attribute_is_an_error_that_says_what_came(change: dict[str, Any
             "Unknown keys in the model description: anchors, colour. Export the model again, or "
             "update galago",
         ),
+        ({"resize": "a" * 5000}, r"Unknown resize 'a{9,70}\.\.\.a{9,70}'\. Choose one of"),
         ({"name": 7}, "has name = 7, expected str. Export the model again"),
         ({"input_size": [64]}, r"has input_size = \[64\], expected tuple\[int, int\]"),
         ({"input_size": [64.0, 64.0]}, "has input_size = 64.0, expected int"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 from galago._core.dataclass_json import from_json, to_json
+from galago._core.shown import shown
 from galago.errors import ConfigError, ModelError
 from galago.labels import IGNORE_ID, Color, LabelSet
 
@@ -105,7 +106,9 @@ class ModelSpec:
             (self.precision, PRECISIONS, "precision"),
         ):
             if value not in allowed:
-                raise ConfigError(f"Unknown {what} {value!r}. Choose one of: {', '.join(allowed)}.")
+                raise ConfigError(
+                    f"Unknown {what} {shown(value)}. Choose one of: {', '.join(allowed)}."
+                )
         self._check_sizes()
         if not 0 <= self.ignore_id <= 255:
             raise ConfigError(f"ignore_id needs 0 to 255, got {self.ignore_id}.")
@@ -126,7 +129,7 @@ class ModelSpec:
             check_inside(name)
             if not SHA256.fullmatch(checksum):
                 raise ConfigError(
-                    f"files has no SHA-256 in hexadecimal for {name!r}, but {checksum[:70]!r}."
+                    f"files has no SHA-256 in hexadecimal for {shown(name)}, but {shown(checksum)}."
                 )
 
     def _check_sizes(self) -> None:
@@ -152,7 +155,7 @@ class ModelSpec:
             raise ConfigError("resize 'stretch' needs an input_size to stretch photos to.")
         if (self.resize == "short_side") != (self.short_side is not None):
             raise ConfigError(
-                f"short_side belongs to resize 'short_side', got {self.resize!r} with "
+                f"short_side belongs to resize 'short_side', got {shown(self.resize)} with "
                 f"{self.short_side}."
             )
         if self.short_side is not None and not 1 <= self.short_side <= MAX_SHORT_SIDE:

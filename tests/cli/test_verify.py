@@ -1,5 +1,6 @@
 import json
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -114,10 +115,11 @@ def test_a_folder_of_an_older_galago_is_still_compared(bundled: Path, tmp_path: 
         ),
         (("--engine", "abacus"), ConfigError, "Unknown engine 'abacus'"),
         (("--data", "none"), DataError, "none"),
-        (
+        pytest.param(
             ("--against", "none.safetensors"),
             CheckpointError,
             "There is no checkpoint at none.safetensors",
+            marks=pytest.mark.skipif(find_spec("torch") is None, reason="needs torch"),
         ),
     ],
 )

@@ -8,9 +8,11 @@ from galago.evaluation import Evaluation, Scores
 from galago.evaluation.boundary import BoundaryScores
 from galago.evaluation.calibration import BINS, Calibration
 from galago.evaluation.report import (
+    CAPTION,
     RIGHT,
     UNLABELED,
     WRONG,
+    draw_confusion,
     draw_page,
     error_map,
     largest_confusions,
@@ -93,3 +95,10 @@ def test_what_nobody_asked_for_is_left_out():
     bare = Evaluation(labels=whole.labels, scores=whole.scores, interval=whole.interval)
     text = draw_page(bare, title="m", setup={}, confusion_png=b"")
     assert not re.search("boundary|Calibration|Worst", text)
+
+
+def test_the_caption_of_a_confusion_matrix_is_whole():
+    narrow = draw_confusion(np.eye(2, dtype=np.int64), ("a", "b"))
+    (width, _), _ = cv2.getTextSize(CAPTION, cv2.FONT_HERSHEY_SIMPLEX, 0.5, 1)
+    inked = np.flatnonzero((narrow[:30] < 128).any(axis=(0, 2)))
+    assert inked[-1] - inked[0] > 0.97 * width

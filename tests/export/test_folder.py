@@ -11,6 +11,7 @@ import pytest
 torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
 
+
 import galago
 from galago.errors import ConfigError, ModelError
 from galago.export import folder as folders
@@ -23,12 +24,12 @@ from galago.export.folder import (
     render_golden,
     write_model_folder,
 )
-from galago.export.reference import TorchEngine
+from galago.export.reference import load_reference
 from galago.export.rewrite.deploy import DeployedNetwork
 from galago.export.writers.onnx import write_onnx
 from galago.export.writers.table import WRITERS
+from galago.models.inference import TorchEngine
 from galago.spec import ModelSpec
-from galago.training.validate import make_predict
 from galago.verification import checks, verify
 
 pytestmark = [pytest.mark.torch, pytest.mark.openvino]
@@ -69,20 +70,15 @@ def write(network: Any, spec: ModelSpec, out: Path) -> float:
 
 
 def test_an_exported_checkpoint_gives_the_labels_that_validation_saw(
-    checkpoint: Path,
-    random_network: Callable[..., Any],
-    photo: Callable[[int, int], np.ndarray],
-    tmp_path: Path,
+    checkpoint: Path, photo: Callable[[int, int], np.ndarray], tmp_path: Path
 ):
     config = ExportConfig(name="my-doors", licenses={"code": "Apache-2.0"})
     assert export_checkpoint(checkpoint, tmp_path / "model", config).differences["onnx"] < 1e-4
     segmenter = galago.load(str(tmp_path / "model"))
-    predict = make_predict(
-        random_network(), segmenter.spec.mean, segmenter.spec.std, torch.device("cpu")
-    )
+    reference = load_reference(checkpoint)
     image = photo(70, 101)
     # float32 sums in another order: a pixel on a border may fall to either side
-    assert (segmenter(image).labels == predict(image)).mean() > 0.999
+    assert (segmenter(image).labels == reference(image).labels).mean() > 0.999
     assert segmenter.spec.name == "my-doors"
     assert segmenter.spec.licenses == {"code": "Apache-2.0"}
     card = (tmp_path / "model/CARD.md").read_text(encoding="utf-8")
@@ -205,7 +201,9 @@ def test_a_file_of_labels_that_export_calls_proven_passes_verify(
         monkeypatch.setattr(module, "open_engine", lambda *_: WorstSample(labels, wrong[0]))
     for wrong[0] in (0, border - 1, border):
         write(random_network(), spec, tmp_path / "model")
-        assert verify(str(tmp_path / "model"), engines=["openvino"]).files[0].checks[0].failures == []
+        assert (
+            verify(str(tmp_path / "model"), engines=["openvino"]).files[0].checks[0].failures == []
+        )
     for wrong[0] in (border + 1, 9 * border):
         with pytest.raises(
             ModelError,

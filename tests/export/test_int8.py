@@ -18,11 +18,11 @@ from galago.errors import ConfigError, ModelError
 from galago.export.folder import write_model_folder
 from galago.export.int8 import ALWAYS_FLOAT, Int8, select_float_blocks
 from galago.export.quantize import QUANTIZERS, block_of, nncf_package
-from galago.export.reference import TorchEngine
 from galago.export.rewrite.deploy import DeployedNetwork
 from galago.export.writers.table import check_formats
 from galago.labels import CAMVID, LabelSet
 from galago.models.checkpoint import load_checkpoint
+from galago.models.inference import TorchEngine
 from galago.runtime.engines.table import installed_engines, open_engine
 from galago.runtime.segmenter import Segmenter
 from galago.scenes.dataset import render_scene

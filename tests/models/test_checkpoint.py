@@ -73,6 +73,14 @@ def test_a_file_that_was_cut_short_is_a_clear_error(file: Path, kept: int):
         load_checkpoint(file)
 
 
+def test_what_a_header_holds_is_not_shown_in_whole(tmp_path: Path):
+    header = ('"' + "a" * 5000 + '"').encode()
+    (tmp_path / "w.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    with pytest.raises(CheckpointError, match="not a whole safetensors file") as caught:
+        load_checkpoint(tmp_path / "w.safetensors")
+    assert len(str(caught.value)) < 600
+
+
 def test_a_file_of_another_kind_is_a_clear_error(tmp_path: Path):
     (tmp_path / "w.safetensors").write_text(
         "a letter to a friend, long enough to look like a header"

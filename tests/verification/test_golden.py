@@ -54,6 +54,7 @@ DAMAGES = {
     "logits of two axes": ("logits.npy", lambda data: npy(np.zeros((11, 24), np.float32))),
     "logits in float64": ("logits.npy", lambda data: npy(np.zeros((11, 24, 32)))),
     "logits with NaN": ("logits.npy", lambda data: npy(np.full((11, 24, 32), np.nan, np.float32))),
+    "logits whose header ends early": ("logits.npy", lambda data: data.replace(b"}", b" ", 1)),
     "stages no zip": ("stages.npz", lambda data: b"stages"),
     "stages damaged": ("stages.npz", lambda data: data[:200] + bytes(100) + data[300:]),
     "stages cut": ("stages.npz", lambda data: data[: len(data) // 2]),

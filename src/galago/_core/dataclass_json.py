@@ -7,6 +7,7 @@ import types
 from collections.abc import Collection
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
+from galago._core.printable import printable
 from galago._core.strict_json import parse_json
 
 T = TypeVar("T")
@@ -71,7 +72,9 @@ def _build(kind: type[T], raw: dict[str, Any], what: str) -> T:
 
 def _list(names: list[str]) -> str:
     """Name some keys, not all of thousands, and none in whole that never ends."""
-    shown = ", ".join(name if len(name) <= 80 else f"{name[:77]}..." for name in names[:8])
+    shown = ", ".join(
+        printable(name if len(name) <= 80 else f"{name[:77]}...") for name in names[:8]
+    )
     return shown if len(names) <= 8 else f"{shown} and {len(names) - 8} more"
 
 
@@ -88,7 +91,7 @@ def _as_type(value: Any, hint: Any, place: str) -> Any:
             )
     elif isinstance(hint, type) and dataclasses.is_dataclass(hint) and isinstance(value, dict):
         return _build(hint, value, place.removeprefix("The ").replace(" has ", "'s "))
-    elif origin is not None and isinstance(value, dict):  # a mapping of strings
+    elif origin not in (None, tuple) and isinstance(value, dict):  # a mapping of strings
         return {str(name): _as_type(item, arguments[1], place) for name, item in value.items()}
     elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)

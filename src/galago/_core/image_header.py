@@ -15,11 +15,14 @@ JPEG_START = b"\xff\xd8"
 EXIF_START = b"Exif\0\0"
 LARGEST_GAP = 1 << 16  # bytes without meaning between two parts of a JPEG
 LARGEST_EXIF = 1 << 20  # bytes; JPEG allows 2^16
+SWAPPED = (5, 6, 7, 8)  # orientations that swap width and height
 MOST_BOXES = 65_536  # chunks of a PNG, say, before a file is given up
 READABLE = ("JPEG", "PNG", "WebP", "TIFF", "BMP", "GIF", "AVIF")
 
+LFS_POINTER = "a pointer of Git LFS"
+COMPANION = "a companion file of macOS that holds no picture"
 OTHER_STARTS = {
-    b"\0\x05\x16\x07": "a companion file of macOS, which holds no picture",
+    b"\0\x05\x16\x07": COMPANION,
     b"\xff\x0a": "JPEG XL",
     b"\0\0\0\x0cJXL ": "JPEG XL",
     b"\0\0\0\x0cjP  ": "JPEG 2000",
@@ -33,7 +36,7 @@ OTHER_STARTS = {
     b"<!DOCTYPE": "a web page",
     b"<!doctype": "a web page",
     b"<html": "a web page",
-    b"version https://git-lfs": "a pointer of Git LFS; run: git lfs pull",
+    b"version https://git-lfs": LFS_POINTER,
 }
 HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1")
 
@@ -63,6 +66,20 @@ class ImageHeader:
     def readable(self) -> bool:
         """Whether it is of a kind that galago reads."""
         return self.kind in READABLE
+
+    @property
+    def upright_size(self) -> tuple[int, int] | None:
+        """(height, width) after the turn that the orientation asks for."""
+        return self.size[::-1] if self.size and self.orientation in SWAPPED else self.size
+
+    @property
+    def turns_silently(self) -> bool:
+        """Whether the orientation moves pixels and leaves the size as it is."""
+        if self.orientation == 1:
+            return False
+        return self.orientation not in SWAPPED or (
+            self.size is not None and self.size[0] == self.size[1]
+        )
 
 
 def read_header(file: BinaryIO) -> ImageHeader:
@@ -143,7 +160,7 @@ def _read_jpeg(file: BinaryIO) -> ImageHeader:
             file.seek(position + 1)
             position += 1 + max(0, file.read(LARGEST_GAP).find(b"\xff"))
             continue
-        if mark == 0xFFDA:  # the pixels
+        if mark == 0xFFDA or length < 2:  # the pixels, or damage
             break
         if 0xFFC0 <= mark <= 0xFFCF and mark not in (0xFFC4, 0xFFC8, 0xFFCC):
             depth, height, width = struct.unpack(">BHH", file.read(5))

@@ -36,9 +36,7 @@ def models(
 @app.command()
 def get(
     name: Annotated[str, typer.Argument(help="Name, as `galago models` lists it.", metavar="NAME")],
-    offline: Annotated[
-        bool, typer.Option("--offline", help="Download nothing; only say whether it is here.")
-    ] = False,
+    offline: Annotated[bool, typer.Option("--offline", hidden=True)] = False,
     json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object as the last line.")
     ] = False,
@@ -52,6 +50,7 @@ def get(
     from galago.pretrained.table import PUBLISHED
 
     if offline:
+        say("note: --offline now stands before the command: galago --offline models get.", err=True)
         go_offline()
     published = choose(PUBLISHED, name, "model")
     path = obtain(published)
@@ -60,14 +59,12 @@ def get(
     say(f"Kept: {path}", err=json)
     if published.is_segmentation:
         say(
-            f"Next: galago predict --model {name} --source PHOTO, or galago export --model {name} "
-            f"--out {name}",
+            f"Next: galago predict PHOTO --model {name}, or galago export {name} --out {name}",
             err=json,
         )
     else:
         say(
-            f"Next: galago classify --model {name} --source PHOTO, or galago train --weights "
-            f"{name} ...",
+            f"Next: galago classify PHOTO --model {name}, or galago train --weights {name} ...",
             err=json,
         )
     if json:

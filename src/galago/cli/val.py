@@ -5,42 +5,47 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from galago.cli._options import MODEL_HELP, SETTING_HELP, SIZE_HELP, open_segmenter
-from galago.cli.scoring import apply_protocol, check_plain, describe, make_predict_fn, read_views
+from galago.cli._options import (
+    ENGINE_HELP,
+    JSON_HELP,
+    MODEL_HELP,
+    PRECISION_HELP,
+    PROFILE_HELP,
+    SIZE_HELP,
+    SPLIT_HELP,
+    THREADS_HELP,
+    Precision,
+    open_segmenter,
+)
+from galago.cli._scoring import apply_protocol, check_plain, describe, make_predict_fn, read_views
 
 if TYPE_CHECKING:
     from galago.data import Dataset
     from galago.evaluation import Evaluation, TTAConfig
     from galago.runtime.segmenter import Segmenter
 
+SLIDE_HELP = "Run the network on sliding windows of this size."
+STRIDE_HELP = "Step from one window to the next (default: two thirds of a window)."
+SCALES_HELP = "Average over several sizes of an image, for example 0.5,1,1.5."
+
 
 def val(
-    data: Annotated[str, typer.Option(help="Data set: folder or YAML file.")],
+    data: Annotated[str, typer.Argument(help="Data set: folder or YAML file.", metavar="DATA")],
     model: Annotated[
         str | None, typer.Option(help=f"{MODEL_HELP} A .safetensors checkpoint, too.")
     ] = None,
-    split: Annotated[str, typer.Option(help="Part of the data set: train, val or test.")] = "val",
-    engine: Annotated[str, typer.Option(help="What runs an exported model.")] = "auto",
-    threads: Annotated[
-        int | None, typer.Option(help="CPU threads of the engine; it decides itself without this.")
-    ] = None,
-    half: Annotated[bool, typer.Option("--half", help="Run in half precision.")] = False,
+    split: Annotated[str, typer.Option(help=SPLIT_HELP)] = "val",
+    engine: Annotated[str, typer.Option(help=ENGINE_HELP)] = "auto",
+    threads: Annotated[int | None, typer.Option(help=THREADS_HELP)] = None,
+    precision: Annotated[Precision, typer.Option(help=PRECISION_HELP)] = "auto",
     imgsz: Annotated[str | None, typer.Option(help=SIZE_HELP, metavar="H [W]")] = None,
-    setting: Annotated[Path | None, typer.Option(help=SETTING_HELP)] = None,
+    profile: Annotated[Path | None, typer.Option(help=PROFILE_HELP)] = None,
     protocol: Annotated[
         str | None, typer.Option(help="Measure as the authors do: cityscapes or ade20k.")
     ] = None,
-    sliding_window_inference: Annotated[
-        str | None,
-        typer.Option(help="Show photos in sliding windows of this size.", metavar="H [W]"),
-    ] = None,
-    stride: Annotated[
-        str | None,
-        typer.Option(help="From one window to the next; two thirds without it.", metavar="H [W]"),
-    ] = None,
-    scales: Annotated[
-        str | None, typer.Option(help="Average over sizes of a photo, as 0.5,1,1.5.")
-    ] = None,
+    slide: Annotated[str | None, typer.Option(help=SLIDE_HELP, metavar="H [W]")] = None,
+    stride: Annotated[str | None, typer.Option(help=STRIDE_HELP, metavar="H [W]")] = None,
+    scales: Annotated[str | None, typer.Option(help=SCALES_HELP)] = None,
     flip: Annotated[bool, typer.Option("--flip", help="Average with the mirrored photo.")] = False,
     boundary: Annotated[bool, typer.Option("--boundary", help="Boundary IoU, too.")] = False,
     calibration: Annotated[
@@ -49,11 +54,9 @@ def val(
     out: Annotated[
         Path, typer.Option(help="Folder for metrics.json, confusion.png and report.html.")
     ] = Path("runs/val"),
-    json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object as the last line.")
-    ] = False,
+    json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
 ) -> None:
-    """Score a model on labeled photos: IoU of each class, mean IoU, accuracies, confusion matrix."""
+    """Score a model on labeled photos: IoU per class, mean IoU, accuracies, confusion matrix."""
     from galago._core.printable import printable
     from galago.cli._console import print_json, say
     from galago.data import open_dataset
@@ -64,14 +67,21 @@ def val(
     if model and model.endswith(".safetensors"):
         segmenter = open_checkpoint(
             Path(model),
-            plain=engine in ("auto", "torch") and not any((threads, half, imgsz, setting)),
+            plain=engine in ("auto", "torch")
+            and precision in ("auto", "float32")
+            and not any((threads, imgsz, profile)),
         )
     else:
         segmenter = open_segmenter(
-            model, engine=engine, threads=threads, half=half, imgsz=imgsz, setting=setting
+            model,
+            engine=engine,
+            threads=threads,
+            precision=precision,
+            imgsz=imgsz,
+            profile=profile,
         )
     check_classes(segmenter.spec.name, segmenter.spec.classes, dataset)
-    views = read_views(sliding_window_inference, stride, scales, flip)
+    views = read_views(slide, stride, scales, flip)
     if protocol:
         check_plain(views)
         segmenter = apply_protocol(segmenter, protocol, dataset.labels)
@@ -84,12 +94,15 @@ def val(
     }
     flags = {
         "engine": engine,
-        "half": half,
+        "precision": precision,
         "imgsz": imgsz,
-        "setting": str(setting) if setting else None,
+        "profile": str(profile) if profile else None,
     }
     how = describe(views, protocol)
-    title = f"{printable(segmenter.spec.name)} on the {len(dataset)} photos of {printable(data)}, {split}: {how['how']}"
+    title = (
+        f"{printable(segmenter.spec.name)} on the {len(dataset)} photos of {printable(data)}, "
+        f"{split}: {how['how']}"
+    )
     save_report(result, out, title=title, setup=shown | flags | how)
     show(result, title, to_stderr=json)
     beside = compare(segmenter.spec.name, protocol, result.scores.mean_iou)
@@ -138,9 +151,8 @@ def open_checkpoint(path: Path, *, plain: bool) -> "Segmenter":
 
     if not plain:
         raise ConfigError(
-            "A checkpoint runs in torch as it was trained. Use --engine, --threads, --half, "
-            "--imgsz and --setting with an "
-            "exported model."
+            "A checkpoint runs in torch as it was trained. Use --engine, --threads, "
+            "--precision, --imgsz and --profile with an exported model."
         )
     require("torch", "train")
     from galago.export.reference import load_reference

@@ -5,15 +5,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from galago.cli._options import JSON_HELP, SPLIT_HELP
+
 if TYPE_CHECKING:
     from galago.verification import Report
     from galago.verification.reference import Reference
     from galago.verification.report import FileReport
 
-AGAINST_HELP = "Checkpoint that the folder was exported from: compares drawn photos of several sizes, too. Needs torch."
-DATA_HELP = "Labeled photos, folder or YAML file: the change of every class's IoU. Needs --against."
-SIZE_HELP = "Size of a drawn photo to compare; repeat it. 512 x 1024 and 1024 x 2048 without it. Needs --against."
-ENGINE_HELP = "Engine to check; repeat it for several. All installed ones without it."
+AGAINST_HELP = (
+    "Checkpoint that the folder was exported from, to compare with on synthetic photos of several "
+    "sizes, too. Needs torch."
+)
+DATA_HELP = "Labeled photos, folder or YAML file, for the change of every IoU. Needs --against."
+SIZE_HELP = (
+    "Size that the network sees in a comparison; can be given several times (default: 512 x 1024 "
+    "and 1024 x 2048). Needs --against."
+)
+ENGINE_HELP = "Engine to check; can be given several times (default: all installed ones)."
 DEFAULT_SIZES = ((512, 1024), (1024, 2048))
 
 
@@ -26,15 +34,13 @@ def verify(
     ],
     against: Annotated[Path | None, typer.Option(help=AGAINST_HELP)] = None,
     data: Annotated[str | None, typer.Option(help=DATA_HELP)] = None,
-    split: Annotated[str, typer.Option(help="Part of the data set: train, val or test.")] = "val",
+    split: Annotated[str, typer.Option(help=SPLIT_HELP)] = "val",
     imgsz: Annotated[list[str] | None, typer.Option(help=SIZE_HELP, metavar="H [W]")] = None,
     engine: Annotated[list[str] | None, typer.Option(help=ENGINE_HELP)] = None,
     out: Annotated[Path, typer.Option(help="Folder for verify.json and verify.html.")] = Path(
         "runs/verify"
     ),
-    json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object as the last line.")
-    ] = False,
+    json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
 ) -> None:
     """Check every file of a model folder, in every engine that runs it, against the trained
     network.
@@ -46,8 +52,8 @@ def verify(
 
     from galago._core.atomic_io import write_whole
     from galago.cli._console import print_json, say
+    from galago.cli._options import read_size
     from galago.cli._progress import spinner
-    from galago.cli._sizes import read_size
     from galago.data import open_dataset
     from galago.errors import ConfigError
     from galago.evaluation.evaluate import check_classes
@@ -145,7 +151,10 @@ def show(report: "Report", *, to_stderr: bool) -> None:
         lines.append((f"mean IoU of the trained network {report.scores.mean_iou:.4f}", ""))
         lines += [(f"  {score_line(file, report)}", "") for file in report.files if file.scores]
     bounds = report.tolerance
-    limits = f"{report.precision}: logits within {bounds.relative_error:.0e}, {bounds.labels:.2%} of labels equal"
+    limits = (
+        f"{report.precision}: logits within {bounds.relative_error:.0e}, {bounds.labels:.2%} of "
+        "labels equal"
+    )
     lines.append(
         (f"Verified, {limits}.", "green") if report.ok else (f"Failed, {limits}.", "bold red")
     )

@@ -84,7 +84,7 @@ def _scores(scores: dict[str, Any] | None, published: dict[str, Any] | None) -> 
             f"{published['data'].lower()}` uses the authors' protocol."
         )
     if scores is None:
-        return "Not measured on labeled photos. `galago val --model FOLDER --data DATA` does that."
+        return "Not measured on labeled photos. `galago val DATA --model FOLDER` does that."
     rows = []
     for row in scores["classes"]:
         iou = "n/a" if row["iou"] is None else f"{row['iou']:.3f}"
@@ -130,12 +130,14 @@ def _training(run: dict[str, Any] | None, published: dict[str, Any] | None) -> s
         )
     if run is None:
         return "Not recorded."
+    # galago 0.1 counted "photos"; published runs have no counts
+    images = next((key for key in ("images", "photos") if f"train_{key}" in run), None)
     settings = "\n".join(
         f"| {plain(name)} | {plain(value)} |" for name, value in run["config"].items()
     )
     counts = (
-        f" ({run['train_photos']} photos, {run['val_photos']} for validation)"
-        if "train_photos" in run
+        f" ({run[f'train_{images}']} photos, {run[f'val_{images}']} for validation)"
+        if images
         else ""
     )
     start = f"Started from: {plain(run['weights'] or 'random weights')}."

@@ -14,7 +14,7 @@ from galago.data.class_folders import center_crop
 from galago.errors import CheckpointError
 from galago.image import check
 from galago.models.checkpoint import load_classifier
-from galago.models.normalize import normalize
+from galago.models.inference import normalize
 from galago.spec import IMAGENET_MEAN, IMAGENET_STD
 
 

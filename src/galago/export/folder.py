@@ -18,11 +18,13 @@ from galago.export.card import write_card
 from galago.export.int8 import Int8, Int8Result, int8_table
 from galago.export.layers import record_fingerprints
 from galago.export.ranges import measure_ranges, range_table
-from galago.export.reference import TorchEngine, checkpoint_spec
+from galago.export.reference import checkpoint_spec
 from galago.export.rewrite.deploy import DEFAULT_SIZE, DeployedNetwork
 from galago.export.writers.table import WRITERS, check_formats
 from galago.models.checkpoint import load_checkpoint
+from galago.models.inference import TorchEngine
 from galago.runtime.engines.table import installed_engines, open_engine
+from galago.runtime.engines.trial import vouch
 from galago.runtime.segmenter import Segmenter
 from galago.scenes.dataset import render_scene
 from galago.spec import SIZE_MULTIPLE, Metrics, ModelSpec
@@ -270,6 +272,7 @@ def prove(file: Path, spec: ModelSpec, golden: Golden) -> float | None:
         ModelError: an engine cannot run the file, or its output is out of tolerance.
     """
     worst = None
+    vouch(file)
     for engine in installed_engines([file.name]):
         segmenter = Segmenter(open_engine(file, engine), spec.unresized())
         difference, _ = compare(segmenter, golden.image, golden.logits, golden.labels)

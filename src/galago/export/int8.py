@@ -16,6 +16,7 @@ from galago.export.quantize import QUANTIZERS, block_of
 from galago.export.rewrite.deploy import DeployedNetwork
 from galago.export.writers.table import WRITERS
 from galago.runtime.engines.table import installed_engines, open_engine
+from galago.runtime.engines.trial import vouch
 from galago.runtime.segmenter import Segmenter
 from galago.spec import ModelSpec
 
@@ -104,6 +105,7 @@ class Int8:
             source = Path(temporary) / path.name
             on_step(f"Writing {path.name} in float32")
             WRITERS[format].write(deployed, spec, source)
+            vouch(source)
             segmenter = Segmenter(open_engine(source, engine), spec)
             samples = subsample_evenly(self.calibration_set, CALIBRATION_IMAGES)
             images = [
@@ -114,6 +116,7 @@ class Int8:
 
             def quantize(float_blocks: Sequence[str]) -> float:
                 QUANTIZERS[format](source, path, images, float_blocks)
+                vouch(path)
                 return self._score(Segmenter(open_engine(path, engine), spec))
 
             needed = mean_iou_float - self.max_drop

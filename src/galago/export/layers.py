@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from galago.export.reference import TorchEngine, load_reference
+from galago.export.reference import load_reference
 from galago.models.attention import AttentionBlock, MultiScaleAttention
+from galago.models.inference import TorchEngine
 from galago.models.layers import ConvNorm, ResidualBlock
 from galago.models.upsample import BicubicUpsample
 from galago.verification.fingerprints import INPUT, LayerFingerprint

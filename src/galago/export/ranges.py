@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from galago.export.rewrite.attention import capture_qkv, deploy_attention
-from galago.export.rewrite.deploy import DeployedNetwork, fold_norms
-from galago.models.normalize import normalize
+from galago.export.rewrite.deploy import DeployedNetwork
+from galago.models.inference import normalize
+from galago.models.layers import fold_norms
 from galago.scenes.dataset import render_scene
 from galago.spec import ModelSpec
 from galago.verification.float16_overflow import FLOAT16_MAX

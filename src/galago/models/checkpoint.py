@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from galago._core.atomic_io import write_whole
 from galago._core.paths import is_utf8, no_utf8
+from galago._core.printable import printable
 from galago.errors import CheckpointError, ConfigError
 from galago.models.attention import set_attention
 from galago.models.backbone import Backbone
@@ -21,6 +22,7 @@ from galago.models.efficientvit import (
     build_model,
 )
 
+LONGEST_REASON = 300  # characters of what safetensors says
 CLASSIFIER = "classifier"  # the kind in a checkpoint's metadata; segmentation networks have none
 # of attention and of the norm after the head's convolution in timm's networks
 # (tests/golden/README.md)
@@ -151,8 +153,8 @@ def _read(path: Path, *, tensors: bool) -> tuple[dict[str, Tensor], dict[str, st
             return {name: file.get_tensor(name) for name in names}, dict(file.metadata() or {})
     except (safetensors.SafetensorError, OSError) as error:
         raise CheckpointError(
-            f"{path} is not a whole safetensors file ({error}). Copy it again, or use another "
-            "checkpoint of the run."
+            f"{path} is not a whole safetensors file ({printable(error)[:LONGEST_REASON]}). "
+            "Copy it again, or use another checkpoint of the run."
         ) from error
 
 

@@ -1,9 +1,11 @@
 """The convolutional layers and blocks of EfficientViT."""
 
+import copy
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from galago.errors import choose
 
@@ -20,6 +22,19 @@ def replace_modules(network: nn.Module, kind: type[M], make: Callable[[M], nn.Mo
         for name, child in module.named_children():
             if isinstance(child, kind):
                 setattr(module, name, make(child))
+    return network
+
+
+def fold_norms(network: nn.Module) -> nn.Module:
+    """Return a copy in eval mode whose BatchNorms are part of the convolutions before them.
+
+    It is the same function in fewer steps.
+    """
+    network = copy.deepcopy(network).eval()
+    for module in network.modules():
+        if isinstance(module, ConvNorm) and isinstance(module.norm, nn.BatchNorm2d):
+            module.conv = fuse_conv_bn_eval(module.conv, module.norm)
+            module.norm = nn.Identity()
     return network
 
 

@@ -6,6 +6,7 @@ of its shape.
 """
 
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,7 +25,7 @@ MAX_BYTES = 64 << 20  # of stages.npz unpacked; those of l2 have 0.8 MB
 # what reading a damaged .npy, .npz or .png raises
 DAMAGES = (
     *(OSError, EOFError, MemoryError, OverflowError, NotImplementedError, RuntimeError),
-    *(ValueError, KeyError, IndexError, TypeError, SyntaxError),
+    *(ValueError, KeyError, IndexError, TypeError, SyntaxError, tokenize.TokenError),
     *(struct.error, zipfile.BadZipFile, zlib.error),
 )
 JUMP = 8  # times the error of all layers before, from which on a layer differs

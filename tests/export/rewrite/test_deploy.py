@@ -5,8 +5,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from galago.export.rewrite.deploy import DeployedNetwork, fold_norms
-from galago.models.normalize import normalize
+from galago.export.rewrite.deploy import DeployedNetwork
+from galago.models.inference import normalize
+from galago.models.layers import fold_norms
 from galago.spec import ModelSpec
 
 pytestmark = pytest.mark.torch

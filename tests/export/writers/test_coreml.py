@@ -17,10 +17,10 @@ torch = pytest.importorskip("torch")
 import torch.nn.functional as F
 
 from galago.export.folder import check_replaceable
-from galago.export.reference import TorchEngine
 from galago.export.rewrite.deploy import DeployedNetwork
 from galago.export.writers.coreml import write_coreml
 from galago.models.attention import MultiScaleAttention
+from galago.models.inference import TorchEngine
 from galago.spec import ModelSpec
 
 pytestmark = [pytest.mark.torch, pytest.mark.coreml]

@@ -13,12 +13,12 @@ torch = pytest.importorskip("torch")
 from torch import nn
 
 from galago.errors import ModelError
-from galago.export.reference import TorchEngine
 from galago.export.rewrite.attention import DeployedAttention, balance_attention
 from galago.export.rewrite.deploy import DeployedNetwork
 from galago.export.rewrite.xnnpack import BatchedAttention, MatrixUpsample, rewrite_for_xnnpack
 from galago.export.writers.executorch import lower, write_executorch
 from galago.models.attention import MultiScaleAttention
+from galago.models.inference import TorchEngine
 from galago.models.upsample import BicubicUpsample
 from galago.runtime.engines.executorch import ExecuTorchEngine
 from galago.runtime.segmenter import Segmenter

@@ -10,10 +10,10 @@ torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
 
 import galago
-from galago.export.reference import TorchEngine
 from galago.export.rewrite.deploy import DeployedNetwork
 from galago.export.writers.onnx import write_onnx
 from galago.models.attention import MultiScaleAttention
+from galago.models.inference import TorchEngine
 from galago.runtime.engines.openvino import OpenVINOEngine
 from galago.spec import ModelSpec
 

@@ -17,10 +17,10 @@ import galago
 import galago.runtime.engines.table as engines
 from galago.errors import ConfigError, MissingDependencyError, ModelError
 from galago.export.folder import write_model_folder
-from galago.export.reference import TorchEngine
 from galago.export.rewrite.deploy import DeployedNetwork
 from galago.export.writers.ncnn import optimize_graph
 from galago.export.writers.table import WRITERS, check_formats
+from galago.models.inference import TorchEngine
 from galago.runtime.engines.executorch import ExecuTorchEngine
 from galago.runtime.engines.litert import LiteRTEngine
 from galago.runtime.engines.ncnn import NCNNEngine
@@ -252,6 +252,9 @@ def folder(
                         WRITERS[engine], write=lambda deployed, spec, path: shutil.copy(file, path)
                     ),
                 )
+                patch.setattr(
+                    "galago.export.folder.DEFAULT_SIZE", SIZE
+                )  # of the golden image, as of the file
             given = write_model_folder(random_network(), SPEC, out, facts={}, formats=[engine])
             assert given.differences[engine] < 1e-4
         return out
@@ -293,7 +296,8 @@ def test_settings_that_it_has_not_are_misuse(engine: str):
     with pytest.raises(ConfigError, match="Expected 1 or more threads, got 0"):
         kind(file, threads=0)
     with pytest.raises(
-        ConfigError, match=r"computes in float32 only\. Leave --half out, or use --engine openvino"
+        ConfigError,
+        match=r"computes in float32 only\. Leave --precision out, or use --engine openvino",
     ):
         kind(file, precision="bfloat16")
     with pytest.raises(ConfigError, match="Unknown precision 'int4'"):

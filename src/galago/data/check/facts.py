@@ -8,15 +8,15 @@ import cv2
 import numpy as np
 
 from galago import image
+from galago._core.image_header import ImageHeader
 from galago.data.check.layout import Item
 from galago.data.colors import count_colors
 from galago.data.listing import MASK_SUFFIX
-from galago.data.photo_header import PhotoHeader, read_photo_header
 from galago.errors import DataError, ImageError
 from galago.labels import Color
 
 JPEG_START = b"\xff\xd8"
-NO_HEADER = PhotoHeader()
+NO_HEADER = ImageHeader("")
 MAX_COLORS = 8  # colors of a colored mask that are kept
 
 
@@ -55,7 +55,7 @@ class ImageStats:
     photo_size: tuple[int, int] | None = None
     photo_hash: str | None = None
     photo_fault: str | None = None
-    header: PhotoHeader = NO_HEADER
+    header: ImageHeader = NO_HEADER
     brightest: int = 255
     mask_size: tuple[int, int] | None = None
     mask_fault: MaskFault | None = None
@@ -82,8 +82,8 @@ def inspect(item: Item) -> ImageStats:
 def _inspect_photo(item: Item) -> ImageStats:
     try:
         photo = image.load(item.photo)
-        header = read_photo_header(item.photo)
-    except (ImageError, OSError) as error:
+        header = image.read_header(item.photo)
+    except ImageError as error:
         return ImageStats(item, photo_fault=str(error))
     width = str(photo.shape[1]).encode()
     return ImageStats(

@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+from galago import image
 from galago.data.check.facts import ImageStats
 from galago.data.check.finding import ERROR, WARNING, Finding, plural, size_text
 from galago.data.check.layout import Layout
@@ -12,7 +13,6 @@ from galago.data.listing import PHOTO_SUFFIXES
 from galago.labels import Color
 
 MAX_KINDS = 8  # suffixes that a message shows
-DARK = 15  # of 255: as bright as 12 bits in a file of 16 become, at most
 REPEAT = "Copy it again from where it came, or remove it with its partner."
 TRAIN_ADVICE = "Training needs it: put photos there, and their masks where masks belong."
 VAL_ADVICE = "Training scores its weights on it: move a tenth or a fifth of all photos there, from other places than train's."
@@ -271,18 +271,18 @@ def silent_turns(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]:
 
 
 def dark_photos(layout: Layout, facts: list[ImageStats]) -> Iterator[Finding]:
-    """Find photos of 10 or 12 bits in files of 16, which look black."""
+    """Find photos of 8, 10, 12 or 14 bits in files of 16, which look black."""
     dark = {
         fact.item.shown: f"brightest value {fact.brightest} of 255"
         for fact in facts
-        if fact.photo_size and fact.header.bits == 16 and fact.brightest <= DARK
+        if fact.photo_size and image.describe_depth(fact.header.depth, fact.brightest)
     }
     if dark:
         yield Finding(
             kind="dark-photo",
             severity=WARNING,
             message=f"{plural(len(dark), 'photos')} of 16 bits are nearly black.",
-            advice="Cameras of 10 or 12 bits write so: multiply the values by 64 or 16, or save the photos with 8 bits.",
+            advice="Cameras of 10, 12 or 14 bits write so: multiply the values by 64, 16 or 4, or save the photos with 8 bits.",
             found=dark,
         )
 

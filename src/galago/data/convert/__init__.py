@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from galago import image
 from galago.data.convert.ade20k import read_ade20k
 from galago.data.convert.cityscapes import read_cityscapes
 from galago.data.convert.coco import read_coco
@@ -13,7 +14,6 @@ from galago.data.convert.source import Item, Options, Source, drop_classes
 from galago.data.convert.voc import read_voc
 from galago.data.convert.write import check_out, write
 from galago.data.listing import some
-from galago.data.photo_header import read_photo_header
 from galago.errors import ConfigError, DataError, choose
 
 __all__ = [
@@ -91,9 +91,9 @@ def describe_turns(items: list[Item]) -> str:
     Empty if none.
 
     Raises:
-        OSError: a photo cannot be read.
+        ImageError: a photo cannot be read.
     """
-    turned = [item.photo.name for item in items if read_photo_header(item.photo).turns_silently]
+    turned = [item.photo.name for item in items if image.read_header(item.photo).turns_silently]
     if not turned:
         return ""
     return (

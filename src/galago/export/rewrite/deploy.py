@@ -1,12 +1,10 @@
 """The network as a device runs it: uint8 image in, logits out, without what only training needs."""
 
-import copy
 from collections.abc import Callable, Mapping
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from galago.export.rewrite.attention import (
     FLOAT16_NORMAL,
@@ -14,7 +12,7 @@ from galago.export.rewrite.attention import (
     balance_attention,
     deploy_attention,
 )
-from galago.models.layers import ConvNorm, replace_modules
+from galago.models.layers import fold_norms, replace_modules
 from galago.models.upsample import TAPS, BicubicUpsample, repeat_border
 from galago.scenes.dataset import render_scene
 from galago.spec import ModelSpec
@@ -132,13 +130,3 @@ def shuffle_upsampling(network: nn.Module) -> nn.Module:
     For engines whose pixel shuffle is fast.
     """
     return replace_modules(network, BicubicUpsample, PixelShuffleBicubic)
-
-
-def fold_norms(network: nn.Module) -> nn.Module:
-    """Return a copy in eval mode with its BatchNorms folded into the convolutions before them."""
-    network = copy.deepcopy(network).eval()
-    for module in network.modules():
-        if isinstance(module, ConvNorm) and isinstance(module.norm, nn.BatchNorm2d):
-            module.conv = fuse_conv_bn_eval(module.conv, module.norm)
-            module.norm = nn.Identity()
-    return network

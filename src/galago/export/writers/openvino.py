@@ -21,11 +21,13 @@ def write_openvino(deployed: DeployedNetwork, spec: ModelSpec, path: Path) -> No
         path: the .xml file to write; the .bin file is written beside it.
     """
     from galago.runtime.engines.openvino import package, read_model
+    from galago.runtime.engines.trial import vouch
 
     transformations = require("openvino._offline_transformations", "openvino")
     with tempfile.TemporaryDirectory() as temporary:
         onnx = Path(temporary) / "model.onnx"
         write_onnx(deployed, spec, onnx)
+        vouch(onnx)
         model = read_model(onnx)
         # what reading ONNX does, so that the IR is as fast
         transformations.apply_moc_transformations(model, False)
