@@ -3,7 +3,7 @@
     python engines.py --folder MODEL_FOLDER
 
 MODEL_FOLDER comes from:
-    galago export --model ../checkpoints/b0-camvid.safetensors --out MODEL_FOLDER --format
+    galago export ../checkpoints/b0-camvid.safetensors --out MODEL_FOLDER --format
     openvino,onnx,litert,ncnn,executorch
 """
 

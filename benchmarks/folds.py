@@ -17,14 +17,12 @@ from typing import Any
 import torch
 from measure import RESULTS, save_result
 
-from galago.cli.train_data import check_mix, open_extras
 from galago.data import Dataset, open_dataset, select
-from galago.data.cache import CachedDataset
 from galago.data.mixture import mix
-from galago.training.config import TrainConfig
+from galago.training.config import TrainConfig, parse_settings
 from galago.training.cpu import tune_malloc
+from galago.training.datasets import open_extras
 from galago.training.recipes import RECIPES
-from galago.training.settings import parse_settings
 from galago.training.train import train
 
 DRIVES = ("0001TP", "0006R0", "0016E5")
@@ -36,25 +34,26 @@ def run_fold(
     drive: str,
     out: Path,
     *,
-    start: Path | None,
+    weights: Path | None,
     teacher: Path | None,
-    mixed_in: Dataset | None,
+    extra_data: Dataset | None,
 ) -> dict[str, Any]:
     """Train without one drive and score on it."""
     rest = select(photos, lambda name: not name.startswith(drive))
     left_out = select(photos, lambda name: name.startswith(drive))
-    progress = train(
+    history = train(
         config,
         rest,
         left_out,
         out,
-        mixed_in=mixed_in,
+        extra_data=extra_data,
         teacher=teacher,
-        start=(start, (out / "state").exists()),
-        data=f"CamVid train without {drive}",
+        weights=weights,
+        resume=(out / "state").exists(),
+        description=f"CamVid train without {drive}",
     )
-    print(drive, progress.rows[-1], flush=True)
-    return {"photos": len(rest), "left_out": len(left_out), **progress.rows[-1]}
+    print(drive, history.rows[-1], flush=True)
+    return {"photos": len(rest), "left_out": len(left_out), **history.rows[-1]}
 
 
 def main() -> None:
@@ -69,7 +68,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="checkpoint to start from")
     parser.add_argument(
         "--teacher",
-        help="name of a run in --out that has these drives: its networks teach, each on its own photos",
+        help="name of a run in --out with these drives: each of its networks teaches on its photos",
     )
     parser.add_argument(
         "--extra-data",
@@ -78,10 +77,7 @@ def main() -> None:
         help="data sets to learn from as well, as street.yaml:0.3",
     )
     parser.add_argument(
-        "--mix", help="data set to mix in, as scenes:3000, with a `mix` of more than 0"
-    )
-    parser.add_argument(
-        "--cache", type=Path, help="folder that keeps decoded or drawn samples of what is mixed in"
+        "--cache", type=Path, help="folder that keeps decoded or drawn samples of the extra data"
     )
     parser.add_argument("--drives", nargs="*", default=DRIVES)
     parser.add_argument(
@@ -97,15 +93,14 @@ def main() -> None:
     config = dataclasses.replace(RECIPES[arguments.recipe](), **parse_settings(arguments.set))
     config = dataclasses.replace(config, validate_every=config.epochs)
     photos = open_dataset(arguments.data, "train")
-    check_mix(arguments.mix, config.mix)
-    specs = [*arguments.extra_data, *([f"{arguments.mix}:{config.mix}"] if arguments.mix else [])]
-    mixed_in: Dataset | None = None
-    if specs:
-        extras = open_extras(specs)
-        photos, mixed_in, _ = mix(photos, extras)
-        config = dataclasses.replace(config, mix=sum(extra.share for extra in extras))
-    if mixed_in and arguments.cache:
-        mixed_in = CachedDataset(mixed_in, arguments.cache)
+    extra_data: Dataset | None = None
+    if arguments.extra_data:
+        extras = open_extras(arguments.extra_data)
+        photos, extra_data, _ = mix(photos, extras)
+        ratio = sum(extra.share for extra in extras)
+        config = dataclasses.replace(config, extra_data_ratio=ratio)
+    if extra_data and arguments.cache:
+        extra_data = CachedDataset(extra_data, arguments.cache)
     folds = {}
     for drive in arguments.drives:
         teacher = (
@@ -115,7 +110,13 @@ def main() -> None:
         )
         out = arguments.out / arguments.name / drive
         folds[drive] = run_fold(
-            config, photos, drive, out, start=arguments.weights, teacher=teacher, mixed_in=mixed_in
+            config,
+            photos,
+            drive,
+            out,
+            weights=arguments.weights,
+            teacher=teacher,
+            extra_data=extra_data,
         )
     mean = sum(fold["mean_iou"] for fold in folds.values()) / len(folds)
     (RESULTS / "folds").mkdir(exist_ok=True)
@@ -124,7 +125,7 @@ def main() -> None:
         "set": arguments.set,
         "weights": bool(arguments.weights),
         "teacher": arguments.teacher,
-        "mix": bool(arguments.mix),
+        "extra_data": arguments.extra_data,
     }
     result = {
         "name": arguments.name,

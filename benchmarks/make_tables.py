@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from galago.training.config import TrainConfig
+from galago.training.config import TrainConfig, upgrade_settings
 from galago.training.recipes import RECIPES
 
 REPOSITORY = Path(__file__).parent.parent
@@ -43,7 +43,10 @@ def read(name: str) -> dict[str, Any]:
 def whole_way() -> str:
     """From decoded photo to label map: galago, and what people write by hand."""
     result = read("whole_way")
-    head = "| photo | precision | network alone | galago | OpenVINO + OpenCV | OpenVINO + PyTorch | PyTorch |"
+    head = (
+        "| photo | precision | network alone | galago | OpenVINO + OpenCV | OpenVINO + PyTorch "
+        "| PyTorch |"
+    )
     lines = [head, "|---|---|---|---|---|---|---|"]
     for row in result["rows"]:
         columns = [
@@ -63,7 +66,10 @@ def whole_way() -> str:
 def segformer() -> str:
     """EfficientViT beside SegFormer-B0 in the same engines."""
     result = read("segformer")
-    head = "| network | parameters | GMAC | photo | OpenVINO | ONNX Runtime | PyTorch | whole way, OpenVINO |"
+    head = (
+        "| network | parameters | GMAC | photo | OpenVINO | ONNX Runtime | PyTorch "
+        "| end to end, OpenVINO |"
+    )
     lines = [head, "|---|---|---|---|---|---|---|---|"]
     rows = {(row["network"], tuple(row["size"]), row["engine"]): row for row in result["rows"]}
     for name, size in dict.fromkeys(key[:2] for key in rows):
@@ -74,7 +80,10 @@ def segformer() -> str:
         alone = [milliseconds(engine["alone"]) for engine in engines.values()]
         about = [NETWORKS[name], f"{row['parameters_m']:.1f} M", f"{row['gmac']:.1f}", size_of(row)]
         lines.append(row_of([*about, *alone, milliseconds(row["whole_way"])]))
-    what = f"{result['classes']} classes, random weights; the network alone in each engine, and with its way to the label map."
+    what = (
+        f"{result['classes']} classes, random weights; the network alone in each engine, and end "
+        "to end: from decoded photo to label map."
+    )
     return "\n".join(
         [
             *lines,
@@ -159,7 +168,10 @@ def attention_scaling() -> str:
             for size in ((1024, 2048), (2048, 4096))
         ]
         lines.append(row_of([curve["part"], curve["form"], *slopes, *at]))
-    what = "Slopes of the logarithms against the number of pixels, 0.25 to 8.4 megapixels: 1 is linear, 2 quadratic."
+    what = (
+        "Slopes of the logarithms against the number of pixels, 0.25 to 8.4 megapixels: 1 is "
+        "linear, 2 quadratic."
+    )
     return "\n".join([*lines, "", f"{what} {_origin(result, 'torch', 'openvino')}"])
 
 
@@ -168,7 +180,10 @@ def video() -> str:
     result = read("video")
     whole, alone = result["whole"], result["alone_per_second"]
     steps = ", ".join(f"{step} {rate:.0f}" for step, rate in alone.items())
-    memory = f"{whole['resident_mb_after_200']:.0f} MB after 200 frames, {whole['resident_mb_at_the_end']:.0f} MB at the end"
+    memory = (
+        f"{whole['resident_mb_after_200']:.0f} MB after 200 frames, "
+        f"{whole['resident_mb_at_the_end']:.0f} MB at the end"
+    )
     text = (
         f"{whole['frames']:.0f} frames of {size_of(result)}, read, labeled and written as an "
         "overlay: "
@@ -268,7 +283,10 @@ def agreement() -> str:
 def int8() -> str:
     """What int8 costs and brings."""
     result = read("int8")
-    head = "| file | engine | mean IoU, float32 | int8 | lost points | size against float32 | time against float32 | float32, int8 |"
+    head = (
+        "| file | engine | mean IoU, float32 | int8 | lost points | size against float32 "
+        "| time against float32 | float32, int8 |"
+    )
     lines = [head, "|---" * 8 + "|"]
     for row in result["rows"]:
         lost = 100 * (row["mean_iou_float32"] - row["mean_iou_int8"])
@@ -283,13 +301,17 @@ def int8() -> str:
             times,
         ]
         lines.append(row_of(columns))
-    what = f"`{result['model']}`, input {size_of(result)}, {result['photos']} photos of CamVid val; the network alone, 2 threads."
+    what = (
+        f"`{result['model']}`, input {size_of(result)}, {result['photos']} photos of CamVid val; "
+        "the network alone, 2 threads."
+    )
+    packages = ("openvino", "onnxruntime", "ai-edge-litert", "nncf")
+    origin = _origin(result, *packages, what="Medians")
     return "\n".join(
         [
             *lines,
             "",
-            f"{what} "
-            f"{_origin(result, 'openvino', 'onnxruntime', 'ai-edge-litert', 'nncf', what='Medians')}",
+            f"{what} {origin}",
         ]
     )
 
@@ -354,11 +376,11 @@ def folds() -> str:
         recipe = json.loads(
             json.dumps(asdict(RECIPES[result["recipe"]]()))
         )  # with lists for tuples
-        settings = asdict(TrainConfig()) | config  # one that came later was off
+        settings = asdict(TrainConfig()) | upgrade_settings(config)  # one that came later was off
         changes = [
-            f"{name}={settings[name]}"
-            for name in recipe
-            if name not in NOT_A_CHANGE and settings[name] != recipe[name]
+            f"{name}={value}"
+            for name, value in settings.items()
+            if name not in NOT_A_CHANGE and value != recipe.get(name)
         ]
         changes += ["from pre-training on drawn scenes"] * result["weights"]
         changes += [f"taught by {result['teacher']}"] if result.get("teacher") else []
@@ -400,9 +422,8 @@ def training() -> str:
             f"{speed / result['images_per_s']['by_hand']:.2f} x",
         ]
         lines.append(row_of(columns))
-    waited = max(
-        epoch["waited"] for epoch in result["epochs"][1:]
-    )  # in the first one the workers start
+    # in the first epoch the workers start; galago 0.1 said "waited"
+    waited = max(epoch.get("data_wait", epoch.get("waited")) for epoch in result["epochs"][1:])
     size = "{} x {}".format(*result["crop_size"])
     crops = f"{result['variant']}, batches of {result['batch_size']} crops of {size}"
     what = f"{crops}; of a run, {waited:.1%} of the time went into waiting for photos."
@@ -413,7 +434,10 @@ def _origin(result: dict[str, Any], *packages: str, what: str = "Medians, float3
     made = result["made_with"]
     used = {name: made["versions"].get(name) for name in packages or ("openvino", "torch")}
     versions = ", ".join(f"{name} {version}" for name, version in used.items() if version)
-    return f"{what}, {made['cores']} cores of {made['processor']}, {versions}; `{made['command']}`, {made['date']}."
+    return (
+        f"{what}, {made['cores']} cores of {made['processor']}, {versions}; `{made['command']}`, "
+        f"{made['date']}."
+    )
 
 
 TABLES = {

@@ -4,15 +4,17 @@ is written down.
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
+from statistics import median
 from time import perf_counter
 from typing import Any, TypeVar, TypeVarTuple
 
+import numpy as np
+
 from galago._core.device import describe_run
-from galago.benchmarking.measure import summarize
 
 K = TypeVar("K")  # names a rival
 R = TypeVar("R")
@@ -22,9 +24,19 @@ FOLDERS = re.compile(
     r"(?<![^\s=])/(?:[^/\s]+/)*([^/\s]+)"
 )  # an absolute path in a command: its last name is kept
 PACKAGES = (
-    "ai-edge-litert", "executorch", "galago", "ncnn", "nncf", "numpy", "onnxruntime", "opencv-python-headless", "openvino",
-    "pyvips", "torch", "transformers",
-)  # fmt: skip
+    "ai-edge-litert",
+    "executorch",
+    "galago",
+    "ncnn",
+    "nncf",
+    "numpy",
+    "onnxruntime",
+    "opencv-python-headless",
+    "openvino",
+    "pyvips",
+    "torch",
+    "transformers",
+)
 
 
 def time_interleaved(
@@ -52,6 +64,14 @@ def time_interleaved(
             if turn >= warmup:
                 times[name].append(1000 * (perf_counter() - start))
     return {name: summarize(values) for name, values in times.items()}
+
+
+def summarize(times_ms: Sequence[float]) -> dict[str, float]:
+    """Return the median and the 95th percentile of some times."""
+    return {
+        "median_ms": round(median(times_ms), 3),
+        "p95_ms": round(float(np.percentile(times_ms, 95)), 3),
+    }
 
 
 def in_own_process(measure: Callable[[*Ts], R], *args: *Ts) -> R:

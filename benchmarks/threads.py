@@ -1,4 +1,4 @@
-"""How much do 8 threads on one Segmenter label, against one thread, and what memory does it take?"""
+"""How much do 8 threads on one Segmenter label, against one thread, and how much memory is it?"""
 
 import argparse
 import threading
@@ -38,17 +38,17 @@ def rate(
     return sum(counts) / (perf_counter() - start)
 
 
-def measure(engine: str, way: str, model: str, seconds: float) -> dict[str, float]:
+def measure(engine: str, mode: str, model: str, seconds: float) -> dict[str, float]:
     """Measure one thread and several in turns.
 
     Args:
         engine: name of it.
-        way: `own`, as galago does it; `lock` holds a lock from the network to the label map.
+        mode: `own`, as galago does it; `lock` holds a lock from the network to the label map.
         model: folder or name.
         seconds: for each measurement.
     """
     segmenter = load(model, engine=engine)
-    lock = threading.Lock() if way == "lock" else nullcontext()
+    lock = threading.Lock() if mode == "lock" else nullcontext()
     photos = [render_scene(seed, SIZE).image for seed in range(4)]
 
     def call(photo: np.ndarray) -> object:
@@ -63,9 +63,12 @@ def measure(engine: str, way: str, model: str, seconds: float) -> dict[str, floa
         ratios.append(rate(call, photos, THREADS, seconds) / one)
         alone.append(one)
     return {
-        "photos_per_second_alone": round(float(np.median(alone)), 2), "ratio": round(float(np.median(ratios)), 3),
-        "lowest_ratio": round(min(ratios), 3), "memory_alone_mb": round(before or 0), "memory_mb": round(peak_memory_mb() or 0),
-    }  # fmt: skip
+        "photos_per_second_alone": round(float(np.median(alone)), 2),
+        "ratio": round(float(np.median(ratios)), 3),
+        "lowest_ratio": round(min(ratios), 3),
+        "memory_alone_mb": round(before or 0),
+        "memory_mb": round(peak_memory_mb() or 0),
+    }
 
 
 def main() -> None:
@@ -75,11 +78,13 @@ def main() -> None:
     parser.add_argument("--engines", nargs="+", default=["openvino", "onnxruntime"])
     parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement")
     arguments = parser.parse_args()
-    ways = [(engine, "own") for engine in arguments.engines]
-    ways += [("openvino", "lock")] if "openvino" in arguments.engines else []
+    modes = [(engine, "own") for engine in arguments.engines]
+    modes += [("openvino", "lock")] if "openvino" in arguments.engines else []
     rows = {
-        f"{engine} {way}": in_own_process(measure, engine, way, arguments.model, arguments.seconds)
-        for engine, way in ways
+        f"{engine} {mode}": in_own_process(
+            measure, engine, mode, arguments.model, arguments.seconds
+        )
+        for engine, mode in modes
     }
     for name, row in rows.items():
         print(name, row)

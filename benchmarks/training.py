@@ -52,20 +52,19 @@ def ours(
     config: TrainConfig, images: torch.Tensor, labels: torch.Tensor, *, bfloat16: bool
 ) -> Callable[[], None]:
     """Return a step of galago's loop."""
-    learner = optimize_for_cpu(
-        TrainingModel(build_model(config.variant, CLASSES), CLASSES, config)
-    ).train()
-    learner = learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
-    optimizer = make_optimizer(learner, config)
+    network = build_model(config.variant, CLASSES)
+    model = optimize_for_cpu(TrainingModel(network, CLASSES, config)).train()
+    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
+    optimizer = make_optimizer(model, config)
     images = images.contiguous(memory_format=torch.channels_last)
 
     def step() -> None:
         with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-            outputs, _ = learner(images)
+            outputs = model(images)
         loss = total_loss([output.float() for output in outputs], labels, config, 0)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # torch's stubs lack it
-        torch.nn.utils.clip_grad_norm_(learner.parameters(), config.gradient_clip)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
         optimizer.step()
 
     return step
@@ -104,7 +103,9 @@ def main() -> None:
         "images_per_s": {
             name: 1000 * config.batch_size / values["median_ms"] for name, values in times.items()
         },
-        "epochs": [{"images_per_s": row["images_per_s"], "waited": row["waited"]} for row in rows],
+        "epochs": [
+            {"images_per_s": row["images_per_s"], "data_wait": row["data_wait"]} for row in rows
+        ],
     }
     print(save_result("training", result), result["images_per_s"], result["epochs"])
 

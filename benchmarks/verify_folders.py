@@ -11,6 +11,8 @@ an earlier run that are not asked for again are kept.
 
 import argparse
 import json
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,12 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from measure import RESULTS, save_result
-from typer.testing import CliRunner
 
 from galago import image as images
-from galago.cli.main import app
-from galago.errors import GalagoError
-from galago.export.writers.table import FORMATS
+from galago.export.writers.table import WRITERS
 from galago.labels import CAMVID
 from galago.scenes.dataset import render_scene
 from galago.training.recipes import RECIPES
@@ -32,12 +31,9 @@ SIZES = {
     "train": [(64 + 8 * index, 128 - 6 * index) for index in range(16)],
     "val": [(75, 100), (50, 130), (96, 64)],
 }
-RUNNABLE = tuple(name for name in FORMATS if name != "coreml")  # no engine here runs CoreML
-ALL, LABELS, ROUNDED = (
-    RUNNABLE,
-    tuple(n for n in RUNNABLE if n != "ncnn"),
-    ("onnx", "openvino", "litert"),
-)
+RUNNABLE = tuple(name for name in WRITERS if name != "coreml")  # no engine here runs CoreML
+LABELS = tuple(name for name in RUNNABLE if name != "ncnn")
+ROUNDED = ("onnx", "openvino", "litert")
 
 
 @dataclass(frozen=True)
@@ -53,7 +49,7 @@ class Kind:
     recipe: str
     train: tuple[str, ...] = ()
     export: tuple[str, ...] = ()
-    formats: tuple[str, ...] = ALL
+    formats: tuple[str, ...] = RUNNABLE
 
 
 KINDS: Mapping[str, Kind] = {
@@ -61,8 +57,8 @@ KINDS: Mapping[str, Kind] = {
     "short_side=none": Kind("folder", train=("--set", "short_side=none")),
     "fixed size": Kind("folder", export=("--imgsz", "64x96")),
     "labels": Kind("folder", export=("--output", "labels"), formats=LABELS),
-    "float16": Kind("folder", export=("--half",), formats=ROUNDED),
-    "int8": Kind("folder", export=("--int8", "--max-drop", "50"), formats=ROUNDED),
+    "float16": Kind("folder", export=("--precision", "float16"), formats=ROUNDED),
+    "int8": Kind("folder", export=("--precision", "int8", "--max-drop", "50"), formats=ROUNDED),
 }
 
 
@@ -113,19 +109,14 @@ def verify_kind(name: str, formats: Sequence[str], data: Path) -> Iterator[dict[
         run, model = Path(temporary) / "run", Path(temporary) / "model"
         checkpoint = run / "best.safetensors"
         labeled = ("--data", data) if name == "int8" else ()
-        usual = ("--epochs", "2", "--imgsz", "64", "64", "--workers", "0")
-        trained = call(
-            "train", "--data", data, "--recipe", kind.recipe, "--out", run, *usual, *kind.train
-        )
+        usual = ("--epochs", "2", "--crop", "64", "64", "--workers", "0")
+        trained = call("train", data, "--recipe", kind.recipe, "--out", run, *usual, *kind.train)
         for format in (format for format in kind.formats if format in formats):
-            out, against = (
-                ("--out", Path(temporary) / "verified"),
-                ("--against", checkpoint, "--imgsz", "64x96"),
-            )
+            out = ("--out", Path(temporary) / "verified")
+            against = ("--against", checkpoint, "--imgsz", "64x96")
             steps: list[tuple[Any, ...]] = [
                 (
                     "export",
-                    "--model",
                     checkpoint,
                     "--out",
                     model,
@@ -145,13 +136,17 @@ def verify_kind(name: str, formats: Sequence[str], data: Path) -> Iterator[dict[
 
 
 def call(*arguments: object) -> str | None:
-    """Run a command in this process; return what it says where it fails, else None."""
-    done = CliRunner().invoke(app, [*map(str, arguments)])
-    if done.exit_code == 0:
+    """Run a command as a user does; return what it says where it fails, else None."""
+    galago = Path(sys.executable).parent / "galago"
+    done = subprocess.run(
+        [galago, *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+    if done.returncode == 0:
         return None
-    if done.exception and not isinstance(done.exception, SystemExit | GalagoError):
-        raise done.exception
-    return f"galago {arguments[0]}: {done.exception or ''} {done.output}".strip()[-500:]
+    output = (done.stdout + done.stderr).strip()
+    if "Traceback" in output:
+        raise RuntimeError(output)
+    return f"galago {arguments[0]}: {output}"[-500:]
 
 
 if __name__ == "__main__":

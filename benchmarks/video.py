@@ -11,7 +11,8 @@ other bound. Steps and whole take turns; medians count. Needs the bundled model.
 import argparse
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from statistics import median
@@ -22,13 +23,11 @@ import cv2
 import numpy as np
 from measure import save_result
 
-from galago import Segmentation, Segmenter, load
-from galago.cli._progress import PhotoBars
-from galago.cli.predict import Job, Labeled, choose_store
-from galago.cli.tiles import LargePhoto, plan
+from galago import Segmenter, load
+from galago.runtime.predict import PredictConfig, Prediction, PredictJob
 from galago.runtime.video import VideoFile
 from galago.scenes.dataset import render_scene
-from galago.sources import ReadFrame, Video, read_frames
+from galago.sources import Video, read_frames
 
 SIZE = (720, 1280)  # (height, width) in pixels
 RATE = 30.0  # frames per second
@@ -43,7 +42,7 @@ FIRST_LOOK = 200  # frames after which memory is read; queues and buffers are fu
 def draw_clip(path: Path, frames: int) -> None:
     """Write a video that moves sideways over a drawn street scene."""
     scene = render_scene(0, (SIZE[0], 2 * SIZE[1])).image
-    with VideoFile(path, SIZE, rate=RATE) as file:
+    with VideoFile(path, SIZE, fps=RATE) as file:
         for number in range(frames):
             left = abs((4 * number) % (2 * SIZE[1]) - SIZE[1])  # there and back
             file.write(np.ascontiguousarray(scene[:, left : left + SIZE[1]]))
@@ -56,20 +55,51 @@ def rate_of(steps: Iterable[object]) -> float:
     return count / (perf_counter() - start)
 
 
-def each_alone(clip: Path, job: Job, folder: Path) -> dict[str, float]:
+class Silent:
+    """A progress that shows nothing."""
+
+    def advance(self) -> None:
+        """Count a frame."""
+
+    @contextmanager
+    def tiles(self, name: str) -> Iterator[Callable[[int, int], None]]:
+        """Show no bar while a block runs."""
+        yield lambda done, total: None
+
+    def say(self, text: str) -> None:
+        """Print nothing."""
+
+
+def each_alone(clip: Path, segmenter: Segmenter, folder: Path) -> dict[str, float]:
     """Return the frames per second of reading, labeling and writing, one after the other."""
+    job = new_job(clip, folder)
     frames = list(read_frames(Video(str(clip)), limit=ALONE))
-    labeled: list[Labeled] = []
-    bars = PhotoBars(1)  # shows nothing
+    silent = Silent()
     for frame in frames[:3]:
-        job.label(frame, bars)  # warm up
+        job.label(frame, segmenter, silent)  # warm up
     rates = {"read": rate_of(islice(read_frames(Video(str(clip))), ALONE))}
-    found = (job.label(frame, bars) for frame in frames)
-    rates["label"] = rate_of(map(labeled.append, filter(None, found)))
-    with VideoFile(folder / "alone.mp4", SIZE, rate=RATE) as file:
-        job.store = choose_store(file, folder, labels=False, alpha=0.5)
-        rates["write"] = rate_of(map(job.write, labeled))
+    predictions: list[Prediction] = []
+    rates["label"] = rate_of(
+        map(predictions.append, (job.label(frame, segmenter, silent) for frame in frames))
+    )
+    with VideoFile(folder / "alone.mp4", SIZE, fps=RATE) as file:
+        job.video_file = file
+        rates["write"] = rate_of(map(job.write, predictions))
     return rates
+
+
+class MemoryProbe(Silent):
+    """Reads the memory of the process once the queues are full."""
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self.memory: dict[str, float] = {}
+
+    def advance(self) -> None:
+        """Count a frame."""
+        self.frames += 1
+        if self.frames == FIRST_LOOK:
+            self.memory["resident_mb_after_200"] = round(resident_mb(), 1)
 
 
 def resident_mb() -> float:
@@ -84,17 +114,18 @@ def measure(clip: Path, segmenter: Segmenter, folder: Path) -> dict[str, Any]:
     """
     turns = []
     for _ in range(TURNS):
-        alone = each_alone(clip, new_job(segmenter), folder)
-        turns.append((alone, whole(clip, PART, new_job(segmenter), folder)[0]))
+        alone = each_alone(clip, segmenter, folder)
+        part = new_job(clip, folder, limit=PART)
+        turns.append((alone, whole(part, segmenter)[0]))
         print(*turns[-1], flush=True)
     rates = {step: median(alone[step] for alone, _ in turns) for step in turns[0][0]}
-    job = new_job(segmenter)
-    rate, memory = whole(clip, None, job, folder)
+    job = new_job(clip, folder)
+    rate, memory = whole(job, segmenter)
     return {
         "turns": TURNS,
         "alone_per_second": {step: round(rate, 1) for step, rate in rates.items()},
-        "whole": {"frames": job.tally.count, "per_second": round(rate, 1), **memory},
-        "median_ms": {step: round(time_ms, 2) for step, time_ms in job.tally.speed().items()},
+        "whole": {"frames": job.stats.count, "per_second": round(rate, 1), **memory},
+        "median_ms": {step: round(time_ms, 2) for step, time_ms in job.stats.speed().items()},
         "whole_over_slowest_step": round(
             median(part / min(alone.values()) for alone, part in turns), 3
         ),
@@ -102,23 +133,12 @@ def measure(clip: Path, segmenter: Segmenter, folder: Path) -> dict[str, Any]:
     }
 
 
-def whole(clip: Path, limit: int | None, job: Job, folder: Path) -> tuple[float, dict[str, float]]:
-    """Label a clip, or its first frames, and return its frames per second, and the memory early and
-    late.
-    """
-    memory = {}
-    with VideoFile(folder / "whole.mp4", SIZE, rate=RATE) as file:
-        write = choose_store(file, folder, labels=False, alpha=0.5)
-
-        def store(frame: ReadFrame | LargePhoto, result: Segmentation) -> None:
-            write(frame, result)
-            if file.count == FIRST_LOOK:
-                memory["resident_mb_after_200"] = round(resident_mb(), 1)
-
-        job.store = store
-        job.run(Video(str(clip)), limit=limit)
-    memory["resident_mb_at_the_end"] = round(resident_mb(), 1)
-    return job.tally.count / job.seconds, memory
+def whole(job: PredictJob, segmenter: Segmenter) -> tuple[float, dict[str, float]]:
+    """Run a job and return its frames per second, and the memory early and late."""
+    probe = MemoryProbe()
+    job.run(segmenter, probe)
+    memory = {**probe.memory, "resident_mb_at_the_end": round(resident_mb(), 1)}
+    return job.stats.count / job.seconds, memory
 
 
 def main() -> None:
@@ -143,10 +163,11 @@ def main() -> None:
     print(save_result("video", result))
 
 
-def new_job(segmenter: Segmenter) -> Job:
-    """Return a job that labels, and counts afresh."""
-    tiles = plan(segmenter, None, None, out=None, alpha=0.5)
-    return Job("frames", segmenter, smoother=None, store=None, window=None, tiles=tiles)
+def new_job(clip: Path, folder: Path, limit: int | None = None) -> PredictJob:
+    """Return a job that counts afresh and writes an overlay video."""
+    return PredictJob(
+        str(clip), PredictConfig(out=folder / "out", overwrite=True, max_frames=limit)
+    )
 
 
 if __name__ == "__main__":

@@ -11,11 +11,10 @@ network has random ones.
 
 import argparse
 
-from measure import save_result, time_interleaved
+from measure import save_result, summarize, time_interleaved
 from naive import naive_network, naive_onnx, run_openvino, run_torch, with_opencv, with_pytorch
 
 from galago import load
-from galago.benchmarking.measure import summarize
 from galago.scenes.dataset import render_scene
 
 SIZES = (
@@ -28,7 +27,7 @@ SIZES = (
 def measure(size: tuple[int, int], precision: str, runs: int) -> dict[str, object]:
     """Let galago and its rivals label one drawn photo in turns."""
     photo = render_scene(0, size).image
-    segmenter = load("b0-camvid", engine="openvino", half=precision == "bfloat16")
+    segmenter = load("b0-camvid", engine="openvino", precision=precision)
     network = naive_network("b0", segmenter.spec.num_classes)
     in_openvino = run_openvino(naive_onnx(network, size))
     ways = {

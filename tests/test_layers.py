@@ -36,9 +36,9 @@ TABLE = {
         "errors spec image sources runtime data scenes evaluation",
         "numpy cv2 matplotlib",
     ),
-    "models": ("errors", "torch safetensors"),
-    "training": (
-        "errors labels spec image data scenes evaluation models",
+    "models": ("errors spec", "torch safetensors numpy"),
+    "training": (  # runtime: a run is scored by the Segmenter that labels images afterwards
+        "errors labels spec image data scenes evaluation models runtime",
         "torch accelerate safetensors tensorboard numpy cv2",
     ),
     "export": (
@@ -58,6 +58,7 @@ TABLE = {
 OWNERS = {  # an engine, and what reads large photos, are imported by their own files alone
     "data/convert/coco_shapes.py": "pycocotools",
     "export/writers/openvino.py": "openvino",
+    "runtime/_compat.py": "executorch onnxruntime",
     "runtime/engines/executorch.py": "executorch torch",
     "runtime/engines/litert.py": "ai_edge_litert",
     "runtime/engines/ncnn.py": "ncnn",
@@ -230,3 +231,15 @@ absent = {{"torch", "openvino", "onnxruntime", "ncnn", "ai_edge_litert", "pyvips
 assert not absent & sys.modules.keys(), "an engine was loaded"
 """
     run_python(code)
+
+
+def test_no_benchmark_imports_a_command():
+    folder = SOURCE.parent.parent / "benchmarks"
+    wrong = [
+        f"{file.name}: {module}"
+        for file in sorted(folder.glob("*.py"))
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        for module in modules_of(node)
+        if module.startswith("galago.cli")
+    ]
+    assert wrong == []

@@ -182,7 +182,7 @@ def test_pictures_that_are_left_out_are_counted_with_what_to_do(photos: Path):
     assert describe_left_out(left_out(str(photos))) == (
         "Left out 4 pictures of kinds that are not read (1 .avif, 1 .gif, 2 .heic). Convert them "
         "first, for example by: "
-        "magick mogrify -format jpg *.avif. Left out 1 videos (1 .mov). Give each one as --source."
+        "magick mogrify -format jpg *.avif. Left out 1 videos (1 .mov). Give each one alone."
     )
     assert describe_left_out({}) is None
 

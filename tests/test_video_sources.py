@@ -18,7 +18,7 @@ from galago.sources import Video, open_source, read_frames, video_name
 DrawClip = Callable[..., Path]
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".avi", ".mov", ".mkv", ".MP4"])
+@pytest.mark.parametrize("suffix", [".mp4", ".avi", ".mov", ".mkv", ".MP4", ".m4v"])
 def test_a_video_gives_its_frames_in_order(tmp_path: Path, draw_clip: DrawClip, suffix: str):
     video = open_source(str(draw_clip(tmp_path / f"clip{suffix}")))
     assert isinstance(video, Video)
@@ -39,6 +39,14 @@ def test_a_video_gives_its_frames_in_order(tmp_path: Path, draw_clip: DrawClip, 
         assert abs(red[-1] - (4 * number + 31)) <= 2
 
 
+@pytest.mark.parametrize("suffix", [".ts", ".flv", ".3GP", ".mpg"])
+def test_videos_of_recorders_and_phones_are_no_photos(
+    tmp_path: Path, draw_clip: DrawClip, suffix: str
+):
+    clip = draw_clip(tmp_path / "clip.mp4").rename(tmp_path / f"clip{suffix}")
+    assert len(list(read_frames(open_source(str(clip))))) == 12
+
+
 def test_frames_are_decoded_when_asked_for(tmp_path: Path, draw_clip: DrawClip):
     frames = read_frames(open_source(str(draw_clip(tmp_path / "clip.mp4"))))
     assert next(frames).name == "clip_000000"
@@ -56,7 +64,7 @@ def test_photos_are_read_one_by_one_and_a_broken_one_stands_for_itself(tmp_path:
     (tmp_path / "b.png").write_bytes(b"hello")
     frames = list(read_frames(open_source(str(tmp_path))))
     assert [frame.name for frame in frames] == ["a", "b", "c"]
-    assert isinstance(frames[1].image, ImageError)
+    assert isinstance(frames[1].error, ImageError)
     assert frames[1].origin == str(tmp_path / "b.png")
     assert [frame.name for frame in read_frames(open_source(str(tmp_path)), limit=2)] == ["a", "b"]
 
@@ -82,7 +90,7 @@ def test_a_video_cut_short_gives_what_it_has_and_then_the_error(
     *frames, last = read_frames(video)
     assert 5 < len(frames) < 30
     assert all(isinstance(frame.image, np.ndarray) for frame in frames)
-    assert str(last.image).endswith(
+    assert str(last.error).endswith(
         f"is damaged: it breaks off after {len(frames)} of 40 frames. Copy it again from where it "
         "came."
     )
@@ -180,8 +188,8 @@ def test_a_matroska_file_that_is_cut_is_noticed(tmp_path: Path, part: float, set
         path.write_bytes(kept)
         *frames, last = read_frames(open_source(str(path)))
         assert 0 < len(frames) < 40
-        assert isinstance(last.image, ImageError)
-        assert "a.mkv is damaged: it breaks off after" in str(last.image)
+        assert isinstance(last.error, ImageError)
+        assert "a.mkv is damaged: it breaks off after" in str(last.error)
 
 
 def test_an_mp4_that_a_phone_trimmed_by_its_edit_list_is_whole(tmp_path: Path, draw_clip: DrawClip):
@@ -218,7 +226,7 @@ def test_an_mp4_for_the_web_is_whole_or_cut(tmp_path: Path, draw_clip: DrawClip,
         assert len(frames) == 60
         assert isinstance(frames[-1].image, np.ndarray)
     else:
-        assert "is damaged: it breaks off after" in str(frames[-1].image)
+        assert "is damaged: it breaks off after" in str(frames[-1].error)
 
 
 def test_what_follows_a_whole_mp4_does_not_matter(tmp_path: Path, draw_clip: DrawClip):

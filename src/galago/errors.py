@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import TypeVar
 
+from galago._core.shown import shown
+
 T = TypeVar("T")
 
 
@@ -74,7 +76,9 @@ def choose(table: Mapping[str, T], name: str, kind: str) -> T:
         ConfigError: the name is not in the table; the message lists those that are.
     """
     if name not in table:
-        raise ConfigError(f"Unknown {kind} {name!r}. Choose one of: {', '.join(sorted(table))}.")
+        raise ConfigError(
+            f"Unknown {kind} {shown(name)}. Choose one of: {', '.join(sorted(table))}."
+        )
     return table[name]
 
 

@@ -3,10 +3,12 @@
 import colorsys
 from dataclasses import dataclass
 
+from galago._core.shown import shown
 from galago.errors import ConfigError
 
 Color = tuple[int, int, int]
 IGNORE_ID = 255  # a pixel of this label counts neither in a loss nor in a metric
+MAX_NAME = 200  # characters of a class name
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,10 @@ class LabelSet:
     def __post_init__(self) -> None:
         if not 1 <= len(self.names) <= IGNORE_ID:
             raise ConfigError(f"Expected 1 to {IGNORE_ID} classes, got {len(self.names)}.")
+        if odd := [name for name in self.names if not name.strip() or len(name) > MAX_NAME]:
+            raise ConfigError(
+                f"Class names should have 1 to {MAX_NAME} characters, got {shown(odd[0])}."
+            )
         if len(set(self.names)) != len(self.names):
             twice = sorted({name for name in self.names if self.names.count(name) > 1})
             raise ConfigError(

@@ -19,14 +19,17 @@ import cv2
 import numpy as np
 
 from galago import image as images
-from galago._core.glob_once import glob_once
+from galago._core.file_walk import glob_once
 from galago._core.printable import printable
 from galago._core.utf8_path import is_utf8, utf8_path
 from galago._core.video_container import Container, read_container
 from galago.errors import ImageError, SourceError
 from galago.image import IMAGE_SUFFIXES
 
-VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm")
+VIDEO_SUFFIXES = (
+    *(".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".3gp"),
+    *(".ts", ".mts", ".m2ts", ".flv", ".wmv", ".mpg", ".mpeg"),
+)
 STREAM_SCHEMES = ("http", "https", "rtmp", "rtsp", "tcp", "udp")
 LIST_SUFFIX = ".txt"
 DEFAULT_FPS, MAX_FPS = (
@@ -198,23 +201,28 @@ def _measure_fps(source: str) -> float:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ReadFrame:
-    """A frame of any source that has been read, or the reason why not.
+    """A frame of any source: its pixels, or the error that reading it gave.
 
     Attributes:
         name: for the files that are written about it; unique within a source.
         origin: the path, index or URL that it came from.
-        image: (H, W, 3) uint8 RGB, or the error.
+        image: (H, W, 3) uint8 RGB; None where it could not be read, and where the frame is labeled
+            in tiles and too large to wait in memory, so that it is read again from `origin`.
+        error: why the frame could not be read.
         read_ms: milliseconds that reading took.
         time_s: of a video file, seconds from its first frame to this one.
         note: what is odd about an image that could be read.
+        in_tiles: whether the frame is labeled in tiles.
     """
 
     name: str
     origin: str
-    image: np.ndarray | ImageError
-    read_ms: float
+    image: np.ndarray | None = None
+    error: ImageError | None = None
+    read_ms: float = 0.0
     time_s: float | None = None
     note: str | None = None
+    in_tiles: bool = False
 
 
 def read_frames(source: list[Frame] | Video, *, limit: int | None = None) -> Generator[ReadFrame]:
@@ -230,18 +238,12 @@ def read_frames(source: list[Frame] | Video, *, limit: int | None = None) -> Gen
 def _read_images(frames: list[Frame]) -> Generator[ReadFrame]:
     for frame in frames:
         start = perf_counter()
-        image: np.ndarray | ImageError
-        note = None
         try:
             image, header = images.load_with_header(frame.path)
         except ImageError as error:  # the rest of a folder is still wanted
-            image = error
-        else:
-            note = (
-                images.describe_depth(header.depth, int(image.max()))
-                if header.depth == 16
-                else None
-            )
+            yield ReadFrame(name=frame.name, origin=str(frame.path), error=error)
+            continue
+        note = images.describe_depth(header.depth, int(image.max())) if header.depth == 16 else None
         read_ms = 1000 * (perf_counter() - start)
         yield ReadFrame(
             name=frame.name, origin=str(frame.path), image=image, read_ms=read_ms, note=note
@@ -262,9 +264,7 @@ def _read_video(video: Video, limit: int | None) -> Generator[ReadFrame]:
             )
             start = perf_counter()
     except ImageError as error:  # what came before is still wanted
-        yield ReadFrame(
-            name=f"{video.name}_{number + 1:06d}", origin=video.source, image=error, read_ms=0.0
-        )
+        yield ReadFrame(name=f"{video.name}_{number + 1:06d}", origin=video.source, error=error)
 
 
 def open_source(source: str) -> list[Frame] | Video:
@@ -386,7 +386,7 @@ def describe_left_out(counts: dict[str, int]) -> str | None:
             "pictures of kinds that are not read",
             "Convert them first, for example by: magick mogrify -format jpg",
         ),
-        (VIDEO_SUFFIXES, "videos", "Give each one as --source"),
+        (VIDEO_SUFFIXES, "videos", "Give each one alone"),
     ):
         found = {suffix: count for suffix, count in sorted(counts.items()) if suffix in suffixes}
         if found:

@@ -105,6 +105,18 @@ def test_a_version_of_another_type_is_another_version(version: str):
         read('{"words": [], "schema_version": ' + version + "}")
 
 
+def test_an_object_is_no_pair_of_numbers():
+    with pytest.raises(
+        ValueError, match=r"The note has place = \{'a': 1, 'b': 2\}, expected tuple"
+    ):
+        read(note(words="[]", place='{"a": 1, "b": 2}'))
+
+
+def test_an_unknown_key_with_a_line_separator_is_shown_in_one_line():
+    with pytest.raises(ValueError, match=r"Unknown keys in the note: m\\u2028l\."):
+        read(note(words="[]", **{r"m\u2028l": "1"}))
+
+
 def test_a_wrong_value_is_not_shown_in_whole():
     with pytest.raises(ValueError, match="has words = ") as caught:
         read(note(words='"' + "x" * 100_000 + '"'))

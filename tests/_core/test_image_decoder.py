@@ -116,6 +116,24 @@ def test_an_avif_is_turned_by_its_own_boxes(properties: list[bytes], orientation
     assert (header.kind, header.size, header.orientation) == ("AVIF", (40, 56), orientation)
 
 
+def test_an_avif_with_alpha_keeps_red_and_blue_apart(tmp_path: Path):
+    pillow = pytest.importorskip("PIL.Image")
+    red = np.zeros((16, 24, 4), np.uint8)
+    red[..., 0], red[..., 3] = 250, 40
+    try:
+        pillow.fromarray(red).save(tmp_path / "a.avif", quality=100)
+        loaded = images.load(tmp_path / "a.avif")
+    except (KeyError, OSError, ImageError):
+        pytest.skip("Pillow or OpenCV has no AVIF here")
+    np.testing.assert_allclose(loaded, red[..., :3], atol=4)
+
+
+def test_a_git_lfs_pointer_is_told_with_the_command_that_helps(tmp_path: Path):
+    (tmp_path / "a.jpg").write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n")
+    with pytest.raises(ImageError, match=r"is a pointer of Git LFS, .* Run: git lfs pull$"):
+        images.load(tmp_path / "a.jpg")
+
+
 def test_an_avif_that_pillow_turned_comes_upright(tmp_path: Path):
     pillow = pytest.importorskip("PIL.Image")
     try:

@@ -101,6 +101,8 @@ def test_training_and_measuring_tell_the_same_commit_and_versions(monkeypatch: p
     from galago.training.config import TrainConfig
 
     measured = device.describe_run(["galago", "numpy"])
-    trained = run.describe_run(TrainConfig(), data="doors", photos=(4, 2), weights=None)
+    trained = run.describe_run(
+        TrainConfig(), data="doors", train_images=4, val_images=2, weights=None
+    )
     assert (trained["commit"], trained["command"]) == (measured["commit"], measured["command"])
     assert trained["versions"]["numpy"] == measured["versions"]["numpy"]

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from galago.benchmarking.measure import (
+    Round,
     RunConfig,
     Timing,
     choose_within,
@@ -18,9 +19,15 @@ def timing(
     median_ms: float, mean_iou: float | None = None, side: int = 64, engine: str = "openvino"
 ) -> Timing:
     return Timing(
-        way=RunConfig(engine), imgsz=(side, side), size=(100, 100), input_size=(side, side), network=(1.0,),
-        whole_way=(median_ms,), labels_changed=0.0, mean_iou=mean_iou,
-    )  # fmt: skip
+        config=RunConfig(engine),
+        imgsz=(side, side),
+        size=(100, 100),
+        input_size=(side, side),
+        network_ms=(1.0,),
+        end_to_end_ms=(median_ms,),
+        labels_changed=0.0,
+        mean_iou=mean_iou,
+    )
 
 
 def test_the_most_accurate_within_the_budget_is_chosen():
@@ -76,15 +83,19 @@ class Counting:
         return logits
 
 
-def test_photos_take_turns_and_differences_to_the_first_way_are_counted(tiny_spec: ModelSpec):
+def test_images_take_turns_and_differences_to_the_first_configuration_are_counted(
+    tiny_spec: ModelSpec,
+):
     engines = [Counting(0), Counting(0), Counting(2)]
-    ways = {
+    segmenters = {
         RunConfig(f"engine {number}"): Segmenter(engine, tiny_spec, imgsz=(64, 64))
         for number, engine in enumerate(engines)
     }
-    photos = [np.zeros((height, 100, 3), np.uint8) for height in (100, 50, 80)]
+    images = [np.zeros((height, 100, 3), np.uint8) for height in (100, 50, 80)]
     calls: list[int] = []
-    timings = list(time_interleaved(ways, photos, runs=5, warmup=1, on_run=lambda: calls.append(1)))
+    timings = list(
+        time_interleaved(segmenters, images, runs=5, warmup=1, on_run=lambda: calls.append(1))
+    )
     assert len(calls) == 18
     fitted = [
         (64, 64),
@@ -95,16 +106,16 @@ def test_photos_take_turns_and_differences_to_the_first_way_are_counted(tiny_spe
         shape for shape in fitted for _ in range(2)
     ]  # the second run of a turn counts
     assert [row.labels_changed for row in timings] == [0, 0, 1]
-    assert {(row.size, row.input_size, row.imgsz, len(row.whole_way)) for row in timings} == {
+    assert {(row.size, row.input_size, row.imgsz, len(row.end_to_end_ms)) for row in timings} == {
         ((80, 100), (64, 64), (64, 64), 5)
     }
 
 
-def test_more_photos_than_runs_do_no_harm(tiny_spec: ModelSpec):
-    photos = [np.zeros((32, 32, 3), np.uint8)] * 4
+def test_more_images_than_runs_do_no_harm(tiny_spec: ModelSpec):
+    images = [np.zeros((32, 32, 3), np.uint8)] * 4
     (row,) = time_interleaved(
         {RunConfig("a"): Segmenter(Counting(0), tiny_spec)},
-        photos,
+        images,
         runs=1,
         warmup=0,
         on_run=lambda: None,
@@ -115,14 +126,14 @@ def test_more_photos_than_runs_do_no_harm(tiny_spec: ModelSpec):
 @pytest.mark.parametrize(("runs", "warmup"), [(12, 3), (5, 0), (2, 1), (1, 2), (30, 3)])
 def test_sizes_are_measured_in_several_passes(tiny_spec: ModelSpec, runs: int, warmup: int):
     engine, calls = Counting(0), []
-    photos = [np.zeros((32, 32, 3), np.uint8)]
+    images = [np.zeros((32, 32, 3), np.uint8)]
     rounds = [
-        ({RunConfig("a"): Segmenter(engine, tiny_spec, imgsz=(side, side))}, photos)
+        Round({RunConfig("a"): Segmenter(engine, tiny_spec, imgsz=(side, side))}, images)
         for side in (32, 64)
     ]
     timings = time_in_passes(rounds, runs=runs, warmup=warmup, on_run=lambda: calls.append(1))
     assert len(calls) == count_runs(2, 1, runs=runs, warmup=warmup)
-    assert [[len(row.whole_way) for row in rows] for rows in timings] == [[runs], [runs]]
+    assert [[len(row.end_to_end_ms) for row in rows] for rows in timings] == [[runs], [runs]]
     changes = sum(
         one != other for one, other in zip(engine.shapes, engine.shapes[1:], strict=False)
     )
@@ -131,9 +142,9 @@ def test_sizes_are_measured_in_several_passes(tiny_spec: ModelSpec, runs: int, w
 
 def test_every_photo_has_its_turn_over_the_passes(tiny_spec: ModelSpec):
     engine = Counting(0)
-    photos = [np.zeros((32 * (index + 1), 32, 3), np.uint8) for index in range(7)]
+    images = [np.zeros((32 * (index + 1), 32, 3), np.uint8) for index in range(7)]
     time_in_passes(
-        [({RunConfig("a"): Segmenter(engine, tiny_spec)}, photos)],
+        [Round({RunConfig("a"): Segmenter(engine, tiny_spec)}, images)],
         runs=7,
         warmup=0,
         on_run=lambda: None,

@@ -52,8 +52,8 @@ def test_every_combination_is_a_row_with_its_evidence(bench, tiny_onnx: Path, tm
     }
     assert len(report["rows"]) == 8
     for row in report["rows"]:
-        assert row["network"].keys() == row["whole_way"].keys() == {"median_ms", "p95_ms"}
-        assert 0 < row["network"]["median_ms"] < row["whole_way"]["p95_ms"]
+        assert row["network_ms"].keys() == row["end_to_end_ms"].keys() == {"median", "p95"}
+        assert 0 < row["network_ms"]["median"] < row["end_to_end_ms"]["p95"]
         assert row["labels_changed"] == 0
         assert (row["imgsz"], row["mean_iou"]) == (None, None)
         assert row["engine_version"]
@@ -61,7 +61,7 @@ def test_every_combination_is_a_row_with_its_evidence(bench, tiny_onnx: Path, tm
     assert set(report["model_sha256"].values()) == {
         hashlib.sha256(tiny_onnx.read_bytes()).hexdigest()
     }
-    assert (report["runs"], report["warmup"], report["photo"]) == (2, 1, "drawn scene 0")
+    assert (report["runs"], report["warmup"], report["image"]) == (2, 1, "synthetic scene 0")
     made = report["made_with"]
     assert made.keys() == {
         "command",
@@ -76,9 +76,9 @@ def test_every_combination_is_a_row_with_its_evidence(bench, tiny_onnx: Path, tm
     assert made["versions"]["galago"]
 
 
-def test_the_fastest_setting_is_a_ready_command(bench, tiny_onnx: Path):
+def test_the_fastest_configuration_is_a_ready_command(bench, tiny_onnx: Path):
     done = bench("--imgsz", "64x96", "--engine", "openvino", "--threads", "1")
-    command = f"galago predict --model {tiny_onnx} --engine openvino --threads 1 --source PHOTO"
+    command = f"galago predict PHOTO --model {tiny_onnx} --engine openvino --threads 1"
     assert f"Fastest at 64x96: {command}\n" in done.stdout
 
 
@@ -103,7 +103,8 @@ def test_bfloat16_is_measured_beside_float32_when_asked_for(
     monkeypatch.setattr(
         "galago.runtime.engines.openvino.available_precisions", lambda: ("float32", "bfloat16")
     )
-    done = bench("--imgsz", "64x96", "--half")  # a CPU without bfloat16 computes in float32 instead
+    done = bench("--imgsz", "64x96", "--precision", "float32,bfloat16")
+    # a CPU without bfloat16 computes in float32 instead
     assert done.exit_code == 0, done.output
     rows = json.loads((tmp_path / "out/bench.json").read_text())["rows"]
     assert [(row["engine"], row["precision"]) for row in rows] == [
@@ -127,13 +128,13 @@ def test_bfloat16_is_not_measured_without_being_asked_for(
     } == {"float32"}
 
 
-def test_half_where_nothing_computes_in_it_is_misuse(bench):
+def test_a_precision_that_nothing_computes_in_is_misuse(bench):
     pytest.importorskip("onnxruntime")
-    done = bench("--imgsz", "64x96", "--engine", "onnxruntime", "--half")
+    done = bench("--imgsz", "64x96", "--engine", "onnxruntime", "--precision", "bfloat16")
     assert isinstance(done.exception, ConfigError)
     assert (
         str(done.exception)
-        == "onnxruntime cannot compute in bfloat16 on this CPU. Leave --half out."
+        == "onnxruntime cannot compute in bfloat16 on this CPU. Leave bfloat16 out of --precision."
     )
 
 
@@ -144,7 +145,7 @@ def test_a_photo_is_resized_to_each_size(bench, tmp_path: Path):
     )
     assert done.exit_code == 0, done.output
     report = json.loads((tmp_path / "out/bench.json").read_text())
-    assert (report["photo"], report["rows"][0]["size"]) == (str(tmp_path / "photo.png"), [33, 70])
+    assert (report["image"], report["rows"][0]["size"]) == (str(tmp_path / "photo.png"), [33, 70])
 
 
 def test_the_plot_is_drawn_where_matplotlib_is_installed(bench, tmp_path: Path):
@@ -187,6 +188,7 @@ def test_without_matplotlib_there_is_no_plot(
             "'1x2x3'.",
         ),
         (("--model", "b9"), "There is no model 'b9'."),
+        (("--precision", "half"), "Unknown precision 'half'."),
     ],
 )
 def test_a_wrong_flag_is_misuse(bench, flags: tuple[str, ...], message: str):
@@ -234,7 +236,7 @@ def test_it_runs_without_torch(tiny_onnx: Path, tmp_path: Path):
 
 
 def test_median_and_95th_percentile():
-    assert summarize([float(value) for value in range(101)]) == {"median_ms": 50.0, "p95_ms": 95.0}
+    assert summarize([float(value) for value in range(101)]) == {"median": 50.0, "p95": 95.0}
 
 
 def test_the_slope_is_the_exponent():

@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from galago import image as images
 from galago.benchmarking.plan import read_budget, scaled
-from galago.benchmarking.profile import read_setting
+from galago.benchmarking.profile import read_profile
 from galago.cli.main import app
 from galago.errors import BudgetError, ConfigError, DataError
 from galago.spec import ModelSpec
@@ -85,7 +85,7 @@ def test_what_is_no_budget_is_misuse(bench, text: str, tmp_path: Path):
     assert isinstance(done.exception, ConfigError)
     assert (
         str(done.exception)
-        == f"Expected a time for one photo, as 30ms, 0.03s or 30fps, got {text!r}."
+        == f"Expected a time per photo, for example 30ms, 0.03s or 30fps, got {text!r}."
     )
     assert not (tmp_path / "out").exists()
 
@@ -143,7 +143,9 @@ def test_the_score_is_that_of_val(bench, data: Path, tiny_onnx: Path, tmp_path: 
 def test_some_photos_are_spread_evenly(bench, data: Path, tmp_path: Path):
     for index in (0, 2, 4):
         (data / f"masks/val/{index}.png").write_bytes(b"broken")
-    assert bench("--data", str(data), "--imgsz", "32", "--photos", "3").exit_code == 0  # 1, 3 and 5
+    assert (
+        bench("--data", str(data), "--imgsz", "32", "--max-images", "3").exit_code == 0
+    )  # 1, 3 and 5
     assert report(tmp_path)["scored_on"] == f"3 of 6 photos of {data}, val"
     assert isinstance(bench("--data", str(data), "--imgsz", "32").exception, DataError)
 
@@ -169,7 +171,7 @@ def test_sizes_are_multiples_of_32_but_for_the_photos_own():
     assert scaled((10, 480), (0.5,)) == [(32, 256)]
 
 
-def test_the_most_accurate_size_within_the_budget_becomes_a_setting(
+def test_the_most_accurate_size_within_the_budget_becomes_a_profile(
     bench, data: Path, tiny_onnx: Path, tmp_path: Path
 ):
     done = bench(
@@ -177,7 +179,7 @@ def test_the_most_accurate_size_within_the_budget_becomes_a_setting(
         str(data),
         "--budget",
         "10s",
-        "--photos",
+        "--max-images",
         "2",
         "--imgsz",
         "32",
@@ -188,24 +190,24 @@ def test_the_most_accurate_size_within_the_budget_becomes_a_setting(
         "1",
     )
     assert done.exit_code == 0, done.output
-    setting = read_setting(tmp_path / "out/setting.json")
-    assert (setting.model, setting.engine, setting.precision, setting.threads) == (
+    profile = read_profile(tmp_path / "out/profile.json")
+    assert (profile.model, profile.engine, profile.precision, profile.threads) == (
         str(tiny_onnx),
         "openvino",
         "float32",
         1,
     )
-    assert (setting.imgsz, setting.photo_size) == ((96, 128), (96, 128))
+    assert (profile.imgsz, profile.image_size) == ((96, 128), (96, 128))
     assert (
-        setting.mean_iou
+        profile.mean_iou
         == report(tmp_path)["best"]["mean_iou"]
         == max(row["mean_iou"] for row in report(tmp_path)["rows"])
     )
-    assert setting.scored_on == f"2 of 6 photos of {data}, val"
-    assert setting.model_sha256 == report(tmp_path)["model_sha256"][setting.engine]
-    assert setting.device == report(tmp_path)["made_with"]["processor"]
+    assert profile.scored_on == f"2 of 6 photos of {data}, val"
+    assert profile.model_sha256 == report(tmp_path)["model_sha256"][profile.engine]
+    assert profile.device == report(tmp_path)["made_with"]["processor"]
     assert (
-        "Best within 10000 ms (median of the whole way): 96x128, openvino float32, 1 thread: median"
+        "Best within 10000 ms (end to end, median): 96x128, openvino float32, 1 thread: median"
         in done.stdout
     )
 
@@ -213,7 +215,7 @@ def test_the_most_accurate_size_within_the_budget_becomes_a_setting(
 def test_the_command_at_the_end_works(bench, data: Path, tmp_path: Path):
     done = bench("--data", str(data), "--budget", "10s", "--imgsz", "32")
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("Use it: ")]
-    assert line == f"Use it: galago predict --setting {tmp_path}/out/setting.json --source PHOTO"
+    assert line == f"Use it: galago predict PHOTO --profile {tmp_path}/out/profile.json"
     words = shlex.split(
         line.removeprefix("Use it: galago ").replace("PHOTO", str(data / "images/val"))
     )
@@ -226,8 +228,8 @@ def test_the_command_at_the_end_works(bench, data: Path, tmp_path: Path):
 def test_without_labels_the_largest_size_within_the_budget_is_chosen(bench, tmp_path: Path):
     done = bench("--budget", "10s", "--imgsz", "32", "--imgsz", "64", "96")
     assert done.exit_code == 0, done.output
-    setting = read_setting(tmp_path / "out/setting.json")
-    assert (setting.imgsz, setting.photo_size, setting.mean_iou, setting.scored_on) == (
+    profile = read_profile(tmp_path / "out/profile.json")
+    assert (profile.imgsz, profile.image_size, profile.mean_iou, profile.scored_on) == (
         (64, 96),
         (64, 96),
         None,
@@ -253,18 +255,21 @@ def test_a_row_of_sizes_is_tried_for_a_budget(bench, tmp_path: Path):
     ]
 
 
-def test_a_budget_that_nothing_keeps_writes_no_setting_and_names_the_fastest(
+def test_a_budget_that_nothing_keeps_writes_no_profile_and_names_the_fastest(
     bench, data: Path, tmp_path: Path
 ):
     done = bench("--data", str(data), "--budget", "0.0001ms", "--imgsz", "64", "96")
     assert isinstance(done.exception, BudgetError)
     assert done.exception.exit_code == 1
     assert str(done.exception).startswith(
-        "Nothing keeps within 0.0001 ms, so no setting is written. The fastest: 64x96, openvino "
+        "Nothing keeps within 0.0001 ms, so no device profile is written. The fastest: 64x96, openvino "
         "float32: median "
     )
-    assert "or try a smaller size, as --imgsz 32 48, --threads, or --half." in str(done.exception)
-    assert not (tmp_path / "out/setting.json").exists()
+    assert (
+        "or try a smaller size, for example --imgsz 32 48, --threads, or --precision bfloat16."
+        in str(done.exception)
+    )
+    assert not (tmp_path / "out/profile.json").exists()
 
 
 def test_standard_output_is_one_json_object_when_asked_for(bench, data: Path, tmp_path: Path):
@@ -278,7 +283,7 @@ def test_standard_output_is_one_json_object_when_asked_for(bench, data: Path, tm
 def test_both_plots_are_drawn(bench, data: Path, tmp_path: Path):
     pytest.importorskip("matplotlib")
     done = bench("--data", str(data), "--budget", "10s")
-    names = ("bench.json", "bench.png", "accuracy.png", "setting.json")
+    names = ("bench.json", "bench.png", "accuracy.png", "profile.json")
     assert f"Saved: {', '.join(f'{tmp_path}/out/{name}' for name in names)}" in done.stdout
     assert cv2.imread(str(tmp_path / "out/accuracy.png")).shape == (660, 960, 3)
 
@@ -288,11 +293,11 @@ def test_both_plots_are_drawn(bench, data: Path, tmp_path: Path):
     [
         (
             ("--split", "val"),
-            "--split and --photos choose among labeled photos. Name them with --data.",
+            "--split and --max-images choose among labeled photos. Name them with --data.",
         ),
         (
-            ("--photos", "3"),
-            "--split and --photos choose among labeled photos. Name them with --data.",
+            ("--max-images", "3"),
+            "--split and --max-images choose among labeled photos. Name them with --data.",
         ),
         (
             ("--data", "DATA", "--source", "a.jpg"),
@@ -351,7 +356,8 @@ def test_bfloat16_competes_when_asked_for_and_is_scored_for_itself(
         str(data),
         "--imgsz",
         "64",
-        "--half",
+        "--precision",
+        "float32,bfloat16",
         "--budget",
         "10s",
         "--threads",
@@ -364,7 +370,7 @@ def test_bfloat16_competes_when_asked_for_and_is_scored_for_itself(
     assert [(row["precision"], row["threads"], row["mean_iou"]) for row in rows] == [
         ("float32", 1, 0.1), ("float32", 2, 0.1), ("bfloat16", 1, 0.2), ("bfloat16", 2, 0.2),
     ]  # fmt: skip
-    assert read_setting(tmp_path / "out/setting.json").precision == "bfloat16"
+    assert read_profile(tmp_path / "out/profile.json").precision == "bfloat16"
 
 
 class Scored:
@@ -403,7 +409,7 @@ def test_the_usual_sizes_follow_the_resize_rule_of_the_model(
     done = bench("--data", str(data), "--model", str(tmp_path / "other.onnx"), "--budget", "10s")
     assert done.exit_code == 0, done.output
     assert [row["imgsz"] for row in report(tmp_path)["rows"]] == imgsz
-    assert "setting.json" in done.stdout
+    assert "profile.json" in done.stdout
 
 
 def test_a_model_of_one_size_takes_no_other(
@@ -415,7 +421,7 @@ def test_a_model_of_one_size_takes_no_other(
     assert "takes 64 x 64 pixels and nothing else, got imgsz 32 x 32" in str(done.exception)
     done = bench("--model", str(tmp_path / "fixed.onnx"), "--budget", "10s")
     assert done.exit_code == 0, done.output
-    assert read_setting(tmp_path / "out/setting.json").imgsz is None
+    assert read_profile(tmp_path / "out/profile.json").imgsz is None
 
 
 @pytest.mark.slow
@@ -423,7 +429,7 @@ def test_camvid_is_labeled_best_at_its_own_size_or_above(camvid: Path, tmp_path:
     flags = (
         "--engine",
         "openvino",
-        "--photos",
+        "--max-images",
         "5",
         "--runs",
         "2",
@@ -437,4 +443,4 @@ def test_camvid_is_labeled_best_at_its_own_size_or_above(camvid: Path, tmp_path:
     rows = report(tmp_path)["rows"]
     assert len(rows) == 6
     assert rows[0]["mean_iou"] < rows[4]["mean_iou"]  # half the size against the own one
-    assert read_setting(tmp_path / "out/setting.json").model == "b0-camvid"
+    assert read_profile(tmp_path / "out/profile.json").model == "b0-camvid"

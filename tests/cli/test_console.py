@@ -82,7 +82,7 @@ def test_a_console_that_lacks_characters_shows_escapes(
         io.BytesIO(), encoding=encoding
     )  # strict, as standard output of a log file is
     monkeypatch.setattr(sys, "stdout", log)
-    console.build_state()
+    console.prepare_streams()
     table = console.Table(title="Зелёный лист")
     table.add_column("класс")
     table.add_row("背景 é \U0001f33f")

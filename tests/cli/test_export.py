@@ -43,7 +43,7 @@ def export(model: Path, *flags: str) -> Result:
 def test_a_checkpoint_becomes_a_model_folder_of_its_name(checkpoint: Path):
     done = export(checkpoint, "--weights-license", "CC-BY-4.0")
     assert done.exit_code == 0, done.output
-    assert f"Next: galago predict --model {checkpoint.parent}/doors --source PHOTO" in done.stdout
+    assert f"Next: galago predict PHOTO --model {checkpoint.parent}/doors" in done.stdout
     spec = galago.load(str(checkpoint.parent / "doors")).spec
     assert spec.name == "doors"
     assert spec.licenses == {
@@ -75,15 +75,14 @@ def test_standard_output_is_one_json_object_when_asked_for(checkpoint: Path):
             "The network takes multiples of 32, got --imgsz 100 100. The nearest is --imgsz 96 96.",
         ),
         (
-            ("--half", "--int8", "--data", "x"),
-            "A model folder has one precision. Give --half or --int8, and export twice for both.",
+            ("--precision", "int8"),
+            "int8 is calibrated and scored on labeled photos. Give them with --data.",
         ),
-        (("--int8",), "--int8 is calibrated and judged on labeled photos. Give them with --data."),
-        (("--data", "x"), "--data is for --int8, which is missing."),
+        (("--data", "x"), "--data is for --precision int8, which is missing."),
         (("--output", "boxes"), "Unknown output 'boxes'. Choose one of: logits, labels."),
         (
-            ("--half", "--format", "torch"),
-            "torch files have no precision float16 here. Those that do: onnx, openvino, litert, "
+            ("--precision", "float16", "--format", "torch"),
+            "torch files do not support precision float16. Formats that do: onnx, openvino, litert, "
             "coreml.",
         ),
     ],

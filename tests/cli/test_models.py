@@ -36,6 +36,7 @@ def test_the_list_is_json_when_asked_for(store: Path):
     listed = json.loads(run("models", "--json").stdout)
     assert [row["name"] for row in listed["published"]] == list(PUBLISHED)
     assert listed["bundled"][0]["name"] == "b0-camvid"
+    assert listed["bundled"][0]["score"] == 67.88  # of its model.json
     assert set(listed["published"][0]["licenses"]) == {"code", "weights", "data"}
 
 
@@ -72,7 +73,7 @@ def test_get_says_the_licenses_where_it_is_kept_and_what_comes_next(b0, store: P
     assert done.exit_code == 0, done.output
     assert "License of data: Cityscapes, non-commercial use only" in done.stdout
     assert f"Kept: {store / 'b0-cityscapes/checkpoint.safetensors'}" in done.stdout
-    assert "Next: galago predict --model b0-cityscapes --source PHOTO" in done.stdout
+    assert "Next: galago predict PHOTO --model b0-cityscapes" in done.stdout
     row = next(line for line in run("models").stdout.splitlines() if " b0-cityscapes " in line)
     assert " yes " in row
 
@@ -114,7 +115,8 @@ def test_a_published_name_becomes_a_model_folder_in_one_command(b0, tmp_path: Pa
     assert (spec.name, spec.variant, spec.classes, spec.palette) == (
         "b0-cityscapes",
         "b0",
-        *dataclasses.astuple(CITYSCAPES),
+        CITYSCAPES.names,
+        CITYSCAPES.palette,
     )
     assert (spec.resize, spec.input_size, spec.upsampling) == ("stretch", (64, 128), "bicubic")
     assert spec.licenses["data"].startswith("Cityscapes, non-commercial")

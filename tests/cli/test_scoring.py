@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from galago.cli.scoring import apply_protocol, make_predict_fn, read_scales, read_tta_config
+from galago.cli._scoring import apply_protocol, make_predict_fn, read_scales, read_tta_config
 from galago.data import Sample
 from galago.errors import ConfigError
 from galago.evaluation import TTAConfig, evaluate_full
@@ -177,7 +177,7 @@ def test_a_file_of_another_size_is_an_error():
 
 def test_a_size_beside_a_protocol_is_an_error():
     model = Segmenter(Mixer(19), segmenter(CITYSCAPES_NAMES).spec, imgsz=(512, 1024))
-    with pytest.raises(ConfigError, match="Leave --imgsz and --setting out, or --protocol"):
+    with pytest.raises(ConfigError, match="Leave --imgsz and --profile out, or --protocol"):
         apply_protocol(model, "cityscapes", label_set(CITYSCAPES_NAMES))
 
 

@@ -24,13 +24,12 @@ from galago.data.image_mask_dataset import ImageMaskDataset
 from galago.errors import CheckpointError, ConfigError, DataError, TrainingError
 from galago.models.checkpoint import read_metadata, read_tensors
 from galago.spec import ModelSpec
-from galago.training.config import TrainConfig
+from galago.training.config import TrainConfig, parse_settings
 from galago.training.recipes import RECIPES
-from galago.training.settings import parse_settings
 
 pytestmark = pytest.mark.torch
 
-TINY = ("--batch", "2", "--imgsz", "64", "64", "--workers", "0", "--threads", "1")
+TINY = ("--batch", "2", "--crop", "64", "64", "--workers", "0", "--threads", "1")
 
 
 def write(root: Path, name: str, photo: np.ndarray, mask: np.ndarray) -> None:
@@ -61,7 +60,7 @@ def data(tmp_path: Path) -> Path:
 def leave_the_allocator_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep a setting of the whole process out of the tests that come after."""
     monkeypatch.setattr("galago.training.cpu.tune_malloc", lambda: True)
-    monkeypatch.setattr("galago.cli.train.interrupt_once", lambda: None)
+    monkeypatch.setattr("galago.cli._training.interrupt_once", lambda: None)
 
 
 def train(data: Path | str, *flags: str) -> Result:
@@ -90,7 +89,7 @@ def test_training_leads_to_a_checkpoint_a_model_folder_and_labels(data: Path, tm
     run = tmp_path / "run"
     done = galago("train", "--data", str(data), *TINY, "--epochs", "2", "--out", str(run))
     assert done.returncode == 0, done.stderr
-    assert f"Next: galago export --model {run}/best.safetensors --out {run}/model" in done.stdout
+    assert f"Next: galago export {run}/best.safetensors --out {run}/model" in done.stdout
     done = galago("export", "--model", f"{run}/best.safetensors", "--out", f"{run}/model")
     assert done.returncode == 0, done.stderr
     assert mean_iou(data, run / "best.safetensors") == pytest.approx(
@@ -120,7 +119,7 @@ def test_a_run_says_what_it_learned_from_and_where_its_files_are(data: Path, tmp
         f"{tmp_path}/run/panel.jpg" in done.stdout
     )
     run = json.loads((tmp_path / "run/run.json").read_text())
-    assert (run["data"], run["train_photos"], run["val_photos"]) == (str(data), 4, 2)
+    assert (run["data"], run["train_images"], run["val_images"]) == (str(data), 4, 2)
     assert run["config"]["crop_size"] == [64, 64]
 
 
@@ -130,7 +129,7 @@ def test_a_run_leaves_a_page_and_curves_where_asked_for(data: Path, tmp_path: Pa
     assert done.exit_code == 0, done.output
     assert f"{tmp_path}/run/report.html" in done.stdout
     assert (
-        f"galago val --data {data} --model {tmp_path}/run/best.safetensors"
+        f"galago val {data} --model {tmp_path}/run/best.safetensors"
         in (tmp_path / "run/report.html").read_text()
     )
     assert list((tmp_path / "run/tensorboard").glob("events.out.tfevents.*"))
@@ -149,7 +148,10 @@ def test_an_early_end_is_said_aloud(data: Path, tmp_path: Path):
     )
     done = train(data, "--epochs", "9", "--out", str(tmp_path / "run"), *flags)
     assert done.exit_code == 0, done.output
-    said = r"Stopped after epoch (\d) of 9: 1 validation brought no better mean IoU than epoch (\d)\. To go on: --resume"
+    said = (
+        r"Stopped after epoch (\d) of 9: 1 validation brought no better mean IoU than epoch (\d)\. "
+        "To go on: --resume"
+    )
     found = re.search(said, done.stdout)
     assert found, done.stdout
     assert int(found[1]) == int(found[2]) + 1
@@ -180,19 +182,64 @@ def test_standard_output_is_one_json_object_when_asked_for(data: Path, tmp_path:
 
 
 def test_a_drive_that_is_left_out_is_validated_on(data: Path, tmp_path: Path):
-    done = train(data, "--epochs", "1", "--out", str(tmp_path / "run"), "--leave-out", "drive1")
+    done = train(data, "--epochs", "1", "--out", str(tmp_path / "run"), "--holdout", "drive1")
     assert done.exit_code == 0, done.output
     run = json.loads((tmp_path / "run/run.json").read_text())
-    assert (run["train_photos"], run["val_photos"]) == (2, 2)
-    assert run["data"] == f"{data}, names that start with drive1 left out for validation"
+    assert (run["train_images"], run["val_images"]) == (2, 2)
+    assert run["data"] == f"{data}, names that start with drive1 held out for validation"
 
 
-def test_settings_and_photos_can_be_mixed_in(data: Path, tmp_path: Path):
-    flags = ("--mix", str(data), "--set", "mix=0.5", "--set", "paste=0.5")
-    done = train(data, "--epochs", "1", "--out", str(tmp_path / "run"), *flags)
+def test_flags_and_settings_of_galago_0_1_still_work_with_a_note(data: Path, tmp_path: Path):
+    flags = ("--mix", str(data), "--set", "mix=0.5", "--set", "rare_crop=0.25")
+    old = ("--imgsz", "64", "96", "--leave-out", "drive1_1")
+    command = ["train", "--data", str(data), "--batch", "2", "--workers", "0", "--threads", "1"]
+    out = tmp_path / "run"
+    done = CliRunner().invoke(app, [*command, "--epochs", "1", "--out", str(out), *flags, *old])
     assert done.exit_code == 0, done.output
-    config = json.loads((tmp_path / "run/run.json").read_text())["config"]
-    assert (config["mix"], config["paste"]) == (0.5, 0.5)
+    run = json.loads((out / "run.json").read_text())
+    assert run["config"]["extra_data_ratio"] == 0.5
+    assert run["config"]["class_balanced_crop"] == 0.25
+    assert run["config"]["crop_size"] == [64, 96]
+    assert (run["train_images"], run["val_images"]) == (3, 1)
+    notes = [line for line in done.stderr.splitlines() if line.startswith("note: ")]
+    assert notes == [
+        "note: --imgsz is now --crop",
+        "note: --leave-out is now --holdout",
+        "note: --mix is now --extra-data DATA:SHARE",
+        "note: --set rare_crop= is now --set class_balanced_crop=",
+    ]
+
+
+def test_the_score_of_a_checkpoint_is_that_of_val_to_the_last_digit(data: Path, tmp_path: Path):
+    """For images as they are and for those of a short side, whose labels have their own size."""
+    for name, flags in (("keep", ()), ("short", ("--set", "short_side=96"))):
+        run = tmp_path / name
+        done = train(
+            data,
+            "--recipe",
+            "camvid",
+            "--epochs",
+            "2",
+            "--set",
+            "validate_every=1",
+            "--set",
+            "precision=float32",
+            "--out",
+            str(run),
+            *flags,
+        )
+        assert done.exit_code == 0, done.output
+        model = str(run / "last.safetensors")
+        arguments = ["--data", str(data), "--model", model, "--out", str(tmp_path / "val")]
+        done = CliRunner().invoke(app, ["val", *arguments, "--json"])
+        assert done.exit_code == 0, done.output
+        measured = json.loads(done.stdout.splitlines()[-1])
+        recorded = json.loads(read_metadata(run / "last.safetensors")["scores"])
+        for score in ("mean_iou", "pixel_accuracy"):
+            assert measured[score] == recorded[score]
+        assert [entry["iou"] for entry in measured["classes"]] == [
+            entry["iou"] for entry in recorded["classes"]
+        ]
 
 
 def write_coarse(root: Path) -> Path:
@@ -218,8 +265,8 @@ def test_extra_data_is_learned_from_and_scored_by_name(data: Path, tmp_path: Pat
     )
     done = train(data, "--epochs", "1", "--out", str(tmp_path / "run"), *flags)
     assert done.exit_code == 0, done.output
-    assert "coarse (2 photos, 40% of the views, 2 for validation)" in done.stderr
-    assert "(4 photos, 30% of the views, " in done.stderr
+    assert "coarse (2 photos, 40% of the samples, 2 for validation)" in done.stderr
+    assert "(4 photos, 30% of the samples, " in done.stderr
     assert (
         "The best weights are those of the best mean IoU on the mean over all sets" in done.stderr
     )
@@ -230,9 +277,9 @@ def test_extra_data_is_learned_from_and_scored_by_name(data: Path, tmp_path: Pat
     sets = [float(value) for name, value in measured.items() if name.startswith("mean_iou ")]
     assert len(sets) == 3
     assert float(measured["mean_iou"]) == pytest.approx(sum(sets) / 3)
-    assert json.loads((tmp_path / "run/run.json").read_text())["config"]["mix"] == pytest.approx(
-        0.7
-    )
+    assert json.loads((tmp_path / "run/run.json").read_text())["config"][
+        "extra_data_ratio"
+    ] == pytest.approx(0.7)
     assert "<h3>coarse</h3>" in (tmp_path / "run/report.html").read_text()
 
 
@@ -240,7 +287,7 @@ def test_extra_data_is_learned_from_and_scored_by_name(data: Path, tmp_path: Pat
 def test_a_share_lies_between_0_and_1(data: Path, spec: str):
     done = train(data, "--extra-data", spec)
     assert isinstance(done.exception, ConfigError)
-    assert "Expected a share of the views between 0 and 1" in str(done.exception)
+    assert "Expected a share of the samples between 0 and 1" in str(done.exception)
 
 
 def test_names_are_held_out_by_several_beginnings(data: Path, tmp_path: Path):
@@ -257,7 +304,7 @@ def test_names_are_held_out_by_several_beginnings(data: Path, tmp_path: Path):
     )
     assert done.exit_code == 0, done.output
     run = json.loads((tmp_path / "run/run.json").read_text())
-    assert (run["train_photos"], run["val_photos"]) == (2, 2)
+    assert (run["train_images"], run["val_images"]) == (2, 2)
 
 
 def test_a_second_run_does_not_overwrite_the_first(data: Path, tmp_path: Path):
@@ -277,19 +324,19 @@ def test_a_second_run_does_not_overwrite_the_first(data: Path, tmp_path: Path):
         ),
         (("--model", "b9"), "Unknown network 'b9'. Choose one of: b0, b1, b2, b3, l0, l1, l2, l3."),
         (
-            ("--imgsz", "100", "100"),
+            ("--crop", "100", "100"),
             "crop_size needs multiples of 32 as (height, width), got (100, 100).",
         ),
         (("--batch", "0"), "batch_size needs to be positive, got 0."),
         (("--epochs", "0"), "epochs needs to be positive, got 0."),
         (("--workers", "-1"), "workers cannot be negative, got -1."),
         (
-            ("--set", "mix=0.5"),
-            "--mix DATA and --set mix=SHARE belong together, for example --mix scenes/ --set "
-            "mix=0.3.",
+            ("--set", "extra_data_ratio=0.5"),
+            "Extra data needs a data set and its share of the samples: --extra-data DATA:SHARE, "
+            "for example --extra-data scenes/:0.3.",
         ),
         (
-            ("--leave-out", "drive9"),
+            ("--holdout", "drive9"),
             "None of the 4 samples was selected. Their names look like this: drive0_0, drive0_2, "
             "drive1_1.",
         ),
@@ -302,7 +349,7 @@ def test_a_wrong_flag_is_misuse(data: Path, tmp_path: Path, flags: tuple[str, ..
 
 
 @pytest.mark.parametrize(
-    "flags", [("--threads", "0"), ("--seed", "-1"), ("--epochs", "many"), ("--imgsz", "64")]
+    "flags", [("--threads", "0"), ("--seed", "-1"), ("--epochs", "many"), ("--crop", "64")]
 )
 def test_a_flag_that_is_no_number_of_its_kind_is_misuse(data: Path, flags: tuple[str, ...]):
     assert train(data, *flags).exit_code == 2
@@ -311,12 +358,12 @@ def test_a_flag_that_is_no_number_of_its_kind_is_misuse(data: Path, flags: tuple
 @pytest.mark.parametrize(
     ("name", "flags", "message"),
     [
-        ("scenes:", (), "Expected a number of scenes, as scenes:2000, got 'scenes:'."),
-        ("scenes:0", (), "Expected a number of scenes, as scenes:2000, got 'scenes:0'."),
+        ("scenes:", (), "Expected a number of scenes, for example scenes:2000, got 'scenes:'."),
+        ("scenes:0", (), "Expected a number of scenes, for example scenes:2000, got 'scenes:0'."),
         (
             "scenes:9",
             ("--holdout", "a"),
-            "Drawn scenes have no names to leave out, got --holdout a.",
+            "Synthetic scenes have no names to hold out, got --holdout a.",
         ),
     ],
 )
@@ -362,7 +409,7 @@ def test_a_mask_of_another_size_is_a_clear_error(data: Path, tmp_path: Path):
 def test_too_few_photos_are_a_clear_error(data: Path, tmp_path: Path):
     done = train(data, "--epochs", "1", "--out", str(tmp_path / "run"), "--batch", "5")
     assert isinstance(done.exception, TrainingError)
-    assert "has 4 photos, fewer than one batch of 5. Use --batch 4 or less" in str(done.exception)
+    assert "has 4 images, fewer than one batch of 5. Use --batch 4 or less" in str(done.exception)
 
 
 def test_nothing_to_resume_is_a_clear_error(data: Path, tmp_path: Path):
@@ -451,9 +498,9 @@ def test_none_is_a_value_of_a_setting_and_no_flag_that_was_left_out(
         assert config.epochs == recipe.epochs  # this flag was left out
 
 
-@pytest.mark.parametrize("imgsz", [(), ("--imgsz", "64", "64")])
+@pytest.mark.parametrize("crop", [(), ("--crop", "64", "64")])
 def test_a_short_side_of_none_leaves_photos_as_they_are(
-    data: Path, tmp_path: Path, imgsz: tuple[str, ...]
+    data: Path, tmp_path: Path, crop: tuple[str, ...]
 ):
     flags = (
         "--batch",
@@ -466,7 +513,7 @@ def test_a_short_side_of_none_leaves_photos_as_they_are(
         "1",
         "--set",
         "crop_size=64x64",
-        *imgsz,
+        *crop,
     )
     command = [
         "train",
@@ -533,7 +580,7 @@ def test_an_impatient_user_sees_no_traceback(data: Path, tmp_path: Path, workers
         "1",
         "--batch",
         "2",
-        "--imgsz",
+        "--crop",
         "64",
         "64",
     ]
@@ -580,10 +627,18 @@ def test_the_first_lines_say_what_is_kept_of_other_weights(data: Path, tmp_path:
         )
     assert said == [
         ", of the same classes: its classifier is kept.",
-        ": its classifier is kept, sorted by the names of the classes.",
-        ", of other classes: the classifier starts anew.",
-        ": its classifier keeps 1 of 2 classes; leaf starts anew.",
+        ": its classifier is kept, in the order of our classes.",
+        ", of other classes: the classifier is re-initialized.",
+        ": its classifier keeps 1 of 2 classes; leaf is re-initialized.",
     ]
+
+
+def test_few_images_make_smaller_batches_unless_a_size_was_asked_for(data: Path, tmp_path: Path):
+    flags = ("--epochs", "1", "--crop", "64", "64", "--workers", "0", "--threads", "1")
+    done = CliRunner().invoke(app, ["train", str(data), "--out", str(tmp_path / "run"), *flags])
+    assert done.exit_code == 0, done.output
+    assert "Batches of 4 instead of 8: there are no more images in train." in done.stderr
+    assert json.loads((tmp_path / "run/run.json").read_text())["config"]["batch_size"] == 4
 
 
 def test_swapped_names_are_not_resumed(data: Path, tmp_path: Path):

@@ -97,7 +97,8 @@ def test_flags_reach_the_engine(data: Path, loaded: dict[str, object]):
         "openvino",
         "--threads",
         "2",
-        "--half",
+        "--precision",
+        "bfloat16",
         "--imgsz",
         "64",
         "96",
@@ -106,9 +107,9 @@ def test_flags_reach_the_engine(data: Path, loaded: dict[str, object]):
         "model": "m",
         "engine": "openvino",
         "threads": 2,
-        "half": True,
+        "precision": "bfloat16",
         "imgsz": (64, 96),
-        "setting": None,
+        "profile": None,
     }
 
 
@@ -122,7 +123,7 @@ def test_a_model_for_other_classes_is_an_error_that_shows_both(
 
 
 def test_a_checkpoint_takes_no_flags_of_engines(data: Path):
-    done = val(data, "--model", "best.safetensors", "--half")
+    done = val(data, "--model", "best.safetensors", "--precision", "bfloat16")
     assert isinstance(done.exception, ConfigError)
     assert "A checkpoint runs in torch as it was trained" in str(done.exception)
 

@@ -274,7 +274,7 @@ def two_images(root: Path, second: dict[str, Any]) -> Path:
         ),
         ({"id": 8, "file_name": "b.jpg", "height": 4, "width": -5}, "got 4 and -5"),
         ({"id": 8, "file_name": "b.jpg", "height": "4", "width": "5"}, "got '4' and '5'"),
-        ({"id": 8, "file_name": "b.jpg", "height": 4}, "got 4 and None"),
+        ({"id": 8, "file_name": "b.jpg", "height": 9}, "got 9 and None"),
         ({"id": 8, "file_name": "b.jpg", "height": float("nan"), "width": HUGE}, "got nan and "),
         ({"id": 8}, "image 8: expected a file_name, got none"),
         ({"id": 8, "file_name": None}, "expected a file_name, got None"),
@@ -442,14 +442,14 @@ def test_the_last_word_of_a_name_tells_the_split(name: str, split: str | None):
     ("name", "split"), [("minival2014", "val"), ("labels-val", "val"), ("site_train_v2_val", "val")]
 )
 def test_the_split_of_a_file_by_its_name(tmp_path: Path, name: str, split: str):
-    source = make(tmp_path, [])
+    source = make(tmp_path, [annotation(1, 3, SQUARE)])
     (source / "annotations/instances_val2017.json").rename(source / f"annotations/{name}.json")
     found = read("coco", source, Options(images=source / "val2017"))
     assert (found.items[0].split, found.notes) == (split, ())
 
 
 def test_a_name_without_a_word_for_a_split_is_told(tmp_path: Path):
-    source = make(tmp_path, [])
+    source = make(tmp_path, [annotation(1, 3, SQUARE)])
     (source / "annotations/instances_val2017.json").rename(source / "annotations/labels.json")
     found = read("coco", source, Options(images=source / "val2017"))
     assert found.items[0].split == "train"
@@ -558,3 +558,31 @@ def test_without_pycocotools_the_extra_is_named(tmp_path: Path, monkeypatch: pyt
         MissingDependencyError, match=r"pycocotools is missing\. Run: pip install 'galago\[coco\]'"
     ):
         read("coco", make(tmp_path, []), Options())
+
+
+def test_categories_of_one_name_become_one_class_and_are_told(tmp_path: Path):
+    twins = [{"id": 1, "name": "leaf"}, {"id": 2, "name": "leaf"}]
+    source = read("coco", make(tmp_path, [annotation(1, 1, SQUARE)], categories=twins), Options())
+    assert source.label_set.names == ("background", "leaf")
+    assert any("several categories of one name" in note and "leaf" in note for note in source.notes)
+
+
+def test_a_file_without_any_area_is_told(tmp_path: Path):
+    source = read("coco", make(tmp_path, []), Options())
+    assert any("no area of any class" in note for note in source.notes)
+
+
+def test_one_side_of_the_size_left_out_is_that_of_the_photo(tmp_path: Path):
+    source = two_images(tmp_path, {"id": 8, "file_name": "b.jpg", "height": None, "width": SIZE[1]})
+    assert [item.read_labels().shape for item in read("coco", source, Options()).items] == [
+        SIZE,
+        SIZE,
+    ]
+
+
+def test_a_number_of_thousands_of_digits_is_told_without_words_of_python(tmp_path: Path):
+    source = make(tmp_path, [annotation(1, 3, SQUARE)])
+    file = source / "annotations/instances_val2017.json"
+    file.write_text(file.read_text().replace('"height": 4', '"height": ' + "9" * 5000))
+    with pytest.raises(DataError, match=r"is not readable as JSON: a number of 5,000 digits"):
+        read("coco", source, Options())

@@ -206,6 +206,13 @@ def test_a_wrong_yaml_is_an_error_that_names_file_and_key(root: Path, text: str,
         ("names: " + "[" * 5000, "within each other"),
         ("names: [road]\nignore_id: " + "9" * 5000, "5,000 characters"),
         ("names: [road]\npath: 2020-99-99", "is no date"),
+        ("names: ['', road]\n", r"Class names should have 1 to 200 characters, got ''"),
+        ("names: [road, '  ']\n", r"Class names should have 1 to 200 characters, got '  '"),
+        (f"names: [{'x' * 100_000}]\n", r"Class names should have 1 to 200 characters, got 'xxx"),
+        (
+            "names: [road]\n---\nnames: [car]\n",
+            "line 2: expected a single document in the stream, but found another",
+        ),
     ],
 )
 def test_a_slip_in_the_yaml_is_told_in_one_sentence(root: Path, text: str, message: str):

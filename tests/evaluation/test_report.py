@@ -9,6 +9,7 @@ from galago.evaluation import Evaluation, Scores
 from galago.evaluation.boundary import BoundaryScores
 from galago.evaluation.calibration import BINS, Calibration
 from galago.evaluation.report import (
+    CAPTION,
     FULL,
     GRAY,
     RIGHT,
@@ -163,3 +164,10 @@ def test_long_names_and_names_of_other_alphabets_fit():
 def test_a_strange_class_name_does_not_end_the_process_or_fill_the_memory(name: str):
     picture = draw_confusion(np.diag([5, 5]), (name, "car"))  # OpenCV aborts on a lone surrogate
     assert picture.size < 10_000_000
+
+
+def test_the_caption_of_a_confusion_matrix_is_whole():
+    narrow = draw_confusion(np.eye(2, dtype=np.int64), ("a", "b"))
+    (width, _), _ = cv2.getTextSize(CAPTION, cv2.FONT_HERSHEY_SIMPLEX, 0.5, 1)
+    inked = np.flatnonzero((narrow[:30] < 128).any(axis=(0, 2)))
+    assert inked[-1] - inked[0] > 0.97 * width

@@ -241,7 +241,7 @@ def test_a_checkpoint_is_sent_to_export(tmp_path: Path):
     (tmp_path / "best.safetensors").write_bytes(b"weights")
     with pytest.raises(
         ModelError,
-        match=r"is a checkpoint\. Turn it into a model folder first: galago export --model",
+        match=r"is a checkpoint\. Turn it into a model folder first: galago export",
     ):
         open_model(str(tmp_path / "best.safetensors"))
 

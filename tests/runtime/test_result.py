@@ -48,10 +48,13 @@ def test_areas_sum_to_one():
     assert sum(segmentation(noise((33, 47))).areas().values()) == pytest.approx(1)
 
 
-def test_mask_and_shape_have_the_names_of_other_toolkits():
+def test_old_names_of_labels_and_size_are_deprecated():
     result = segmentation([[0, 1, 2]])
-    assert result.mask is result.labels
-    assert result.orig_shape == (1, 3)
+    assert result.size == (1, 3)
+    with pytest.warns(DeprecationWarning, match="mask is now labels"):
+        assert result.mask is result.labels
+    with pytest.warns(DeprecationWarning, match="orig_shape is now size"):
+        assert result.orig_shape == (1, 3)
 
 
 def test_an_overlay_has_the_size_of_the_photo_and_a_legend_goes_under_it():

@@ -348,7 +348,8 @@ def test_confidence_and_margin_come_on_request(tiny_onnx: Path):
     [
         (
             {"output": "labels"},
-            r"gives \(3, 8, 12\) for an image of 64 x 96, but its description says labels of \(64, 96\)",
+            r"gives \(3, 8, 12\) for an image of 64 x 96, but its description says labels of "
+            r"\(64, 96\)",
         ),
         ({"output_stride": 16}, r"gives \(3, 8, 12\) .* says logits of \(3, 4, 6\)"),
     ],

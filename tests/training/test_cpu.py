@@ -1,11 +1,16 @@
 import copy
+import platform
+import subprocess
+import sys
 
 import pytest
-import torch
+
+torch = pytest.importorskip("torch")
+
 from torch import nn
 
 from galago.models.efficientvit import build_model
-from galago.training.cpu import Float32Conv, NarrowBatchNorm, optimize_for_cpu
+from galago.training.cpu import Float32Conv, NarrowBatchNorm, optimize_for_cpu, tune_malloc
 
 
 def pair(channels: int) -> tuple[nn.BatchNorm2d, nn.BatchNorm2d]:
@@ -70,3 +75,14 @@ def test_slow_convolutions_leave_bfloat16():
     assert torch.equal(
         out, nn.functional.conv2d(x.float(), conv.weight, conv.bias, padding=2, groups=8).bfloat16()
     )
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="is about glibc")
+def test_glibc_takes_the_settings():
+    code = "from galago.training.cpu import tune_malloc; assert tune_malloc()"
+    subprocess.run([sys.executable, "-c", code], check=True)  # they are for a whole process
+
+
+def test_other_systems_are_left_alone(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert not tune_malloc()

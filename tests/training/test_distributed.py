@@ -18,15 +18,23 @@ from galago.models.checkpoint import read_tensors
 from galago.training.config import TrainConfig
 from galago.training.data import BatchSampler
 from galago.training.distributed import SyncedBatchNorm
-from galago.training.hold import hold
+from galago.training.run_dir import lock_run_dir
 from galago.training.train import train
 
 pytestmark = pytest.mark.torch
 
 SETTINGS = TrainConfig(
-    epochs=3, batch_size=2, crop_size=(64, 64), workers=0, precision="float32", warmup_epochs=0.5, validate_every=3,
-    peak_learning_rate=3e-4, min_scale=1.0, max_scale=1.0,
-)  # fmt: skip
+    epochs=3,
+    batch_size=2,
+    crop_size=(64, 64),
+    workers=0,
+    precision="float32",
+    warmup_epochs=0.5,
+    validate_every=3,
+    peak_learning_rate=3e-4,
+    min_scale=1.0,
+    max_scale=1.0,
+)
 PART = """
 import os
 import signal
@@ -46,7 +54,7 @@ def report(row):
         os.kill(os.getpid(), signal.SIGKILL)
 
 sets = open_dataset(data, "train"), open_dataset(data, "val")
-train(TrainConfig(**settings), *sets, out, start=(None, resume), report=report)
+train(TrainConfig(**settings), *sets, out, resume=resume, on_progress=report)
 """
 
 
@@ -64,7 +72,9 @@ def test_a_norm_trains_as_torchs_own():
 
 def test_each_process_gets_its_part_of_the_same_batches():
     whole = list(BatchSampler(11, 4, seed=3, epochs=1))
-    parts = [list(BatchSampler(11, 4, seed=3, epochs=1, part=(number, 2))) for number in (0, 1)]
+    parts = [
+        list(BatchSampler(11, 4, seed=3, epochs=1, rank=rank, world_size=2)) for rank in (0, 1)
+    ]
     assert [sorted(first + second) for first, second in zip(*parts, strict=True)] == [
         sorted(batch) for batch in whole
     ]
@@ -74,7 +84,7 @@ def test_a_batch_that_leaves_a_rest_is_refused():
     with pytest.raises(
         TrainingError, match=r"A batch of 8 cannot be shared by 3 processes\. Choose --batch"
     ):
-        BatchSampler(20, 8, seed=0, epochs=1, part=(0, 3))
+        BatchSampler(20, 8, seed=0, epochs=1, world_size=3)
 
 
 def in_two_processes(script: Path, data: Path, out: Path, settings: TrainConfig = SETTINGS) -> str:
@@ -139,7 +149,7 @@ def test_a_process_keeps_its_part_of_a_bad_batch(on_disk: Callable[[str], Any], 
     root = on_disk("train").pairs[0].image.parents[2]
     script = tmp_path / "part.py"
     script.write_text(PART)
-    wild = replace(SETTINGS, peak_learning_rate=1e30, gradient_clip=1e30)
+    wild = replace(SETTINGS, peak_learning_rate=1e30, max_grad_norm=1e30)
     said = in_two_processes(script, root, tmp_path / "run", wild)
     assert "TrainingError: The loss became nan" in said
     files = sorted((tmp_path / "run").glob("bad_batch_*.npz"))
@@ -166,7 +176,7 @@ def test_two_processes_that_were_killed_go_on_as_if_they_had_not_been(
         str(script),
         str(root),
     ]
-    settings = vars(replace(SETTINGS, drop_path=0.5, style_mix=0.5))  # each process draws its own
+    settings = vars(replace(SETTINGS, drop_path=0.5))  # each process draws its own
     for name, stops in (("whole", [0]), ("cut", [3, 0])):
         for stop in stops:
             told = [str(tmp_path / name), repr(settings | {"stop": stop})]
@@ -186,6 +196,6 @@ def test_what_the_first_process_refuses_all_refuse(on_disk: Callable[[str], Any]
     root = on_disk("train").pairs[0].image.parents[2]
     script = tmp_path / "part.py"
     script.write_text(PART)
-    with hold(tmp_path / "run"):
+    with lock_run_dir(tmp_path / "run"):
         said = in_two_processes(script, root, tmp_path / "run")
     assert "TrainingError: Another run is at work in" in said

@@ -22,8 +22,14 @@ pytestmark = [
 ]
 
 SETTINGS = TrainConfig(
-    epochs=4, batch_size=2, crop_size=(64, 64), workers=0, precision="float32", validate_every=2, warmup_epochs=0.5
-)  # fmt: skip
+    epochs=4,
+    batch_size=2,
+    crop_size=(64, 64),
+    workers=0,
+    precision="float32",
+    validate_every=2,
+    warmup_epochs=0.5,
+)
 # In a process of its own: these writers are destroyed at a time of Python's choosing, and may fail
 # again.
 RUN_WITH_LIMIT = """
@@ -37,12 +43,14 @@ from galago.training.train import train
 
 def fill(row):
     if row["epoch"] == int(sys.argv[4]):
-        resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[5]), resource.RLIM_INFINITY))  # bytes a file may have
+        limit = int(sys.argv[5])  # bytes a file may have
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
 
 torch.set_num_threads(1)
 data, out, settings = Path(sys.argv[1]), Path(sys.argv[2]), eval(sys.argv[3])
 try:
-    train(TrainConfig(**settings), open_dataset(data, "train"), open_dataset(data, "val"), out, report=fill)
+    splits = open_dataset(data, "train"), open_dataset(data, "val")
+    train(TrainConfig(**settings), *splits, out, on_progress=fill)
 except GalagoError as error:
     print(error)
 """
@@ -72,7 +80,7 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_when_there_is_space(
 
     try:
         with pytest.raises(GalagoError, match=words):
-            train(SETTINGS, on_disk("train"), on_disk("val"), tmp_path, report=fill)
+            train(SETTINGS, on_disk("train"), on_disk("val"), tmp_path, on_progress=fill)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     check_and_go_on(on_disk, tmp_path, SETTINGS)
@@ -121,4 +129,4 @@ def check_and_go_on(on_disk: Callable[[str], Any], out: Path, settings: TrainCon
         if path.name.startswith(".") or path.name == "state.partial"
     ]
     assert read_tensors(out / "last.safetensors")[1]["epoch"] == "2"
-    assert train(settings, on_disk("train"), on_disk("val"), out, start=(None, True)).epoch == 4
+    assert train(settings, on_disk("train"), on_disk("val"), out, resume=True).epoch == 4

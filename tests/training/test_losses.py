@@ -1,20 +1,32 @@
 import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
 import torch.nn.functional as F
 
+from galago.data import Dataset
+from galago.errors import TrainingError
+from galago.labels import LabelSet
+from galago.models.checkpoint import save_checkpoint
+from galago.models.efficientvit import build_model
 from galago.training.config import TrainConfig
 from galago.training.losses import (
     AuxiliaryHeads,
+    Teacher,
+    class_weights,
     cross_entropy,
     dice_loss,
-    lovasz_loss,
+    distillation_loss,
     sample_pixels,
     total_loss,
 )
+from galago.training.train import train
 
 pytestmark = pytest.mark.torch
 
@@ -90,7 +102,7 @@ def test_the_hardest_pixels_are_those_of_the_largest_loss_in_each_photo():
         [4.0, 3.0, 2.0, 1.0]
     )  # class 0 is true: the last pixel is the hardest
     labels = torch.tensor([[[0, 0, 0, 0]], [[0, 255, 255, 255]]])
-    loss = cross_entropy(logits, labels, hardest=0.5)
+    loss = cross_entropy(logits, labels, ohem_ratio=0.5)
     expected = (math.log1p(math.exp(-2)) + math.log1p(math.exp(-1)) + math.log(2)) / 3
     assert loss.item() == pytest.approx(expected)
 
@@ -100,34 +112,66 @@ def test_classes_count_by_their_weights():
     labels = torch.tensor([[[0, 1]]])
     weights = torch.tensor([1.0, 3.0])
     expected = torch.nn.functional.cross_entropy(logits, labels, weight=weights)
-    torch.testing.assert_close(cross_entropy(logits, labels, weights=weights), expected)
+    torch.testing.assert_close(cross_entropy(logits, labels, class_weights=weights), expected)
 
 
-def test_smoothing_is_torch_s():
-    torch.manual_seed(0)
-    logits, labels = torch.randn(2, 3, 4, 4), torch.randint(0, 3, (2, 4, 4))
-    expected = torch.nn.functional.cross_entropy(logits, labels, label_smoothing=0.1)
-    torch.testing.assert_close(cross_entropy(logits, labels, smoothing=0.1), expected)
+SMALL = TrainConfig(
+    epochs=12,
+    batch_size=2,
+    crop_size=(64, 64),
+    workers=0,
+    precision="float32",
+    warmup_epochs=0.5,
+    peak_learning_rate=5e-3,
+    validate_every=12,
+    save_every=12,
+)
+CPU = torch.device("cpu")
 
 
-def test_the_lovasz_loss_of_sure_answers_is_one_minus_the_mean_iou():
-    truth = torch.tensor([[[0, 0, 1, 1, 255]]])
-    guess = torch.tensor([[[0, 1, 1, 1, 0]]])
-    logits = 50.0 * F.one_hot(guess, 2).movedim(-1, 1)
-    # class 0: 1 of 2 pixels; class 1: 2 of 3; the ignored pixel counts nowhere
-    assert lovasz_loss(logits, truth).item() == pytest.approx(1 - (1 / 2 + 2 / 3) / 2, abs=1e-5)
+def save(path: Path, num_classes: int = 2) -> Path:
+    """Save a network that is sure to see its first class everywhere."""
+    network = build_model("b1", num_classes)
+    network.head.classify.bias.data[0] = 5
+    save_checkpoint(
+        path, network, {"variant": "b1", "num_classes": str(num_classes), "head": "b1-cityscapes"}
+    )
+    return path
 
 
-def test_the_lovasz_loss_is_the_probability_that_a_lone_pixel_lacks():
-    logits = torch.tensor([0.3, 1.2]).reshape(1, 2, 1, 1).requires_grad_()
-    loss = lovasz_loss(logits, torch.tensor([[[1]]]))
-    assert loss.item() == pytest.approx(1 - logits.softmax(1)[0, 1].item())
-    loss.backward()
-    assert logits.grad[0, 1] < 0 < logits.grad[0, 0]
+def test_the_distance_of_logits_is_that_of_the_softened_probabilities():
+    logits, target = torch.randn(2, 5, 3, 4), torch.randn(2, 5, 3, 4)
+    own, other = (logits / 3).softmax(1), (target / 3).softmax(1)
+    expected = 9 * (other * (other.log() - own.log())).sum(1).mean()
+    assert distillation_loss(logits, target, 3.0).item() == pytest.approx(expected.item(), rel=1e-4)
+    assert distillation_loss(logits, logits + 7, 3.0).item() == pytest.approx(0, abs=1e-5)
 
 
-def test_without_labels_the_lovasz_loss_is_zero_and_has_a_gradient():
-    logits = torch.randn(1, 2, 2, 2, requires_grad=True)
-    loss = lovasz_loss(logits, torch.full((1, 2, 2), 255))
-    loss.backward()
-    assert loss.item() == 0
+def test_a_network_comes_closer_to_its_teacher(on_disk: Callable[[str], Dataset], tmp_path: Path):
+    file, distances = save(tmp_path / "teacher.safetensors"), []
+    images = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+    teacher = Teacher(file, on_disk("train").label_set, CPU)
+    before = teacher(images)
+    for weight, name in ((0.0, "alone"), (20.0, "taught")):
+        config = replace(SMALL, distill_weight=weight)
+        train(config, on_disk("train"), on_disk("val"), tmp_path / name, teacher=file)
+        student = Teacher(tmp_path / name / "last.safetensors", on_disk("train").label_set, CPU)
+        distances.append(distillation_loss(student(images), before, 2.0).item())
+    assert distances[1] < 0.7 * distances[0]
+    assert torch.equal(teacher(images), before)
+
+
+def test_a_teacher_of_other_classes_is_refused(tmp_path: Path):
+    file = save(tmp_path / "teacher.safetensors", num_classes=3)
+    with pytest.raises(
+        TrainingError, match=r"labels 3 classes; the images have wall, door. Choose a teacher"
+    ):
+        Teacher(file, LabelSet(("wall", "door"), ((0, 0, 0), (9, 9, 9))), CPU)
+
+
+def test_weights_follow_median_over_frequency(drawn: Callable[..., Dataset]):
+    data = drawn(3)
+    counts = sum(np.bincount(data[index].labels.ravel(), minlength=2) for index in range(3))
+    expected = torch.tensor((np.median(counts) / counts) ** 0.5, dtype=torch.float32)
+    torch.testing.assert_close(class_weights(data, 0.5), expected)
+    assert class_weights(data, 0) is None

@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 from galago.data import Dataset, Sample
 from galago.data.image_mask_dataset import ImageMaskDataset
 from galago.errors import DataError, ImageError
-from galago.training import preflight as readable
+from galago.training import preflight
 from galago.training.config import TrainConfig
 from galago.training.preflight import check_readable
 from galago.training.train import train
@@ -31,7 +31,7 @@ def test_a_bad_mask_for_validation_ends_the_run_before_the_first_epoch(
         epochs=9, batch_size=2, crop_size=(64, 64), workers=0, precision="float32"
     )
     with pytest.raises(DataError, match=r"bad\.png is a PNG that is cut short"):
-        train(settings, on_disk("train"), data, tmp_path / "run", report=rows.append)
+        train(settings, on_disk("train"), data, tmp_path / "run", on_progress=rows.append)
     assert not rows
     assert not (tmp_path / "run").exists()
 
@@ -43,7 +43,7 @@ def test_a_photo_that_is_missing_is_named(
     data: ImageMaskDataset = on_disk("val")
     data = replace(data, pairs=(*data.pairs, replace(data.pairs[0], image=tmp_path / "gone.jpg")))
     with pytest.raises(ImageError, match=r"Cannot read .*gone\.jpg"):
-        check_readable(data, threads=threads, report=lambda row: None)
+        check_readable(data, threads=threads, on_progress=lambda row: None)
 
 
 def test_a_split_in_which_nothing_is_labeled_is_refused(drawn: Callable[..., Any]):
@@ -53,7 +53,7 @@ def test_a_split_in_which_nothing_is_labeled_is_refused(drawn: Callable[..., Any
     with pytest.raises(
         DataError, match=r"None of the 2 validation photos has a pixel with a class"
     ):
-        check_readable(data, threads=1, report=lambda row: None)
+        check_readable(data, threads=1, on_progress=lambda row: None)
 
 
 class Many:
@@ -76,19 +76,19 @@ class Many:
 
 
 def test_of_a_large_split_an_even_choice_is_read(drawn: Callable[..., Dataset]):
-    data = Many(drawn(1, size=(2, 96)), 4 * readable.MOST)
-    check_readable(data, threads=1, report=lambda row: None)
-    assert len(data.read) == readable.MOST
+    data = Many(drawn(1, size=(2, 96)), 4 * preflight.MAX_SAMPLES)
+    check_readable(data, threads=1, on_progress=lambda row: None)
+    assert len(data.read) == preflight.MAX_SAMPLES
     assert set(np.diff(data.read)) == {4}
 
 
 def test_a_look_that_takes_long_is_reported(
     drawn: Callable[..., Dataset], monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(readable, "REPORT_AFTER_S", -1.0)
+    monkeypatch.setattr(preflight, "REPORT_AFTER_S", -1.0)
     rows: list[dict[str, float]] = []
-    check_readable(drawn(2), threads=1, report=rows.append)
+    check_readable(drawn(2), threads=1, on_progress=rows.append)
     assert rows == [
-        {"epoch": 0, "checked": 1, "photos": 2},
-        {"epoch": 0, "checked": 2, "photos": 2},
+        {"epoch": 0, "checked": 1, "images": 2},
+        {"epoch": 0, "checked": 2, "images": 2},
     ]

@@ -16,19 +16,19 @@ from galago.cli.main import app
 from galago.data.class_folders import ClassFolders, center_crop, open_class_folders, open_classes
 from galago.errors import ConfigError, DataError, TrainingError
 from galago.models.checkpoint import load_classifier, read_tensors
-from galago.training.config import ClassifyConfig, TrainConfig
+from galago.models.inference import normalize
+from galago.training.config import PretrainConfig, TrainConfig
 from galago.training.model import start_network
 from galago.training.pretrain import (
     accuracy,
     mixup_or_cutmix,
+    pretrain,
     random_resized_crop,
-    train_classifier,
 )
-from galago.training.validate import normalize
 
 pytestmark = pytest.mark.torch
 
-SMALL = ClassifyConfig(
+SMALL = PretrainConfig(
     epochs=6,
     batch_size=6,
     sizes=(64,),
@@ -37,7 +37,7 @@ SMALL = ClassifyConfig(
     warmup_epochs=1,
     peak_learning_rate=1e-3,
     ema_decay=0.5,
-    color=0.0,
+    color_jitter=0.0,
     drop_path=0.0,
     mixup=0.0,
     cutmix=0.0,
@@ -83,10 +83,8 @@ def test_tar_files_train_the_same_network_as_folders(
     with tarfile.open(packed / "val.tar", "w") as file:
         file.add(root / "val", arcname=".")
     config = replace(SMALL, epochs=1, validate_every=1)
-    train_classifier(config, *splits, tmp_path / "folders")
-    train_classifier(
-        config, open_classes(packed, "train"), open_classes(packed, "val"), tmp_path / "tars"
-    )
+    pretrain(config, *splits, tmp_path / "folders")
+    pretrain(config, open_classes(packed, "train"), open_classes(packed, "val"), tmp_path / "tars")
     one, two = (
         read_tensors(tmp_path / name / "last.safetensors")[0] for name in ("folders", "tars")
     )
@@ -139,12 +137,12 @@ def test_mixup_blends_photos_as_it_blends_classes():
 def test_a_backbone_learns_classes_and_a_segmentation_network_starts_from_it(
     splits: tuple[ClassFolders, ClassFolders], tmp_path: Path
 ):
-    progress = train_classifier(SMALL, *splits, tmp_path)
-    assert min(row["loss"] for row in progress.rows) < 0.8 * progress.rows[0]["loss"]
-    assert progress.best == progress.rows[-1]["top1"]
+    history = pretrain(SMALL, *splits, tmp_path)
+    assert min(row["loss"] for row in history.rows) < 0.8 * history.rows[0]["loss"]
+    assert history.best == history.rows[-1]["top1"]
     tensors, metadata = read_tensors(tmp_path / "best.safetensors")
     assert json.loads(metadata["classes"]) == ["blue", "red"]
-    photo = splits[1].photos[0]
+    photo = splits[1].images[0]
     done = CliRunner().invoke(
         app,
         [
@@ -199,10 +197,10 @@ def test_a_run_goes_on_where_it_stopped(splits: tuple[ClassFolders, ClassFolders
         if row["epoch"] == 2:
             raise KeyboardInterrupt
 
-    train_classifier(config, *splits, tmp_path / "whole")
+    pretrain(config, *splits, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        train_classifier(config, *splits, tmp_path / "cut", report=stop)
-    train_classifier(config, *splits, tmp_path / "cut", resume=True)
+        pretrain(config, *splits, tmp_path / "cut", on_progress=stop)
+    pretrain(config, *splits, tmp_path / "cut", resume=True)
     whole, cut = (
         read_tensors(tmp_path / name / "last.safetensors")[0] for name in ("whole", "cut")
     )
@@ -213,7 +211,7 @@ def test_splits_of_different_classes_are_refused(
     splits: tuple[ClassFolders, ClassFolders], tmp_path: Path
 ):
     with pytest.raises(TrainingError, match="different classes"):
-        train_classifier(SMALL, splits[0], replace(splits[1], names=("blue", "green")), tmp_path)
+        pretrain(SMALL, splits[0], replace(splits[1], names=("blue", "green")), tmp_path)
 
 
 def test_the_command_pretrains_and_names_the_next_step(root: Path, tmp_path: Path):
@@ -236,9 +234,9 @@ def test_the_command_pretrains_and_names_the_next_step(root: Path, tmp_path: Pat
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout.splitlines()[-1])["epochs"] == 1
     assert f"--weights {tmp_path}/run/best.safetensors" in done.stderr
-    refused = CliRunner().invoke(app, [*flags, "--imgsz", "64", "64"])
+    refused = CliRunner().invoke(app, [*flags, "--crop", "64", "64"])
     assert isinstance(refused.exception, ConfigError)
-    assert "--imgsz has no meaning" in str(refused.exception)
+    assert "--crop has no meaning" in str(refused.exception)
 
 
 def test_class_folders_skip_hidden_files_and_follow_links(root: Path, tmp_path: Path):

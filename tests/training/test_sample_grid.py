@@ -8,7 +8,7 @@ import pytest
 
 from galago import image as images
 from galago.data import Dataset
-from galago.training.sample_grid import write_panel
+from galago.training.sample_grid import write_grid
 
 
 def nothing(image: np.ndarray) -> np.ndarray:
@@ -17,7 +17,7 @@ def nothing(image: np.ndarray) -> np.ndarray:
 
 def test_a_row_is_photo_truth_and_guess(drawn: Callable[..., Dataset], tmp_path: Path):
     data = drawn(1)
-    write_panel(tmp_path / "panel.png", nothing, data)
+    write_grid(tmp_path / "panel.png", nothing, data)
     photo, truth, guess = np.hsplit(images.load(tmp_path / "panel.png"), 3)
     np.testing.assert_array_equal(photo, data[0].image)
     np.testing.assert_array_equal(truth, images.colorize(data[0].labels, data.label_set.palette))
@@ -28,7 +28,7 @@ def test_a_row_is_photo_truth_and_guess(drawn: Callable[..., Dataset], tmp_path:
 def test_at_most_four_photos_are_shown(
     drawn: Callable[..., Dataset], tmp_path: Path, photos: int, rows: int
 ):
-    write_panel(tmp_path / "panel.jpg", nothing, drawn(photos, size=(32, 64)))
+    write_grid(tmp_path / "panel.jpg", nothing, drawn(photos, size=(32, 64)))
     assert images.load(tmp_path / "panel.jpg").shape == (rows * 32, 3 * 64, 3)
 
 
@@ -36,5 +36,5 @@ def test_photos_of_different_sizes_share_the_smallest_width(
     drawn: Callable[..., Any], tmp_path: Path
 ):
     samples = tuple(drawn(1, size=size)[0] for size in ((32, 64), (64, 128)))
-    write_panel(tmp_path / "panel.jpg", nothing, dataclasses.replace(drawn(1), samples=samples))
+    write_grid(tmp_path / "panel.jpg", nothing, dataclasses.replace(drawn(1), samples=samples))
     assert images.load(tmp_path / "panel.jpg").shape == (32 + 32, 3 * 64, 3)

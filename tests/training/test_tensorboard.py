@@ -17,8 +17,15 @@ from galago.training.train import train
 pytestmark = pytest.mark.torch
 
 SETTINGS = TrainConfig(
-    epochs=4, batch_size=2, crop_size=(64, 64), workers=0, precision="float32", validate_every=2, tensorboard=True, save_every=2
-)  # fmt: skip
+    epochs=4,
+    batch_size=2,
+    crop_size=(64, 64),
+    workers=0,
+    precision="float32",
+    validate_every=2,
+    tensorboard=True,
+    save_every=2,
+)
 
 
 def read(folder: Path) -> Any:
@@ -57,9 +64,9 @@ def test_each_class_has_its_curve_and_pictures_are_there(
     tags = read(finished[0] / "tensorboard").Tags()
     names = (
         "loss",
-        "rate",
+        "lr",
         "images_per_s",
-        "waited",
+        "data_wait",
         "mean_iou",
         "pixel_accuracy",
         "iou/wall",
@@ -77,8 +84,8 @@ def test_curves_of_a_resumed_run_have_each_epoch_once(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(SETTINGS, on_disk("train"), on_disk("val"), tmp_path, report=stop)
-    train(SETTINGS, on_disk("train"), on_disk("val"), tmp_path, start=(None, True))
+        train(SETTINGS, on_disk("train"), on_disk("val"), tmp_path, on_progress=stop)
+    train(SETTINGS, on_disk("train"), on_disk("val"), tmp_path, resume=True)
     assert points(tmp_path / "tensorboard", "loss") == points(finished[0] / "tensorboard", "loss")
 
 
@@ -95,10 +102,10 @@ def test_a_run_that_goes_on_with_a_board_gets_the_curves_of_the_whole_run(
             on_disk("train"),
             on_disk("val"),
             tmp_path,
-            report=stop,
+            on_progress=stop,
         )
     assert not (tmp_path / "tensorboard").exists()
-    train(SETTINGS, on_disk("train"), on_disk("val"), tmp_path, start=(None, True))
+    train(SETTINGS, on_disk("train"), on_disk("val"), tmp_path, resume=True)
     assert [step for step, _ in points(tmp_path / "tensorboard", "loss")] == [1, 2, 3, 4]
 
 
@@ -108,5 +115,5 @@ def test_without_tensorboard_the_first_step_is_not_taken(
     monkeypatch.setitem(sys.modules, "tensorboard", None)
     rows: list[dict[str, float]] = []
     with pytest.raises(MissingDependencyError, match=r"pip install 'galago\[tensorboard\]'"):
-        train(SETTINGS, drawn(4), drawn(1), tmp_path, report=rows.append)
+        train(SETTINGS, drawn(4), drawn(1), tmp_path, on_progress=rows.append)
     assert not rows

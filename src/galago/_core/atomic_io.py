@@ -76,7 +76,7 @@ def write_beside(path: Path, *, lasting: bool = False) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def folder_beside(path: Path) -> Iterator[Path]:
+def folder_beside(path: Path, *, lasting: bool = True) -> Iterator[Path]:
     """Give an empty folder to fill; it takes its place when the block ends, replacing an older one.
 
     At every moment the old folder or the new one stands at `path`, whole; where the system cannot
@@ -86,6 +86,7 @@ def folder_beside(path: Path) -> Iterator[Path]:
 
     Args:
         path: its parent is made where it is missing; a link is followed.
+        lasting: wait until the disk has all of it before the older folder goes.
     Raises:
         OSError: the folder cannot be written; names the path; nothing is left behind.
     """
@@ -96,7 +97,8 @@ def folder_beside(path: Path) -> Iterator[Path]:
         descriptor, beside = _make_beside(path)
         try:
             yield beside
-            sync_tree(beside)
+            if lasting:
+                sync_tree(beside)
             replace_folder(beside, path)
         finally:
             shutil.rmtree(beside, ignore_errors=True)  # the new one that failed, or the old one
@@ -154,7 +156,9 @@ def sync_tree(folder: Path) -> None:
         if path.is_dir():
             sync_folder(path)
         elif path.is_file():
-            with path.open("rb+") as file:
+            with path.open(
+                "rb+" if os.name == "nt" else "rb"
+            ) as file:  # a link to a file that is not to be written
                 os.fsync(file.fileno())
     sync_folder(folder)
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from galago._core import tiff
-from galago._core.image_header import ImageHeader, read_header
+from galago._core.image_header import COMPANION, LFS_POINTER, ImageHeader, read_header
 from galago._core.isobmff import top_boxes
 from galago._core.png import SIGNATURE as PNG_SIGNATURE
 from galago._core.png import read_chunks
@@ -20,6 +20,10 @@ MAX_PIXELS = (
 MAX_SAMPLES = 1 << 30  # bands times pixels; OpenCV decodes no more at once
 KINDS = "JPEG, PNG, WebP, TIFF or BMP"
 CONVERT = "Save it as JPEG or PNG first, for example by: magick IN OUT.jpg"
+ADVICE = {
+    LFS_POINTER: "Run: git lfs pull",
+    COMPANION: "The picture has the same name without ._ in front",
+}
 
 JPEG_START = b"\xff\xd8"
 JPEG_MARKER = re.compile(
@@ -45,8 +49,9 @@ def check_header(header: ImageHeader, *, whole: bool = True) -> None:
         UnreadableImageError: another kind of file, or more than `MAX_PIXELS` pixels.
     """
     if not header.readable and header.kind:
+        advice = ADVICE.get(header.kind, CONVERT)
         raise UnreadableImageError(
-            f"is {header.kind}, which galago does not read. Expected {KINDS}. {CONVERT}"
+            f"is {header.kind}, which galago does not read. Expected {KINDS}. {advice}"
         )
     if not header.readable:
         raise UnreadableImageError(f"is no photo that can be read. Expected {KINDS}.")
@@ -82,6 +87,8 @@ def decode(data: bytes) -> tuple[np.ndarray, ImageHeader]:
     tags, pixels = header.tags, None
     if tags and tiff.is_read_by_band(tags):
         pixels = _decode_bands(data, tags)
+    elif header.kind == "AVIF" and header.size:
+        pixels = _decode_avif(data)
     elif header.size:
         upright = tiff.without_turn(data, tags) if tags and header.orientation > 1 else data
         pixels = imdecode(upright, UPRIGHT)
@@ -108,6 +115,12 @@ def turn(pixels: np.ndarray, orientation: int) -> np.ndarray:
         pixels = cv2.transpose(pixels)
     flips = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}  # axis for OpenCV, by orientation
     return cv2.flip(pixels, flips[orientation]) if orientation in flips else pixels
+
+
+def _decode_avif(data: bytes) -> np.ndarray | None:
+    """Decode an AVIF image: asked for RGB, OpenCV 5.0 gives BGR where there is alpha."""
+    pixels = imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    return None if pixels is None else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
 
 
 def _decode_bands(data: bytes, tags: tiff.TiffTags) -> np.ndarray | None:

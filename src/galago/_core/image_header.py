@@ -12,12 +12,14 @@ JPEG_START = b"\xff\xd8"
 EXIF_START = b"Exif\0\0"
 LARGEST_GAP = 1 << 16  # bytes without meaning between two parts of a JPEG
 LARGEST_EXIF = 1 << 20  # bytes; JPEG allows 2^16
-MOST_BOXES = 65_536  # chunks of a PNG, say, before a file is given up
 SWAPPED = (5, 6, 7, 8)  # orientations that swap width and height
+MOST_BOXES = 65_536  # chunks of a PNG, say, before a file is given up
 READABLE = ("JPEG", "PNG", "WebP", "TIFF", "BMP", "GIF", "AVIF")
 
+LFS_POINTER = "a pointer of Git LFS"
+COMPANION = "a companion file of macOS that holds no picture"
 OTHER_STARTS = {
-    b"\0\x05\x16\x07": "a companion file of macOS, which holds no picture",
+    b"\0\x05\x16\x07": COMPANION,
     b"\xff\x0a": "JPEG XL",
     b"\0\0\0\x0cJXL ": "JPEG XL",
     b"\0\0\0\x0cjP  ": "JPEG 2000",
@@ -31,7 +33,7 @@ OTHER_STARTS = {
     b"<!DOCTYPE": "a web page",
     b"<!doctype": "a web page",
     b"<html": "a web page",
-    b"version https://git-lfs": "a pointer of Git LFS; run: git lfs pull",
+    b"version https://git-lfs": LFS_POINTER,
 }
 HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1")
 

@@ -45,6 +45,8 @@ def parse_yaml(text: str, *, name: str) -> Any:
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         said = printable(error.problem or error)
+        if said.startswith("but "):  # half of a sentence
+            said = f"{printable(error.context)}, {said}"
         raise ValueError(f"{name} is not readable as YAML{line}: {said}.") from error
     except yaml.YAMLError as error:  # characters that YAML forbids
         said = printable(str(error).splitlines()[0])

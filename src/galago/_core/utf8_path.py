@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from galago.errors import ConfigError
+
 
 def is_utf8(path: str | Path) -> bool:
     """Tell whether a path can be written in UTF-8."""
@@ -22,6 +24,19 @@ def is_utf8(path: str | Path) -> bool:
 def not_utf8_message(path: str | Path, library: str) -> str:
     """Return the sentence that a library cannot open a path, and what to do."""
     return f"The name {path} is no UTF-8, which {library} cannot open. Rename the file or folder."
+
+
+def check_utf8(out: Path) -> None:
+    """Refuse an output folder whose name is not UTF-8, before any work is done.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if not is_utf8(out):
+        raise ConfigError(
+            f"The name of {out} is no UTF-8, which safetensors and others cannot open. Choose "
+            "another --out."
+        )
 
 
 @contextmanager

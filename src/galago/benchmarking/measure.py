@@ -1,4 +1,4 @@
-"""Measure how long a model takes on this device, in every way that the user may choose."""
+"""Time a model on this device, in every configuration that the user may choose."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -12,16 +12,16 @@ from galago.runtime.engines.table import ENGINES
 from galago.runtime.segmenter import Segmenter
 
 PASSES = 5  # over all sizes
-SAME_IOU = 4  # decimals; engines in float32 differ behind them, by rounding
+IOU_DECIMALS = 4  # engines in float32 differ beyond them, by rounding
 
 
 @dataclass(frozen=True)
 class RunConfig:
-    """One way to run a model.
+    """How to run a model: engine, precision and threads.
 
     Attributes:
         engine: name of the engine.
-        precision: float32 or bfloat16.
+        precision: float32, bfloat16 or float16.
         threads: CPU threads; None lets the engine decide.
     """
 
@@ -32,133 +32,144 @@ class RunConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
-    """What one way takes for one size.
+    """How long one configuration takes at one size.
 
     Attributes:
-        way: the way.
-        imgsz: (height, width) that photos are fitted into; None for the model's own resize rule.
-        size: (height, width) of the photo in pixels; of the middle one by area where there are
+        config: engine, precision and threads.
+        imgsz: (height, width) that images are fitted into; None for the model's own resize rule.
+        size: (height, width) of the image in pixels; of the middle one by area where there are
             several.
         input_size: (height, width) that the network got for it, padding included.
-        network: milliseconds of each run of the network alone.
-        whole_way: milliseconds of each run from decoded photo to full-size label map.
-        labels_changed: share of pixels with another label than in the first way, 0 to 1.
+        network_ms: milliseconds of each run of the network alone.
+        end_to_end_ms: milliseconds of each run from decoded image to full-size label map.
+        labels_changed: share of pixels with another label than in the first configuration, 0 to 1.
         mean_iou: mean IoU, 0 to 1; None where it was not measured.
     """
 
-    way: RunConfig
+    config: RunConfig
     imgsz: tuple[int, int] | None
     size: tuple[int, int]
     input_size: tuple[int, int]
-    network: tuple[float, ...]
-    whole_way: tuple[float, ...]
+    network_ms: tuple[float, ...]
+    end_to_end_ms: tuple[float, ...]
     labels_changed: float
     mean_iou: float | None = None
 
     @property
     def median_ms(self) -> float:
-        """Median of the whole way."""
-        return median(self.whole_way)
+        """Median of the end-to-end times."""
+        return median(self.end_to_end_ms)
 
 
 def list_configs(
-    engines: Sequence[str], threads: Sequence[int | None], *, half: bool
+    engines: Sequence[str],
+    threads: Sequence[int | None],
+    precisions: Sequence[str] = ("float32",),
 ) -> list[RunConfig]:
-    """List all ways, those in float32 first.
+    """Return all configurations, precision by precision.
 
     Args:
         engines: names of installed engines.
         threads: numbers of CPU threads.
-        half: whether to add bfloat16 for the engines that compute in it on this CPU.
+        precisions: names; each is measured in the engines that compute in it on this CPU.
     Raises:
-        ConfigError: bfloat16 is asked for, but nothing here computes in it.
+        ConfigError: nothing here computes in one of the precisions.
     """
-    able = [name for name in engines if half and "bfloat16" in ENGINES[name].precisions()]
-    if half and not able:
-        raise ConfigError(
-            f"{' and '.join(engines)} cannot compute in bfloat16 on this CPU. Leave --half out."
-        )
-    pairs = [*((name, "float32") for name in engines), *((name, "bfloat16") for name in able)]
-    return [RunConfig(name, precision, count) for name, precision in pairs for count in threads]
+    configs: list[RunConfig] = []
+    for precision in precisions:
+        able = [name for name in engines if precision in ENGINES[name].precisions()]
+        if not able:
+            raise ConfigError(
+                f"{' and '.join(engines)} cannot compute in {precision} on this CPU. Leave "
+                f"{precision} out of --precision."
+            )
+        configs += [RunConfig(name, precision, count) for name in able for count in threads]
+    return configs
 
 
 def time_interleaved(
     segmenters: dict[RunConfig, Segmenter],
-    photos: Sequence[np.ndarray],
+    images: Sequence[np.ndarray],
     *,
     runs: int,
     warmup: int,
     on_run: Callable[[], None],
 ) -> Iterator[Timing]:
-    """Time all ways on the same photos in turns, so that a noisy moment of the machine hits all of
-    them.
+    """Time all configurations on the same images in turns: a noisy moment hits all of them.
 
-    Of several ways each runs twice a turn, and the second run counts.
+    Of several configurations each runs twice a turn, and the second run counts.
 
     Args:
-        segmenters: one per way, all of one imgsz.
-        photos: (H, W, 3) uint8 RGB each; run after run takes the next one, and the first one after
+        segmenters: one per configuration, all of one imgsz.
+        images: (H, W, 3) uint8 RGB each; run after run takes the next one, and the first one after
             the last.
-        runs: measured runs of each way.
+        runs: timed runs per configuration.
         warmup: runs of each before, which do not count.
-        on_run: called after each run, as for a progress bar.
+        on_run: called after each run, for example to advance a progress bar.
     """
-    network: dict[RunConfig, list[float]] = {way: [] for way in segmenters}
-    whole_way: dict[RunConfig, list[float]] = {way: [] for way in segmenters}
-    changed: dict[RunConfig, list[float]] = {way: [] for way in segmenters}
+    network_ms: dict[RunConfig, list[float]] = {config: [] for config in segmenters}
+    end_to_end_ms: dict[RunConfig, list[float]] = {config: [] for config in segmenters}
+    changed: dict[RunConfig, list[float]] = {config: [] for config in segmenters}
     for turn in range(warmup + runs):
-        photo = photos[turn % len(photos)]
+        image = images[turn % len(images)]
         labels: dict[RunConfig, np.ndarray] = {}
-        for way, segmenter in segmenters.items():
-            if (
-                len(segmenters) > 1
-            ):  # the engine before may still wait busily for more work, and has filled the caches
-                segmenter(photo)
+        for config, segmenter in segmenters.items():
+            if len(segmenters) > 1:
+                # The engine before may still wait busily for work, and has filled the caches.
+                segmenter(image)
             start = perf_counter()
-            result = segmenter(photo)
-            whole_way[way].append(1000 * (perf_counter() - start))
-            network[way].append(result.speed["infer"])
-            labels[way] = result.labels
+            result = segmenter(image)
+            end_to_end_ms[config].append(1000 * (perf_counter() - start))
+            network_ms[config].append(result.speed["infer"])
+            labels[config] = result.labels
             on_run()
-        if turn >= warmup + runs - len(photos):  # each photo once at most
+        if turn >= warmup + runs - len(images):  # each image once at most
             reference = next(iter(labels.values()))
-            for way, map_ in labels.items():
-                changed[way].append(float((map_ != reference).mean()))
-    middle = sorted(photos, key=lambda photo: photo.shape[0] * photo.shape[1])[len(photos) // 2]
-    for way, segmenter in segmenters.items():
-        seen = segmenter.prepare(middle)[0].shape
+            for config, map_ in labels.items():
+                changed[config].append(float((map_ != reference).mean()))
+    middle = sorted(images, key=lambda image: image.shape[0] * image.shape[1])[len(images) // 2]
+    for config, segmenter in segmenters.items():
+        prepared = segmenter.prepare(middle)[0].shape
         yield Timing(
-            way=way,
+            config=config,
             imgsz=segmenter.imgsz,
             size=(middle.shape[0], middle.shape[1]),
-            input_size=(seen[0], seen[1]),
-            network=tuple(network[way][warmup:]),
-            whole_way=tuple(whole_way[way][warmup:]),
-            labels_changed=float(np.mean(changed[way])),
+            input_size=(prepared[0], prepared[1]),
+            network_ms=tuple(network_ms[config][warmup:]),
+            end_to_end_ms=tuple(end_to_end_ms[config][warmup:]),
+            labels_changed=float(np.mean(changed[config])),
         )
 
 
-def count_runs(sizes: int, ways: int, *, runs: int, warmup: int) -> int:
-    """Return how often `time_in_passes` labels a photo."""
-    return sizes * ways * (runs + warmup + (min(PASSES, runs) - 1) * min(warmup, 1))
+def count_runs(sizes: int, configs: int, *, runs: int, warmup: int) -> int:
+    """Return how often `time_in_passes` labels an image."""
+    return sizes * configs * (runs + warmup + (min(PASSES, runs) - 1) * min(warmup, 1))
+
+
+@dataclass(frozen=True, eq=False)
+class Round:
+    """One size to time.
+
+    Attributes:
+        segmenters: one per configuration, all of one imgsz.
+        images: (H, W, 3) uint8 RGB each.
+    """
+
+    segmenters: dict[RunConfig, Segmenter]
+    images: Sequence[np.ndarray]
 
 
 def time_in_passes(
-    rounds: Sequence[tuple[dict[RunConfig, Segmenter], Sequence[np.ndarray]]],
-    *,
-    runs: int,
-    warmup: int,
-    on_run: Callable[[], None],
+    rounds: Sequence[Round], *, runs: int, warmup: int, on_run: Callable[[], None]
 ) -> list[list[Timing]]:
-    """Time all ways at all sizes in several passes, so that a noisy minute of the machine hits all
-    sizes, too.
+    """Time all configurations at all sizes in several passes: a noisy minute hits all sizes.
 
     Within a pass each size has its runs one after the other, as a change of size costs the engines
     time.
 
     Args:
-        rounds: for each size its segmenters and photos, as for `time_interleaved`.
-        runs: measured runs of each way and size.
+        rounds: one per size.
+        runs: timed runs per configuration and size.
         warmup: runs of each before; a later pass has one at most.
         on_run: called after each run.
     Returns:
@@ -167,40 +178,40 @@ def time_in_passes(
     parts: list[list[list[Timing]]] = [[] for _ in rounds]
     passes, done = min(PASSES, runs), 0
     for number in range(passes):
-        share = (number + 1) * runs // passes - done
+        count = (number + 1) * runs // passes - done
         before = min(warmup, 1) if number else warmup
-        for index, (segmenters, photos) in enumerate(rounds):
-            start = (done - before) % len(
-                photos
-            )  # the measured runs go on where those of the last pass ended
-            turned = [*photos[start:], *photos[:start]]
-            parts[index].append(
-                list(time_interleaved(segmenters, turned, runs=share, warmup=before, on_run=on_run))
+        for part, one in zip(parts, rounds, strict=True):
+            # The timed runs go on with the image after the last one of the pass before.
+            start = (done - before) % len(one.images)
+            images = [*one.images[start:], *one.images[:start]]
+            timings = time_interleaved(
+                one.segmenters, images, runs=count, warmup=before, on_run=on_run
             )
-        done += share
+            part.append(list(timings))
+        done += count
     return [[merge(timings) for timings in zip(*part, strict=True)] for part in parts]
 
 
 def merge(timings: Sequence[Timing]) -> Timing:
-    """Put several timings of one way and size together."""
+    """Return several timings of one configuration and size as one."""
     return replace(
         timings[0],
-        network=tuple(value for timing in timings for value in timing.network),
-        whole_way=tuple(value for timing in timings for value in timing.whole_way),
+        network_ms=tuple(value for timing in timings for value in timing.network_ms),
+        end_to_end_ms=tuple(value for timing in timings for value in timing.end_to_end_ms),
         labels_changed=float(np.mean([timing.labels_changed for timing in timings])),
     )
 
 
 def summarize(times_ms: Sequence[float]) -> dict[str, float]:
-    """Return the median and the 95th percentile of some times."""
+    """Return the median and the 95th percentile of some times, in milliseconds."""
     return {
-        "median_ms": round(median(times_ms), 3),
-        "p95_ms": round(float(np.percentile(times_ms, 95)), 3),
+        "median": round(median(times_ms), 3),
+        "p95": round(float(np.percentile(times_ms, 95)), 3),
     }
 
 
 def slope(megapixels: Sequence[float], times_ms: Sequence[float]) -> float | None:
-    """Return the exponent of time in pixels, 1 for linear growth: the slope in a log-log plot.
+    """Return the slope of a log-log plot: 1 for time that is linear in pixels.
 
     None for fewer than two sizes.
     """
@@ -215,14 +226,14 @@ def choose_within(timings: Iterable[Timing], budget_ms: float) -> Timing | None:
     The best has the largest mean IoU to four decimals or, where none was measured, the most pixels
     for the network. The fastest of several wins.
     """
-    affordable = [timing for timing in timings if timing.median_ms <= budget_ms]
+    within = [timing for timing in timings if timing.median_ms <= budget_ms]
 
     def rank(timing: Timing) -> tuple[float, float]:
-        height, width = timing.input_size
-        worth = height * width if timing.mean_iou is None else round(timing.mean_iou, SAME_IOU)
-        return worth, -timing.median_ms
+        pixels = area(timing.input_size)
+        quality = pixels if timing.mean_iou is None else round(timing.mean_iou, IOU_DECIMALS)
+        return quality, -timing.median_ms
 
-    return max(affordable, key=rank, default=None)
+    return max(within, key=rank, default=None)
 
 
 def pareto_front(timings: Iterable[Timing]) -> list[Timing]:
@@ -242,16 +253,16 @@ def area(size: tuple[int, int]) -> int:
 
 
 def format_size(size: tuple[int, int] | None) -> str:
-    """Write a size as 360x480; `own` stands for the model's own rule."""
+    """Return a size as 360x480, and `own` for the model's own rule."""
     return f"{size[0]}x{size[1]}" if size else "own"
 
 
 def format_ms(milliseconds: float) -> str:
-    """Write milliseconds with up to two decimals, or more where nothing would be left."""
+    """Return milliseconds with two decimals at most, or more where these would be 0."""
     return f"{round(milliseconds, 2) or milliseconds:g}"
 
 
-def describe_config(way: RunConfig) -> str:
-    """Name a way in a few words."""
-    threads = f", {way.threads} thread{'s' * (way.threads > 1)}" if way.threads else ""
-    return f"{way.engine} {way.precision}{threads}"
+def describe_config(config: RunConfig) -> str:
+    """Return a configuration in a few words."""
+    threads = f", {config.threads} thread{'s' * (config.threads > 1)}" if config.threads else ""
+    return f"{config.engine} {config.precision}{threads}"

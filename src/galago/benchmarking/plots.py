@@ -12,19 +12,21 @@ MARKERS = ("o", "s", "D", "^", "v", "P")
 
 
 def have_matplotlib() -> bool:
-    """Tell whether plots can be drawn."""
+    """Return whether plots can be drawn."""
     from importlib.util import find_spec
 
     return find_spec("matplotlib") is not None
 
 
 def draw_latency(timings: "list[Timing]", title: str, *, fitted: bool) -> bytes:
-    """Draw whole-way latency against pixels, both logarithmic, a line per way with its slope.
+    """Return a plot of end-to-end latency against pixels, a line per configuration with its slope.
+
+    Both axes are logarithmic.
 
     Args:
-        timings: one per way and size.
+        timings: one per configuration and size.
         title: of the plot.
-        fitted: whether the pixels are those of the network's input, instead of the photo's.
+        fitted: whether the pixels are those of the network's input, instead of the image's.
     Returns:
         the PNG file.
     """
@@ -39,14 +41,15 @@ def draw_latency(timings: "list[Timing]", title: str, *, fitted: bool) -> bytes:
         return area(shown(timing)) / 1e6
 
     what = "network input, megapixels" if fitted else "photo, megapixels"
-    figure, axes = new_plot((7, 5), title, what, "decoded photo to label map, ms")
+    figure, axes = _new_plot((7, 5), title, what, "decoded photo to label map, ms")
     axes.set(xscale="log", yscale="log")
-    for index, way in enumerate(dict.fromkeys(timing.way for timing in timings)):
-        rows = sorted((timing for timing in timings if timing.way == way), key=megapixels)
-        pixels, times_ms = [megapixels(row) for row in rows], [row.median_ms for row in rows]
+    for index, config in enumerate(dict.fromkeys(timing.config for timing in timings)):
+        rows = sorted((timing for timing in timings if timing.config == config), key=megapixels)
+        pixels = [megapixels(row) for row in rows]
+        times_ms = [row.median_ms for row in rows]
         exponent = slope(pixels, times_ms)
-        label = describe_config(way) + ("" if exponent is None else f", slope {exponent:.2f}")
-        axes.plot(pixels, times_ms, **style(index), label=label)
+        label = describe_config(config) + ("" if exponent is None else f", slope {exponent:.2f}")
+        axes.plot(pixels, times_ms, **_style(index), label=label)
     axes.minorticks_off()
     ticks = {
         megapixels(timing): f"{megapixels(timing):.2g}\n{format_size(shown(timing))}"
@@ -56,17 +59,18 @@ def draw_latency(timings: "list[Timing]", title: str, *, fitted: bool) -> bytes:
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
     axes.yaxis.set_major_formatter("{x:g}")
     axes.legend(frameon=False)
-    return as_png(figure)
+    return _as_png(figure)
 
 
 def draw_accuracy(
     timings: "list[Timing]", title: str, best: "Timing | None", budget_ms: float | None
 ) -> bytes:
-    """Draw mean IoU against whole-way latency: a line of sizes per way, the Pareto front, budget
-    and choice.
+    """Return a plot of mean IoU against end-to-end latency, with Pareto front, budget and choice.
+
+    Each configuration is a line of its sizes.
 
     Args:
-        timings: one per way and size, all scored.
+        timings: one per configuration and size, all scored.
         title: of the plot.
         best: the one to mark.
         budget_ms: where to draw the budget, if there is one.
@@ -75,25 +79,32 @@ def draw_accuracy(
     """
     from galago.benchmarking.measure import describe_config, format_ms, pareto_front
 
-    figure, axes = new_plot((8, 5.5), title, "decoded photo to label map, median ms", "mean IoU")
+    figure, axes = _new_plot((8, 5.5), title, "decoded photo to label map, median ms", "mean IoU")
     front = pareto_front(timings)
     axes.step(
-        [row.median_ms for row in front], [row.mean_iou for row in front],
-        where="post", color=FRONT, linewidth=5, alpha=0.45, zorder=1, label="Pareto front",
-    )  # fmt: skip
-    for index, way in enumerate(dict.fromkeys(timing.way for timing in timings)):
+        [row.median_ms for row in front],
+        [row.mean_iou for row in front],
+        where="post",
+        color=FRONT,
+        linewidth=5,
+        alpha=0.45,
+        zorder=1,
+        label="Pareto front",
+    )
+    for index, config in enumerate(dict.fromkeys(timing.config for timing in timings)):
         rows = sorted(
-            (timing for timing in timings if timing.way == way), key=lambda row: row.input_size
+            (timing for timing in timings if timing.config == config),
+            key=lambda row: row.input_size,
         )
         axes.plot(
             [row.median_ms for row in rows],
             [row.mean_iou for row in rows],
-            **style(index),
-            label=describe_config(way),
+            **_style(index),
+            label=describe_config(config),
             zorder=3,
         )
     axes.margins(x=0.1, y=0.12)
-    annotate_points(axes, timings, best)
+    _annotate_points(axes, timings, best)
     if budget_ms is not None:
         left, right = axes.get_xlim()
         left, right = min(left, 0.95 * budget_ms), max(right, 1.05 * budget_ms)
@@ -107,10 +118,10 @@ def draw_accuracy(
         axes.axvspan(budget_ms, right, color=INK, alpha=0.06, linewidth=0)
         axes.set_xlim(left, right)
     axes.legend(frameon=False, loc="lower right")
-    return as_png(figure)
+    return _as_png(figure)
 
 
-def annotate_points(axes: Any, timings: "list[Timing]", best: "Timing | None") -> None:
+def _annotate_points(axes: Any, timings: "list[Timing]", best: "Timing | None") -> None:
     """Write the size beside the fastest of the points that share it and their mean IoU.
 
     Ring and name the best one in full.
@@ -127,12 +138,13 @@ def annotate_points(axes: Any, timings: "list[Timing]", best: "Timing | None") -
     middle, named = sum(axes.get_xlim()) / 2, set()
     for timing in sorted(timings, key=lambda timing: (timing is not best, timing.median_ms)):
         assert timing.mean_iou is not None
-        point, size = (
-            (timing.median_ms, timing.mean_iou),
-            format_size(timing.imgsz or timing.input_size),
-        )
+        point = (timing.median_ms, timing.mean_iou)
+        size = format_size(timing.imgsz or timing.input_size)
         if timing is best:
-            text = f"{size}, {describe_config(timing.way)}\n{timing.median_ms:.1f} ms, mean IoU {timing.mean_iou:.3f}"
+            text = (
+                f"{size}, {describe_config(timing.config)}\n{timing.median_ms:.1f} ms, mean IoU "
+                f"{timing.mean_iou:.3f}"
+            )
             place = (
                 {"xytext": (12, -6), "ha": "left", "va": "top"}
                 if point[0] < middle
@@ -149,20 +161,20 @@ def annotate_points(axes: Any, timings: "list[Timing]", best: "Timing | None") -
         named.add((size, round(timing.mean_iou, 3)))
 
 
-def new_plot(size: tuple[float, float], title: str, x: str, y: str) -> tuple[Any, Any]:
+def _new_plot(size: tuple[float, float], title: str, x: str, y: str) -> tuple[Any, Any]:
     """Return a figure of some inches and its axes."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.add_subplot(xlabel=x, ylabel=y)
-    axes.set_title(plain(title), loc="left", fontsize=10)
+    axes.set_title(_plain(title), loc="left", fontsize=10)
     axes.grid(which="both", alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
 
 
-def style(index: int) -> dict[str, Any]:
-    """Return color and marker of the way of an index."""
+def _style(index: int) -> dict[str, Any]:
+    """Return color and marker of the configuration of an index."""
     return {
         "color": COLORS[index % len(COLORS)],
         "marker": MARKERS[index // len(COLORS) % len(MARKERS)],
@@ -170,21 +182,20 @@ def style(index: int) -> dict[str, Any]:
     }
 
 
-def as_png(figure: Any) -> bytes:
+def _as_png(figure: Any) -> bytes:
     """Return a figure as a PNG file."""
     from io import BytesIO
 
     picture = BytesIO()
     with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", message="Glyph .* missing from"
-        )  # matplotlib's font lacks many scripts
+        # matplotlib's font lacks many scripts
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
         figure.savefig(picture, format="png", dpi=120)
     return picture.getvalue()
 
 
-def plain(text: str) -> str:
-    """Return text that matplotlib draws as it is: a formula between dollar signs, say, is none."""
+def _plain(text: str) -> str:
+    """Return text that matplotlib draws as it is, dollar signs included: no formulas."""
     from galago._core.printable import printable_lines
 
     return printable_lines(text).replace("$", r"\$")

@@ -1,23 +1,26 @@
-"""Setting: how to run a model on one device, as `galago bench --budget` chose and wrote it."""
+"""Device profile: how to run a model on one device, as `galago bench --budget` chose it."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from galago._core.dataclass_json import from_json, to_json
+from galago._core.strict_json import parse_json
 from galago._core.text_files import read_text
 from galago.errors import ConfigError
 from galago.spec import LONGEST_SIDE
 
-SCHEMA_VERSION = 1
-MOST_THREADS = 4096
-MOST_PIXELS = 10**6  # on a side
-MOST_MS = 10**9  # 11 days
+SCHEMA_VERSION = 2
+KEYS_OF_VERSION_1 = {"photo_size": "image_size"}  # old key -> new key
+_MAX_THREADS = 4096
+_MAX_SIDE = 10**6  # pixels
+_MAX_MS = 10**9  # 11 days
 AGAIN = "Run `galago bench --budget` again."
 
 
 class DeviceMismatchWarning(UserWarning):
-    """A setting was measured on another device than this one."""
+    """The profile was measured on another device than this one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,13 +31,13 @@ class DeviceProfile:
         model: name of a bundled model, or path of a model folder or .onnx file.
         model_sha256: of the model file that was measured.
         engine: name of the engine.
-        precision: float32 or bfloat16.
+        precision: float32, bfloat16 or float16.
         threads: CPU threads; None lets the engine decide.
-        imgsz: (height, width) that photos are fitted into; None for the model's own resize rule.
-        photo_size: (height, width) of the photos that were measured; larger ones take longer.
-        median_ms: milliseconds from decoded photo to label map.
+        imgsz: (height, width) that images are fitted into; None for the model's own resize rule.
+        image_size: (height, width) of the images that were measured; larger ones take longer.
+        median_ms: milliseconds from decoded image to label map.
         mean_iou: mean IoU, 0 to 1; None where it was not measured.
-        scored_on: the photos that the mean IoU is of, in words.
+        scored_on: the images that the mean IoU is of, in words.
         device: name of the processor.
         galago_version: version of galago that measured.
         schema_version: version of this description.
@@ -46,7 +49,7 @@ class DeviceProfile:
     precision: str
     threads: int | None
     imgsz: tuple[int, int] | None
-    photo_size: tuple[int, int]
+    image_size: tuple[int, int]
     median_ms: float
     mean_iou: float | None
     scored_on: str | None
@@ -55,22 +58,22 @@ class DeviceProfile:
     schema_version: int = SCHEMA_VERSION
 
     def __post_init__(self) -> None:
-        for name, size in (("imgsz", self.imgsz), ("photo_size", self.photo_size)):
+        for name, size in (("imgsz", self.imgsz), ("image_size", self.image_size)):
             if size is not None and min(size) < 1:
                 raise ConfigError(
-                    f"The setting has {name} = {list(size)}, expected [height, width] in pixels. "
+                    f"The profile has {name} = {list(size)}, expected [height, width] in pixels. "
                     f"{AGAIN}"
                 )
-        for name, value, most in (
+        for name, value, limit in (
             ("imgsz", self.imgsz and max(self.imgsz), LONGEST_SIDE),
-            ("photo_size", max(self.photo_size), MOST_PIXELS),
-            ("threads", self.threads, MOST_THREADS),
-            ("median_ms", self.median_ms, MOST_MS),
+            ("image_size", max(self.image_size), _MAX_SIDE),
+            ("threads", self.threads, _MAX_THREADS),
+            ("median_ms", self.median_ms, _MAX_MS),
             ("mean_iou", self.mean_iou, 1),
         ):
-            if value is not None and not 0 <= value <= most:
+            if value is not None and not 0 <= value <= limit:
                 raise ConfigError(
-                    f"The setting has {name} with {value}, expected at most {most:,}. {AGAIN}"
+                    f"The profile has {name} with {value}, expected at most {limit:,}. {AGAIN}"
                 )
 
     def to_json(self) -> str:
@@ -79,109 +82,118 @@ class DeviceProfile:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Read back what `to_json` wrote.
+        """Return what `to_json` wrote, now or in version 1, as a profile.
 
         Raises:
             ConfigError: not JSON, another schema version, or a key that is missing, unknown or of
                 another type.
         """
         try:
-            return from_json(cls, text, what="setting", version=SCHEMA_VERSION)
+            return from_json(cls, _upgrade(text), what="profile", version=SCHEMA_VERSION)
         except ValueError as error:
             raise ConfigError(f"{error} {AGAIN}") from error
 
     def describe(self) -> str:
-        """Say in one line how photos are labeled, and how that was measured."""
+        """Return in one line how images are labeled, and how that was measured."""
         size = (
             "the model's own size"
             if self.imgsz is None
             else f"photos fitted into {self.imgsz[0]} x {self.imgsz[1]}"
         )
-        threads = (
-            "threads as the engine decides" if self.threads is None else f"threads {self.threads}"
-        )
+        threads = "threads: auto" if self.threads is None else f"threads {self.threads}"
         score = (
             "" if self.mean_iou is None else f", mean IoU {self.mean_iou:.4f} on {self.scored_on}"
         )
-        height, width = self.photo_size
+        height, width = self.image_size
         measured = f"measured {self.median_ms:.1f} ms for a photo of {height} x {width}{score}"
         return f"{self.model}, {self.engine} in {self.precision}, {threads}, {size}; {measured}"
 
-    def check_flags(
-        self, *, engine: str, threads: int | None, half: bool, imgsz: tuple[int, int] | None
+    def check_options(
+        self, *, engine: str, threads: int | None, precision: str, imgsz: tuple[int, int] | None
     ) -> None:
-        """Refuse what contradicts the setting: it was measured as a whole, and a change makes its
-        numbers untrue.
+        """Refuse options that contradict the profile: its numbers hold for the whole of it only.
 
         Args:
-            engine: name, or `auto` for none named.
+            engine, precision: names, or `auto` where not given.
             threads, imgsz: None where not given.
-            half: whether half precision is asked for.
         Raises:
-            ConfigError: a value differs from that of the setting.
+            ConfigError: a value differs from that of the profile.
         """
-        for name, given, written in (
+        for name, given, measured in (
             ("engine", None if engine == "auto" else engine, self.engine),
             ("threads", threads, self.threads),
-            ("precision", "bfloat16" if half else None, self.precision),
+            ("precision", None if precision == "auto" else precision, self.precision),
             ("imgsz", imgsz, self.imgsz),
         ):
-            if given is not None and given != written:
+            if given is not None and given != measured:
                 raise ConfigError(
-                    f"The setting has {name} {_words(written)}, got {_words(given)} beside it, for "
-                    "which nothing was measured. "
-                    f"Leave {name} or the setting out."
+                    f"The profile has {name} {_words(measured)}, got {_words(given)} beside it, "
+                    f"for which nothing was measured. Leave {name} or the profile out."
                 )
 
     def check_model(self, sha256: str) -> None:
-        """Refuse a model file other than the one that was measured.
+        """Refuse another model file than the one that was measured.
 
         Raises:
             ConfigError: its checksum is another.
         """
         if sha256 != self.model_sha256:
             raise ConfigError(
-                "The setting was measured with another model file: its SHA-256 is "
-                f"{sha256[:12]}..., the setting has "
+                "The profile was measured with another model file: its SHA-256 is "
+                f"{sha256[:12]}..., the profile has "
                 f"{self.model_sha256[:12]}... {AGAIN}"
             )
 
     def device_warning(self, processor: str) -> str | None:
-        """Say that this is another processor than the one measured on.
-
-        None where it is the same.
-        """
+        """Return the message for another processor than the measured one, None for the same."""
         if processor == self.device:
             return None
-        return f"The setting was measured on {self.device}, and this is {processor}: times differ. {AGAIN}"
+        return (
+            f"The profile was measured on {self.device}, and this is {processor}: times differ. "
+            f"{AGAIN}"
+        )
 
 
-def read_setting(path: str | Path) -> DeviceProfile:
-    """Read a setting file.
+def read_profile(path: str | Path) -> DeviceProfile:
+    """Return the profile in a file, profile.json or the setting.json of before.
 
     Raises:
-        ConfigError: it cannot be read, or is no setting.
+        ConfigError: the file cannot be read, or holds no profile.
     """
     try:
         text = read_text(Path(path))
     except OSError as error:
         raise ConfigError(
             f"Cannot read {path}: {error.strerror or error}. `galago bench --budget` writes "
-            "setting files."
+            "device profiles."
         ) from error
     except ValueError as error:
-        raise ConfigError(f"{path} is no setting file, which is JSON in UTF-8. {AGAIN}") from error
+        raise ConfigError(
+            f"{path} is no device profile, which is JSON in UTF-8. {AGAIN}"
+        ) from error
     try:
         return DeviceProfile.from_json(text)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
 
 
+def _upgrade(text: str) -> str:
+    """Return the JSON of a profile of version 1 with the keys of this version, other text as is."""
+    try:
+        raw = parse_json(text)
+    except ValueError:
+        return text  # `from_json` reports it
+    if (
+        not isinstance(raw, dict)
+        or type(raw.get("schema_version")) is not int
+        or raw["schema_version"] != 1
+    ):
+        return text
+    renamed = {KEYS_OF_VERSION_1.get(key, key): value for key, value in raw.items()}
+    return json.dumps(renamed | {"schema_version": SCHEMA_VERSION})
+
+
 def _words(value: object) -> str:
-    return (
-        "unset"
-        if value is None
-        else " x ".join(map(str, value))
-        if isinstance(value, tuple)
-        else str(value)
-    )
+    if isinstance(value, tuple):
+        return " x ".join(map(str, value))
+    return "unset" if value is None else str(value)

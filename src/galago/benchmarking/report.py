@@ -1,4 +1,4 @@
-"""What `galago bench` tells: bench.json, a table, the command to use, and setting.json."""
+"""What `galago bench` writes: bench.json, plots, the command to use, and profile.json."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,6 +25,9 @@ PACKAGES = (
 )
 
 
+SCHEMA_VERSION = 2  # of bench.json; 1 had other names for times and images, and no version
+
+
 @dataclass(frozen=True)
 class TestedModel:
     """The model that is timed.
@@ -41,7 +44,7 @@ class TestedModel:
 
     @property
     def lasting_name(self) -> str:
-        """What finds it from any folder: its name, or its absolute path."""
+        """The name that finds it from any folder, or its absolute path."""
         return str(self.path.resolve()) if Path(self.given) == self.path else self.given
 
 
@@ -52,9 +55,9 @@ class Report:
         tested: the model.
         model: as the user named it.
         plan: what was measured.
-        timings: one per way and size.
+        timings: one per configuration and size.
         runs, warmup: of each.
-        budget_ms: milliseconds per photo; None where no setting is wanted.
+        budget_ms: milliseconds per image; None where no device profile is wanted.
     """
 
     def __init__(
@@ -70,16 +73,22 @@ class Report:
         from galago._core.atomic_io import sha256
         from galago._core.device import describe_run, peak_memory_mb
 
-        self.tested, self.model, self.name = model, model.given, model.opened.spec.name
-        engines = dict.fromkeys(timing.way.engine for timing in timings)
+        self.tested = model
+        self.model = model.given
+        self.name = model.opened.spec.name
+        engines = dict.fromkeys(timing.config.engine for timing in timings)
         self.model_sha256 = {engine: sha256(model.opened.file_for(engine)) for engine in engines}
-        self.plan, self.timings = plan, timings
-        self.runs, self.warmup, self.budget_ms = runs, warmup, budget_ms
-        self.peak_memory_mb, self.made_with = peak_memory_mb(), describe_run(PACKAGES)
+        self.plan = plan
+        self.timings = timings
+        self.runs = runs
+        self.warmup = warmup
+        self.budget_ms = budget_ms
+        self.peak_memory_mb = peak_memory_mb()
+        self.made_with = describe_run(PACKAGES)
 
     @cached_property
     def best(self) -> "Timing | None":
-        """The way and size to use: within the budget or, without one, the most accurate.
+        """The configuration and size to use: within the budget or, without one, the most accurate.
 
         None where there is none.
         """
@@ -91,7 +100,7 @@ class Report:
 
     @cached_property
     def fastest(self) -> "Timing":
-        """The fastest way for the largest photo."""
+        """The fastest configuration for the largest image."""
         largest = max(area(timing.size) for timing in self.timings)
         return min(
             (timing for timing in self.timings if area(timing.size) == largest),
@@ -99,11 +108,12 @@ class Report:
         )
 
     def summary(self) -> dict[str, Any]:
-        """Return what stands in bench.json."""
+        """Return the content of bench.json."""
         return {
+            "schema_version": SCHEMA_VERSION,
             "model": self.name,
             "model_sha256": self.model_sha256,
-            "photo": self.plan.photo,
+            "image": self.plan.image,
             "scored_on": self.plan.scored_on,
             "runs": self.runs,
             "warmup": self.warmup,
@@ -117,10 +127,10 @@ class Report:
             "made_with": self.made_with,
         }
 
-    def setting(self) -> "DeviceProfile | None":
-        """Return what is best within the budget as a setting.
+    def profile(self) -> "DeviceProfile | None":
+        """Return what is best within the budget as a device profile.
 
-        None without a budget, or if nothing is.
+        None without a budget, or if nothing is within it.
         """
         from importlib.metadata import version
 
@@ -128,15 +138,16 @@ class Report:
 
         if self.budget_ms is None or self.best is None:
             return None
-        best, way = self.best, self.best.way
+        best = self.best
+        config = best.config
         return DeviceProfile(
             model=self.tested.lasting_name,
-            model_sha256=self.model_sha256[way.engine],
-            engine=way.engine,
-            precision=way.precision,
-            threads=way.threads,
+            model_sha256=self.model_sha256[config.engine],
+            engine=config.engine,
+            precision=config.precision,
+            threads=config.threads,
             imgsz=best.imgsz,
-            photo_size=best.size,
+            image_size=best.size,
             median_ms=round(best.median_ms, 3),
             mean_iou=as_row(best)["mean_iou"],
             scored_on=self.plan.scored_on,
@@ -145,8 +156,10 @@ class Report:
         )
 
     def save(self, out: Path) -> list[Path]:
-        """Write bench.json, the plots where matplotlib is installed, and setting.json if there is a
-        setting; return the paths.
+        """Write bench.json, plots where matplotlib is installed, and profile.json if there is one.
+
+        Returns:
+            the paths.
         """
         from json import dumps
 
@@ -166,14 +179,14 @@ class Report:
                 files["accuracy.png"] = draw_accuracy(
                     self.timings, title, self.best, self.budget_ms
                 )
-        if setting := self.setting():
-            files["setting.json"] = setting.to_json().encode()
+        if profile := self.profile():
+            files["profile.json"] = profile.to_json().encode()
         for name, content in files.items():
             write_whole(out / name, content)
         return [out / name for name in files]
 
     def conclusion(self, out: Path) -> list[str]:
-        """Say what to use, and with which command."""
+        """Return lines that say what to use, and with which command."""
         from shlex import quote
 
         if self.budget_ms is None and self.best is None:
@@ -189,32 +202,35 @@ class Report:
             ]
         kind = "Best" if self.plan.dataset else "Largest"
         lines = [
-            f"{kind} within {format_ms(self.budget_ms)} ms (median of the whole way): "
+            f"{kind} within {format_ms(self.budget_ms)} ms (end to end, median): "
             f"{self.describe(self.best)}"
         ]
         if not self.plan.dataset:
             lines.append("No accuracy was measured: give labeled photos with --data for that.")
         return [
             *lines,
-            f"Use it: galago predict --setting {quote(str(out / 'setting.json'))} --source PHOTO",
+            f"Use it: galago predict PHOTO --profile {quote(str(out / 'profile.json'))}",
         ]
 
     def describe(self, timing: "Timing") -> str:
-        """Say what a way and size takes and is worth."""
-        times = as_row(timing)["whole_way"]
+        """Return a configuration and size, its times and its mean IoU in words."""
+        times = as_row(timing)["end_to_end_ms"]
         size = (
             format_size(timing.imgsz)
             if timing.imgsz
             else f"the model's own size for photos of {format_size(timing.size)}"
         )
         score = "" if timing.mean_iou is None else f", mean IoU {timing.mean_iou:.4f}"
-        return f"{size}, {describe_config(timing.way)}: median {times['median_ms']:.1f} ms, p95 {times['p95_ms']:.1f} ms{score}"
+        return (
+            f"{size}, {describe_config(timing.config)}: median {times['median']:.1f} ms, "
+            f"p95 {times['p95']:.1f} ms{score}"
+        )
 
     def check_budget(self) -> None:
-        """Say so where nothing keeps within the budget.
+        """Refuse a budget that no configuration keeps.
 
         Raises:
-            BudgetError: nothing does.
+            BudgetError: none does.
         """
         from galago.errors import BudgetError
 
@@ -223,41 +239,42 @@ class Report:
         fastest = min(self.timings, key=lambda timing: timing.median_ms)
         height, width = fastest.imgsz or fastest.size
         raise BudgetError(
-            f"Nothing keeps within {format_ms(self.budget_ms)} ms, so no setting is written. "
-            f"The fastest: {self.describe(fastest)}. "
-            f"Allow more time, or try a smaller size, as --imgsz {-(-height // 2)} "
-            f"{-(-width // 2)}, --threads, or --half."
+            f"Nothing keeps within {format_ms(self.budget_ms)} ms, so no device profile is "
+            f"written. The fastest: {self.describe(fastest)}. "
+            f"Allow more time, or try a smaller size, for example --imgsz {-(-height // 2)} "
+            f"{-(-width // 2)}, --threads, or --precision bfloat16."
         )
 
 
 def as_row(timing: "Timing") -> dict[str, Any]:
-    """Turn a timing into what stands in bench.json."""
+    """Return a timing as bench.json has it."""
     from galago._core.provenance import version
     from galago.benchmarking.measure import summarize
     from galago.runtime.engines.table import ENGINES
 
-    way = timing.way
+    config = timing.config
     return {
-        "engine": way.engine,
-        "engine_version": version(ENGINES[way.engine].distribution),
-        "precision": way.precision,
-        "threads": way.threads,
+        "engine": config.engine,
+        "engine_version": version(ENGINES[config.engine].distribution),
+        "precision": config.precision,
+        "threads": config.threads,
         "size": timing.size,
         "imgsz": timing.imgsz,
         "input_size": timing.input_size,
-        "network": summarize(timing.network),
-        "whole_way": summarize(timing.whole_way),
+        "network_ms": summarize(timing.network_ms),
+        "end_to_end_ms": summarize(timing.end_to_end_ms),
         "labels_changed": round(timing.labels_changed, 6),
         "mean_iou": None if timing.mean_iou is None else round(timing.mean_iou, 6),
     }
 
 
 def command(model: str, timing: "Timing") -> str:
-    """Return the `galago predict` command that labels in the same way."""
+    """Return the `galago predict` command that runs the model in this configuration."""
     from shlex import quote
 
-    way = timing.way
-    threads = f" --threads {way.threads}" if way.threads else ""
-    half = " --half" if way.precision == "bfloat16" else ""
-    imgsz = f" --imgsz {timing.imgsz[0]} {timing.imgsz[1]}" if timing.imgsz else ""
-    return f"galago predict --model {quote(model)} --engine {way.engine}{threads}{half}{imgsz} --source PHOTO"
+    config = timing.config
+    options = f"--model {quote(model)} --engine {config.engine}"
+    options += f" --threads {config.threads}" if config.threads else ""
+    options += f" --precision {config.precision}" if config.precision != "float32" else ""
+    options += f" --imgsz {timing.imgsz[0]} {timing.imgsz[1]}" if timing.imgsz else ""
+    return f"galago predict PHOTO {options}"

@@ -1,8 +1,7 @@
 """The one door for text to the terminal and to logs.
 
-What stands in files of strangers (names of classes, photos, models) is shown as it is: no markup
-is read in it, control characters become escapes, and so does what the encoding of the console
-lacks. Only this file and `_progress.py` import rich, and no other prints; a test sees to it.
+Names from foreign files (of classes, images, models) are shown as they are: no markup is read in
+them, and control characters and what the encoding of the console lacks become escapes. Only this file and `_progress.py` import rich, and no other prints; a test sees to it.
 """
 
 import io
@@ -19,7 +18,7 @@ Cell = str | tuple[int, int, int]  # text, or a color to show
 _printed: list[dict[str, Any]] = []  # objects of --json so far: one per process
 
 
-def build_state() -> None:
+def prepare_streams() -> None:
     """Let standard output and standard error escape what their encoding lacks, as a console or a
     log in cp1252 does.
     """
@@ -49,8 +48,9 @@ def say(text: object, *, err: bool = False, style: str = "", lines: bool = False
 
 
 def print_json(facts: dict[str, Any]) -> None:
-    r"""Print the object of `--json` as one line of ASCII: a byte of a name that is no UTF-8 stands
-    as `\udcXX`.
+    r"""Print the object of `--json` as one line of ASCII.
+
+    A byte of a name that is not UTF-8 becomes `\udcXX`.
     """
     _printed.append(facts)
     typer.echo(json.dumps(facts))
@@ -63,7 +63,7 @@ def print_json_error(message: str) -> None:
 
 
 def fit(text: str, *, err: bool = False) -> str:
-    """Escape what the encoding of a stream lacks."""
+    """Return text with what the encoding of a stream lacks escaped."""
     encoding = getattr(sys.stderr if err else sys.stdout, "encoding", None) or "utf-8"
     return text.encode(encoding, "backslashreplace").decode(encoding)
 
@@ -73,9 +73,9 @@ class Table:
     """A table to print.
 
     Attributes:
-        title: above it; may have several lines.
-        form: `lines` around the cells, `simple` for one under the heads, `plain` for none.
-        width: characters, where standard output is no terminal; None for what rich takes.
+        title: lines above the table.
+        form: `lines` around the cells, `simple` for a line under the headings, `plain` for none.
+        width: in characters where the output is not a terminal (default: chosen by rich).
     """
 
     title: str = ""
@@ -85,15 +85,15 @@ class Table:
     _rows: list[tuple[tuple[Cell, ...], str]] = field(default_factory=list)
 
     def add_column(self, heading: str, *, right: bool = False, whole: bool = False) -> None:
-        """Add a column; to the right for numbers, whole where a cell keeps its line."""
+        """Add a column: `right` aligns numbers, `whole` keeps a cell on one line."""
         self._columns.append((heading, right, whole))
 
     def add_row(self, *cells: Cell, style: str = "") -> None:
-        """Add a line of cells, each a text or an RGB color."""
+        """Add a row of cells, each a text or an RGB color."""
         self._rows.append((cells, style))
 
     def show(self, *, err: bool = False) -> None:
-        """Print it."""
+        """Print the table."""
         from rich import box
         from rich.console import Console
         from rich.table import Table as RichTable

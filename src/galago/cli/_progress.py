@@ -44,7 +44,7 @@ class PlainColumn(ProgressColumn):
 def counting_bar(
     what: str, total: int | None
 ) -> Iterator[tuple[Callable[[], None], Callable[[str], None]]]:
-    """Show a bar while a block runs, and give what moves it on by one, and what changes its words."""
+    """Show a bar while a block runs; yield what advances it by one, and what changes its text."""
     columns = (PlainColumn(), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(what, total=total)
@@ -55,7 +55,7 @@ def counting_bar(
 def spinner(first: str) -> Iterator[Callable[[str], None]]:
     """Show a line on standard error while a block runs, on a terminal.
 
-    Call what it gives to change the line.
+    Yields what changes the line.
     """
     console = Console(stderr=True)
     turning = SpinnerColumn("dots" if console.encoding.startswith("utf") else "line")
@@ -70,7 +70,7 @@ def spinner(first: str) -> Iterator[Callable[[str], None]]:
 def download_bar(what: str) -> Iterator[Callable[[int, int | None], None]]:
     """Show how much of a download is done while a block runs.
 
-    Call what it gives with the bytes done and of all.
+    Yields what takes the bytes done and those of all.
     """
     columns = (
         PlainColumn(),
@@ -107,14 +107,14 @@ class PhotoBars:
         self._bar.stop()
 
     def advance(self) -> None:
-        """Count a photo."""
+        """Count an image."""
         self._bar.advance(self._task)
 
     @contextmanager
     def tiles(self, name: str) -> Iterator[Callable[[int, int], None]]:
         """Show a bar of a photo's tiles while a block runs.
 
-        Call what it gives with the tiles done and of all.
+        Yields what takes the number of tiles done and of all.
         """
         task = self._bar.add_task(name, total=None)
         try:
@@ -136,9 +136,13 @@ class TrainingBars:
     def __init__(self, epochs: int, *, shown: bool) -> None:
         """Take the number of epochs, and whether to show anything."""
         columns = (
-            PlainColumn("{task.fields[what]}"), BarColumn(), PlainColumn("{task.fields[figures]}"),
-            TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
-        )  # fmt: skip
+            PlainColumn("{task.fields[what]}"),
+            BarColumn(),
+            PlainColumn("{task.fields[figures]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+        )
         self._bar = Progress(*columns, console=Console(stderr=True), disable=not shown)
         self._look = self._bar.add_task(
             "looking", visible=False, what="reading the validation photos", figures=""

@@ -5,44 +5,46 @@ from typing import Annotated
 
 import typer
 
+from galago.cli._options import JSON_HELP
+
 MODEL_HELP = (
     "Published classifier, as `galago models` lists it, or a checkpoint of the recipe imagenet."
 )
-NAMES_HELP = "Text file with a class name in each line, in the order of ids; ids without it."
+NAMES_HELP = "Text file with a class name in each line, in the order of ids (default: ids)."
 
 
 def classify(
-    source: Annotated[str, typer.Option(help="Photo, folder, glob in quotes, or .txt list.")],
+    source: Annotated[
+        str, typer.Argument(help="Photo, folder, glob in quotes, or .txt list.", metavar="SOURCE")
+    ],
     model: Annotated[str, typer.Option(help=MODEL_HELP)] = "b1-imagenet",
     top: Annotated[int, typer.Option(help="Classes to show for each photo.", min=1)] = 5,
     names: Annotated[Path | None, typer.Option(help=NAMES_HELP)] = None,
-    json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object as the last line.")
-    ] = False,
+    json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
 ) -> None:
     """Say what whole photos show: the most probable classes, in torch."""
     from galago import sources
     from galago.cli._console import print_json, say
-    from galago.errors import ConfigError, ImageError, require
+    from galago.errors import ConfigError, require
 
     file = find_checkpoint(model)
     opened = sources.open_source(source)
     if isinstance(opened, sources.Video):
         raise ConfigError(f"`galago classify` takes photos, got the video {source}.")
     if note := sources.describe_left_out(sources.left_out(source)):
-        typer.echo(f"Note: {note}", err=True)
+        say(f"Note: {note}", err=True)
     require("torch", "train")
-    from galago.export.classify import Classifier, best
+    from galago.export.classify import Classifier, top_k
 
     classifier = Classifier(file)
     words = read_names(names, classifier.num_classes) if names else classifier.names
     found, failed = [], 0
     for frame in sources.read_frames(opened):
-        if isinstance(frame.image, ImageError):
-            say(f"{frame.name}: {frame.image}", err=True)
+        if frame.image is None:
+            say(f"{frame.name}: {frame.error}", err=True)
             failed += 1
             continue
-        rows = best(classifier(frame.image), top, words)
+        rows = top_k(classifier(frame.image), top, words)
         shown = ", ".join(f"{name} {probability:.1%}" for name, probability in rows)
         say(f"{frame.name}: {shown}", err=json)
         found.append(

@@ -5,20 +5,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from galago.cli._options import JSON_HELP, Command
+
 if TYPE_CHECKING:
     from galago.data.check import Report
 
 KINDS = "colors, coco, voc, cityscapes, ade20k or roboflow"
 PALETTE_HELP = (
-    "For colors and voc: file of names and colors, where SOURCE has none: YAML, "
-    "labelmap.txt or CSV."
+    "For colors and voc: file of names and colors, where SOURCE has none: YAML, labelmap.txt or "
+    "CSV."
 )
 IMAGES_HELP = "For coco and voc: folder of the photos, where they are not found automatically."
 UNKNOWN_HELP = (
-    "What becomes of colors and ids without a name, and of COCO entries with a fault: "
-    "error or ignore."
+    "How to treat colors and ids without a name, and COCO entries with a fault: error or ignore."
 )
-IGNORE_HELP = "Class to ignore, for example background. Can be given several times."
+IGNORE_HELP = "Class whose pixels are ignored, for example background; can be given several times."
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -28,15 +29,13 @@ def data() -> None:
     """Check data sets before training, and bring them into the layout that galago reads."""
 
 
-@app.command()
+@app.command(cls=Command)
 def check(
     data: Annotated[str, typer.Argument(help="Data set: folder or YAML file.", metavar="DATA")],
     out: Annotated[Path, typer.Option(help="Folder for report.html and check.json.")] = Path(
         "runs/data"
     ),
-    json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object as the last line.")
-    ] = False,
+    json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
 ) -> None:
     """Find all that is wrong with a data set before training: files, masks, ids, classes, splits.
 
@@ -79,9 +78,7 @@ def convert(
     images: Annotated[Path | None, typer.Option(help=IMAGES_HELP)] = None,
     ignore: Annotated[list[str] | None, typer.Option(help=IGNORE_HELP)] = None,
     unknown: Annotated[str, typer.Option(help=UNKNOWN_HELP)] = "error",
-    json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object as the last line.")
-    ] = False,
+    json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
 ) -> None:
     """Bring a data set into the layout that galago reads: images/, masks/ and data.yaml.
 
@@ -104,10 +101,8 @@ def convert(
         made_by = f"galago data convert {kind}"
         write(found, out, made_by=made_by, accept_unknown=unknown == "ignore", on_item=advance)
     if found.unknown and found.unknown.pixels:
-        lost = (
-            f"{found.unknown.pixels.total():,} pixels of {len(found.unknown.pixels)} "
-            f"{found.unknown.what} without a name"
-        )
+        unknown_count = f"{len(found.unknown.pixels)} {found.unknown.what} without a name"
+        lost = f"{found.unknown.pixels.total():,} pixels of {unknown_count}"
         say(f"Ignored: {lost}.", err=True)
     turns = describe_turns(found.items)
     notes = [*found.notes, *([turns] if turns else [])]

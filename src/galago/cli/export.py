@@ -2,48 +2,53 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from galago.cli._options import JSON_HELP
 from galago.cli.models import find_published, obtain
 
 if TYPE_CHECKING:
     from galago.export.int8 import Int8, Int8Result
 
 FORMAT_HELP = (
-    "File format: onnx, openvino, litert, ncnn, executorch, coreml, torch; repeat it, or separate "
-    "them by commas. "
-    "`authors` alone: a .pt file for the code of EfficientViT's authors."
+    "File format: onnx, openvino, litert, ncnn, executorch, coreml, torch; several with commas, or "
+    "given several times. `authors` alone: a .pt file for the code of EfficientViT's authors."
 )
 AUTHORS = "authors"
-SIZE_HELP = "Fix the input to this height and width, multiples of 32, one number for a square; any size without it."
-HALF_HELP = (
-    "Weights in float16, and sums where the device has them; `galago verify` shows what it costs."
+SIZE_HELP = (
+    "Size that the network sees, fixed in the files: multiples of 32; one number means a square "
+    "(default: any size)."
 )
-INT8_HELP = "Weights and sums in int8, calibrated and judged on --data; onnx, openvino, litert."
-DATA_HELP = "Labeled photos for --int8: folder or YAML file with the splits train and val."
+PRECISION_HELP = (
+    "Precision of the files. float16: weights, and sums where the device has them; int8: weights "
+    "and sums, calibrated and scored on --data, for onnx, openvino and litert."
+)
+DATA_HELP = "Labeled photos for int8: folder or YAML file with the splits train and val."
 DROP_HELP = "Points of mean IoU that int8 may cost; blocks stay in float until it costs no more."
+ExportPrecision = Literal["float32", "float16", "int8"]
 OUTPUT_HELP = "What the files give: logits, or labels, which any host can use at once."
 
 
 def export(
     model: Annotated[
         Path,
-        typer.Option(
-            help="Checkpoint, as runs/train/best.safetensors, or a published name: `galago models`."
+        typer.Argument(
+            help="Checkpoint, such as runs/train/best.safetensors, or a published name: see "
+            "`galago models`.",
+            metavar="CHECKPOINT",
         ),
     ],
     out: Annotated[Path, typer.Option(help="Model folder to write.")] = Path("runs/model"),
     format: Annotated[list[str] | None, typer.Option(help=FORMAT_HELP)] = None,
     imgsz: Annotated[str | None, typer.Option(help=SIZE_HELP, metavar="H [W]")] = None,
-    half: Annotated[bool, typer.Option("--half", help=HALF_HELP)] = False,
-    int8: Annotated[bool, typer.Option("--int8", help=INT8_HELP)] = False,
+    precision: Annotated[ExportPrecision, typer.Option(help=PRECISION_HELP)] = "float32",
     data: Annotated[str | None, typer.Option(help=DATA_HELP)] = None,
     max_drop: Annotated[float, typer.Option(help=DROP_HELP)] = 0.5,
     output: Annotated[str, typer.Option(help=OUTPUT_HELP)] = "logits",
     name: Annotated[
-        str | None, typer.Option(help="Name of the model; that of the folder without it.")
+        str | None, typer.Option(help="Name of the model (default: that of the folder).")
     ] = None,
     weights_license: Annotated[
         str | None, typer.Option(help="License line for the weights.")
@@ -51,17 +56,15 @@ def export(
     data_license: Annotated[
         str | None, typer.Option(help="License line for the training data.")
     ] = None,
-    json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object as the last line.")
-    ] = False,
+    json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
 ) -> None:
     """Write a model folder: files for engines, their description, a card, and a golden photo with
     which any host tests itself.
     """
+    from galago._core.utf8_path import check_utf8
     from galago.cli._console import print_json, say
-    from galago.cli._outputs import check_utf8
+    from galago.cli._options import read_size
     from galago.cli._progress import spinner
-    from galago.cli._sizes import read_size
     from galago.errors import require
 
     published = find_published(model)
@@ -72,24 +75,25 @@ def export(
         dict.fromkeys(name.strip() for text in format or ["onnx"] for name in text.split(","))
     )
     if AUTHORS in formats:
-        check_alone(formats, [imgsz, half, int8, data, output != "logits"])
+        check_alone(formats, [imgsz, precision != "float32", data, output != "logits"])
         write_for_authors(obtain(published) if published else model, out, name, json=json)
         return
     require("onnx", "export")
     from galago.export.folder import ExportConfig, check_replaceable, export_checkpoint
     from galago.export.rewrite.deploy import DEFAULT_SIZE
-    from galago.export.writers.table import FORMATS
+    from galago.export.writers.table import WRITERS
 
     size = read_size(imgsz) if imgsz else None
+    check_int8_data(precision, data)
     check_replaceable(out)
     if not set(formats) <= {"onnx", "openvino"}:
         check_utf8(out)
     licenses = {"code": "Apache-2.0 (galago)", "weights": "not stated", "data": "not stated"}
     licenses |= published.licenses if published else {}
-    wanted = ExportConfig(
+    config = ExportConfig(
         name=name or (published.name if published else out.resolve().name),
         input_size=size,
-        precision=choose_precision(half=half, int8=int8, data=data),
+        precision=precision,
         output=output,
         licenses=licenses
         | {
@@ -101,27 +105,30 @@ def export(
     if published:
         model = obtain(published)
     plan = plan_int8(model, data, max_drop) if data else None
-    with spinner("Reading the checkpoint") as report:
-        written = export_checkpoint(model, out, wanted, formats=formats, int8=plan, report=report)
+    with spinner("Reading the checkpoint") as on_step:
+        result = export_checkpoint(model, out, config, formats=formats, int8=plan, on_step=on_step)
     any_size = size is None and not (
         published and published.data == "Cityscapes"
     )  # whose resize rule has a size
-    if any_size and (fixed := [name for name in formats if FORMATS[name].one_size]):
+    if any_size and (fixed := [name for name in formats if WRITERS[name].one_size]):
         height, width = DEFAULT_SIZE
-        words = f"{' and '.join(fixed)} files take {height} x {width} and no other size; larger photos are made smaller."
+        words = (
+            f"{' and '.join(fixed)} files take {height} x {width} and no other size; larger photos "
+            "are made smaller."
+        )
         say(f"{words} --imgsz H W changes that.", err=True)
-    for line in [*describe(written.differences, wanted.output), *describe_int8(written.int8)]:
+    for line in [*describe(result.differences, config.output), *describe_int8(result.int8)]:
         say(line, err=json)
     say(f"Saved: {out}", err=json)
-    say(f"Next: galago predict --model {out} --source PHOTO", err=json)
+    say(f"Next: galago predict PHOTO --model {out}", err=json)
     if json:
         facts = {
             "out": str(out),
             "formats": formats,
-            "precision": wanted.precision,
-            "differences": written.differences,
+            "precision": config.precision,
+            "differences": result.differences,
         }
-        print_json(facts | {"int8": [result.facts() for result in written.int8]})
+        print_json(facts | {"int8": [row.to_dict() for row in result.int8]})
 
 
 def check_checkpoint(model: Path) -> None:
@@ -163,8 +170,7 @@ def check_alone(formats: list[str], others: list[object]) -> None:
     if len(formats) > 1 or any(others):
         raise ConfigError(
             "--format authors writes a checkpoint, not a model folder. Leave other formats, "
-            "--imgsz, --half, --int8, --data and "
-            "--output out."
+            "--imgsz, --precision, --data and --output out."
         )
 
 
@@ -180,25 +186,18 @@ def write_for_authors(checkpoint: Path, out: Path, name: str | None, *, json: bo
         print_json({"out": str(file), "formats": [AUTHORS]})
 
 
-def choose_precision(*, half: bool, int8: bool, data: str | None) -> str:
-    """Return the precision that the flags ask for.
+def check_int8_data(precision: str, data: str | None) -> None:
+    """Refuse int8 without labeled photos, and photos without int8.
 
     Raises:
-        ConfigError: they contradict each other.
+        ConfigError: one of both is missing.
     """
     from galago.errors import ConfigError
 
-    if half and int8:
-        raise ConfigError(
-            "A model folder has one precision. Give --half or --int8, and export twice for both."
-        )
-    if int8 and not data:
-        raise ConfigError(
-            "--int8 is calibrated and judged on labeled photos. Give them with --data."
-        )
-    if data and not int8:
-        raise ConfigError("--data is for --int8, which is missing.")
-    return "int8" if int8 else "float16" if half else "float32"
+    if precision == "int8" and not data:
+        raise ConfigError("int8 is calibrated and scored on labeled photos. Give them with --data.")
+    if data and precision != "int8":
+        raise ConfigError("--data is for --precision int8, which is missing.")
 
 
 def plan_int8(checkpoint: Path, data: str, max_drop: float) -> "Int8":
@@ -234,12 +233,12 @@ def describe_int8(results: "list[Int8Result]") -> Iterator[str]:
 
 def describe(differences: dict[str, float | None], output: str) -> Iterator[str]:
     """Say of each file how near it is to the network."""
-    from galago.export.writers.table import FORMATS
+    from galago.export.writers.table import WRITERS
 
     for format, value in differences.items():
-        files = ", ".join(FORMATS[format].files)
+        files = ", ".join(WRITERS[format].files)
         if value is None:
-            yield f"{files}: not checked, as nothing that runs it is installed."
+            yield f"{files}: not checked, no engine that runs it is installed."
         elif output == "labels":
             yield f"{files}: {1 - value:.3%} of torch's labels on a drawn photo."
         else:

@@ -1,4 +1,4 @@
-"""The `galago` command: its subcommands, and what becomes of their errors."""
+"""The `galago` command: its subcommands, and how their errors are printed."""
 
 import os
 import sys
@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from galago._core.write_errors import advice, is_known
-from galago.cli._console import build_state, print_json_error, say
-from galago.cli._sizes import SizeCommand
+from galago.cli._console import prepare_streams, print_json_error, say
+from galago.cli._options import Command
 from galago.cli.bench import bench
 from galago.cli.classify import classify
 from galago.cli.data import app as data
@@ -25,20 +25,20 @@ from galago.errors import GalagoError, InterruptError
 MISUSED = 2  # the exit code
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-app.command(cls=SizeCommand)(predict)
-app.command(cls=SizeCommand)(val)
-app.command()(train)
-app.command(cls=SizeCommand)(export)
-app.command(cls=SizeCommand)(verify)
-app.command(cls=SizeCommand)(bench)
-app.command()(classify)
+app.command(cls=Command)(predict)
+app.command(cls=Command)(val)
+app.command(cls=Command)(train)
+app.command(cls=Command)(export)
+app.command(cls=Command)(verify)
+app.command(cls=Command)(bench)
+app.command(cls=Command)(classify)
 app.add_typer(data, name="data")
 app.add_typer(models, name="models")
 
 
-def show_version(wanted: bool) -> None:
+def show_version(requested: bool) -> None:
     """Print the version and end, if `--version` was given."""
-    if wanted:
+    if requested:
         from importlib import metadata
 
         say(f"galago {metadata.version('galago')}")
@@ -66,19 +66,19 @@ def galago(
 def main() -> None:
     """Run the command line.
 
-    A mistake of the user ends in one red line and an exit code, not in a traceback.
+    A user's mistake ends in one red line and an exit code, without a traceback.
 
     Exit codes: 0 done, 1 failed, 2 misused, 130 interrupted. With `--json` the last line of
     standard output is one JSON object even then; of a command that ended before its own, `{"error":
     "..."}`.
     """
-    build_state()
+    prepare_streams()
     try:
         try:
             app()
         finally:
             sys.stdout.flush()
-    except BrokenPipeError:  # the reader, as `head`, has seen enough
+    except BrokenPipeError:  # the reader, for example `head`, has seen enough
         os.dup2(
             os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
         )  # for the last flush of the interpreter
@@ -86,18 +86,18 @@ def main() -> None:
     except (GalagoError, OSError) as error:
         if "--debug" in sys.argv:
             raise
-        print_error(describe(error), "" if isinstance(error, InterruptError) else "error: ")
+        print_error(_describe(error), "" if isinstance(error, InterruptError) else "error: ")
         sys.exit(error.exit_code if isinstance(error, GalagoError) else 1)
     except SystemExit as end:
         if end.code == InterruptError.exit_code:  # typer turns Ctrl-C into this exit code
             print_error("interrupted")
         elif end.code == MISUSED:
-            tell_json("The command is misused; standard error says how.")
+            _print_json_error("The command is misused; standard error says how.")
         raise
 
 
-def describe(error: Exception) -> str:
-    """Say in words what went wrong."""
+def _describe(error: Exception) -> str:
+    """Return in words what went wrong."""
     if isinstance(error, OSError) and error.strerror:  # disk full, no permission ...
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror}" + (f". {advice(error)}" if is_known(error) else "")
@@ -107,13 +107,13 @@ def describe(error: Exception) -> str:
 def print_error(message: str, before: str = "") -> None:
     """Print to standard error, in red on a terminal, and as JSON where that was asked for."""
     say(f"{before}{message}", err=True, style="red", lines=True)
-    tell_json(message)
+    _print_json_error(message)
 
 
-def tell_json(error: str) -> None:
+def _print_json_error(error: str) -> None:
     """Print an error as JSON where that was asked for.
 
-    A standard output that is gone or full has had its error already.
+    Errors of a closed or full standard output are printed elsewhere.
     """
     if "--json" in sys.argv:
         with suppress(OSError):

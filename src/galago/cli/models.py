@@ -36,9 +36,7 @@ def models(
 @app.command()
 def get(
     name: Annotated[str, typer.Argument(help="Name, as `galago models` lists it.", metavar="NAME")],
-    offline: Annotated[
-        bool, typer.Option("--offline", help="Download nothing; only say whether it is here.")
-    ] = False,
+    offline: Annotated[bool, typer.Option("--offline", hidden=True)] = False,
     json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object as the last line.")
     ] = False,
@@ -52,6 +50,7 @@ def get(
     from galago.pretrained.table import PUBLISHED
 
     if offline:
+        say("note: --offline now stands before the command: galago --offline models get.", err=True)
         go_offline()
     published = choose(PUBLISHED, name, "model")
     path = obtain(published)
@@ -60,14 +59,12 @@ def get(
     say(f"Kept: {path}", err=json)
     if published.is_segmentation:
         say(
-            f"Next: galago predict --model {name} --source PHOTO, or galago export --model {name} "
-            f"--out {name}",
+            f"Next: galago predict PHOTO --model {name}, or galago export {name} --out {name}",
             err=json,
         )
     else:
         say(
-            f"Next: galago classify --model {name} --source PHOTO, or galago train --weights "
-            f"{name} ...",
+            f"Next: galago classify PHOTO --model {name}, or galago train --weights {name} ...",
             err=json,
         )
     if json:
@@ -91,12 +88,12 @@ def find_published(model: str | Path | None) -> "PretrainedModel | None":
     Raises:
         ConfigError: a classifier has that name.
     """
-    from galago.pretrained.resolve import check_segments
+    from galago.pretrained.resolve import check_is_segmentation
     from galago.pretrained.table import PUBLISHED
 
     if model is None or Path(model).exists() or str(model) not in PUBLISHED:
         return None
-    check_segments(PUBLISHED[str(model)])
+    check_is_segmentation(PUBLISHED[str(model)])
     return PUBLISHED[str(model)]
 
 
@@ -118,7 +115,9 @@ def obtain(published: "PretrainedModel") -> Path:
 
     with download_bar(f"Getting {published.name}") as progress:
         return obtain_checkpoint(
-            published, say=lambda line: say(line, err=True, style="yellow"), progress=progress
+            published,
+            on_notice=lambda line: say(line, err=True, style="yellow"),
+            on_progress=progress,
         )
 
 
@@ -137,19 +136,14 @@ def summary(published: "PretrainedModel") -> dict[str, object]:
 
 
 def bundled() -> list[dict[str, object]]:
-    """Return the models that come with galago, and their score as their card says it."""
-    import re
-
+    """Return the models that come with galago, with the score in their model.json."""
     from galago.pretrained.resolve import ASSETS, bundled_models
     from galago.runtime.model_folder import open_model
 
     rows: list[dict[str, object]] = []
     for name in bundled_models():
         spec = open_model(ASSETS / name).spec
-        found = re.search(
-            r"Mean IoU \*\*([\d.]+)\*\*", (ASSETS / name / "CARD.md").read_text(encoding="utf-8")
-        )
-        score = round(100 * float(found[1]), 2) if found else None
+        score = round(100 * spec.metrics.mean_iou, 2) if spec.metrics else None
         rows.append(
             {
                 "name": name,
@@ -187,11 +181,16 @@ def show_table(published: "list[PretrainedModel]") -> None:
         )
     for model in published:
         table.add_row(
-            model.name, model.variant, model.data, "{}x{}".format(*model.size),
+            model.name,
+            model.variant,
+            model.data,
+            "{}x{}".format(*model.size),
             UNKNOWN if model.score is None else f"{model.score:.3f} {model.metric}",
-            amount(model.parameters_m, "M"), amount(model.macs_g, "G"), amount(model.size_mb, "MB"),
+            format_unit(model.parameters_m, "M"),
+            format_unit(model.macs_g, "G"),
+            format_unit(model.size_mb, "MB"),
             "yes" if is_current(model) else "",
-        )  # fmt: skip
+        )
     table.show()
     licenses = {
         (model.repo if model.layout == "authors" else "timm/...", model.data): model.licenses
@@ -204,6 +203,6 @@ def show_table(published: "list[PretrainedModel]") -> None:
     say("galago models get NAME downloads one, and nothing else does unless it is named.")
 
 
-def amount(value: float | None, unit: str) -> str:
+def format_unit(value: float | None, unit: str) -> str:
     """Return a number with its unit."""
     return UNKNOWN if value is None else f"{value:g} {unit}"

@@ -5,8 +5,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from galago.cli._options import MODEL_HELP, SETTING_HELP, SIZE_HELP, open_segmenter
-from galago.cli.scoring import (
+from galago.cli._options import (
+    ENGINE_HELP,
+    JSON_HELP,
+    MODEL_HELP,
+    PRECISION_HELP,
+    PROFILE_HELP,
+    SIZE_HELP,
+    SPLIT_HELP,
+    THREADS_HELP,
+    Precision,
+    open_segmenter,
+)
+from galago.cli._scoring import (
     apply_protocol,
     check_plain,
     describe,
@@ -19,36 +30,28 @@ if TYPE_CHECKING:
     from galago.evaluation import Evaluation, TTAConfig
     from galago.runtime.segmenter import Segmenter
 
+SLIDE_HELP = "Run the network on sliding windows of this size."
+STRIDE_HELP = "Step from one window to the next (default: two thirds of a window)."
+SCALES_HELP = "Average over several sizes of an image, for example 0.5,1,1.5."
+
 
 def val(
-    data: Annotated[str, typer.Option(help="Data set: folder or YAML file.")],
+    data: Annotated[str, typer.Argument(help="Data set: folder or YAML file.", metavar="DATA")],
     model: Annotated[
         str | None, typer.Option(help=f"{MODEL_HELP} A .safetensors checkpoint, too.")
     ] = None,
-    split: Annotated[str, typer.Option(help="Part of the data set: train, val or test.")] = "val",
-    engine: Annotated[str, typer.Option(help="What runs an exported model.")] = "auto",
-    threads: Annotated[
-        int | None, typer.Option(help="CPU threads of the engine (default: the engine decides).")
-    ] = None,
-    half: Annotated[bool, typer.Option("--half", help="Run in half precision.")] = False,
+    split: Annotated[str, typer.Option(help=SPLIT_HELP)] = "val",
+    engine: Annotated[str, typer.Option(help=ENGINE_HELP)] = "auto",
+    threads: Annotated[int | None, typer.Option(help=THREADS_HELP)] = None,
+    precision: Annotated[Precision, typer.Option(help=PRECISION_HELP)] = "auto",
     imgsz: Annotated[str | None, typer.Option(help=SIZE_HELP, metavar="H [W]")] = None,
-    setting: Annotated[Path | None, typer.Option(help=SETTING_HELP)] = None,
+    profile: Annotated[Path | None, typer.Option(help=PROFILE_HELP)] = None,
     protocol: Annotated[
         str | None, typer.Option(help="Measure as the authors do: cityscapes or ade20k.")
     ] = None,
-    slide: Annotated[
-        str | None,
-        typer.Option(help="Size of sliding windows (default: the whole photo).", metavar="H [W]"),
-    ] = None,
-    stride: Annotated[
-        str | None,
-        typer.Option(
-            help="From one window to the next (default: two thirds of the window).", metavar="H [W]"
-        ),
-    ] = None,
-    scales: Annotated[
-        str | None, typer.Option(help="Average over sizes of a photo, for example 0.5,1,1.5.")
-    ] = None,
+    slide: Annotated[str | None, typer.Option(help=SLIDE_HELP, metavar="H [W]")] = None,
+    stride: Annotated[str | None, typer.Option(help=STRIDE_HELP, metavar="H [W]")] = None,
+    scales: Annotated[str | None, typer.Option(help=SCALES_HELP)] = None,
     flip: Annotated[bool, typer.Option("--flip", help="Average with the mirrored photo.")] = False,
     boundary: Annotated[bool, typer.Option("--boundary", help="Boundary IoU, too.")] = False,
     calibration: Annotated[
@@ -57,11 +60,9 @@ def val(
     out: Annotated[
         Path, typer.Option(help="Folder for metrics.json, confusion.png and report.html.")
     ] = Path("runs/val"),
-    json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object as the last line.")
-    ] = False,
+    json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
 ) -> None:
-    """Score a model on labeled photos: IoU of each class, mean IoU, accuracy, confusion matrix."""
+    """Score a model on labeled photos: IoU per class, mean IoU, accuracies, confusion matrix."""
     from galago._core.printable import printable
     from galago.cli._console import print_json, say
     from galago.cli._pages import write_page
@@ -73,11 +74,18 @@ def val(
     if model and model.endswith(".safetensors"):
         segmenter = open_checkpoint(
             Path(model),
-            plain=engine in ("auto", "torch") and not any((threads, half, imgsz, setting)),
+            plain=engine in ("auto", "torch")
+            and precision in ("auto", "float32")
+            and not any((threads, imgsz, profile)),
         )
     else:
         segmenter = open_segmenter(
-            model, engine=engine, threads=threads, half=half, imgsz=imgsz, setting=setting
+            model,
+            engine=engine,
+            threads=threads,
+            precision=precision,
+            imgsz=imgsz,
+            profile=profile,
         )
     check_classes(segmenter.spec.name, segmenter.spec.classes, dataset)
     tta = read_tta_config(slide, stride, scales, flip)
@@ -93,9 +101,9 @@ def val(
     }
     flags = {
         "engine": engine,
-        "half": half,
+        "precision": precision,
         "imgsz": imgsz,
-        "setting": str(setting) if setting else None,
+        "profile": str(profile) if profile else None,
     }
     how = describe(tta, protocol)
     title = (
@@ -155,9 +163,8 @@ def open_checkpoint(path: Path, *, plain: bool) -> "Segmenter":
 
     if not plain:
         raise ConfigError(
-            "A checkpoint runs in torch as it was trained. Use --engine, --threads, --half, "
-            "--imgsz and --setting with an "
-            "exported model."
+            "A checkpoint runs in torch as it was trained. Use --engine, --threads, "
+            "--precision, --imgsz and --profile with an exported model."
         )
     require("torch", "train")
     from galago.export.reference import load_reference

@@ -5,15 +5,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from galago.cli._options import JSON_HELP, SPLIT_HELP
+
 if TYPE_CHECKING:
     from galago.verification import Report
-    from galago.verification.checks import Reference
+    from galago.verification.reference import Reference
     from galago.verification.report import FileReport
 
-AGAINST_HELP = "Checkpoint that the folder was exported from: compares drawn photos of several sizes, too. Needs torch."
-DATA_HELP = "Labeled photos, folder or YAML file: the change of every class's IoU. Needs --against."
-SIZE_HELP = "Size of a drawn photo to compare; repeat it. 512 x 1024 and 1024 x 2048 without it. Needs --against."
-ENGINE_HELP = "Engine to check; repeat it for several. All installed ones without it."
+AGAINST_HELP = (
+    "Checkpoint that the folder was exported from, to compare with on synthetic photos of several "
+    "sizes, too. Needs torch."
+)
+DATA_HELP = "Labeled photos, folder or YAML file, for the change of every IoU. Needs --against."
+SIZE_HELP = (
+    "Size that the network sees in a comparison; can be given several times (default: 512 x 1024 "
+    "and 1024 x 2048). Needs --against."
+)
+ENGINE_HELP = "Engine to check; can be given several times (default: all installed ones)."
 DEFAULT_SIZES = ((512, 1024), (1024, 2048))
 
 
@@ -26,29 +34,27 @@ def verify(
     ],
     against: Annotated[Path | None, typer.Option(help=AGAINST_HELP)] = None,
     data: Annotated[str | None, typer.Option(help=DATA_HELP)] = None,
-    split: Annotated[str, typer.Option(help="Part of the data set: train, val or test.")] = "val",
+    split: Annotated[str, typer.Option(help=SPLIT_HELP)] = "val",
     imgsz: Annotated[list[str] | None, typer.Option(help=SIZE_HELP, metavar="H [W]")] = None,
     engine: Annotated[list[str] | None, typer.Option(help=ENGINE_HELP)] = None,
     out: Annotated[Path, typer.Option(help="Folder for verify.json and verify.html.")] = Path(
         "runs/verify"
     ),
-    json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object as the last line.")
-    ] = False,
+    json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
 ) -> None:
     """Check every file of a model folder, in every engine that runs it, against the trained
     network.
 
     Without --against the photo in golden/ is enough, and torch is not needed. Exit code 1 if
-    anything is out of tolerance; the stage where it begins is named.
+    anything is out of tolerance; the layer where it begins is named.
     """
     from json import dumps
 
     from galago._core.atomic_io import write_whole
     from galago.cli._console import print_json, say
+    from galago.cli._options import read_size
     from galago.cli._pages import write_page
     from galago.cli._progress import spinner
-    from galago.cli._sizes import read_size
     from galago.data import open_dataset
     from galago.errors import ConfigError
     from galago.evaluation.evaluate import check_classes
@@ -79,12 +85,12 @@ def verify(
             dataset=dataset,
             on_step=lambda what: on_step(f"Checking: {what}"),
         )
-    write_whole(out / "verify.json", (dumps(report.facts(), indent=2) + "\n").encode())
+    write_whole(out / "verify.json", (dumps(report.to_dict(), indent=2) + "\n").encode())
     pages = write_page(out / "verify.html", lambda: draw_page(report, spec.palette))
     show(report, to_stderr=json)
     say(f"Saved: {', '.join(map(str, (out / 'verify.json', *pages)))}", err=json)
     if json:
-        print_json(report.facts() | {"out": str(out)})
+        print_json(report.to_dict() | {"out": str(out)})
     if not report.ok:
         raise typer.Exit(1)
 
@@ -99,7 +105,7 @@ def open_reference(checkpoint: Path) -> "Reference":
     from galago.errors import require
 
     require("torch", "export")
-    from galago.export.stages import CheckpointReference
+    from galago.export.layers import CheckpointReference
 
     return CheckpointReference(checkpoint)
 
@@ -123,11 +129,11 @@ def show(report: "Report", *, to_stderr: bool) -> None:
             difference = check.difference
             error = "-" if difference.relative_error is None else f"{difference.relative_error:.1e}"
             inside = "-" if difference.inside is None else f"{difference.inside:.3%}"
-            style = "red" if check.faults else ""
+            style = "red" if check.failures else ""
             table.add_row(
                 file.file,
                 file.engine,
-                check.photo,
+                check.image,
                 error,
                 f"{difference.labels:.3%}",
                 inside,
@@ -135,18 +141,21 @@ def show(report: "Report", *, to_stderr: bool) -> None:
             )
     if any(file.checks for file in report.files):
         table.show(err=to_stderr)
-    lines = [(f"model.json: {fault}", "red") for fault in report.description]
+    lines = [(f"model.json: {failure}", "red") for failure in report.description]
     lines += [
-        (f"{file.file} in {file.engine}: {fault}", "red")
+        (f"{file.file} in {file.engine}: {failure}", "red")
         for file in report.files
-        for fault in file.faults
+        for failure in file.failures
     ]
     lines += [(f"Not checked: {text}", "yellow") for text in report.skipped]
     if report.scores:
         lines.append((f"mean IoU of the trained network {report.scores.mean_iou:.4f}", ""))
         lines += [(f"  {score_line(file, report)}", "") for file in report.files if file.scores]
     bounds = report.tolerance
-    limits = f"{report.precision}: logits within {bounds.relative_error:.0e}, {bounds.labels:.2%} of labels equal"
+    limits = (
+        f"{report.precision}: logits within {bounds.relative_error:.0e}, {bounds.labels:.2%} of "
+        "labels equal"
+    )
     lines.append(
         (f"Verified, {limits}.", "green") if report.ok else (f"Failed, {limits}.", "bold red")
     )

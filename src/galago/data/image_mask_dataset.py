@@ -1,4 +1,4 @@
-"""PhotoMaskPairs: a data set whose samples are one image file and one mask file each."""
+"""ImageMaskDataset: a data set whose samples are one image file and one mask file each."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

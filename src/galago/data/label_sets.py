@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from galago._core.printable import printable
+from galago._core.shown import shown
 from galago.data.sample import Dataset, Sample
 from galago.errors import ConfigError, DataError
 from galago.labels import IGNORE_ID, ClassSet, LabelSet
@@ -85,29 +86,30 @@ def _by_id(
     for key, target in mapping.items():
         source: object = key
         if isinstance(key, str):
-            if key not in ids and key.strip().isdecimal():
-                raise DataError(
-                    f"{file}: label_mapping maps ids of the masks, got {key!r}. Write the number "
-                    "without quotes."
-                )
             if key not in ids:
-                known = (
-                    f"Known names: {_some(ids)}."
-                    if ids
-                    else "Say what the ids are called: source_names: [name of id 0, ...]."
-                )
-                raise DataError(
-                    f"{file}: label_mapping maps {key!r}, which is no name of an id in the masks. "
-                    f"{known}"
-                )
+                raise DataError(f"{file}: label_mapping {_unknown_source(key, ids)}")
             source = ids[key]
         if source in entries:
             called = next(name for index, name in sources.items() if index == source)
             raise DataError(
-                f"{file}: label_mapping maps id {source} twice, once by its name {called!r}."
+                f"{file}: label_mapping maps id {source} twice, once by its name {shown(called)}."
             )
         entries[source] = target
     return entries
+
+
+def _unknown_source(key: str, ids: Mapping[str, int]) -> str:
+    """Say what is wrong with a text that is no name of an id in the masks: most often an id in quotes."""
+    if key.strip().removeprefix("-").isdecimal():
+        return (
+            f"maps ids of the masks, 0 to 255, got {shown(key)}. Write the number without quotes."
+        )
+    advice = (
+        f"Known names: {_some(ids)}."
+        if ids
+        else "Say what the ids are called: source_names: [name of id 0, ...]."
+    )
+    return f"maps {shown(key)}, which is no name of an id in the masks. {advice}"
 
 
 def _source_names(raw: object, file: Path) -> dict[int, str]:
@@ -123,7 +125,7 @@ def _source_names(raw: object, file: Path) -> dict[int, str]:
         )
     if odd := [name for name in raw.values() if not isinstance(name, str)]:
         raise DataError(
-            f"{file}: source_names should be text, got {odd[0]!r}. Put quotes around it."
+            f"{file}: source_names should be text, got {shown(odd[0])}. Put quotes around it."
         )
     if twice := sorted({name for name in raw.values() if list(raw.values()).count(name) > 1}):
         raise DataError(
@@ -143,13 +145,13 @@ def _not_labeled(raw: object, names: tuple[str, ...], file: Path) -> dict[int, C
             own, under = _classes(key, names, what), _classes(value, names, what, several=True)
             if own is None or under is None:
                 raise DataError(
-                    f"{what} should look like [car] or {{road: [car]}}, got {key!r}: {value!r}."
+                    f"{what} should look like [car] or {{road: [car]}}, got {shown(key)}: {shown(value)}."
                 )
             found[own[0]] = under
         return found
     classes = _classes(raw, names, what, several=True) if isinstance(raw, list) else None
     if classes is None:
-        raise DataError(f"{what} should look like [car] or {{road: [car]}}, got {raw!r}.")
+        raise DataError(f"{what} should look like [car] or {{road: [car]}}, got {shown(raw)}.")
     return dict.fromkeys(range(len(names)), classes)
 
 
@@ -172,7 +174,8 @@ def _classes(
         found = [_classes(item, names, what) for item in value]
         if None in found:
             raise DataError(
-                f"{what} has `ignore` within a list of classes, got {value!r}. Leave it out."
+                f"{what} has `ignore` within a list, got {shown(value)}. Leave it out, or write "
+                "`ignore` alone."
             )
         return tuple(sorted({item[0] for item in found if item}))
     if isinstance(value, str) and value in names:
@@ -189,9 +192,8 @@ def _classes(
         else ""
     )
     raise DataError(
-        f"{what} maps to class ids, 0 to {len(names) - 1}, or `ignore`, got {value!r}.{advice} "
-        "Names of classes serve as well "
-        f"({_some(names)}), and lists of them where a pixel may be any of several."
+        f"{what} maps to class ids, 0 to {len(names) - 1}, or `ignore`, got {shown(value)}.{advice} Names of classes "
+        f"serve as well ({_some(names)}), and lists of them where a pixel may be any of several."
     )
 
 

@@ -41,7 +41,7 @@ def draw_confusion(confusion: np.ndarray, names: Sequence[str]) -> np.ndarray:
     """
     num_classes = len(names)
     cell, text_scale = (44, 0.5) if num_classes <= MAX_CLASSES_WITH_TEXT else (13, 0.35)
-    tags = [_text(name, text_scale) for name in names]
+    tags = [_text(drawable(name), text_scale) for name in names]  # OpenCV dies of surrogates
     margin = max(tag.shape[1] for tag in tags) + 2 * MARGIN
     caption = _text(CAPTION, 0.5)
     top = margin + caption.shape[0] + MARGIN
@@ -93,7 +93,6 @@ def _text(
     text: str, scale: float, color: tuple[int, ...] = INK, background: tuple[int, ...] = WHITE
 ) -> np.ndarray:
     """Draw one line of text on a strip that fits it, (h, w, 3) uint8."""
-    text = drawable(text)  # OpenCV aborts on surrogates
     (width, height), below = cv2.getTextSize(text, FONT, scale, 1)
     strip = np.full((height + below, width + 1, 3), background, np.uint8)
     return np.asarray(cv2.putText(strip, text, (0, height), FONT, scale, color, 1, cv2.LINE_AA))

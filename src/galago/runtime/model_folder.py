@@ -32,7 +32,7 @@ class OpenedModel:
 
     def file_for(self, engine: str) -> Path:
         """Return the file that an engine runs; `choose_engine` tells whether there is one."""
-        name = ENGINES[engine].pick(self.files)
+        name = ENGINES[engine].select_file(self.files)
         assert name is not None
         return self.files[name]
 
@@ -130,8 +130,7 @@ def open_file(file: Path) -> OpenedModel:
     """
     if file.suffix == ".safetensors":
         raise ModelError(
-            f"{file} is a checkpoint. Turn it into a model folder first: galago export --model "
-            f"{file}"
+            f"{file} is a checkpoint. Turn it into a model folder first: galago export {file}"
         )
     if file.name == "model.json" or file.suffix in (
         ".tflite",

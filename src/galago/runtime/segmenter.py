@@ -1,4 +1,4 @@
-"""Segmenter: photo in, Segmentation out."""
+"""Segmenter: image in, Segmentation out."""
 
 import os
 from contextlib import nullcontext
@@ -13,33 +13,33 @@ from galago.runtime.engines.base import Engine
 from galago.runtime.labelmap.label_map import label_map
 from galago.runtime.result import Logits, Segmentation
 from galago.runtime.smoothing import Smoother
-from galago.spec import LONGEST_SIDE, ModelSpec
+from galago.spec import LONGEST_SIDE, ModelSpec, mean_color
 
 
 class Segmenter:
-    """A model that is ready to label photos; several threads may share it.
+    """A model that is ready to label images; several threads may share it.
 
     Attributes:
         engine: what runs the network.
-        spec: classes, palette, and how photos are prepared.
-        imgsz: (height, width) that photos are fitted into, or None for the resize rule of the spec.
-        fixed_size: the one (height, width) that the engine's file takes, of a model whose other
-            files take any; photos are made smaller until they fit, and padded.
+        spec: classes, palette, and how images are prepared.
+        imgsz: (height, width) that images are fitted into, or None for the resize rule of the spec.
+        fixed_size: the one (height, width) that the engine's file takes, where the model's other
+            files take any; images are scaled down to fit, and padded.
     """
 
     def __init__(
         self, engine: Engine, spec: ModelSpec, *, imgsz: tuple[int, int] | None = None
     ) -> None:
-        """Put an engine and a description together.
+        """Combine an engine and a description.
 
         Args:
             engine: runs the network.
             spec: describes it.
-            imgsz: (height, width) in pixels that a photo is scaled to fit into, up or down, its
-                aspect ratio kept, before it is padded to multiples of 32; takes the place of the
-                spec's resize rule.
+            imgsz: (height, width) in pixels that an image is scaled to fit into, up or down with
+                its aspect ratio kept, before it is padded to multiples of 32; replaces the spec's
+                resize rule.
         Raises:
-            ConfigError: imgsz is no such pair, or not the one size that the model takes.
+            ConfigError: imgsz is not such a pair, or not the one size that the model takes.
         """
         if imgsz is not None:
             check_imgsz(imgsz, spec)
@@ -50,89 +50,86 @@ class Segmenter:
 
     def __call__(
         self,
-        photo: np.ndarray | str | Path,
+        image: np.ndarray | str | Path,
         *,
         smoother: Smoother | None = None,
         confidence: bool = False,
     ) -> Segmentation:
-        """Label every pixel of a photo.
+        """Label every pixel of an image.
 
         Args:
-            photo: (H, W, 3) uint8 RGB, or the path of a photo file.
-            smoother: averages the logits with those of the film's frames before, so that labels
+            image: (H, W, 3) uint8 RGB, or the path of an image file.
+            smoother: averages the logits with those of the video's earlier frames, so that labels
                 flicker less; one per video, whose frames come one after the other.
-            confidence: keep what `confidence` and `margin` of the result are made from.
+            confidence: keep the logits, for `confidence` and `margin` of the result.
         Returns:
-            labels at the photo's own size, whatever the network saw.
+            labels at the image's own size, whatever size the network gets.
         Raises:
             ConfigError: the model gives labels, and smoother or confidence need logits; or the
-                smoother is at work on another frame in another thread.
-            ImageError: the photo cannot be read, or the array has another form.
+                smoother is busy with another frame in another thread.
+            ImageError: the image cannot be read, or the array has another form.
             ModelError: the network gives values that are not finite, or of another number of
                 classes than its description.
         """
-        if not isinstance(photo, np.ndarray | str | os.PathLike):
+        if not isinstance(image, np.ndarray | str | os.PathLike):
             raise ImageError(
                 "Expected an (H, W, 3) uint8 RGB array or the path of a photo, got "
-                f"{type(photo).__name__}."
+                f"{type(image).__name__}."
             )
         if smoother or confidence:
             self.check_logits("Smoothing and confidence")
         with smoother.one_frame() if smoother else nullcontext():
-            return self._label(photo, smoother, confidence)
+            return self._label(image, smoother, confidence)
 
     def _label(
-        self, photo: np.ndarray | str | Path, smoother: Smoother | None, confidence: bool
+        self, source: np.ndarray | str | Path, smoother: Smoother | None, confidence: bool
     ) -> Segmentation:
-        """Do what calling the segmenter does, once the arguments are checked."""
+        """Label an image whose arguments are checked."""
         start = perf_counter()
-        path = None if isinstance(photo, np.ndarray) else Path(photo)
-        image = photo if isinstance(photo, np.ndarray) else images.load(photo)
+        path = None if isinstance(source, np.ndarray) else Path(source)
+        image = source if isinstance(source, np.ndarray) else images.load(source)
+        size = (image.shape[0], image.shape[1])
         read = perf_counter()
-        prepared, seen = self.prepare(image)
+        prepared, content = self.prepare(image)
         pre = perf_counter()
         output = self.check_output(self.engine.run(prepared[None])[0], prepared.shape[:2])
         infer = perf_counter()
         if smoother:
             output = smoother(output)
-        scale = self._scale(image.shape[:2], seen)
+        scale = self._scale(size, content)
         if self.spec.output == "labels":
-            labels = resize_labels(output[: seen[0], : seen[1]], image.shape[:2])
+            labels = resize_labels(output[: content[0], : content[1]], size)
         else:
-            labels = label_map(output, image.shape[:2], scale, self.spec.upsampling)
+            labels = label_map(output, size, scale, self.spec.upsampling)
         post = perf_counter()
-        marks = (start, read, pre, infer, post)
-        names = ("read", "pre", "infer", "post")
-        speed = {
-            name: 1000 * (after - before)
-            for name, before, after in zip(names, marks, marks[1:], strict=False)
-        }
-        spec = self.spec
-        kept = (
-            Logits(output.copy(), scale) if confidence else None
-        )  # the engine writes this thread's next photo's there
         return Segmentation(
             labels=labels,
-            names=spec.classes,
-            palette=spec.palette,
+            names=self.spec.classes,
+            palette=self.spec.palette,
             image=image,
             path=path,
-            speed=speed,
-            logits=kept,
+            speed={
+                "read": 1000 * (read - start),
+                "pre": 1000 * (pre - read),
+                "infer": 1000 * (infer - pre),
+                "post": 1000 * (post - infer),
+            },
+            # a copy, because the engine writes the output of this thread's next image there
+            logits=Logits(output.copy(), scale) if confidence else None,
         )
 
     @property
     def input_size(self) -> tuple[int, int] | None:
-        """The one (height, width) that the network gets, None where it takes any multiples of 32."""
+        """The one (height, width) that the network gets; None: any multiples of 32."""
         return self.spec.input_size or self.fixed_size
 
     def logits(self, image: np.ndarray) -> np.ndarray:
-        """Return what the network gives for an (H, W, 3) uint8 RGB photo: (K, h, w) float32 at its
+        """Return what the network gives for an (H, W, 3) uint8 RGB image: (K, h, w) float32 at its
         stride, padding included.
 
         Raises:
             ConfigError: the model gives labels.
-            ModelError: the network gives something else than its description says.
+            ModelError: the output has another shape than the description says.
         """
         self.check_logits("This")
         prepared = self.prepare(image)[0]
@@ -151,7 +148,7 @@ class Segmenter:
             )
 
     def resize(self, image: np.ndarray) -> np.ndarray:
-        """Resize an (H, W, 3) uint8 RGB photo as the model's description says, or to fit into
+        """Resize an (H, W, 3) uint8 RGB image as the model's description says, or to fit into
         `imgsz`; nothing is padded.
         """
         spec = self.spec
@@ -164,14 +161,14 @@ class Segmenter:
         return image
 
     def prepare(self, image: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
-        """Resize and pad a photo as the model's description says, or into `imgsz`.
+        """Resize and pad an image as the model's description says, or into `imgsz`.
 
         Returns:
-            the (H, W, 3) uint8 image that the network gets, and the (height, width) of the photo's
-            part in it.
+            the (H, W, 3) uint8 image that the network gets, and the (height, width) of its part
+            that is no padding.
         """
         spec, image = self.spec, self.resize(image)
-        color = [round(255 * channel) for channel in spec.mean]
+        color = mean_color(spec.mean)
         if self.fixed_size:
             if image.shape[0] > self.fixed_size[0] or image.shape[1] > self.fixed_size[1]:
                 image = images.resize(image, images.fitted_size(image.shape[:2], self.fixed_size))
@@ -188,20 +185,24 @@ class Segmenter:
             )
         return np.ascontiguousarray(padded), image.shape[:2]
 
-    def _scale(self, size: tuple[int, int], seen: tuple[int, int]) -> tuple[float, float]:
-        """Return the logits per pixel of a photo of one size, which the network saw in another."""
-        return seen[0] / size[0] / self.spec.output_stride, seen[1] / size[
-            1
-        ] / self.spec.output_stride
+    def _scale(self, size: tuple[int, int], content: tuple[int, int]) -> tuple[float, float]:
+        """Return the logits per pixel, along height and width.
+
+        Args:
+            size: (height, width) of the image.
+            content: (height, width) that the network gets it in, padding left out.
+        """
+        stride = self.spec.output_stride
+        return content[0] / size[0] / stride, content[1] / size[1] / stride
 
     def check_output(self, output: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-        """Return the output of the network if it has the form that the description tells.
+        """Return the output of the network if it has the shape in the description.
 
         Args:
             output: (K, h, w) float32 logits, or (H, W) uint8 labels.
             size: (height, width) of the image that the network got.
         Raises:
-            ModelError: it has another form: labels for logits or the reverse, other classes,
+            ModelError: it has another shape: labels for logits or the reverse, other classes,
                 another stride.
         """
         spec = self.spec
@@ -223,22 +224,25 @@ class Segmenter:
 
 
 def resize_labels(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Bring (h, w) labels to a photo's (height, width): each pixel takes the nearest one."""
+    """Resize (h, w) labels to the (height, width) of an image; each pixel takes the nearest one."""
     if labels.shape == size:
-        return labels.copy()  # the engine writes this thread's next photo's into the same memory
-    rows, columns = (
-        ((np.arange(pixels) + 0.5) * seen / pixels).astype(int)
-        for pixels, seen in zip(size, labels.shape, strict=True)
-    )
-    grown: np.ndarray = labels[rows][:, columns]
-    return grown
+        return labels.copy()  # the engine writes the output of this thread's next image there
+    rows = _nearest(size[0], labels.shape[0])
+    columns = _nearest(size[1], labels.shape[1])
+    resized: np.ndarray = labels[rows][:, columns]
+    return resized
+
+
+def _nearest(pixels: int, source: int) -> np.ndarray:
+    """Return the index of the nearest of `source` pixels for each of `pixels`."""
+    return ((np.arange(pixels) + 0.5) * source / pixels).astype(int)
 
 
 def check_imgsz(imgsz: tuple[int, int], spec: ModelSpec) -> None:
-    """Refuse a size that photos cannot be fitted into, or that the model does not take.
+    """Refuse a size that images cannot be fitted into, or that the model does not take.
 
     Raises:
-        ConfigError: it is so.
+        ConfigError: imgsz is such a size.
     """
     whole = (
         isinstance(imgsz, tuple)

@@ -1,4 +1,4 @@
-"""Labels that flicker less from frame to frame."""
+"""Smoother: an average of logits over the frames of a video, so that labels flicker less."""
 
 import threading
 from collections.abc import Iterator
@@ -10,24 +10,25 @@ from galago.errors import ConfigError
 
 
 class Smoother:
-    """Averages the logits of a film over time, before they become labels.
+    """Averages the logits of a video over time, before they become labels.
 
-    Each new frame counts `1 - strength`, what was seen before `strength`: an exponential average.
-    It costs less than a millisecond, as it works at the network's stride. Flicker on borders goes;
-    what moves fast leaves a trail of about strength / (1 - strength) frames.
+    An exponential moving average: each new frame has the weight `1 - strength`, the average of
+    the earlier ones `strength`. It takes less than a millisecond, because it works at the network's
+    stride. Borders flicker less; fast objects leave a trail of about strength / (1 - strength)
+    frames.
 
     One smoother belongs to one video, whose frames come in order: two threads cannot label frames
     with it at once.
     """
 
     def __init__(self, strength: float) -> None:
-        """Start with no frame seen.
+        """Start a video.
 
         Args:
             strength: 0 changes nothing; below 1.
         Raises:
             ConfigError: the strength is outside 0 to 1, or is 1, which would show the first frame's
-                labels for good.
+                labels forever.
         """
         if not 0 <= strength < 1:
             raise ConfigError(
@@ -35,17 +36,17 @@ class Smoother:
             )
         self.strength = strength
         self._average: np.ndarray | None = None
-        self._at_work = threading.Lock()
+        self._busy = threading.Lock()
 
     @contextmanager
     def one_frame(self) -> Iterator[None]:
-        """Keep the smoother for one frame, from before the network runs until its labels are there.
+        """Reserve the smoother for one frame, from before the network runs until its labels exist.
 
         Raises:
-            ConfigError: another thread is at work on a frame with it, so that frames would mix, or
-                come out of order.
+            ConfigError: another thread is busy with a frame, so that frames would mix, or come out
+                of order.
         """
-        if not self._at_work.acquire(blocking=False):
+        if not self._busy.acquire(blocking=False):
             raise ConfigError(
                 "Two frames were given to one smoother at once. A smoother belongs to one video, "
                 "whose frames come one after the "
@@ -54,12 +55,10 @@ class Smoother:
         try:
             yield
         finally:
-            self._at_work.release()
+            self._busy.release()
 
     def __call__(self, logits: np.ndarray) -> np.ndarray:
-        """Take in a frame's (K, h, w) float32 logits and return their average so far.
-
-        Valid until the next call.
+        """Add a frame's (K, h, w) float32 logits and return the average, valid until the next call.
 
         A frame of another size starts a new average.
         """

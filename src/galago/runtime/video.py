@@ -1,4 +1,4 @@
-"""Frames out: a video file that is whole or not there, and a window."""
+"""Write and show frames: a video file that is complete or absent, and a window."""
 
 import os
 from pathlib import Path
@@ -16,65 +16,65 @@ LONGEST_PAUSE_S = 600.0  # between two frames; times that are wrong would fill t
 
 
 class VideoFile:
-    """Writes an .mp4 of constant rate beside its place and renames it when it is complete.
+    """Writes an .mp4 of constant frame rate to a temporary file and renames it when it is complete.
 
-    Where frames come with their times, one is repeated until the next is due, so that the file
-    lasts as long as they did. As a context manager it is closed at the end, and discarded after an
-    error.
+    If frames have times, each is repeated until the next is due, so that the file is as long as
+    they were. As a context manager it is closed at the end, and discarded after an error.
 
     Attributes:
-        path: where it will lie.
+        path: of the complete file.
         size: (height, width) in pixels. The codec takes even sides, so an odd one loses its last
             row or column.
-        rate: frames per second.
+        fps: frames per second.
         count: frames so far, repeated ones among them.
         left_out_s: seconds that pauses of more than 10 minutes were shortened by.
     """
 
-    def __init__(self, path: Path, size: tuple[int, int], *, rate: float) -> None:
-        """Start the file.
+    def __init__(self, path: Path, size: tuple[int, int], *, fps: float) -> None:
+        """Open the temporary file.
 
         Args:
-            path: ends in .mp4; its folder is made where it is missing, an older file there is
-                replaced at the end.
+            path: ends in .mp4; a missing folder is created, an older file is replaced at the end.
             size: (height, width) in pixels, at least 2.
-            rate: frames per second.
+            fps: frames per second.
         Raises:
             ImageError: the file cannot be written, or OpenCV lacks the codec.
         """
         self.path = path
         self.size = (size[0] // 2 * 2, size[1] // 2 * 2)
-        self.count, self.left_out_s = 0, 0.0
+        self.count = 0
+        self.left_out_s = 0.0
         self._last: np.ndarray | None = None
         self._time_s = self._gap_s = 0.0  # of the last frame, and between the last two
-        self._beside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+        self._temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._beside.touch()
+            self._temporary.touch()
         except OSError as error:
             raise ImageError(
                 f"Cannot write {path}: {error.strerror or error}. Choose another folder."
             ) from error
         for tried in (
-            rate,
-            round(rate),
-        ):  # the codec's clock does not know every rate, 119.88 for one
-            self.rate, self._writer = tried, self._open(tried)
+            fps,
+            round(fps),
+        ):  # the codec's clock does not support every rate, e.g. 119.88
+            self.fps = tried
+            self._writer = self._open(tried)
             if self._writer.isOpened():
                 return
-        self._beside.unlink(missing_ok=True)
-        form = f"{size[0]} x {size[1]} pixels at {rate:g} frames per second"
+        self._temporary.unlink(missing_ok=True)
+        form = f"{size[0]} x {size[1]} pixels at {fps:g} frames per second"
         raise ImageError(
             f"Cannot write {path}: this OpenCV starts no {CODEC} video of {form}. Use "
             "--save-labels for files."
         )
 
-    def _open(self, rate: float) -> cv2.VideoWriter:
+    def _open(self, fps: float) -> cv2.VideoWriter:
         try:
-            with utf8_path(self._beside) as path:
-                return cv2.VideoWriter(path, cv2.VideoWriter.fourcc(*CODEC), rate, self.size[::-1])
+            with utf8_path(self._temporary) as path:
+                return cv2.VideoWriter(path, cv2.VideoWriter.fourcc(*CODEC), fps, self.size[::-1])
         except OSError as error:
-            self._beside.unlink(missing_ok=True)
+            self._temporary.unlink(missing_ok=True)
             raise ImageError(
                 f"Cannot write {self.path}: its name is no UTF-8. Choose another --out."
             ) from error
@@ -83,7 +83,7 @@ class VideoFile:
         """Add an image.
 
         Args:
-            image: (H, W, 3) uint8 RGB; one of another size, as a stream may send, is resized.
+            image: (H, W, 3) uint8 RGB; resized if it has another size, such as from some streams.
             time_s: seconds from the first image to this one; None for the next frame.
         """
         height, width = self.size
@@ -97,39 +97,39 @@ class VideoFile:
         self.count += 1
 
     def _repeat_until(self, time_s: float) -> None:
-        """Repeat the last frame until another one is due; none is ever left out."""
-        missing = round((time_s - self.left_out_s) * self.rate) - self.count
-        longest = round(LONGEST_PAUSE_S * self.rate)
+        """Repeat the last frame until the next one is due; no frame is ever dropped."""
+        missing = round((time_s - self.left_out_s) * self.fps) - self.count
+        longest = round(LONGEST_PAUSE_S * self.fps)
         if missing > longest:
-            self.left_out_s += (missing - longest) / self.rate
+            self.left_out_s += (missing - longest) / self.fps
         if self._last is not None:
             for _ in range(min(missing, longest)):
                 self._writer.write(self._last)
                 self.count += 1
 
     def close(self) -> None:
-        """End the file and put it in its place.
+        """Complete the file and move it to its path.
 
         Raises:
-            ImageError: not every frame arrived in the file, as when the disk is full; OpenCV says
-                nothing while it writes.
+            ImageError: not every frame is in the file, for example because the disk is full; OpenCV
+                reports no errors while it writes.
         """
         if self._gap_s > 0:  # the last frame lasts as long as the one before
             self._repeat_until(self._time_s + self._gap_s)
         self._writer.release()
-        written = count_frames(self._beside)
+        written = count_frames(self._temporary)
         if written != self.count:
             self.discard()
             raise ImageError(
                 f"Cannot write {self.path}: only {written} of {self.count} frames arrived. Free "
                 "space on the disk."
             )
-        self._beside.replace(self.path)
+        self._temporary.replace(self.path)
 
     def discard(self) -> None:
-        """Delete what was written; an older file at the path stays."""
+        """Delete the temporary file; an older file at the path stays."""
         self._writer.release()
-        self._beside.unlink(missing_ok=True)
+        self._temporary.unlink(missing_ok=True)
 
     def __enter__(self) -> "VideoFile":
         return self
@@ -142,7 +142,7 @@ class VideoFile:
 
 
 def count_frames(path: Path) -> int:
-    """Return how many frames a video file says it has, 0 where it is not whole."""
+    """Return the number of frames in a video file's header, 0 if it is incomplete."""
     with utf8_path(path) as plain:
         capture = cv2.VideoCapture(plain)
     count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
@@ -154,7 +154,7 @@ class Window:
     """Shows frames as they come."""
 
     def __init__(self) -> None:
-        """Open it.
+        """Open the window.
 
         Raises:
             ConfigError: this OpenCV has no windows.

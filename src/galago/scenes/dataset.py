@@ -2,7 +2,7 @@
 
 The shipped `assets/sample_scene.jpg` is made by
 
-    galago.image.save("sample_scene.jpg", draw_scene(SAMPLE_SEED, SAMPLE_SIZE).image)
+    galago.image.save("sample_scene.jpg", render_scene(SAMPLE_SEED, SAMPLE_SIZE).image)
 """
 
 import operator

@@ -1,166 +1,144 @@
-"""What a training run is told: one flat value that checks itself."""
+"""TrainConfig and PretrainConfig: all settings of a run, as flat values that check themselves."""
 
+import dataclasses
+import re
+import types
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, get_args, get_origin, get_type_hints
 
-from galago.errors import ConfigError
+from galago.errors import ConfigError, choose
 from galago.spec import IMAGENET_MEAN, IMAGENET_STD, SIZE_MULTIPLE
 
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
-CHOOSERS = ("main", "mean")
-POSITIVE = (
-    "epochs",
-    "batch_size",
-    "accumulate",
-    "validate_every",
-    "save_every",
-    "loss_stride",
-    "peak_learning_rate",
-    "gradient_clip",
-    "temperature",
-)
-WEIGHTS = (
-    "workers",
-    "patience",
-    "warmup_epochs",
-    "weight_decay",
-    "dice_weight",
-    "lovasz_weight",
-    "auxiliary_weight",
-    "class_balance",
-    "distill",
-    "distill_features",
-)
-SHARES = ("ema_decay", "drop_path", "label_smoothing")
-PROBABILITIES = (
-    "flip",
-    "rare_crop",
-    "color",
-    "cast",
-    "shade",
-    "random_filter",
-    "blur_noise",
-    "paste",
-    "mix",
-    "style_mix",
-)
+BEST_BY = ("main", "mean")
+
+# Names of settings in galago 0.1, which files of its runs and people's commands still use.
+RENAMED = {
+    "accumulate": "grad_accum_steps",
+    "checkpointing": "activation_checkpointing",
+    "color": "color_jitter",
+    "distill": "distill_weight",
+    "gradient_clip": "max_grad_norm",
+    "hardest": "ohem_ratio",
+    "loss_stride": "loss_subsampling",
+    "max_stretch": "aspect_jitter",
+    "mix": "extra_data_ratio",
+    "rare_crop": "class_balanced_crop",
+}
+# Settings of galago 0.1 that are gone, and the value that switched each one off. None of them
+# improved a run: see docs/log.md.
+REMOVED: Mapping[str, float] = {
+    "cast": 0.0,
+    "distill_features": 0.0,
+    "label_smoothing": 0.0,  # of TrainConfig; PretrainConfig has it
+    "lovasz_weight": 0.0,
+    "paste": 0.0,
+    "random_filter": 0.0,
+    "shade": 0.0,
+    "style_mix": 0.0,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """Settings of one run; `recipes.py` holds those that we publish.
+    """Settings of one training run; `recipes.py` holds those that we publish.
 
     Attributes:
-        variant: network size, as `b0`.
+        variant: network size, for example `b0`.
         head: shape of the head, a key of models.variants.SEG_HEADS, or None for the variant's own.
-        epochs: passes over the training photos.
-        batch_size: photos per step, over all processes together.
-        accumulate: pieces of a batch whose gradients are added up one after the other, where memory
-            is short; norms see a piece.
+        epochs: passes over the training images.
+        batch_size: images per step, over all processes together.
+        grad_accum_steps: pieces of a batch whose gradients are added up one after the other, where
+            memory is short; BatchNorm sees one piece at a time.
         crop_size: (height, width) in pixels that the network sees in training, each a multiple of
             32.
-        short_side: pixels to which the short side of every photo is brought first, in training and
-            by the trained model, or None for photos as they are.
+        short_side: pixels to which the short side of every image is resized, in training and by
+            the trained model; None keeps images as they are.
         peak_learning_rate: AdamW's, reached after warm-up, then cosine decay to zero.
-        layer_decay: the rate of each stage of the backbone is this times that of the next one, for
-            fine-tuning; 1 is one rate.
+        layer_decay: for fine-tuning: each stage of the backbone has this times the learning rate of
+            the next one; 1 gives all the same.
         weight_decay: AdamW's, for convolution weights; norms and biases have none.
-        warmup_epochs: epochs of linear warm-up; at most half of all epochs are.
-        gradient_clip: largest norm of all gradients together.
-        ema_decay: of the moving average of the weights, which is what is evaluated and kept.
-        min_scale, max_scale: range of the random zoom before the crop, drawn on a log scale.
-        max_stretch: largest random change of the aspect ratio, as a factor.
-        flip: probability of a mirror image.
-        rare_crop: probability that a crop is laid around a pixel of a rare class, each class of the
-            photo drawn alike.
-        color: strength of random brightness, contrast, gamma, saturation and hue, 0 to 1.
-        cast: strength of random white balance and exposure, 0 to 1.
-        shade: probability of uneven light.
-        random_filter: probability of a random convolution of the photo, which changes textures and
-            colors but no shapes.
+        warmup_epochs: epochs of linear warm-up, at most half of all epochs.
+        max_grad_norm: the gradient of a step is clipped to this norm.
+        ema_decay: of the exponential moving average of the weights, which is evaluated and saved.
+        min_scale, max_scale: range of the random scale before the crop, uniform in its logarithm.
+        aspect_jitter: largest random change of the aspect ratio, as a factor.
+        flip: probability of a horizontal flip.
+        class_balanced_crop: probability that a crop is placed around a pixel of a random class of
+            the image, each class equally likely.
+        color_jitter: strength of random brightness, contrast, gamma, saturation and hue, 0 to 1.
         blur_noise: probability of blur and, independently, of sensor noise.
-        paste: probability that small things of another photo are pasted into a view.
-        mix: share of the views that are drawn from the data set that is mixed in, where there is
-            one.
-        drop_path: probability that a sample skips the last residual block; it grows linearly from 0
-            at the first one.
-        style_mix: probability that samples of a batch exchange the mean and the contrast of their
-            first features.
-        hardest: share of each photo's pixels that the cross-entropy looks at, those with the
-            largest loss.
-        class_balance: exponent of the weights of classes, (median frequency / frequency) **
-            class_balance; 0 weighs none.
-        label_smoothing: probability that the target gives to all classes alike.
-        hidden_weight: what the probability of a class counts that may hide under a label
-            (`not_labeled` of a data set): 1 does not punish it at all, less leans towards the class
-            that the label names.
-        dice_weight: weight of the soft Dice loss beside cross-entropy.
-        lovasz_weight: weight of the Lovasz-softmax loss beside cross-entropy.
-        loss_stride: the loss looks at every `loss_stride`-th pixel of every `loss_stride`-th row,
-            shifted at random each step.
-        auxiliary_weight: weight of the losses of two extra classifiers on the last two stages, in
+        extra_data_ratio: share of the samples that are drawn from the extra data, where there is
+            any; set by --extra-data.
+        drop_path: probability that a sample skips the last residual block; it grows linearly from
+            0 at the first one.
+        ohem_ratio: online hard example mining: share of each image's pixels that count in the
+            cross-entropy, those with the largest loss.
+        class_balance: exponent of the class weights, (median frequency / frequency) **
+            class_balance; 0 weighs all classes alike.
+        hidden_weight: how much the probability of a class counts that may hide under a label
+            (`not_labeled` of a data set): 1 does not penalize it, less favors the class that the
+            label names.
+        dice_weight: weight of the soft Dice loss beside the cross-entropy.
+        loss_subsampling: the loss is computed at every n-th pixel of every n-th row, shifted at
+            random each step.
+        auxiliary_weight: weight of the losses of two auxiliary heads on the last two stages, in
             training only.
-        distill: weight of the distance to a teacher's class probabilities, where there is a
-            teacher.
-        distill_features: weight of the distance to the features of a teacher's last two stages.
-        temperature: softens the class probabilities of network and teacher.
+        distill_weight: weight of the distance to the teacher's class probabilities, where there is
+            a teacher.
+        temperature: divides the logits of student and teacher in distillation.
         mean, std: of the RGB channels on a scale of 0 to 1, for normalization.
         precision: `float32`, `bfloat16` (autocast), `float16` (autocast and scaled losses, on
             GPUs), or `auto`: bfloat16 where the device computes it natively.
-        checkpointing: compute inner maps of the backbone twice instead of keeping them, where
-            memory is short.
-        compile: let torch.compile fuse operators; the first steps take minutes.
-        workers: processes that read and augment photos.
+        activation_checkpointing: compute the backbone's activations twice instead of keeping them,
+            where memory is short.
+        compile: whether torch.compile fuses operators; the first steps take minutes.
+        workers: processes that read and augment images.
         seed: of everything random.
-        validate_every: epochs between evaluations.
-        patience: validations without a better mean IoU after which the run ends early; 0 = never.
+        validate_every: epochs between validations.
+        patience: early stopping: validations without a better mean IoU after which the run ends;
+            0 never stops early.
         best_by: what chooses the best weights where several data sets are scored: `main`, the mean
             IoU on the validation images of the main one, or `mean`, the mean over all sets.
-        save_every: epochs between saved states, from which a run that was cut off goes on.
-        tensorboard: whether curves and pictures are written for TensorBoard, too.
+        save_every: epochs between saved states, from which an interrupted run is resumed.
+        tensorboard: whether to write curves and images for TensorBoard.
     """
 
     variant: str = "b0"
     head: str | None = None
     epochs: int = 240
     batch_size: int = 8
-    accumulate: int = 1
+    grad_accum_steps: int = 1
     crop_size: tuple[int, int] = (352, 480)
     short_side: int | None = None
     peak_learning_rate: float = 2e-3
     layer_decay: float = 1.0
     weight_decay: float = 0.05
     warmup_epochs: float = 3.0
-    gradient_clip: float = 2.0
+    max_grad_norm: float = 2.0
     ema_decay: float = 0.998
     min_scale: float = 0.5
     max_scale: float = 2.0
-    max_stretch: float = 1.15
+    aspect_jitter: float = 1.15
     flip: float = 0.5
-    rare_crop: float = 0.5
-    color: float = 0.5
-    cast: float = 0.0
-    shade: float = 0.0
-    random_filter: float = 0.0
+    class_balanced_crop: float = 0.5
+    color_jitter: float = 0.5
     blur_noise: float = 0.15
-    paste: float = 0.0
-    mix: float = 0.0
+    extra_data_ratio: float = 0.0
     drop_path: float = 0.0
-    style_mix: float = 0.0
-    hardest: float = 1.0
+    ohem_ratio: float = 1.0
     class_balance: float = 0.0
-    label_smoothing: float = 0.0
     hidden_weight: float = 1.0
     dice_weight: float = 0.5
-    lovasz_weight: float = 0.0
-    loss_stride: int = 2
+    loss_subsampling: int = 2
     auxiliary_weight: float = 0.4
-    distill: float = 1.0
-    distill_features: float = 0.0
+    distill_weight: float = 1.0
     temperature: float = 2.0
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     precision: str = "auto"
-    checkpointing: bool = False
+    activation_checkpointing: bool = False
     compile: bool = False
     workers: int = 1
     seed: int = 0
@@ -171,9 +149,7 @@ class TrainConfig:
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
-        if len(self.crop_size) != 2 or any(
-            side <= 0 or side % SIZE_MULTIPLE for side in self.crop_size
-        ):
+        if len(self.crop_size) != 2 or any(_is_no_side(side) for side in self.crop_size):
             raise ConfigError(
                 f"crop_size needs multiples of {SIZE_MULTIPLE} as (height, width), got "
                 f"{self.crop_size}."
@@ -182,68 +158,64 @@ class TrainConfig:
             raise ConfigError(
                 f"short_side needs {SIZE_MULTIPLE} or more pixels, got {self.short_side}."
             )
-        for name in POSITIVE:
-            if getattr(self, name) <= 0:
-                raise ConfigError(f"{name} needs to be positive, got {getattr(self, name)}.")
-        for name in WEIGHTS:
-            if getattr(self, name) < 0:
-                raise ConfigError(f"{name} cannot be negative, got {getattr(self, name)}.")
-        for name in PROBABILITIES:
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(
-                    f"{name} needs to lie between 0 and 1, got {getattr(self, name)}."
-                )
-        for name in SHARES:
+        _check_positive(
+            self,
+            "epochs batch_size grad_accum_steps validate_every save_every loss_subsampling "
+            "peak_learning_rate max_grad_norm temperature",
+        )
+        _check_not_negative(
+            self,
+            "workers patience warmup_epochs weight_decay dice_weight auxiliary_weight "
+            "class_balance distill_weight",
+        )
+        _check_probabilities(
+            self, "flip class_balanced_crop color_jitter blur_noise extra_data_ratio"
+        )
+        for name in ("ema_decay", "drop_path"):
             if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(f"{name} needs to lie in [0, 1), got {getattr(self, name)}.")
-        for name in ("hardest", "layer_decay", "hidden_weight"):
+                raise ConfigError(f"{name} needs to be in [0, 1), got {getattr(self, name)}.")
+        for name in ("ohem_ratio", "layer_decay", "hidden_weight"):
             if not 0 < getattr(self, name) <= 1:
-                raise ConfigError(f"{name} needs to lie in (0, 1], got {getattr(self, name)}.")
-        if self.batch_size % self.accumulate:
+                raise ConfigError(f"{name} needs to be in (0, 1], got {getattr(self, name)}.")
+        if self.batch_size % self.grad_accum_steps:
             raise ConfigError(
-                f"A batch of {self.batch_size} photos cannot be cut into {self.accumulate} equal "
-                "pieces."
+                f"A batch of {self.batch_size} images cannot be cut into {self.grad_accum_steps} "
+                "equal pieces."
             )
-        if not 0 < self.min_scale <= self.max_scale or self.max_stretch < 1:
+        if not 0 < self.min_scale <= self.max_scale or self.aspect_jitter < 1:
             raise ConfigError(
-                "Expected 0 < min_scale <= max_scale and max_stretch >= 1, "
-                f"got {self.min_scale}, {self.max_scale}, {self.max_stretch}."
+                "Expected 0 < min_scale <= max_scale and aspect_jitter >= 1, "
+                f"got {self.min_scale}, {self.max_scale}, {self.aspect_jitter}."
             )
-        if self.batch_size == self.accumulate and self.crop_size == (SIZE_MULTIPLE, SIZE_MULTIPLE):
+        one_image = self.batch_size == self.grad_accum_steps
+        if one_image and self.crop_size == (SIZE_MULTIPLE, SIZE_MULTIPLE):
             raise ConfigError(
                 "One crop of 32 x 32 at a time gives BatchNorm a single value per channel. "
-                "Use a larger batch or crop, or a smaller accumulate."
+                "Use a larger batch or crop, or a smaller grad_accum_steps."
             )
         if not all(value > 0 for value in self.std):
             raise ConfigError(f"std needs three positive numbers, got {self.std}.")
-        if self.best_by not in CHOOSERS:
-            raise ConfigError(
-                f"Unknown best_by {self.best_by!r}. Choose one of: {', '.join(CHOOSERS)}."
-            )
-        if self.precision not in PRECISIONS:
-            raise ConfigError(
-                f"Unknown precision {self.precision!r}. Choose one of: {', '.join(PRECISIONS)}."
-            )
+        _check_choice(self.best_by, BEST_BY, "best_by")
+        _check_choice(self.precision, PRECISIONS, "precision")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassifyConfig:
-    """Settings of one pre-training.
+class PretrainConfig:
+    """Settings of one pre-training of a backbone as an image classifier.
 
     Attributes:
-        variant: network size, as `b0`.
-        epochs, batch_size, weight_decay, warmup_epochs, gradient_clip, ema_decay, drop_path,
-            label_smoothing, mean, std, precision, workers, seed, validate_every, save_every: as in
-            TrainConfig.
+        variant: network size, for example `b0`.
+        epochs, batch_size, weight_decay, warmup_epochs, max_grad_norm, ema_decay, drop_path, mean,
+            std, precision, workers, seed, validate_every, patience, save_every: as in TrainConfig.
         peak_learning_rate: AdamW's, for the whole batch.
-        layer_decay: 1, one rate for all.
-        sizes: pixels of the square photos, one drawn for each step; the largest is that of
-            validation.
-        min_area: smallest share of a photo that a view shows.
-        flip: probability of a mirror image.
-        color: strength of random brightness, contrast, gamma, saturation and hue, 0 to 1.
-        mixup, cutmix: probability that a batch is blended with itself, or gets rectangles of
-            itself.
+        layer_decay: 1, the same learning rate for all stages.
+        label_smoothing: probability that the target gives to all classes alike.
+        sizes: side lengths in pixels of the square input, one drawn for each step; the largest is
+            that of validation.
+        min_area: smallest share of an image that a random resized crop shows.
+        flip: probability of a horizontal flip.
+        color_jitter: strength of random brightness, contrast, gamma, saturation and hue, 0 to 1.
+        mixup, cutmix: probability of each for a batch.
     """
 
     variant: str = "b0"
@@ -253,14 +225,14 @@ class ClassifyConfig:
     layer_decay: float = 1.0
     weight_decay: float = 0.1
     warmup_epochs: float = 20.0
-    gradient_clip: float = 2.0
+    max_grad_norm: float = 2.0
     ema_decay: float = 0.9998
     drop_path: float = 0.05
     label_smoothing: float = 0.1
     sizes: tuple[int, ...] = (128, 160, 192, 224)
     min_area: float = 0.08
     flip: float = 0.5
-    color: float = 0.4
+    color_jitter: float = 0.4
     mixup: float = 0.1
     cutmix: float = 0.1
     mean: tuple[float, float, float] = IMAGENET_MEAN
@@ -269,39 +241,24 @@ class ClassifyConfig:
     workers: int = 2
     seed: int = 0
     validate_every: int = 5
+    patience: int = 0
     save_every: int = 1
 
     def __post_init__(self) -> None:
-        if not self.sizes or any(size <= 0 or size % SIZE_MULTIPLE for size in self.sizes):
+        if not self.sizes or any(_is_no_side(size) for size in self.sizes):
             raise ConfigError(f"sizes needs multiples of {SIZE_MULTIPLE}, got {self.sizes}.")
-        for name in (
-            "epochs",
-            "batch_size",
-            "peak_learning_rate",
-            "gradient_clip",
-            "validate_every",
-            "save_every",
-        ):
-            if getattr(self, name) <= 0:
-                raise ConfigError(f"{name} needs to be positive, got {getattr(self, name)}.")
-        for name in (
-            "flip",
-            "color",
-            "mixup",
-            "cutmix",
-            "drop_path",
-            "label_smoothing",
-            "ema_decay",
-            "min_area",
+        _check_positive(
+            self, "epochs batch_size peak_learning_rate max_grad_norm validate_every save_every"
+        )
+        _check_not_negative(self, "workers patience")
+        _check_probabilities(
+            self,
+            "flip color_jitter mixup cutmix drop_path label_smoothing ema_decay min_area "
             "layer_decay",
-        ):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(
-                    f"{name} needs to lie between 0 and 1, got {getattr(self, name)}."
-                )
+        )
         if self.batch_size == 1 and SIZE_MULTIPLE in self.sizes:
             raise ConfigError(
-                "One photo of 32 x 32 gives BatchNorm a single value per channel. Use a larger "
+                "One image of 32 x 32 gives BatchNorm a single value per channel. Use a larger "
                 "batch or larger sizes."
             )
         if self.mixup + self.cutmix > 1:
@@ -309,10 +266,100 @@ class ClassifyConfig:
                 "mixup and cutmix share one draw, so their sum is at most 1, got "
                 f"{self.mixup + self.cutmix}."
             )
-        if self.precision not in PRECISIONS:
+        _check_choice(self.precision, PRECISIONS, "precision")
+
+
+Config = TrainConfig | PretrainConfig
+
+
+def _is_no_side(pixels: int) -> bool:
+    return pixels <= 0 or pixels % SIZE_MULTIPLE != 0
+
+
+def _check_positive(config: Config, names: str) -> None:
+    for name in names.split():
+        if getattr(config, name) <= 0:
+            raise ConfigError(f"{name} needs to be positive, got {getattr(config, name)}.")
+
+
+def _check_not_negative(config: Config, names: str) -> None:
+    for name in names.split():
+        if getattr(config, name) < 0:
+            raise ConfigError(f"{name} cannot be negative, got {getattr(config, name)}.")
+
+
+def _check_probabilities(config: Config, names: str) -> None:
+    for name in names.split():
+        if not 0 <= getattr(config, name) <= 1:
+            raise ConfigError(f"{name} needs to be between 0 and 1, got {getattr(config, name)}.")
+
+
+def _check_choice(value: str, choices: Sequence[str], name: str) -> None:
+    if value not in choices:
+        raise ConfigError(f"Unknown {name} {value!r}. Choose one of: {', '.join(choices)}.")
+
+
+def parse_settings(texts: Sequence[str], config: type[Config] = TrainConfig) -> dict[str, Any]:
+    """Return settings given as text, with values of the types that a config has.
+
+    Args:
+        texts: each `name=value`, for example `epochs=40`, `crop_size=192x256` or `head=none`; names
+            of galago 0.1 are understood, too.
+        config: the class whose fields may be set.
+    Raises:
+        ConfigError: a text has another form, an unknown or removed name, or a value of another
+            type.
+    """
+    hints = get_type_hints(config)
+    fields = {field.name: field for field in dataclasses.fields(config)}
+    settings = {}
+    for text in texts:
+        name, sign, value = text.partition("=")
+        if not sign:
             raise ConfigError(
-                f"Unknown precision {self.precision!r}. Choose one of: {', '.join(PRECISIONS)}."
+                f"Expected a setting as name=value, for example epochs=40, got {text!r}."
             )
+        if name in REMOVED and name not in fields:
+            raise ConfigError(
+                f"The setting {name} was removed, as it did not improve any run. Leave it out."
+            )
+        name = RENAMED.get(name, name)
+        choose(fields, name, "setting")
+        settings[name] = _parse(value, hints[name], text)
+    return settings
 
 
-Config = TrainConfig | ClassifyConfig
+def renamed_settings(texts: Iterable[str]) -> dict[str, str]:
+    """Return the names of galago 0.1 among settings given as `name=value`, with today's names."""
+    names = (text.partition("=")[0] for text in texts)
+    return {name: RENAMED[name] for name in names if name in RENAMED}
+
+
+def _parse(value: str, hint: Any, text: str) -> Any:
+    if get_origin(hint) is types.UnionType:
+        return None if value.lower() == "none" else _parse(value, get_args(hint)[0], text)
+    try:
+        if get_origin(hint) is tuple:
+            kinds, parts = get_args(hint), re.split("[x,]", value)
+            if kinds[-1] is Ellipsis:
+                kinds = kinds[:1] * len(parts)
+            return tuple(kind(part) for kind, part in zip(kinds, parts, strict=True))
+        if hint is bool:
+            return {"true": True, "false": False}[value.lower()]
+        return hint(value)
+    except (ValueError, KeyError) as error:
+        kind = "true or false" if hint is bool else getattr(hint, "__name__", str(hint))
+        raise ConfigError(f"The setting {text!r} needs a value of type {kind}.") from error
+
+
+def upgrade_settings(recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that a run recorded, under today's names.
+
+    A setting that is gone is dropped where it was off, and kept under its old name otherwise.
+    """
+    settings = {RENAMED.get(name, name): value for name, value in recorded.items()}
+    pretrained = "mixup" in settings  # of a PretrainConfig
+    for name, off in REMOVED.items():
+        if settings.get(name) == off and not (pretrained and name == "label_smoothing"):
+            del settings[name]
+    return settings

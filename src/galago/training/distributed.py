@@ -1,9 +1,8 @@
-"""One run in several processes, as `torchrun` or `accelerate launch` start them: same batch, same
-loss, same gradient.
+"""One run in several processes, as `torchrun` or `accelerate launch` start them.
 
-Each process sees its part of a batch. What one process would sum over the whole batch, the
-statistics of the norms and the parts of the loss, is summed over all of them, and gradients pass
-through these sums.
+Batch, loss and gradient are those of one process. Each process gets a part of the batch; what one
+process would sum over the whole batch, the statistics of BatchNorm and the terms of the loss, is
+summed over all processes, and gradients pass through these sums.
 """
 
 from collections.abc import Callable
@@ -14,11 +13,15 @@ from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 from torch import distributed as dist
 
-from galago.errors import GalagoError, TrainingError
+from galago.errors import GalagoError
+from galago.training._compat import change_class
 
 
-class SumOverProcesses(torch.autograd.Function):
-    """The sum of a tensor over all processes; the gradient of a sum is summed as well."""
+class _AllReduceSum(torch.autograd.Function):
+    """The sum of a tensor over all processes; the gradient of a sum is summed as well.
+
+    That of torch.distributed.nn is deprecated since torch 2.13, and its successor is private.
+    """
 
     @staticmethod
     def forward(context: object, values: Tensor) -> Tensor:
@@ -38,20 +41,19 @@ class SumOverProcesses(torch.autograd.Function):
 def all_reduce_sum(values: Tensor) -> Tensor:
     """Return the sum of a tensor over all processes, the tensor itself where there is one.
 
-    A loss made of such sums is the same number everywhere, so that each process gets as many times
-    its share of the gradient as there are processes, which DistributedDataParallel's mean takes
-    back.
+    A loss made of such sums is the same number in every process, so each process gets its share of
+    the gradient times the number of processes; the mean of DistributedDataParallel divides by it.
     """
-    if join().num_processes == 1:
+    if distributed_state().num_processes == 1:
         return values
-    total: Tensor = SumOverProcesses.apply(values)  # type: ignore[no-untyped-call]
+    total: Tensor = _AllReduceSum.apply(values)  # type: ignore[no-untyped-call]
     return total
 
 
 class SyncedBatchNorm(nn.BatchNorm2d):
-    """BatchNorm whose statistics are those of the batch of all processes.
+    """BatchNorm with the statistics of the batch of all processes.
 
-    Torch's own SyncBatchNorm refuses a CPU.
+    torch's own SyncBatchNorm does not run on a CPU.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -73,48 +75,49 @@ class SyncedBatchNorm(nn.BatchNorm2d):
         return centered * scale[:, None, None] + self.bias[:, None, None]
 
 
-def convert_sync_batchnorm(network: nn.Module, processes: int, device: torch.device) -> nn.Module:
-    """Let all BatchNorms of a network take their statistics from all processes, where there are
-    several.
+def convert_sync_batchnorm(model: nn.Module, num_processes: int, device: torch.device) -> nn.Module:
+    """Return the model with BatchNorms whose statistics are those of all processes.
+
+    It is converted in place; with one process it stays as it is.
     """
-    if processes == 1:
-        return network
+    if num_processes == 1:
+        return model
     if device.type != "cpu":
-        synced: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+        synced: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
         return synced
-    for module in network.modules():
+    for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
-            module.__class__ = SyncedBatchNorm  # same parameters, buffers and names
-    return network
+            change_class(module, SyncedBatchNorm)
+    return model
 
 
 def is_main_process() -> bool:
-    """Tell whether this process is the one that writes and speaks."""
-    return bool(join().is_main_process)
+    """Return whether this is the process that writes files and prints."""
+    return bool(distributed_state().is_main_process)
 
 
 def broadcast_from_rank0(answer: bool) -> bool:
-    """Return the first process's answer in all of them; each has to call this."""
-    if join().num_processes == 1:
+    """Return the answer of the main process in every process; each has to call this."""
+    if distributed_state().num_processes == 1:
         return answer
     answers = [answer]
     broadcast_object_list(answers)
     return answers[0]
 
 
-def let_first_process(act: Callable[[], object]) -> None:
-    """Do something in the first process only; what it raises is raised in all, which wait for it.
+def run_on_rank0(function: Callable[[], object]) -> None:
+    """Call a function in the main process only; the others wait, and all raise what it raises.
 
     Raises:
-        GalagoError: as `act` does.
+        GalagoError: as `function` does.
     """
     failure: GalagoError | None = None
     if is_main_process():
         try:
-            act()
+            function()
         except GalagoError as error:
             failure = error
-    if join().num_processes > 1:
+    if distributed_state().num_processes > 1:
         shared = [failure if failure is None else (type(failure), str(failure))]
         broadcast_object_list(shared)
         if failure is None and shared[0] is not None:
@@ -124,22 +127,9 @@ def let_first_process(act: Callable[[], object]) -> None:
         raise failure
 
 
-def join() -> PartialState:
-    """Join the other processes, if there are any.
+def distributed_state() -> PartialState:
+    """Return rank, number of processes and device, after joining the other processes, if any.
 
-    Accelerate finds those of a CPU only when told that it is one.
+    Accelerate finds the other processes of a CPU only if told to use it.
     """
     return PartialState(cpu=not torch.accelerator.is_available())
-
-
-def check_divides(batch_size: int, processes: int) -> None:
-    """Refuse a batch that the processes cannot share evenly.
-
-    Raises:
-        TrainingError: it leaves a rest.
-    """
-    if batch_size % processes:
-        raise TrainingError(
-            f"A batch of {batch_size} cannot be shared by {processes} processes. Choose --batch as "
-            "a multiple."
-        )

@@ -1,4 +1,4 @@
-"""What is trained: the network, and what it has in training only."""
+"""The model that is trained: the network, its auxiliary heads, and its moving average."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -20,101 +20,76 @@ from galago.models.checkpoint import (
 from galago.models.efficientvit import EfficientViTSeg, build_model
 from galago.models.layers import set_drop_path
 from galago.spec import ModelSpec
+from galago.training._compat import lerp_all
 from galago.training.config import TrainConfig
-from galago.training.losses import AuxiliaryHeads, Projections
-from galago.training.styles import STAGES, mix_styles
+from galago.training.losses import AuxiliaryHeads
 
 
 class TrainingModel(nn.Module):
-    """The network and what it has in training only: auxiliary heads, projections to a teacher's
-    channels.
-    """
+    """A network and what it has in training only: auxiliary heads, activation checkpointing."""
 
-    def __init__(
-        self,
-        network: EfficientViTSeg,
-        num_classes: int,
-        config: TrainConfig,
-        teacher_widths: Sequence[int] | None = None,
-    ) -> None:
+    def __init__(self, network: EfficientViTSeg, num_classes: int, config: TrainConfig) -> None:
         super().__init__()
         widths = network.backbone.config.widths
         self.network = network
         self.auxiliary = AuxiliaryHeads(widths, num_classes) if config.auxiliary_weight else None
-        self.projections = (
-            Projections(widths, teacher_widths)
-            if teacher_widths and config.distill_features
-            else None
-        )
-        self.style_mix, self.checkpointing = config.style_mix, config.checkpointing
+        self.activation_checkpointing = config.activation_checkpointing
         set_drop_path(network.backbone, config.drop_path)
 
-    def forward(self, images: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Map (N, 3, H, W) to logits at stride 8, then those of the auxiliary heads.
-
-        And to features as a teacher has them.
-        """
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Map (N, 3, H, W) to logits at stride 8, then those of the auxiliary heads."""
         x, features = images, []
-        for number, stage in enumerate(self.network.backbone.stages):
-            x = self.run(stage, x)
-            if number < STAGES and self.style_mix and torch.rand(()) < self.style_mix:
-                x = mix_styles(x)
+        for stage in self.network.backbone.stages:
+            x = self._run_stage(stage, x)
             features.append(x)
-        extra = self.auxiliary(features) if self.auxiliary else []
-        return [self.network.head(features), *extra], self.projections(
-            features
-        ) if self.projections else []
+        auxiliary = self.auxiliary(features) if self.auxiliary else []
+        return [self.network.head(features), *auxiliary]
 
-    def run(self, stage: nn.Module, x: Tensor) -> Tensor:
-        """Run a stage.
-
-        With checkpointing its inner maps are forgotten and computed again for the gradients.
-        """
-        if not (self.checkpointing and self.training):
+    def _run_stage(self, stage: nn.Module, x: Tensor) -> Tensor:
+        """Run a stage; with checkpointing its activations are computed again for the gradients."""
+        if not (self.activation_checkpointing and self.training):
             out: Tensor = stage(x)
             return out
         recomputed: Tensor = checkpoint(
             stage,
             x,
             use_reentrant=False,
-            context_fn=lambda: (nullcontext(), frozen_statistics(stage)),
+            context_fn=lambda: (nullcontext(), _frozen_statistics(stage)),
         )
         return recomputed
 
 
 @contextmanager
-def frozen_statistics(module: nn.Module) -> Iterator[None]:
-    """Keep the running statistics of BatchNorms as they are: the second run over a batch counts for
-    nothing.
-    """
-    norms = [part for part in module.modules() if isinstance(part, nn.BatchNorm2d)]
+def _frozen_statistics(module: nn.Module) -> Iterator[None]:
+    """Keep the running statistics of BatchNorms, so that a batch counts in them only once."""
+    norms = [norm for norm in module.modules() if isinstance(norm, nn.BatchNorm2d)]
     before = [(norm, norm.momentum, norm.num_batches_tracked) for norm in norms]
     for norm in norms:
         norm.momentum = 0.0
-        norm.num_batches_tracked = (
-            norm.num_batches_tracked.clone() if norm.num_batches_tracked is not None else None
-        )
+        if norm.num_batches_tracked is not None:
+            norm.num_batches_tracked = norm.num_batches_tracked.clone()
     try:
         yield
     finally:  # torch leaves by an exception as soon as it has what it needs
         for norm, momentum, count in before:
-            norm.momentum, norm.num_batches_tracked = momentum, count
+            norm.momentum = momentum
+            norm.num_batches_tracked = count
 
 
 def start_network(
     config: TrainConfig, num_classes: int, weights: Path | None, *, names: Sequence[str] = ()
 ) -> EfficientViTSeg:
-    """Build the network with random weights or with those of a checkpoint.
+    """Return the network with random weights or with those of a checkpoint.
 
-    Of its classifier those rows are taken over whose classes have the same names, wherever they
-    stand there; see `match_classes`. A network that classifies whole photos, as of ImageNet, gives
-    its backbone; the attention's eps is ours.
+    Rows of the checkpoint's classifier are kept for classes of the same names, in any order; see
+    `match_classes`. A checkpoint of an image classifier, for example from ImageNet, gives its
+    backbone only; the attention's eps is ours.
 
     Args:
         config: variant and head.
         num_classes: K.
         weights: the checkpoint.
-        names: of the K classes; without them the rows are taken over where there are as many.
+        names: of the K classes; without names the classifier is kept if it has K rows.
     Raises:
         CheckpointError: the checkpoint is damaged or of another network.
     """
@@ -125,37 +100,37 @@ def start_network(
         load_tensors(network.backbone, load_backbone(weights).state_dict(), source=str(weights))
         return network
     loaded, metadata = load_checkpoint(weights)
-    tensors, own = loaded.state_dict(), network.state_dict()
-    theirs = checkpoint_classes(weights, metadata) if names else None
-    rows = match_classes(theirs or len(tensors["head.classify.bias"]), names or num_classes)
+    tensors, initial = loaded.state_dict(), network.state_dict()
+    their_names = checkpoint_classes(weights, metadata) if names else None
+    rows = match_classes(their_names or len(tensors["head.classify.bias"]), names or num_classes)
     for name in ("head.classify.weight", "head.classify.bias"):
-        if tensors[name].shape[1:] != own[name].shape[1:]:
-            continue  # of another network: load_tensors says so
-        taken = own[name].clone()
+        if tensors[name].shape[1:] != initial[name].shape[1:]:
+            continue  # of another network: load_tensors raises
+        merged = initial[name].clone()
         for row, source in enumerate(rows):
             if source is not None:
-                taken[row] = tensors[name][source]
-        tensors[name] = taken
+                merged[row] = tensors[name][source]
+        tensors[name] = merged
     load_tensors(network, tensors, source=str(weights))
     return network
 
 
 def match_classes(theirs: Sequence[str] | int, ours: Sequence[str] | int) -> list[int | None]:
-    """Return for each class of ours the row of their classifier that knows it, None where none
-    does.
+    """Return for each of our classes its row in the checkpoint's classifier, None for a new class.
 
     Args:
-        theirs, ours: names of the classes, or how many there are. Where one of them has no names,
-            the rows are taken as they are, if there are as many.
+        theirs, ours: names of the classes, or their number. If either has no names, the rows are
+            kept in their order, if there are as many.
     """
     if isinstance(theirs, int) or isinstance(ours, int):
-        count, rows = (len(side) if not isinstance(side, int) else side for side in (ours, theirs))
+        count = ours if isinstance(ours, int) else len(ours)
+        rows = theirs if isinstance(theirs, int) else len(theirs)
         return [row if count == rows else None for row in range(count)]
     return [theirs.index(name) if name in theirs else None for name in ours]
 
 
 def checkpoint_classes(path: Path, metadata: Mapping[str, str]) -> tuple[str, ...] | None:
-    """Return the names of a checkpoint's classes, None where it does not tell them.
+    """Return the names of a checkpoint's classes, None if it has none.
 
     Raises:
         CheckpointError: its description is damaged.
@@ -174,37 +149,40 @@ def checkpoint_classes(path: Path, metadata: Mapping[str, str]) -> tuple[str, ..
     return names
 
 
-def describe_start(weights: Path, names: Sequence[str]) -> str:
-    """Say in one sentence what a run takes from a checkpoint.
+def describe_weights(weights: Path, names: Sequence[str]) -> str:
+    """Return a sentence on what a run keeps of a checkpoint.
 
     Args:
         weights: the checkpoint.
-        names: of the classes that the run learns.
+        names: of the classes of the run.
     Raises:
         CheckpointError: the checkpoint is damaged.
     """
     metadata = read_metadata(weights)
+    start = f"Starting from {weights}"
     if metadata.get("kind") == CLASSIFIER:
-        return f"Starting from the backbone of {weights}; the head starts anew."
+        return f"Starting from the backbone of {weights}; the head is initialized at random."
     theirs = checkpoint_classes(weights, metadata)
     if theirs is None:
-        return f"Starting from {weights}, which names no classes: its classifier is kept if it has {len(names)}."
-    rows = match_classes(theirs, names)
-    known = [name for name, row in zip(names, rows, strict=True) if row is not None]
-    anew = [name for name, row in zip(names, rows, strict=True) if row is None]
-    if not known:
-        return f"Starting from {weights}, of other classes: the classifier starts anew."
-    if anew:
-        shown = ", ".join(anew[:5]) + (f" and {len(anew) - 5} more" if len(anew) > 5 else "")
-        verb = "starts" if len(anew) == 1 else "start"
-        return f"Starting from {weights}: its classifier keeps {len(known)} of {len(names)} classes; {shown} {verb} anew."
+        return f"{start}, which names no classes: its classifier is kept if it has {len(names)}."
+    new = [name for name in names if name not in theirs]
+    if len(new) == len(names):
+        return f"{start}, of other classes: the classifier is re-initialized."
+    if new:
+        shown = ", ".join(new[:5]) + (f" and {len(new) - 5} more" if len(new) > 5 else "")
+        kept = len(names) - len(new)
+        verb = "is" if len(new) == 1 else "are"
+        return (
+            f"{start}: its classifier keeps {kept} of {len(names)} classes; {shown} {verb} "
+            "re-initialized."
+        )
     if theirs == tuple(names):
-        return f"Starting from {weights}, of the same classes: its classifier is kept."
-    return f"Starting from {weights}: its classifier is kept, sorted by the names of the classes."
+        return f"{start}, of the same classes: its classifier is kept."
+    return f"{start}: its classifier is kept, in the order of our classes."
 
 
-def ema(network: nn.Module, decay: float) -> AveragedModel:
-    """Return a copy of a network that follows it slowly, buffers of the norms included.
+def make_ema(network: nn.Module, decay: float) -> AveragedModel:
+    """Return an exponential moving average of a network, buffers of BatchNorm included.
 
     The first update copies the network. After t updates the decay is (1 + t) / (10 + t), at most
     `decay`, so that the random weights of the start are soon forgotten.
@@ -216,9 +194,7 @@ def ema(network: nn.Module, decay: float) -> AveragedModel:
         pairs = list(zip(averages, values, strict=True))
         floats = [pair for pair in pairs if pair[0].is_floating_point()]
         if floats:
-            torch._foreach_lerp_(
-                [average for average, _ in floats], [value for _, value in floats], weight
-            )
+            lerp_all([average for average, _ in floats], [value for _, value in floats], weight)
         for average, value in pairs:
             if not average.is_floating_point():
                 average.copy_(value)

@@ -1,4 +1,4 @@
-"""A look at the photos before the first epoch: what is wrong there would end the run hours later."""
+"""Reading the data before the first epoch, as an error in it would end the run hours later."""
 
 import time
 from collections.abc import Callable
@@ -8,30 +8,30 @@ from functools import partial
 from galago.data.sample import Dataset, subsample_evenly
 from galago.errors import DataError
 
-MOST = 3000  # samples; of larger splits an even choice
-REPORT_AFTER_S = 2.0  # a look that takes longer is reported
+MAX_SAMPLES = 3000  # that are read of a validation split, evenly spaced
+REPORT_AFTER_S = 2.0  # from when on progress is reported
 
 
 def is_labeled(dataset: Dataset, index: int) -> bool:
-    """Read a sample, and tell whether a pixel of it has a class."""
+    """Return whether any pixel of a sample has a class."""
     return bool(
         (dataset[index].labels < len(dataset.label_set) + len(dataset.label_set.sets)).any()
     )
 
 
 def check_labeled(dataset: Dataset, *, threads: int) -> None:
-    """Find a pixel with a class in a training split; mostly the first few samples have one.
+    """Refuse a training split without a labeled pixel; usually the first samples have one.
 
     Args:
         dataset: the split.
-        threads: how many read at the same time.
+        threads: that read at the same time.
     Raises:
         DataError, ImageError: there is none, or a sample cannot be read.
     """
     with ThreadPoolExecutor(threads) as pool:
         for start in range(0, len(dataset), threads):
-            part = range(start, min(start + threads, len(dataset)))
-            if any(pool.map(partial(is_labeled, dataset), part)):
+            indices = range(start, min(start + threads, len(dataset)))
+            if any(pool.map(partial(is_labeled, dataset), indices)):
                 return
     raise DataError(
         f"None of the {len(dataset)} training photos has a pixel with a class, so there is nothing "
@@ -40,27 +40,27 @@ def check_labeled(dataset: Dataset, *, threads: int) -> None:
 
 
 def check_readable(
-    dataset: Dataset, *, threads: int, report: Callable[[dict[str, float]], None]
+    dataset: Dataset, *, threads: int, on_progress: Callable[[dict[str, float]], None]
 ) -> None:
-    """Read the samples of a split once, and find what would end an evaluation.
+    """Read the samples of a validation split once, and refuse what would end an evaluation.
 
     Args:
         dataset: the split.
-        threads: how many read at the same time.
-        report: called after each sample, with `epoch` 0, `checked` and `photos`, once it takes
+        threads: that read at the same time.
+        on_progress: called after each sample, with `epoch` 0, `checked` and `images`, once it takes
             long.
     Raises:
         DataError, ImageError: a sample cannot be read, or no pixel has a class.
     """
-    chosen = subsample_evenly(dataset, MOST)
-    began, labeled = time.monotonic(), False
+    chosen = subsample_evenly(dataset, MAX_SAMPLES)
+    start, any_labeled = time.monotonic(), False
     with ThreadPoolExecutor(threads) as pool:
-        found_in = pool.map(partial(is_labeled, chosen), range(len(chosen)))
-        for index, found in enumerate(found_in):
-            labeled |= found
-            if time.monotonic() - began > REPORT_AFTER_S:
-                report({"epoch": 0, "checked": index + 1, "photos": len(chosen)})
-    if not labeled:
+        results = pool.map(partial(is_labeled, chosen), range(len(chosen)))
+        for number, labeled in enumerate(results, start=1):
+            any_labeled |= labeled
+            if time.monotonic() - start > REPORT_AFTER_S:
+                on_progress({"epoch": 0, "checked": number, "images": len(chosen)})
+    if not any_labeled:
         raise DataError(
             f"None of the {len(chosen)} validation photos has a pixel with a class, so there is "
             "nothing to score. Check the ids in the masks: galago data check."

@@ -1,7 +1,4 @@
-"""The HTML page of a run: settings, curves, scores and sample images.
-
-One file, curves and pictures inside.
-"""
+"""The HTML report of a run: settings, curves, scores of the classes, sample images, in one file."""
 
 import dataclasses
 import json
@@ -18,22 +15,27 @@ from galago._core.html_report import render
 from galago.labels import Color
 from galago.models.checkpoint import read_metadata
 from galago.training.config import TrainConfig
-from galago.training.early_stopping import best_epoch, remarks, waited_share
+from galago.training.history import Rows, best_epoch, data_wait_share, remarks
 from galago.training.recipes import RECIPES
-from galago.training.sample_grid import read_panel
+from galago.training.run_dir import upgrade_description
+from galago.training.sample_grid import read_grid
 
-WIDTH, HEIGHT = 420, 190  # of the whole picture, in SVG units
-LEFT, RIGHT, TOP, BOTTOM = 58, 12, 10, 24  # margins around the curve
-MOST_POINTS = 600  # more would not be seen
+WIDTH = 420  # of a chart, in SVG units
+HEIGHT = 190
+LEFT = 58  # margins around the curve
+RIGHT = 12
+TOP = 10
+BOTTOM = 24
+MAX_POINTS = 600  # more would not be visible
 GRID_LINES = 4
-PAGE = "report.html"
+REPORT = "report.html"
 FILES = {
-    "best.safetensors": "the weights of the best mean IoU: what to export",
+    "best.safetensors": "the weights of the best mean IoU, to export",
     "last.safetensors": "the weights of the last validation",
-    "metrics.csv": "metrics, one line per epoch",
+    "metrics.csv": "measurements, one line per epoch",
     "panel.jpg": "photos, true labels and predicted labels",
     "run.json": "settings, data, command, commit, versions",
-    "state": "what --resume continues from",
+    "state": "the state that --resume continues from",
     "tensorboard": "curves for TensorBoard: tensorboard --logdir",
 }
 ScoreRow = tuple[Color | None, list[str]]  # color of a class, and the cells of its row
@@ -68,12 +70,12 @@ def lay_out_curve(
 
     Args:
         points: (epoch, value) in the order of epochs; values that are not finite are left out.
-        format_value: writes a value.
+        format_value: formats a value.
     """
     data = np.array([point for point in points if np.isfinite(point[1])], np.float64).reshape(-1, 2)
     if not len(data):
         return None
-    data = data[np.unique(np.linspace(0, len(data) - 1, MOST_POINTS).astype(int))]
+    data = data[np.unique(np.linspace(0, len(data) - 1, MAX_POINTS).astype(int))]
     (first, low), (last, high) = data.min(axis=0), data.max(axis=0)
     if low == high:
         low, high = (low - 0.5 * abs(low), high + 0.5 * abs(high)) if low else (0.0, 1.0)
@@ -91,20 +93,21 @@ def lay_out_curve(
     )
 
 
-def draw_page(folder: Path, config: TrainConfig, rows: Sequence[Mapping[str, float]]) -> str:
-    """Return the page of a run.
+def draw_page(folder: Path, config: TrainConfig, rows: Rows) -> str:
+    """Return the report of a run as an HTML page.
 
     Args:
-        folder: of the run; holds run.json, and of its last validation panel.jpg and checkpoints.
+        folder: of the run; holds run.json, and panel.jpg and checkpoints of its last validation.
         config: the settings.
-        rows: what was measured, one per epoch.
+        rows: measurements, one per epoch.
     Raises:
         CheckpointError, ImageError, OSError: one of the files cannot be read.
         MissingDependencyError: Jinja2 is not installed.
     """
-    description = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    text = (folder / "run.json").read_text(encoding="utf-8")
+    description = upgrade_description(json.loads(text))
     class_heads, class_rows = _classes(folder)
-    recipe, changed = differences(config)
+    recipe, changed = closest_recipe(config)
     context = {
         "title": f"galago train: {folder.resolve().name}",
         "state": _state(config, rows),
@@ -113,8 +116,8 @@ def draw_page(folder: Path, config: TrainConfig, rows: Sequence[Mapping[str, flo
         "speed": _speed(rows),
         "class_heads": class_heads,
         "class_rows": class_rows,
-        "other_sets": _other_sets(folder),
-        "panel": read_panel(folder / "panel.jpg"),
+        "extra_sets": _extra_sets(folder),
+        "sample_grid": read_grid(folder / "panel.jpg"),
         "description": _description(config, description),
         "recipe": recipe,
         "changed": changed,
@@ -125,21 +128,22 @@ def draw_page(folder: Path, config: TrainConfig, rows: Sequence[Mapping[str, flo
     return render("training.html", context)
 
 
-def differences(config: TrainConfig) -> tuple[str, list[tuple[str, Any, Any]]]:
-    """Find the recipe that the settings are closest to.
+def closest_recipe(config: TrainConfig) -> tuple[str, list[tuple[str, Any, Any]]]:
+    """Return the recipe with the fewest settings that differ, and these.
 
     Returns:
         its name; and name, value and the recipe's value of each setting that differs.
     """
-    own, found = dataclasses.asdict(config), {}
+    own = dataclasses.asdict(config)
+    changes: dict[str, list[tuple[str, Any, Any]]] = {}
     for name, recipe in RECIPES.items():
-        values = dataclasses.asdict(recipe())
-        found[name] = [(key, own[key], values[key]) for key in own if own[key] != values[key]]
-    closest = min(found, key=lambda name: len(found[name]))
-    return closest, found[closest]
+        theirs = dataclasses.asdict(recipe())
+        changes[name] = [(key, own[key], theirs[key]) for key in own if own[key] != theirs[key]]
+    closest = min(changes, key=lambda name: len(changes[name]))
+    return closest, changes[closest]
 
 
-def _state(config: TrainConfig, rows: Sequence[Mapping[str, float]]) -> str:
+def _state(config: TrainConfig, rows: Rows) -> str:
     scores = {row["epoch"]: row["mean_iou"] for row in rows if "mean_iou" in row}
     best = best_epoch(rows)
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
@@ -150,14 +154,14 @@ def _state(config: TrainConfig, rows: Sequence[Mapping[str, float]]) -> str:
     return f"{text}Best mean IoU {scores[best]:.4f}, in epoch {best}; last {last:.4f}."
 
 
-def _curves(rows: Sequence[Mapping[str, float]]) -> list[tuple[Curve | None, str]]:
+def _curves(rows: Rows) -> list[tuple[Curve | None, str]]:
     """Return each curve and its caption."""
     charts = (
         ("mean_iou", "mean IoU on the validation photos", "{:.4f}"),
         ("loss", "loss", "{:.3f}"),
-        ("rate", "learning rate", "{:.1e}"),
+        ("lr", "learning rate", "{:.1e}"),
         ("images_per_s", "photos per second", "{:.1f}"),
-        ("waited", "share of the time spent waiting for photos", "{:.1%}"),
+        ("data_wait", "share of the time spent waiting for photos", "{:.1%}"),
     )
     return [
         (
@@ -168,10 +172,11 @@ def _curves(rows: Sequence[Mapping[str, float]]) -> list[tuple[Curve | None, str
     ]
 
 
-def _speed(rows: Sequence[Mapping[str, float]]) -> str:
+def _speed(rows: Rows) -> str:
     speeds = [row["images_per_s"] for row in rows if "images_per_s" in row]
     mean = f"{sum(speeds) / len(speeds):.1f} photos per second" if speeds else "no epoch yet"
-    return f"On average {mean}; {waited_share(rows):.1%} of the time waited."
+    waited = f"{data_wait_share(rows):.1%} of the time was spent waiting for photos"
+    return f"On average {mean}; {waited}."
 
 
 def _classes(folder: Path) -> tuple[list[str], list[ScoreRow]]:
@@ -197,7 +202,7 @@ def _iou(entry: Mapping[str, Any]) -> str:
     return "n/a" if entry["iou"] is None else f"{entry['iou']:.4f}"
 
 
-def _other_sets(folder: Path) -> list[dict[str, Any]]:
+def _extra_sets(folder: Path) -> list[dict[str, Any]]:
     """Return the scores of the best weights on each further validation set."""
     best = folder / "best.safetensors"
     metadata = read_metadata(best) if best.exists() else {}
@@ -218,7 +223,7 @@ def _other_sets(folder: Path) -> list[dict[str, Any]]:
 
 def _description(config: TrainConfig, description: Mapping[str, Any]) -> dict[str, Any]:
     versions = ", ".join(f"{name} {version}" for name, version in description["versions"].items())
-    train, val = description["train_photos"], description["val_photos"]
+    train, val = description["train_images"], description["val_images"]
     return {
         "network": f"{config.variant}, head {config.head or 'of its own'}",
         "data": f"{description['data']}: {train} photos, {val} for validation",
@@ -236,7 +241,7 @@ def _commands(folder: Path, data: str) -> list[str]:
     source = shlex.quote(data) if Path(data).exists() else "DATA"
     best, model = (shlex.quote(str(folder / name)) for name in ("best.safetensors", "model"))
     return [
-        f"galago val --data {source} --model {best}",
-        f"galago export --model {best} --out {model}",
-        f"galago predict --model {model} --source PHOTOS",
+        f"galago val {source} --model {best}",
+        f"galago export {best} --out {model}",
+        f"galago predict PHOTOS --model {model}",
     ]

@@ -1,14 +1,14 @@
-"""What a run leaves behind: its description and its measurements.
+"""The folder of a run: run.json, metrics.csv, and a lock that keeps other runs out."""
 
-And who may write into its folder.
-"""
-
+import contextlib
 import csv
 import dataclasses
 import io
 import json
+import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,72 +17,47 @@ import torch
 
 from galago._core.atomic_io import write_whole
 from galago._core.device import processor
+from galago._core.locks import is_at, try_lock
 from galago._core.provenance import command, commit, version
 from galago.errors import TrainingError
-from galago.training.config import Config
-from galago.training.distributed import join
+from galago.training.config import Config, upgrade_settings
+from galago.training.distributed import distributed_state, run_on_rank0
+from galago.training.history import History
 
-KEPT = (
-    "best.safetensors",
-    "last.safetensors",
-    "state",
-    "state.old",
-)  # what a started run would overwrite
-FREE_SETTINGS = (
-    "workers",
-    "save_every",
-    "patience",
-    "tensorboard",
-)  # may differ when a run goes on: they change no weight
+SCHEMA_VERSION = 2  # of run.json; 1, without this key, is that of galago 0.1
+OLD_KEYS = {"train_photos": "train_images", "val_photos": "val_images"}
+LOCK = ".lock"
+# what another run in the same folder would overwrite
+PROTECTED = ("best.safetensors", "last.safetensors", "state", "state.old")
+# settings that may differ when a run is resumed, as they change no weight
+FREE_SETTINGS = ("workers", "save_every", "patience", "tensorboard")
 PACKAGES = ("galago", "torch", "numpy", "opencv-python-headless", "accelerate")
-
-
-@dataclasses.dataclass
-class Progress:
-    """Where a run stands; saved and loaded with the state.
-
-    Attributes:
-        epoch: epochs completed.
-        best: best mean IoU on the validation split so far, 0 to 1.
-        rows: one line of metrics.csv per epoch.
-    """
-
-    epoch: int = 0
-    best: float = -1.0
-    rows: list[dict[str, float]] = dataclasses.field(default_factory=list)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return plain values for the saved state."""
-        return dataclasses.asdict(self)
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over the values of a saved state."""
-        self.epoch, self.best = int(state["epoch"]), float(state["best"])
-        self.rows = [dict(row) for row in state["rows"]]
 
 
 def describe_run(
     config: Config,
     *,
     data: str,
-    photos: tuple[int, int],
+    train_images: int,
+    val_images: int,
     weights: Path | None,
     teacher: Path | None = None,
 ) -> dict[str, Any]:
-    """Collect what is needed to repeat a run: settings, data, command, commit, versions, machine.
+    """Return what is needed to repeat a run: settings, data, command, commit, versions, machine.
 
     Args:
         config: the settings.
-        data: what the run learns from, in words.
-        photos: how many are for training and how many for validation.
-        weights: the checkpoint it starts from, or None for random weights.
-        teacher: the checkpoint that it learns from, or None.
+        data: the data set in words.
+        train_images, val_images: number of images of each split.
+        weights: the checkpoint that the run starts from, or None for random weights.
+        teacher: the checkpoint for distillation, or None.
     """
     return {
+        "schema_version": SCHEMA_VERSION,
         "config": dataclasses.asdict(config),
         "data": data,
-        "train_photos": photos[0],
-        "val_photos": photos[1],
+        "train_images": train_images,
+        "val_images": val_images,
         "weights": str(weights) if weights else None,
         "teacher": str(teacher) if teacher else None,
         "command": command(),
@@ -96,11 +71,18 @@ def describe_run(
 
 
 def _device() -> str:
-    """Name what computes, and how often it is there."""
-    processes = join().num_processes
+    """Return the name of the processor or GPU, and the number of processes where there are more."""
+    processes = distributed_state().num_processes
     cpu = f"{processor()}, {torch.get_num_threads()} threads"
     name = torch.cuda.get_device_name() if torch.cuda.is_available() else cpu
     return f"{name}, {processes} processes" if processes > 1 else name
+
+
+def upgrade_description(description: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content of a run.json of any version under the names of this one."""
+    upgraded = {OLD_KEYS.get(name, name): value for name, value in description.items()}
+    upgraded["config"] = upgrade_settings(upgraded["config"])
+    return upgraded | {"schema_version": SCHEMA_VERSION}
 
 
 def check_unused(folder: Path) -> None:
@@ -109,21 +91,27 @@ def check_unused(folder: Path) -> None:
     Raises:
         TrainingError: it does.
     """
-    if there := [name for name in KEPT if (folder / name).exists()]:
+    if found := [name for name in PROTECTED if (folder / name).exists()]:
         raise TrainingError(
-            f"{folder} holds a run already ({', '.join(there)}). "
+            f"{folder} holds a run already ({', '.join(found)}). "
             "Choose another folder with --out, or go on with that run by --resume."
         )
 
 
 def check_same_settings(folder: Path, config: Config) -> None:
-    """Refuse to go on with a run under other settings than those it was started with.
+    """Refuse to resume a run under other settings than those it was started with.
 
     Raises:
         TrainingError: a setting differs, or run.json is missing or damaged.
     """
     recorded = read_description(folder)["config"]
     now = json.loads(json.dumps(dataclasses.asdict(config)))  # tuples as lists, as in the file
+    other = f"start another run from its weights with --weights {folder / 'last.safetensors'}."
+    if removed := [f"{name}={recorded[name]}" for name in recorded if name not in now]:
+        raise TrainingError(
+            f"The run in {folder} was started with settings that galago no longer has: "
+            f"{', '.join(removed)}. It cannot be resumed; {other}"
+        )
     changed = [
         f"{name} was {recorded[name]}, now {value}"
         for name, value in now.items()
@@ -132,13 +120,12 @@ def check_same_settings(folder: Path, config: Config) -> None:
     if changed:
         raise TrainingError(
             f"The run in {folder} was started with other settings: {'; '.join(changed)}. Resume "
-            "with the same ones, "
-            f"or start another run from its weights with --weights {folder / 'last.safetensors'}."
+            f"with the same ones, or {other}"
         )
 
 
 def check_same_weights(folder: Path, weights: Path | None) -> None:
-    """Refuse to begin a run again from other weights than those it was started from.
+    """Refuse to restart a run from other weights than those it was started from.
 
     Raises:
         TrainingError: they differ, or run.json is missing or damaged.
@@ -153,30 +140,29 @@ def check_same_weights(folder: Path, weights: Path | None) -> None:
 
 
 def read_description(folder: Path) -> dict[str, Any]:
-    """Read run.json, as far as a resumed run needs it.
+    """Return the content of run.json, that of an earlier version under today's names.
 
     Raises:
         TrainingError: there is no run, or run.json is missing or damaged.
     """
     path = folder / "run.json"
-    if not path.exists() and not any((folder / name).exists() for name in KEPT):
+    if not path.exists() and not any((folder / name).exists() for name in PROTECTED):
         raise TrainingError(
             f"There is nothing to resume in {folder}: no run was started there. Start it without "
             "--resume."
         )
+    damaged = f"{path} is missing or damaged, so the run cannot be resumed. Start a new run."
     try:
-        described = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(described, dict) and isinstance(described["config"], dict):
-            return described
+        description = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(description, dict) and isinstance(description["config"], dict):
+            return upgrade_description(description)
     except (OSError, ValueError, KeyError, RecursionError) as error:
-        raise TrainingError(
-            f"{path} is missing or damaged, so the run cannot go on. Start anew."
-        ) from error
-    raise TrainingError(f"{path} is missing or damaged, so the run cannot go on. Start anew.")
+        raise TrainingError(damaged) from error
+    raise TrainingError(damaged)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file.
+    """Write a text file, whole or not at all.
 
     Raises:
         TrainingError: the file cannot be written.
@@ -190,17 +176,85 @@ def write_text(path: Path, text: str) -> None:
         ) from error
 
 
-def write_metrics(folder: Path, progress: Progress) -> None:
-    """Write metrics.csv: one line per epoch, empty where nothing was measured."""
+def write_description(folder: Path, description: Mapping[str, Any]) -> None:
+    """Write run.json.
+
+    Raises:
+        TrainingError: the file cannot be written.
+    """
+    write_text(folder / "run.json", json.dumps(description, indent=2) + "\n")
+
+
+def write_metrics(folder: Path, history: History) -> None:
+    """Write metrics.csv: one line per epoch, empty where nothing was measured.
+
+    Raises:
+        TrainingError: the file cannot be written.
+    """
+    columns = list(dict.fromkeys(name for row in history.rows for name in row))
     text = io.StringIO()
-    writer = csv.DictWriter(
-        text, list(dict.fromkeys(key for row in progress.rows for key in row)), lineterminator="\n"
-    )
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(progress.rows)
+    writer.writerows(history.rows)
     write_text(folder / "metrics.csv", text.getvalue())
 
 
-def write_description(folder: Path, description: Mapping[str, Any]) -> None:
-    """Write run.json."""
-    write_text(folder / "run.json", json.dumps(description, indent=2) + "\n")
+_locked: set[Path] = set()  # folders that this process has locked, and may lock again
+
+
+@contextmanager
+def lock_run_dir(folder: Path) -> Iterator[None]:
+    """Keep other runs out of a folder; the main process does it for all processes of the run.
+
+    The lock is the operating system's and ends with its process. Where a file system has no locks,
+    nothing is locked.
+
+    Args:
+        folder: is made if missing, and removed at the end if it is still empty.
+    Raises:
+        TrainingError: another run uses the folder, or it cannot be written.
+    """
+    key = folder.resolve()
+    if key in _locked:
+        yield
+        return
+    descriptors: list[int] = []
+    run_on_rank0(lambda: descriptors.append(_lock(folder)))
+    _locked.add(key)
+    try:
+        yield
+    finally:
+        _locked.discard(key)
+        for descriptor in descriptors:
+            with contextlib.suppress(OSError):
+                (folder / LOCK).unlink(missing_ok=True)  # while it is locked: see _lock
+            os.close(descriptor)
+            with contextlib.suppress(OSError):
+                folder.rmdir()  # works only if it is empty
+
+
+def _lock(folder: Path) -> int:
+    """Lock a folder and return the descriptor that holds the lock."""
+    path = folder / LOCK
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        while True:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
+            if try_lock(descriptor) is False:
+                process = os.read(descriptor, 20).decode("ascii", "replace").strip()
+                os.close(descriptor)
+                holder = f" (process {process})" if process else ""
+                raise TrainingError(
+                    f"Another run is at work in {folder}{holder}. Wait until it has ended, or "
+                    "choose another folder with --out."
+                )
+            if is_at(descriptor, path):  # else its holder has just deleted it
+                os.truncate(descriptor, 0)
+                os.write(descriptor, str(os.getpid()).encode())
+                return descriptor
+            os.close(descriptor)
+    except OSError as error:
+        raise TrainingError(
+            f"Cannot write to {folder}: {error.strerror or error}. Free space or choose another "
+            "folder with --out."
+        ) from error

@@ -1,4 +1,4 @@
-"""A picture of how a run is doing: photos, true labels and predicted labels side by side."""
+"""A picture of how a run is doing: images, true labels and predicted labels side by side."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,44 +9,42 @@ import numpy as np
 from galago import image as images
 from galago.data.sample import Dataset
 
-PANEL_PHOTOS = 4
-SHOWN_WIDTH = 1600  # pixels of a panel within a page
+MAX_IMAGES = 4
+MAX_IMAGE_WIDTH = 1600  # pixels of one of the three columns
+SHOWN_WIDTH = 1600  # pixels of the whole grid in a report
 
 
-def write_panel(path: Path, predict: Callable[[np.ndarray], np.ndarray], dataset: Dataset) -> None:
-    """Write a few photos of a data set, evenly spread, each with its true and its predicted labels."""
+def write_grid(path: Path, predict: Callable[[np.ndarray], np.ndarray], dataset: Dataset) -> None:
+    """Write a few images of a data set, evenly spaced, with their true and predicted labels.
+
+    Args:
+        path: image file to write.
+        predict: (H, W, 3) uint8 RGB image to (H, W) uint8 labels.
+        dataset: where images and true labels come from.
+    """
     palette = dataset.label_set.colors
     rows = []
-    for index in np.unique(np.linspace(0, len(dataset) - 1, PANEL_PHOTOS).astype(int)):
+    for index in np.unique(np.linspace(0, len(dataset) - 1, MAX_IMAGES).astype(int)):
         sample = dataset[int(index)]
-        guess = predict(sample.image)
-        rows.append(
-            np.hstack(
-                [
-                    sample.image,
-                    *(images.colorize(labels, palette) for labels in (sample.labels, guess)),
-                ]
-            )
-        )
-    width = min(row.shape[1] for row in rows)  # photos of different sizes: the smallest decides
-    images.save(
-        path,
-        np.vstack(
-            [cv2.resize(row, (width, round(row.shape[0] * width / row.shape[1]))) for row in rows]
-        ),
-    )
+        target = images.colorize(sample.labels, palette)
+        pred = images.colorize(predict(sample.image), palette)
+        rows.append(np.hstack([sample.image, target, pred]))
+    width = min(3 * MAX_IMAGE_WIDTH, *(row.shape[1] for row in rows))
+    images.save(path, np.vstack([_scale_to_width(row, width) for row in rows]))
 
 
-def read_panel(path: Path) -> np.ndarray:
-    """Read a panel, (H, W, 3) uint8 RGB, scaled down to what a page shows.
+def read_grid(path: Path) -> np.ndarray:
+    """Return a grid, (H, W, 3) uint8 RGB, scaled down to the width of a report.
 
     Raises:
         ImageError: it cannot be read.
     """
-    panel = images.load(path)
-    height, width = panel.shape[:2]
-    if width <= SHOWN_WIDTH:
-        return panel
-    return cv2.resize(
-        panel, (SHOWN_WIDTH, round(height * SHOWN_WIDTH / width)), interpolation=cv2.INTER_AREA
-    )
+    grid = images.load(path)
+    return grid if grid.shape[1] <= SHOWN_WIDTH else _scale_to_width(grid, SHOWN_WIDTH)
+
+
+def _scale_to_width(image: np.ndarray, width: int) -> np.ndarray:
+    if image.shape[1] == width:
+        return image
+    size = (width, round(image.shape[0] * width / image.shape[1]))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)

@@ -1,24 +1,23 @@
-"""Curves and pictures of a run for TensorBoard."""
+"""Curves and sample images of a run for TensorBoard."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 from galago.errors import TrainingError, require
 from galago.evaluation.metrics import Scores
-from galago.training.run_dir import Progress
-from galago.training.sample_grid import read_panel
+from galago.training.history import History
+from galago.training.sample_grid import read_grid
 
-CURVES = ("loss", "rate", "images_per_s", "waited", "mean_iou", "pixel_accuracy")
+CURVES = ("loss", "lr", "images_per_s", "data_wait", "mean_iou", "pixel_accuracy")
 
 
-class Board:
+class TensorBoardWriter:
     """Writes one point per epoch; the horizontal axis is the number of epochs."""
 
-    def __init__(self, folder: Path, progress: Progress) -> None:
+    def __init__(self, folder: Path, history: History) -> None:
         """Open the event files in a folder.
 
-        What a run that was cut off had written after the epoch it goes on from is hidden; what was
-        never written is added.
+        Points after the epoch from which a run is resumed are hidden; missing ones are added.
 
         Raises:
             MissingDependencyError: TensorBoard is not installed.
@@ -26,16 +25,20 @@ class Board:
         require("tensorboard", "tensorboard")
         from torch.utils.tensorboard import SummaryWriter
 
-        self.folder, fresh = folder, not folder.exists()
-        purge_step = None if fresh else progress.epoch + 1
-        self.writer = SummaryWriter(str(folder), purge_step=purge_step)
-        for row in progress.rows if fresh else ():
+        is_new = not folder.exists()
+        purge_step = None if is_new else history.epoch + 1
+        self._folder = folder
+        self._writer = SummaryWriter(str(folder), purge_step=purge_step)
+        for row in history.rows if is_new else ():
             self._add_curves(row)
 
-    def add(self, row: Mapping[str, float], scores: Scores | None, panel: Path) -> None:
-        """Add what an epoch has measured and, where it was validated, the IoU of each class and the
-        panel of pictures.
+    def add(self, row: Mapping[str, float], scores: Scores | None, grid: Path) -> None:
+        """Add the measurements of an epoch and, if it was validated, class IoU and sample images.
 
+        Args:
+            row: of metrics.csv.
+            scores: of the validation, or None.
+            grid: file of the sample images.
         Raises:
             TrainingError: the files cannot be written.
         """
@@ -44,21 +47,21 @@ class Board:
             if scores:
                 for name, iou in zip(scores.names, scores.iou, strict=True):
                     if iou is not None:
-                        self.writer.add_scalar(f"iou/{name}", iou, int(row["epoch"]))
-                picture = read_panel(panel)
-                self.writer.add_image("panel", picture, int(row["epoch"]), dataformats="HWC")
-            self.writer.flush()
+                        self._writer.add_scalar(f"iou/{name}", iou, int(row["epoch"]))
+                image = read_grid(grid)
+                self._writer.add_image("panel", image, int(row["epoch"]), dataformats="HWC")
+            self._writer.flush()
         except OSError as error:
             raise TrainingError(
-                f"Cannot write to {self.folder}: {error.strerror or error}. Free space, then "
+                f"Cannot write to {self._folder}: {error.strerror or error}. Free space, then "
                 "--resume."
             ) from error
 
     def close(self) -> None:
-        """Close the file."""
-        self.writer.close()
+        """Close the event files."""
+        self._writer.close()
 
     def _add_curves(self, row: Mapping[str, float]) -> None:
         for name in CURVES:
             if name in row:
-                self.writer.add_scalar(name, row[name], int(row["epoch"]))
+                self._writer.add_scalar(name, row[name], int(row["epoch"]))

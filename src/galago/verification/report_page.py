@@ -11,7 +11,7 @@ from galago.labels import Color
 from galago.verification.compare import borders
 from galago.verification.report import FileReport, Report
 
-LARGEST = 1024  # pixels of a picture's longer side
+LONGEST_SIDE = 1024  # pixels of a picture's longer side
 WRONG, WRONG_AT_BORDER = (214, 39, 40), (240, 173, 78)
 
 
@@ -51,23 +51,23 @@ def _checks(report: Report) -> list[list[str]]:
                 [
                     file.file,
                     file.engine,
-                    check.photo,
+                    check.image,
                     "labels only" if error is None else f"{error:.1e}",
                     f"{found.labels:.3%}",
                     "-" if found.inside is None else f"{found.inside:.3%}",
-                    "no" if check.faults else "yes",
+                    "no" if check.failures else "yes",
                 ]
             )
     return rows
 
 
 def _file(file: FileReport, palette: Sequence[Color]) -> dict[str, object]:
-    """Return what the template shows of a file: failures, errors of stages, four pictures."""
-    errors = file.stage_errors.items() if file.stage else ()
+    """Return what the template shows of a file: failures, errors of layers, four pictures."""
+    errors = file.layer_errors.items() if file.layer else ()
     return {
         "title": f"{file.file} in {file.engine}",
-        "failures": file.faults,
-        "stage_errors": [(name, f"{error:.1e}") for name, error in errors],
+        "failures": file.failures,
+        "layer_errors": [(name, f"{error:.1e}") for name, error in errors],
         "pictures": [] if file.pictures is None else _pictures(*file.pictures, palette),
     }
 
@@ -77,7 +77,7 @@ def _pictures(
 ) -> list[tuple[str, np.ndarray]]:
     """Return an image, both label maps and where they differ, each after its caption."""
     pictures = (
-        ("photo", image),
+        ("image", image),
         ("labels of the trained network", images.colorize(expected, palette)),
         ("labels of the file", images.colorize(given, palette)),
         (
@@ -103,7 +103,7 @@ def difference_map(image: np.ndarray, expected: np.ndarray, given: np.ndarray) -
 
 
 def _scaled_down(image: np.ndarray) -> np.ndarray:
-    scale = LARGEST / max(image.shape[:2])
+    scale = LONGEST_SIDE / max(image.shape[:2])
     if scale >= 1:
         return image
     return cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST)

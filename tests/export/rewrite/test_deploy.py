@@ -5,9 +5,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from galago.export.rewrite.deploy import DeployedNetwork, fold_norms
+from galago.export.rewrite.deploy import DeployedNetwork
+from galago.models.inference import normalize
+from galago.models.layers import fold_norms
 from galago.spec import ModelSpec
-from galago.training.validate import normalize
 
 pytestmark = pytest.mark.torch
 

@@ -7,8 +7,14 @@ import numpy as np
 import pytest
 
 from galago._core.atomic_io import cache_folder
-from galago.runtime.engines.cache import UnsafeCacheWarning, is_own, keep, key_of, load_compiled
-from galago.runtime.engines.table import cache as compiled
+from galago.runtime.engines import cache as compiled
+from galago.runtime.engines.cache import (
+    UnsafeCacheWarning,
+    is_own,
+    key_of,
+    load_compiled,
+    store_compiled,
+)
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
 
@@ -20,7 +26,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_what_was_kept_is_found_again():
-    keep("a", b"compiled")
+    store_compiled("a", b"compiled")
     assert load_compiled("a") == b"compiled"
     assert load_compiled("b") is None
 
@@ -30,7 +36,7 @@ def test_what_was_kept_is_found_again():
     [lambda content: b"", lambda content: content[:-1], lambda content: content[:-1] + b"?"],
 )
 def test_a_damaged_file_is_not_used(folder: Path, damage):
-    keep("a", b"compiled")
+    store_compiled("a", b"compiled")
     (folder / "a.blob").write_bytes(damage((folder / "a.blob").read_bytes()))
     assert load_compiled("a") is None
 
@@ -42,16 +48,16 @@ def test_a_key_tells_every_part_apart():
 def test_the_oldest_go(folder: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(compiled, "MOST_FILES", 2)
     for age, name in enumerate("abc"):
-        keep(name, b"compiled")
+        store_compiled(name, b"compiled")
         os.utime(folder / f"{name}.blob", (1000 + age, 1000 + age))
-    keep("d", b"compiled")
+    store_compiled("d", b"compiled")
     assert {path.name for path in folder.iterdir()} == {"c.blob", "d.blob"}
 
 
 def test_an_empty_variable_switches_it_off(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("GALAGO_CACHE", "")
     assert cache_folder() is None
-    keep("a", b"compiled")
+    store_compiled("a", b"compiled")
     assert load_compiled("a") is None
 
 
@@ -60,7 +66,7 @@ def test_a_folder_that_cannot_be_written_is_no_error(
 ):
     (tmp_path / "file").write_bytes(b"")
     monkeypatch.setenv("GALAGO_CACHE", str(tmp_path / "file"))
-    keep("a", b"compiled")
+    store_compiled("a", b"compiled")
     assert load_compiled("a") is None
 
 
@@ -75,7 +81,7 @@ def test_without_the_variable_it_is_the_cache_folder_of_the_user(monkeypatch: py
 def test_a_second_start_takes_the_compiled_model(
     folder: Path, tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    from galago.runtime.engines.table import openvino as openvino_engine
+    from galago.runtime.engines import openvino as openvino_engine
 
     photo = np.random.default_rng(0).integers(0, 256, (1, 32, 64, 3), dtype=np.uint8)
     first = openvino_engine.OpenVINOEngine(tiny_onnx).run(photo).copy()
@@ -96,7 +102,7 @@ def test_a_damaged_compiled_model_is_compiled_again(folder: Path, tiny_onnx: Pat
     blob.write_bytes(whole[:100] + bytes(100) + whole[200:])
     assert (OpenVINOEngine(tiny_onnx).run(photo) == 7).all()
     assert load_compiled(blob.stem) is not None
-    keep(blob.stem, b"no compiled model, with a right checksum")
+    store_compiled(blob.stem, b"no compiled model, with a right checksum")
     assert (OpenVINOEngine(tiny_onnx).run(photo) == 7).all()
 
 
@@ -104,7 +110,7 @@ def test_a_damaged_compiled_model_is_compiled_again(folder: Path, tiny_onnx: Pat
 def test_the_folder_and_what_is_in_it_belong_to_the_user_alone(folder: Path):
     before = os.umask(0)
     try:
-        keep("a", b"compiled")
+        store_compiled("a", b"compiled")
     finally:
         os.umask(before)
     assert folder.stat().st_mode & 0o777 == 0o700
@@ -119,7 +125,7 @@ def test_an_older_folder_in_the_users_cache_becomes_the_users_alone(
     monkeypatch.delenv("GALAGO_CACHE")
     monkeypatch.setattr(compiled, "cache_folder", lambda: tmp_path / "old")
     (tmp_path / "old").mkdir(mode=0o755)
-    keep("a", b"compiled")
+    store_compiled("a", b"compiled")
     assert (tmp_path / "old").stat().st_mode & 0o777 == 0o700
     assert load_compiled("a") == b"compiled"
 
@@ -127,14 +133,14 @@ def test_an_older_folder_in_the_users_cache_becomes_the_users_alone(
 @POSIX
 @pytest.mark.parametrize("mode", [0o777, 0o770, 0o702])
 def test_a_folder_that_others_can_write_is_not_used(folder: Path, mode: int):
-    keep("a", b"compiled")
+    store_compiled("a", b"compiled")
     folder.chmod(mode)
     with pytest.warns(
         UnsafeCacheWarning, match="others can write it, so compiled models are not kept there"
     ):
         assert load_compiled("a") is None
     with pytest.warns(UnsafeCacheWarning):
-        keep("b", b"compiled")
+        store_compiled("b", b"compiled")
     assert [path.name for path in folder.iterdir()] == ["a.blob"]
     assert folder.stat().st_mode & 0o777 == mode  # GALAGO_CACHE may be shared on purpose
 
@@ -142,10 +148,10 @@ def test_a_folder_that_others_can_write_is_not_used(folder: Path, mode: int):
 @POSIX
 @pytest.mark.parametrize("mode", [0o666, 0o620, 0o602])
 def test_a_compiled_model_that_others_can_write_is_not_used(folder: Path, mode: int):
-    keep("a", b"compiled")
+    store_compiled("a", b"compiled")
     (folder / "a.blob").chmod(mode)
     assert load_compiled("a") is None
-    keep("a", b"compiled")
+    store_compiled("a", b"compiled")
     assert load_compiled("a") == b"compiled"
 
 
@@ -154,10 +160,10 @@ def test_a_compiled_model_that_others_can_write_is_not_used(folder: Path, mode: 
     not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root gives files to others"
 )
 def test_what_belongs_to_another_user_is_not_used(folder: Path):
-    keep("a", b"compiled")
+    store_compiled("a", b"compiled")
     os.chown(folder / "a.blob", 12345, 12345)
     assert load_compiled("a") is None
-    keep("a", b"compiled")
+    store_compiled("a", b"compiled")
     os.chown(folder, 12345, 12345)
     with pytest.warns(UnsafeCacheWarning, match="belongs to another user"):
         assert load_compiled("a") is None
@@ -171,8 +177,8 @@ def test_files_of_the_user_and_of_root_are_trusted(owner: str, own: bool):
 
 
 def test_another_networks_compiled_model_under_this_ones_key_is_noticed(folder: Path):
-    keep("a", b"compiled")
-    keep("b", b"another network")
+    store_compiled("a", b"compiled")
+    store_compiled("b", b"another network")
     shutil.copyfile(folder / "b.blob", folder / "a.blob")
     (folder / "a.blob").chmod(0o600)
     assert load_compiled("a") is None
@@ -192,8 +198,8 @@ def test_another_networks_compiled_model_does_not_label_silently(
     model.graph.initializer[0].CopyFrom(weight)
     (tmp_path / "other.onnx").write_bytes(model.SerializeToString())
     OpenVINOEngine(tiny_onnx)
-    (own,) = folder.iterdir()
+    (own,) = folder.glob("*.blob")
     OpenVINOEngine(tmp_path / "other.onnx")
-    (other,) = set(folder.iterdir()) - {own}
+    (other,) = set(folder.glob("*.blob")) - {own}
     own.write_bytes(other.read_bytes())
     assert (OpenVINOEngine(tiny_onnx).run(np.full((1, 32, 32, 3), 7, np.uint8)) == 7).all()

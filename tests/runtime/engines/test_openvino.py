@@ -22,27 +22,29 @@ def test_computes_in_float32_on_any_cpu(tiny_onnx: Path):
     assert setting(OpenVINOEngine(tiny_onnx), "INFERENCE_PRECISION_HINT").to_string() == "f32"  # type: ignore[attr-defined]
 
 
-def test_loading_computes_in_float32_without_half(tiny_onnx: Path):
+def test_loading_computes_in_float32_by_default(tiny_onnx: Path):
     assert setting(galago.load(tiny_onnx).engine, "INFERENCE_PRECISION_HINT").to_string() == "f32"  # type: ignore[attr-defined]
 
 
-def test_half_is_bfloat16_where_the_cpu_has_it(tiny_onnx: Path):
+def test_bfloat16_is_computed_where_the_cpu_has_it(tiny_onnx: Path):
     if "bfloat16" not in available_precisions():
         pytest.skip("this CPU computes no bfloat16")
-    kind = setting(galago.load(tiny_onnx, half=True).engine, "INFERENCE_PRECISION_HINT").to_string()  # type: ignore[attr-defined]
+    kind = setting(
+        galago.load(tiny_onnx, precision="bfloat16").engine, "INFERENCE_PRECISION_HINT"
+    ).to_string()  # type: ignore[attr-defined]
     assert kind == "bf16"
 
 
-def test_half_is_refused_where_the_cpu_has_no_bfloat16(
+def test_bfloat16_is_refused_where_the_cpu_has_no_bfloat16(
     tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(
         "galago.runtime.engines.openvino.available_precisions", lambda: ("float32",)
     )
     with pytest.raises(
-        ConfigError, match=r"This CPU computes no bfloat16, only float32\. Leave --half out\."
+        ConfigError, match=r"This CPU computes no bfloat16, only float32\. Leave --precision out\."
     ):
-        galago.load(tiny_onnx, half=True)
+        galago.load(tiny_onnx, precision="bfloat16")
 
 
 def test_threads_are_as_many_as_told(tiny_onnx: Path):
@@ -57,7 +59,7 @@ def test_less_than_one_thread_is_refused(tiny_onnx: Path, threads: int):
 
 def test_an_unknown_precision_is_refused(tiny_onnx: Path):
     with pytest.raises(
-        ConfigError, match=r"Unknown precision 'int4'\. Choose one of: bfloat16, float32"
+        ConfigError, match=r"Unknown precision 'int4'\. Choose one of: bfloat16, float16, float32"
     ):
         OpenVINOEngine(tiny_onnx, precision="int4")
 

@@ -75,7 +75,7 @@ def patches(seed: int, shape: tuple[int, int, int]) -> np.ndarray:
         ((2, 5, 7), (40, 56)),
         ((150, 8, 8), (64, 64)),
         ((150, 32, 40), (256, 320)),  # more cells and classes than are compared at a time
-        ((300, 4, 5), (32, 40)),  # more classes than a byte holds
+        ((256, 4, 5), (32, 40)),  # as many classes as a byte holds
         ((3, 1, 1), (8, 8)),
         ((3, 60, 80), (478, 640)),  # more pixels than one band has
     ],
@@ -123,9 +123,12 @@ def test_bicubic_overshoot_can_change_a_cell_whose_corners_agree():
     assert (label_map(logits, (8, 32), (1 / 8, 1 / 8), "bilinear") == 0).all()
 
 
-def test_labels_are_bytes_up_to_256_classes():
-    assert label_map(noise(0, (256, 2, 2)), (8, 8), (1 / 4, 1 / 4)).dtype == np.uint8
-    assert label_map(noise(0, (257, 2, 2)), (8, 8), (1 / 4, 1 / 4)).dtype == np.uint16
+def test_labels_are_bytes_and_more_than_256_classes_are_refused():
+    logits = noise(0, (257, 2, 2))
+    labels = label_map(logits[:256], (8, 8), (1 / 4, 1 / 4))
+    assert labels.dtype == np.uint8
+    with pytest.raises(ModelError, match="Expected 256 classes at most, got 257"):
+        label_map(logits, (8, 8), (1 / 4, 1 / 4))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -144,10 +147,10 @@ def test_an_unknown_upsampling_is_refused():
 
 
 def test_pixels_lie_in_the_gaps_between_logits():
-    axis = Axis.lay(8, 2, 1 / 4, "bilinear")  # logits 0 and 1 sit at 1.5 and 5.5 pixels
+    axis = Axis.build(8, 2, 1 / 4, "bilinear")  # logits 0 and 1 sit at 1.5 and 5.5 pixels
     assert axis.cell.tolist() == [0, 0, 1, 1, 1, 1, 2, 2]
     assert axis.count.tolist() == [2, 4, 2]
-    assert axis.shares[1, 2:6].tolist() == [0.125, 0.375, 0.625, 0.875]
+    assert axis.weights[1, 2:6].tolist() == [0.125, 0.375, 0.625, 0.875]
 
 
 @pytest.mark.parametrize("upsampling", TAPS)

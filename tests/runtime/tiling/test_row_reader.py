@@ -15,8 +15,8 @@ from galago.runtime.tiling.row_reader import (
     FileRowReader,
     RowReader,
     can_read_rows,
+    image_size,
     open_row_reader,
-    photo_size,
 )
 
 needs_vips = pytest.mark.skipif(importlib.util.find_spec("pyvips") is None, reason="needs pyvips")
@@ -119,7 +119,7 @@ def test_what_libvips_would_color_in_its_own_way_is_decoded_whole(tmp_path: Path
     pyvips.Image.new_from_array(np.dstack([SMOOTH, SMOOTH[..., 0]])).copy(
         interpretation="cmyk"
     ).write_to_file(str(path))
-    assert photo_size(path) is None
+    assert image_size(path) is None
     assert np.array_equal(read_all(open_row_reader(path)), images.load(path))
 
 
@@ -159,7 +159,7 @@ def test_nothing_but_our_errors_is_printed(tmp_path: Path, capfd: pytest.Capture
     )
     (tmp_path / "a.jpg").write_bytes(b"hello")
     for name in ("a.tif", "a.jpg", "missing.png"):
-        assert photo_size(tmp_path / name) is None or name == "a.tif"
+        assert image_size(tmp_path / name) is None or name == "a.tif"
     assert capfd.readouterr() == ("", "")
     assert logging.getLogger("pyvips").handlers
 
@@ -179,7 +179,7 @@ def test_without_pyvips_a_photo_is_decoded_whole(tmp_path: Path, monkeypatch: py
     monkeypatch.setitem(sys.modules, "pyvips", None)
     images.save(tmp_path / "a.png", NOISE)
     assert not can_read_rows()
-    assert photo_size(tmp_path / "a.png") is None
+    assert image_size(tmp_path / "a.png") is None
     source = open_row_reader(tmp_path / "a.png")
     assert isinstance(source, ArrayRowReader)
     assert np.array_equal(read_all(source, 7), NOISE)

@@ -3,17 +3,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tiled import label_in_tiles
 
 from galago import image as images
 from galago._core.png import IndexedPNG
 from galago.errors import ImageError, ModelError
 from galago.runtime.result import written_files
 from galago.runtime.segmenter import Segmenter
-from galago.runtime.tiling.stream import save_in_tiles
-from galago.runtime.tiling.tiles import TileConfig, label_in_tiles
+from galago.runtime.tiling.stream import DownscaledOverlay, save_in_tiles
+from galago.runtime.tiling.tiles import TileConfig
 from galago.spec import ModelSpec
 
 TILES = TileConfig(tile=64, overlap=32)
+PALETTE = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
 
 
 class Means:
@@ -135,7 +137,7 @@ def test_a_full_disk_leaves_nothing(
     monkeypatch.setattr(IndexedPNG, "write", fail)
     with pytest.raises(
         ImageError,
-        match=r"Cannot write .*a.png: No space left on device. Free space or choose another folder.",
+        match=r"Cannot write .*a.png: No space left on device. Free space or choose another",
     ):
         save_in_tiles(
             Segmenter(Means(), tiny_spec),
@@ -177,3 +179,62 @@ def test_an_overlay_has_names_under_it(photo: Path, tiny_spec: ModelSpec):
     result = save_in_tiles(Segmenter(Means(), tiny_spec), photo, files=None, config=TILES)
     assert result.overlay(legend=False).shape == (190, 180, 3)
     assert result.overlay().shape[0] > 190
+
+
+def draw(size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(0)
+    return random.integers(0, 256, (*size, 3), np.uint8), random.integers(0, 3, size).astype(
+        np.uint8
+    )
+
+
+def fill(
+    overlay: DownscaledOverlay, image: np.ndarray, labels: np.ndarray, step: int
+) -> DownscaledOverlay:
+    for top in range(0, len(image), step):
+        overlay.add_image(image[top : top + step])
+    for top in range(0, len(image), step + 3):
+        overlay.add_labels(labels[top : top + step + 3])
+    return overlay
+
+
+def test_a_image_that_is_small_enough_gets_the_usual_overlay():
+    image, labels = draw((600, 40))
+    overlay = fill(DownscaledOverlay(image.shape[:2], longest=600), image, labels, 7)
+    assert np.array_equal(
+        overlay.render(PALETTE, 0.25), images.overlay(image, labels, PALETTE, 0.25)
+    )
+
+
+@pytest.mark.parametrize("step", [1, 4, 5, 64, 1000])
+def test_how_the_strips_are_cut_changes_nothing(step: int):
+    image, labels = draw((103, 57))
+    pixelss = [
+        fill(DownscaledOverlay((103, 57), longest=30), image, labels, rows).render(PALETTE)
+        for rows in (step, 103)
+    ]
+    assert np.array_equal(*pixelss)
+
+
+def test_squares_are_averaged_and_get_the_label_in_their_middle():
+    image = np.zeros((5, 6, 3), np.uint8)
+    image[:3, :3] = np.arange(9).reshape(3, 3, 1) * 10  # 40 on average
+    image[3:, :3] = 50  # two rows of three
+    labels = np.zeros((5, 6), np.uint8)
+    labels[1, 1], labels[4, 4] = 1, 2
+    overlay = fill(DownscaledOverlay((5, 6), longest=2), image, labels, 2)
+    assert (overlay.factor, overlay.size) == (3, (2, 2))
+    pixels = overlay.render(PALETTE, 0)
+    # the first pixel has no neighbor above or left of it, the others border on another class there
+    # and are halved
+    assert pixels[0, 0].tolist() == [40, 40, 40]
+    assert pixels[1, 0].tolist() == [25, 25, 25]
+    colors = fill(DownscaledOverlay((5, 6), longest=2), image, labels, 2).render(PALETTE, 1)
+    assert colors[0, 0].tolist() == [0, 255, 0]
+    assert colors[1, 1].tolist() == [0, 0, 127]
+
+
+def test_a_large_image_becomes_4096_pixels_at_most():
+    assert DownscaledOverlay((20_000, 10_000)).size == (4000, 2000)
+    assert DownscaledOverlay((4096, 10)).size == (4096, 10)
+    assert DownscaledOverlay((10, 4097)).size == (5, 2049)

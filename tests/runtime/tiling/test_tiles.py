@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tiled import label_in_tiles
 
 from galago import image as images
 from galago.errors import ConfigError, ImageError, ModelError
@@ -16,9 +17,8 @@ from galago.runtime.tiling.tiles import (
     TiledLabels,
     TileGrid,
     blend_weights,
-    label_in_tiles,
-    shift,
-    starts,
+    scroll_rows,
+    tile_offsets,
 )
 from galago.spec import ModelSpec
 
@@ -92,7 +92,7 @@ def weights_along(length: int, tile: int, overlap: int) -> list[tuple[int, np.nd
 def blend_all(
     photo: np.ndarray, spec: ModelSpec, tile: tuple[int, int], overlap: int
 ) -> np.ndarray:
-    """Label a photo the plain way: the blended logits of all tiles in one map, then one label map."""
+    """Label an image the plain way: blend the logits of all tiles in one map, then label that."""
     size = photo.shape[:2]
     padded = images.pad_to_multiple(photo, [round(255 * channel) for channel in spec.mean])
     if not spec.input_size:
@@ -177,10 +177,10 @@ def test_tiles_leave_the_resize_rule_out(tiny_spec: ModelSpec):
 
 
 def test_the_last_tile_ends_where_the_photo_ends():
-    assert starts(96, 96, 32) == (0,)
-    assert starts(128, 96, 32) == (0, 32)
-    assert starts(224, 96, 32) == (0, 64, 128)
-    assert starts(256, 96, 32) == (0, 64, 128, 160)
+    assert tile_offsets(96, 96, 32) == (0,)
+    assert tile_offsets(128, 96, 32) == (0, 32)
+    assert tile_offsets(224, 96, 32) == (0, 64, 128)
+    assert tile_offsets(256, 96, 32) == (0, 64, 128, 160)
 
 
 def test_shares_fall_linearly_and_make_one():
@@ -191,7 +191,7 @@ def test_shares_fall_linearly_and_make_one():
 
 
 def test_the_grid_counts_its_tiles(tiny_spec: ModelSpec):
-    grid = TileGrid.lay((200, 1000), tiny_spec, TileConfig(tile=256, overlap=64))
+    grid = TileGrid.from_size((200, 1000), tiny_spec, TileConfig(tile=256, overlap=64))
     assert (grid.tile, grid.padded, len(grid.tops), len(grid.lefts), grid.count) == (
         (224, 256),
         (224, 1024),
@@ -203,9 +203,9 @@ def test_the_grid_counts_its_tiles(tiny_spec: ModelSpec):
 
 def test_rows_move_up_in_place():
     planes = np.arange(2 * 5 * 2).reshape(2, 5, 2)
-    shift(planes, 3)
+    scroll_rows(planes, 3)
     assert planes[:, :, 0].tolist() == [[6, 8, 0, 0, 0], [16, 18, 0, 0, 0]]
-    shift(planes, 0)
+    scroll_rows(planes, 0)
     assert planes[:, :, 0].tolist() == [[6, 8, 0, 0, 0], [16, 18, 0, 0, 0]]
 
 

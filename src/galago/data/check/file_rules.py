@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+from galago import image as images
 from galago.data.check.finding import ERROR, WARNING, Finding, plural, size_text
 from galago.data.check.image_stats import ImageStats
 from galago.data.check.layout import Layout
@@ -12,7 +13,6 @@ from galago.image import IMAGE_SUFFIXES
 from galago.labels import Color
 
 MAX_KINDS = 8  # suffixes that a message shows
-DARK = 15  # of 255: as bright as 12 bits in a file of 16 become, at most
 REPEAT = "Copy it again from its source, or remove it with its partner."
 TRAIN_ADVICE = "Training needs it: put photos there, and their masks where masks belong."
 VAL_ADVICE = (
@@ -297,19 +297,19 @@ def silent_turns(layout: Layout, image_stats: list[ImageStats]) -> Iterator[Find
 
 
 def dark_images(layout: Layout, image_stats: list[ImageStats]) -> Iterator[Finding]:
-    """Find images of 10 or 12 bits in files of 16, which look black."""
+    """Find images of 8, 10, 12 or 14 bits in files of 16, which look black."""
     dark = {
         stats.item.shown: f"brightest value {stats.brightest} of 255"
         for stats in image_stats
-        if stats.image_size and stats.header.depth == 16 and stats.brightest <= DARK
+        if stats.image_size and images.describe_depth(stats.header.depth, stats.brightest)
     }
     if dark:
         yield Finding(
             kind="dark-photo",
             severity=WARNING,
             message=f"{plural(len(dark), 'photos')} of 16 bits are nearly black.",
-            advice="Cameras of 10 or 12 bits write so: multiply the values by 64 or 16, or save "
-            "the photos with 8 bits.",
+            advice="Cameras of 10, 12 or 14 bits write so: multiply the values by 64, 16 or 4, "
+            "or save the photos with 8 bits.",
             found=dark,
         )
 

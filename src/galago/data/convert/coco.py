@@ -1,5 +1,6 @@
 """COCO instances: one JSON file per split, with polygons or run lengths."""
 
+from collections import Counter
 from functools import partial
 from pathlib import Path
 
@@ -54,6 +55,7 @@ def read_coco(source: Path, options: Options) -> Source:
         for name in roots
     ]
     names = _class_names(found)
+    notes += _describe_odd(found)
     items: list[Item] = []
     for coco in found:
         split = _split(coco.file, source)
@@ -173,6 +175,22 @@ def _class_names(found: list[CocoFile]) -> list[str]:
                 f"{', '.join(lists[0])}."
             )
     return lists[0]
+
+
+def _describe_odd(found: list[CocoFile]) -> list[str]:
+    """Return notes on what is converted and may not be meant: categories of one name, files without any area."""
+    notes = []
+    for coco in found:
+        counts = Counter(category.name for category in coco.categories.values())
+        if twice := [shown(name) for name, count in counts.items() if count > 1]:
+            notes.append(
+                f"{coco.file} has several categories of one name, which become one class: {some(twice)}."
+            )
+        if not any(image.shapes for image in coco.images):
+            notes.append(
+                f"{coco.file} has no area of any class: its photos are {BACKGROUND} as a whole."
+            )
+    return notes
 
 
 def _draw(item: CocoImage, class_ids: dict[Id, int], areas: Areas) -> np.ndarray:

@@ -17,6 +17,7 @@ from galago.errors import DataError, ImageError
 
 Id = int | str
 LISTS = ("images", "annotations", "categories")
+MAX_DIGITS = 4000  # of a whole number; Python reads 4300
 
 
 @dataclass
@@ -92,12 +93,12 @@ class CocoFile:
                 )
                 continue
             self._by_id[found_id] = None
-            if ids[found_id] > 1:
-                self.faults.append(
-                    f"{where}: {ids[found_id]} images have this id, so that it is unclear "
-                    "whose the "
+            if (count := ids[found_id]) > 1:
+                fault = (
+                    f"{where}: {count} images have this id, so that it is unclear whose the "
                     "areas are"
                 )
+                self.faults += [] if fault in self.faults else [fault]
                 continue
             name = entry.get("file_name")
             if not isinstance(name, str) or not name.strip():
@@ -171,7 +172,7 @@ def read_coco_json(file: Path) -> dict[str, Any]:
     except ValueError as error:
         raise DataError(str(error)) from error
     try:
-        raw = json.loads(text, object_pairs_hook=_unique)
+        raw = json.loads(text, object_pairs_hook=_unique, parse_int=_whole)
     except RecursionError as error:
         raise DataError(
             f"{file} is not readable as JSON: too many brackets within each other."
@@ -189,6 +190,12 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
         raise ValueError(f"the key {shown(twice)} occurs twice in one object")
     return content
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > MAX_DIGITS:
+        raise ValueError(f"a number of {len(digits):,} digits")
+    return int(digits)
 
 
 def _read_categories(entries: list[Any], file: Path) -> dict[Id, Category]:
@@ -247,9 +254,9 @@ def _image_size(image: Path, entry: dict[str, Any]) -> tuple[int, int]:
         header = images.read_header(image)
         height, width = header.upright_size or images.load(image).shape[:2]
     except ImageError as error:
-        raise DataError(f"cannot be read: {error}") from error
+        raise DataError(f"cannot be read: {str(error).rstrip('.')}") from error
     said = entry.get("height"), entry.get("width")
-    if said in ((None, None), (height, width)):
+    if all(side in (None, true) for side, true in zip(said, (height, width), strict=True)):
         return height, width
     text = (
         f"its height and width should be {height} and {width} as in the photo, got "

@@ -2,13 +2,13 @@
 
 import os
 import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import yaml
 
 from galago import image as images
+from galago._core.atomic_io import folder_beside
 from galago.data.convert.source import Source
 from galago.errors import ConfigError, DataError
 from galago.labels import IGNORE_ID, LabelSet
@@ -61,10 +61,7 @@ def write(
                 "Rename one."
             )
         seen[item.split, item.name] = item.image
-    out.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
-    try:
-        root = beside / "data"
+    with folder_beside(out, lasting=False) as root:  # it replaces nothing, and can be made again
         for item in source.items:
             images.save_labels(
                 root / "masks" / item.split / f"{item.name}.png",
@@ -78,11 +75,6 @@ def write(
         if source.unknown and not accept_unknown:
             source.unknown.check()
         (root / "data.yaml").write_text(describe(source.label_set, made_by), encoding="utf-8")
-        if out.exists():
-            out.rmdir()
-        root.rename(out)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
 
 
 def link_or_copy(image: Path, place: Path) -> None:

@@ -17,6 +17,7 @@ from galago._core.atomic_io import CACHE_VARIABLE, cache_folder, write_whole
 from galago._core.printable import printable
 
 MOST_FILES = 32  # the oldest go
+MOST_NOTES = 1000
 DIGEST_BYTES = 32
 OWN_FOLDER, OWN_FILE = 0o700, 0o600
 WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
@@ -54,7 +55,7 @@ def load_compiled(key: str) -> bytes | None:
     return compiled if compiled and _digest(key, compiled) == digest else None
 
 
-def keep(key: str, compiled: bytes) -> None:
+def store_compiled(key: str, compiled: bytes) -> None:
     """Keep a compiled model.
 
     A disk that is full or read-only only means that the next start takes as long as this one.
@@ -69,13 +70,51 @@ def keep(key: str, compiled: bytes) -> None:
         file = folder / f"{key}.blob"
         write_whole(file, _digest(key, compiled) + compiled)
         file.chmod(OWN_FILE)
-        newest_first = sorted(
-            folder.glob("*.blob"), key=lambda path: path.stat().st_mtime, reverse=True
-        )
-        for path in newest_first[MOST_FILES:]:
-            path.unlink()
+        _drop_oldest(folder, "*.blob", MOST_FILES)
     except OSError:
         return
+
+
+def record_trial(key: str) -> None:
+    """Remember a key, of a model file that passed its trial.
+
+    A disk that is full or read-only only means another trial.
+    """
+    folder = cache_folder()
+    if folder is None:
+        return
+    try:
+        _make_own_folder(folder)
+        if not _is_own_folder(folder):
+            return
+        file = folder / f"{key}.tried"
+        file.touch(mode=OWN_FILE)
+        file.chmod(OWN_FILE)
+        _drop_oldest(folder, "*.tried", MOST_NOTES)
+    except OSError:
+        return
+
+
+def has_trial(key: str) -> bool:
+    """Tell whether this user's galago remembers a key; warn where others can write the folder."""
+    folder = cache_folder()
+    if folder is None or not _is_own_folder(folder):
+        return False
+    try:
+        return is_own((folder / f"{key}.tried").stat())
+    except OSError:
+        return False
+
+
+def _drop_oldest(folder: Path, pattern: str, most: int) -> None:
+    """Delete all files of a kind but the newest so many.
+
+    Raises:
+        OSError: one cannot be deleted.
+    """
+    newest_first = sorted(folder.glob(pattern), key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in newest_first[most:]:
+        path.unlink()
 
 
 def is_own(facts: os.stat_result) -> bool:

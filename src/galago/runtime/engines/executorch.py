@@ -8,7 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from galago.errors import ModelError, require
-from galago.runtime.engines.base import check_float32, check_threads, reason_of, watch_forks
+from galago.runtime._compat import executorch_bindings
+from galago.runtime.engines.base import (
+    check_options,
+    describe_input,
+    reading,
+    reason_of,
+    running,
+    watch_forks,
+)
 
 METHOD = "forward"
 
@@ -17,7 +25,7 @@ class ExecuTorchEngine:
     """Runs a .pte file with ExecuTorch on the CPU in float32; threads that call it take turns.
 
     The runtime refuses a file that is cut short, but bytes that were changed can end the process:
-    `galago.load` compares checksums first.
+    `galago.load` compares checksums, and has a process of its own try the file first.
 
     Attributes:
         input_size: the one (height, width) in pixels that the file takes.
@@ -40,30 +48,24 @@ class ExecuTorchEngine:
             MissingDependencyError: ExecuTorch or torch is not installed.
             ModelError: ExecuTorch cannot read the file.
         """
-        check_threads(threads, "ExecuTorch")
-        check_float32(precision, "ExecuTorch")
+        check_options("ExecuTorch", threads, precision)
         self._torch = require("torch", "executorch")  # first: the runtime needs its libraries
         require("executorch", "executorch")
-        # `executorch.runtime` without its converters, whose import takes seconds and sets an
-        # environment variable
-        runtime = require("executorch.extension.pybindings._C", "executorch")
-        if not file.is_file():
-            raise ModelError(f"{file} is missing. Copy it again, or export it again.")
-        said = io.StringIO()
-        try:
-            with contextlib.redirect_stderr(said):
-                if threads and threads != runtime._threadpool_get_thread_count():
-                    runtime._unsafe_reset_threadpool(threads)  # unsafe only while a program runs
-                self._program = runtime._load_for_executorch(str(file))
-                given = self._program.method_meta(METHOD).input_tensor_meta(0).sizes()
-        except (RuntimeError, IndexError, UnicodeDecodeError) as error:
-            raise ModelError(
-                f"ExecuTorch cannot read {file}: {_reason(error, said.getvalue())}. Copy it again, "
-                "or export it again."
-            ) from error
-        self._file, self._lock = file, threading.Lock()
+        runtime = executorch_bindings()
+        log = io.StringIO()
+        errors = (RuntimeError, IndexError, UnicodeDecodeError)
+        with (
+            reading("ExecuTorch", file, errors, lambda error: _reason(error, log.getvalue())),
+            contextlib.redirect_stderr(log),
+        ):
+            if threads and threads != runtime._threadpool_get_thread_count():
+                runtime._unsafe_reset_threadpool(threads)  # unsafe only while a program runs
+            self._program = runtime._load_for_executorch(str(file))
+            shape = self._program.method_meta(METHOD).input_tensor_meta(0).sizes()
+        self._file = file
+        self._lock = threading.Lock()
         watch_forks(self)
-        self.input_size: tuple[int, int] | None = (int(given[1]), int(given[2]))
+        self.input_size: tuple[int, int] | None = (int(shape[1]), int(shape[2]))
 
     def after_fork(self) -> list[object]:
         """Forget who was running the program when the process forked.
@@ -74,36 +76,31 @@ class ExecuTorchEngine:
         return [self._program]
 
     def run(self, image: np.ndarray) -> np.ndarray:
-        """Run the network on one photo: (1, H, W, 3) uint8 RGB of `input_size` in, (1, K, H / 8, W
+        """Run the network on one image: (1, H, W, 3) uint8 RGB of `input_size` in, (1, K, H / 8, W
         / 8) float32 logits out.
 
         Raises:
             ModelError: the file takes other input, or there is too little memory.
         """
-        given = f"input of shape {image.shape}, dtype {image.dtype}"
         expected = (1, *(self.input_size or ()), 3)
         if image.shape != expected or image.dtype != np.uint8:
             raise ModelError(
-                f"ExecuTorch cannot run {self._file} on {given}: it takes {expected} uint8."
+                f"ExecuTorch cannot run {self._file} on {describe_input(image)}: it takes "
+                f"{expected} uint8."
             )
-        try:
-            with (
-                self._lock
-            ):  # a program has one memory for what lies between input and output, which it copies
-                output: np.ndarray = self._program.forward(
-                    [self._torch.from_numpy(np.ascontiguousarray(image))]
-                )[0].numpy()
-        except (RuntimeError, UnicodeDecodeError) as error:
-            raise ModelError(
-                f"ExecuTorch cannot run {self._file} on {given}: {_reason(error)}."
-            ) from error
-        return output
+        with (
+            running("ExecuTorch", self._file, image, (RuntimeError, UnicodeDecodeError), _reason),
+            self._lock,  # a program has one memory for intermediate results
+        ):
+            tensor = self._torch.from_numpy(np.ascontiguousarray(image))
+            logits: np.ndarray = self._program.forward([tensor])[0].numpy()
+        return logits
 
 
-def _reason(error: Exception, said: str = "") -> str:
+def _reason(error: Exception, log: str = "") -> str:
     """Return what ExecuTorch says, in one line.
 
     It reports a cause as `[file.cpp:line] cause` and raises a number.
     """
-    cause = said.strip().rpartition("\n")[2].partition("] ")[2]
+    cause = log.strip().rpartition("\n")[2].partition("] ")[2]
     return reason_of(RuntimeError(cause)) if cause else reason_of(error)

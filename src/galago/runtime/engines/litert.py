@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from galago.errors import ModelError, require
-from galago.runtime.engines.base import check_float32, check_threads, reason_of, watch_forks
+from galago.runtime.engines.base import check_options, reading, running, watch_forks
 
 
 class LiteRTEngine:
@@ -33,27 +33,22 @@ class LiteRTEngine:
             MissingDependencyError: LiteRT is not installed.
             ModelError: LiteRT cannot read the file.
         """
-        check_threads(threads, "LiteRT")
-        check_float32(precision, "LiteRT")
+        check_options("LiteRT", threads, precision)
         require("ai_edge_litert", "litert")
-        if not file.is_file():
-            raise ModelError(f"{file} is missing. Copy it again, or export it again.")
-        self._file, self._threads, self._lock = file, threads, threading.Lock()
+        self._file = file
+        self._threads = threads
+        self._lock = threading.Lock()
         self._interpreter: Any = self._read()
         try:
-            given, made = (
-                self._interpreter.get_input_details()[0],
-                self._interpreter.get_output_details()[0],
-            )
-            self.input_size: tuple[int, int] | None = (
-                int(given["shape"][1]),
-                int(given["shape"][2]),
-            )
+            input_ = self._interpreter.get_input_details()[0]
+            output = self._interpreter.get_output_details()[0]
+            height, width = int(input_["shape"][1]), int(input_["shape"][2])
         except (IndexError, ValueError) as error:
             raise ModelError(
                 f"{file} has no image as its input. Copy it again, or export it again."
             ) from error
-        self._input, self._output = given["index"], made["index"]
+        self.input_size: tuple[int, int] | None = (height, width)
+        self._input, self._output = input_["index"], output["index"]
         watch_forks(self)
 
     def _read(self) -> Any:
@@ -63,38 +58,29 @@ class LiteRTEngine:
             ModelError: LiteRT cannot read the file.
         """
         interpreter = require("ai_edge_litert.interpreter", "litert").Interpreter
-        try:
+        with reading("LiteRT", self._file, (ValueError, RuntimeError)):
             made = interpreter(str(self._file), num_threads=self._threads)
             made.allocate_tensors()
-        except (ValueError, RuntimeError) as error:
-            raise ModelError(
-                f"LiteRT cannot read {self._file}: {reason_of(error)}. Copy it again, or export it "
-                "again."
-            ) from error
         return made
 
     def after_fork(self) -> list[object]:
-        """Read the file again before the next run: the interpreter's threads are not in the child."""
-        old, self._interpreter, self._lock = self._interpreter, None, threading.Lock()
+        """Have the file read again: the interpreter's threads do not exist in the child."""
+        old, self._interpreter = self._interpreter, None
+        self._lock = threading.Lock()
         return [old, getattr(old, "_interpreter", None)]
 
     def run(self, image: np.ndarray) -> np.ndarray:
-        """Run the network on one photo: (1, H, W, 3) uint8 RGB of `input_size` in, (1, K, H / 8, W
+        """Run the network on one image: (1, H, W, 3) uint8 RGB of `input_size` in, (1, K, H / 8, W
         / 8) float32 logits out.
 
         Raises:
             ModelError: the file takes other input, or there is too little memory.
         """
-        with self._lock:  # one interpreter has one memory for input, output and what lies between
+        with self._lock:  # an interpreter has one memory for input, output and intermediate results
             if self._interpreter is None:
                 self._interpreter = self._read()
-            try:
+            with running("LiteRT", self._file, image, (ValueError, RuntimeError)):
                 self._interpreter.set_tensor(self._input, image)
                 self._interpreter.invoke()
                 logits: np.ndarray = self._interpreter.get_tensor(self._output)
-            except (ValueError, RuntimeError) as error:
-                given = f"input of shape {image.shape}, dtype {image.dtype}"
-                raise ModelError(
-                    f"LiteRT cannot run {self._file} on {given}: {reason_of(error)}."
-                ) from error
         return logits

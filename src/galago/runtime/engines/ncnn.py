@@ -7,16 +7,20 @@ from typing import Any
 import numpy as np
 
 from galago.errors import ModelError, require
-from galago.runtime.engines.base import check_float32, check_threads, watch_forks
+from galago.runtime.engines.base import check_options, describe_input, watch_forks
 from galago.spec import SIZE_MULTIPLE
 
-LOWER_PRECISIONS = (  # that ncnn would take by itself on CPUs that have them
-    "use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic", "use_bf16_packed", "use_bf16_storage", "use_int8_inference",
-)  # fmt: skip
-INPUT, OUTPUT = "in0", "out0"  # as pnnx names them
-PROCESS = (
-    os.getpid()
-)  # in which ncnn may have started threads; a forked child waits for them without end
+LOWER_PRECISIONS = (  # that ncnn would choose automatically on CPUs that have them
+    "use_fp16_packed",
+    "use_fp16_storage",
+    "use_fp16_arithmetic",
+    "use_bf16_packed",
+    "use_bf16_storage",
+    "use_int8_inference",
+)
+INPUT, OUTPUT = "in0", "out0"  # the names that pnnx gives
+# The process in which ncnn may have started threads; a forked child would wait for them forever.
+PROCESS = os.getpid()
 
 
 class NCNNEngine:
@@ -42,8 +46,7 @@ class NCNNEngine:
             MissingDependencyError: ncnn is not installed.
             ModelError: ncnn cannot read the files.
         """
-        check_threads(threads, "ncnn")
-        check_float32(precision, "ncnn")
+        check_options("ncnn", threads, precision)
         self._ncnn = require("ncnn", "ncnn")
         self._file, self._threads = file, threads
         self.net: Any = self._read()
@@ -89,7 +92,7 @@ class NCNNEngine:
         return [old]
 
     def run(self, image: np.ndarray) -> np.ndarray:
-        """Run the network on one photo: (1, H, W, 3) uint8 RGB in, (1, K, H / 8, W / 8) float32
+        """Run the network on one image: (1, H, W, 3) uint8 RGB in, (1, K, H / 8, W / 8) float32
         logits out.
 
         Raises:
@@ -101,7 +104,7 @@ class NCNNEngine:
             and image.shape[3] == 3
             and image.dtype == np.uint8
         )
-        given = f"input of shape {image.shape}, dtype {image.dtype}"
+        given = describe_input(image)
         if not fits or not image.size or any(side % SIZE_MULTIPLE for side in image.shape[1:3]):
             raise ModelError(
                 f"ncnn cannot run {self._file} on {given}: it takes (1, H, W, 3) uint8, H and W "

@@ -18,6 +18,12 @@ SUBGRAPH, SUBGRAPHS = 6, 11  # of AttributeProto
 VALUE_NAME, TENSOR_NAME = 1, 8  # of ValueInfoProto and TensorProto
 SPARSE_VALUES = 1  # of SparseTensorProto: a TensorProto
 DEEPEST = 32  # graphs inside graphs
+WRITTEN = {  # operators of the .onnx files that galago writes, which every engine converts
+    "Add", "ArgMax", "AveragePool", "Cast", "Clip", "Concat", "Constant", "Conv", "DepthToSpace",
+    "DequantizeLinear", "Div", "Erf", "Expand", "Gather", "Gelu", "HardSwish", "Identity", "MatMul",
+    "Max", "Min", "Mul", "Pad", "Pow", "QuantizeLinear", "ReduceSum", "Relu", "Reshape", "Resize",
+    "Shape", "Slice", "Split", "Sqrt", "Squeeze", "Sub", "Tanh", "Transpose", "Unsqueeze",
+}  # fmt: skip
 STANDARD = ("", "ai.onnx")  # domains of the operators that the standard names
 
 
@@ -111,6 +117,15 @@ def read_operators(file: Path) -> OperatorList:
             "again with `galago export`."
         )
     return found
+
+
+def unusual_operators(file: Path) -> list[str]:
+    """Name the operators of an .onnx file that galago does not write, made printable.
+
+    Raises:
+        ModelError: as `read_operators`.
+    """
+    return [printable(name) for name in read_operators(file).names if name not in WRITTEN]
 
 
 def _texts(message: memoryview, wanted: int) -> set[str]:

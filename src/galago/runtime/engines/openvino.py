@@ -1,7 +1,6 @@
 """OpenVINO, the default engine: the fastest on x86, and there are wheels for ARM."""
 
 import json
-import sys
 import threading
 from contextlib import suppress
 from functools import cache
@@ -15,20 +14,18 @@ from galago._core.atomic_io import cache_folder, sha256
 from galago._core.device import processor
 from galago._core.printable import printable
 from galago.errors import ConfigError, ModelError, choose
-from galago.runtime.engines.base import check_threads, reason_of, watch_forks
-from galago.runtime.engines.cache import keep, key_of, load_compiled
-from galago.runtime.engines.onnx_graph import read_operators
-from galago.runtime.engines.trial import can_try, try_conversion
+from galago.runtime._compat import disable_openvino_telemetry
+from galago.runtime.engines.base import check_threads, reason_of, running, watch_forks
+from galago.runtime.engines.cache import key_of, load_compiled, store_compiled
+from galago.runtime.engines.onnx_graph import unusual_operators
+from galago.runtime.engines.trial import can_try, ensure_tried, parts
 
-# On import, OpenVINO writes an id into the home folder and starts a thread that reports to its
-# maker. A module that cannot be imported makes it take the silent stand-in of its own
-# (openvino/tools/ovc/utils.py, 2026.4).
-sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+disable_openvino_telemetry()
 
 import openvino  # noqa: E402
 from openvino import frontend  # noqa: E402
 
-PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
+PRECISIONS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 FAILURES = (
     RuntimeError,
     UnicodeDecodeError,  # its message holds bytes of the file
@@ -38,14 +35,6 @@ FAILURES = (
     frontend.OpConversionFailure,
     frontend.OpValidationFailure,
 )
-
-
-WRITTEN = {  # operators of the .onnx files that galago writes, which OpenVINO converts
-    "Add", "ArgMax", "AveragePool", "Cast", "Clip", "Concat", "Constant", "Conv", "DepthToSpace", "DequantizeLinear", "Div",
-    "Erf", "Expand", "Gather", "Gelu", "HardSwish", "Identity", "MatMul", "Max", "Min", "Mul", "Pad", "Pow", "QuantizeLinear",
-    "ReduceSum", "Relu", "Reshape", "Resize", "Shape", "Slice", "Split", "Sqrt", "Squeeze", "Sub", "Tanh", "Transpose",
-    "Unsqueeze",
-}  # fmt: skip
 
 
 class OpenVINOEngine:
@@ -66,8 +55,8 @@ class OpenVINOEngine:
         Args:
             file: the .xml file, whose weights lie beside it as .bin, or the .onnx file.
             threads: CPU threads; OpenVINO decides without it.
-            precision: float32 or bfloat16. OpenVINO would take bfloat16 by itself on CPUs that have
-                it.
+            precision: float32, bfloat16 or float16. OpenVINO would choose bfloat16 automatically on
+                CPUs that have it.
         Raises:
             ConfigError: the precision is unknown or not one of this CPU, or threads is less than 1.
             ModelError: OpenVINO cannot read the file.
@@ -77,7 +66,7 @@ class OpenVINOEngine:
         if precision not in available_precisions():
             raise ConfigError(
                 f"This CPU computes no {precision}, only {' and '.join(available_precisions())}. "
-                "Leave --half out."
+                "Leave --precision out."
             )
         settings: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": hint,
@@ -85,7 +74,8 @@ class OpenVINOEngine:
         }
         if threads:
             settings["INFERENCE_NUM_THREADS"] = threads
-        self._file, self._compiled = file, compile_file(file, settings)
+        self._file = file
+        self._compiled = _compile_file(file, settings)
         self._requests = threading.local()
         watch_forks(self)
 
@@ -108,26 +98,21 @@ class OpenVINOEngine:
         return [self._compiled, *vars(self._requests).values()]
 
     def run(self, image: np.ndarray) -> np.ndarray:
-        """Run the network on one photo: (1, H, W, 3) uint8 RGB in, (1, K, H / 8, W / 8) float32
+        """Run the network on one image: (1, H, W, 3) uint8 RGB in, (1, K, H / 8, W / 8) float32
         logits out.
 
         Raises:
             ModelError: the file takes other input, or there is too little memory.
         """
-        try:
+        with running("OpenVINO", self._file, image, (RuntimeError, UnicodeDecodeError), _reason):
             request = self._request
             request.infer([image], share_inputs=True)
-        except (RuntimeError, UnicodeDecodeError) as error:
-            given = f"input of shape {image.shape}, dtype {image.dtype}"
-            raise ModelError(
-                f"OpenVINO cannot run {self._file} on {given}: {_reason(error)}."
-            ) from error
         logits: np.ndarray = request.get_output_tensor(0).data
         return logits
 
 
 def package() -> ModuleType:
-    """Return OpenVINO, which reports to nobody once it was imported from here."""
+    """Return OpenVINO, which sends no telemetry once it was imported from here."""
     this: ModuleType = openvino
     return this
 
@@ -151,9 +136,8 @@ def _core() -> openvino.Core:
     return openvino.Core()
 
 
-def compile_file(file: Path, settings: dict[str, Any]) -> openvino.CompiledModel:
-    """Compile a model file, or take what an earlier start compiled from the same file in the same
-    way.
+def _compile_file(file: Path, settings: dict[str, Any]) -> openvino.CompiledModel:
+    """Compile a model file, or load what an earlier start compiled from it with these settings.
 
     Raises:
         ModelError: OpenVINO cannot read or compile the file.
@@ -170,9 +154,9 @@ def compile_file(file: Path, settings: dict[str, Any]) -> openvino.CompiledModel
         )
     except OSError as error:
         raise ModelError(f"Cannot read {file}: {error.strerror or error}.") from error
-    if (kept := load_compiled(key)) is not None:
+    if (stored := load_compiled(key)) is not None:
         with suppress(RuntimeError, UnicodeDecodeError):  # whatever it is, it can be compiled again
-            return core.import_model(kept, "CPU", settings)
+            return core.import_model(stored, "CPU", settings)
     try:
         compiled = core.compile_model(read_model(file), "CPU", settings)
     except (RuntimeError, UnicodeDecodeError) as error:
@@ -181,15 +165,15 @@ def compile_file(file: Path, settings: dict[str, Any]) -> openvino.CompiledModel
         ) from error
     if cache_folder():
         exported = compiled.export_model()
-        keep(
-            key, exported if isinstance(exported, bytes) else exported.getvalue()
-        )  # a stream in newer versions
+        # a stream in newer versions
+        store_compiled(key, exported if isinstance(exported, bytes) else exported.getvalue())
     return compiled
 
 
 def read_model(file: Path) -> openvino.Model:
-    """Read a model file, and only as what it is: left to guess, OpenVINO tries every format, each
-    of which complains.
+    """Read a model file as the format that its suffix names.
+
+    Without a format, OpenVINO tries every one, and each prints an error.
 
     Raises:
         ModelError: the file is missing, damaged or neither OpenVINO IR nor ONNX.
@@ -215,45 +199,27 @@ def read_model(file: Path) -> openvino.Model:
 def check_graph(file: Path) -> str:
     """Refuse an .onnx file whose graph is broken, or on which OpenVINO would crash.
 
-    What galago wrote into a model folder, and is unchanged by its checksum, is converted at once;
-    anything else is tried in a process of its own first. What was compiled once comes from the
-    cache, and is not tried again.
-
     Returns:
         the operators that galago does not write, if there are any.
     Raises:
         ModelError: it is so, or the file cannot be read.
     """
-    unusual = ", ".join(
-        printable(name) for name in read_operators(file).names if name not in WRITTEN
-    )
+    unusual = ", ".join(unusual_operators(file))
     if unusual and not can_try():
         raise ModelError(
             f"{file} holds {unusual}, on which OpenVINO may crash. Use --engine onnxruntime."
         )
-    if (unusual or not is_listed(file)) and can_try():
-        try_conversion(file, unusual)
+    ensure_tried(file, "openvino")
     return unusual
-
-
-def is_listed(file: Path) -> bool:
-    """Tell whether the model.json beside a file has its checksum, so that it is what was exported."""
-    try:
-        listed = json.loads((file.parent / "model.json").read_bytes())["files"][file.name]
-        return bool(listed == sha256(file))
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return False
-
-
-def parts(file: Path) -> tuple[Path, ...]:
-    """Return the files that belong to a model file: an .xml keeps its weights in a .bin."""
-    return (file, file.with_suffix(".bin")) if file.suffix == ".xml" else (file,)
 
 
 def available_precisions() -> tuple[str, ...]:
     """Return the precisions that this CPU computes in, float32 first."""
     capabilities = only_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    return ("float32", "bfloat16") if "BF16" in capabilities else ("float32",)
+    names = {"float32": "FP32", "bfloat16": "BF16", "float16": "FP16"}
+    return tuple(
+        name for name, short in names.items() if name == "float32" or short in capabilities
+    )
 
 
 def _reason(error: Exception) -> str:

@@ -6,8 +6,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from galago._core.utf8_path import is_utf8, not_utf8_message
-from galago.errors import ConfigError, MissingDependencyError, ModelError
+from galago.errors import ConfigError, MissingDependencyError, ModelError, choose
 from galago.runtime.engines.base import Engine
+from galago.runtime.engines.trial import ensure_tried
 
 AUTO = "auto"
 
@@ -32,7 +33,7 @@ class EngineKind:
     open: Callable[[Path, int | None, str], Engine]
     precisions: Callable[[], tuple[str, ...]]
 
-    def pick(self, files: Collection[str]) -> str | None:
+    def select_file(self, files: Collection[str]) -> str | None:
         """Return the one of some files that it would run, None where there is none for it."""
         return next((file for file in self.files if file in files), None)
 
@@ -96,7 +97,7 @@ def _extra(
     )
 
 
-# Fastest first, as benchmarks/engines.py finds on x86. LiteRT comes late because a photo larger
+# Fastest first, as benchmarks/engines.py finds on x86. LiteRT comes late because an image larger
 # than its file loses detail, torch last because a folder that has other files has it for
 # comparison.
 ENGINES = {
@@ -131,7 +132,11 @@ def installed_engines(files: Collection[str]) -> list[str]:
 
     Imports none of them.
     """
-    return [name for name, kind in ENGINES.items() if kind.pick(files) and find_spec(kind.package)]
+    return [
+        name
+        for name, kind in ENGINES.items()
+        if kind.select_file(files) and find_spec(kind.package)
+    ]
 
 
 def choose_engine(name: str, files: Collection[str]) -> str:
@@ -150,18 +155,18 @@ def choose_engine(name: str, files: Collection[str]) -> str:
     if name == AUTO:
         if installed := installed_engines(files):
             return installed[0]
-        ways = " or: ".join(kind.install for kind in ENGINES.values() if kind.pick(files))
+        ways = " or: ".join(kind.install for kind in ENGINES.values() if kind.select_file(files))
         raise MissingDependencyError(f"No engine is installed. Run: {ways}")
     kind = ENGINES[name]
     if find_spec(kind.package) is None:
         raise MissingDependencyError(f"{name} is missing. Run: {kind.install}")
-    if kind.pick(files) is None:
+    if kind.select_file(files) is None:
         wanted = kind.files[0]
         formats = dict.fromkeys(("onnx", FORMATS[wanted]))
         raise ModelError(
             f"{name} runs {' or '.join(kind.files)}, which this model has not, only "
             f"{', '.join(sorted(files))}. "
-            f"Run: galago export --model CHECKPOINT --out FOLDER --format {','.join(formats)}"
+            f"Run: galago export CHECKPOINT --out FOLDER --format {','.join(formats)}"
         )
     return name
 
@@ -171,16 +176,24 @@ def open_engine(
 ) -> Engine:
     """Open a model file with an engine.
 
+    One that this user's cache does not know is tried in a process of its own before.
+
     Args:
         file: the one that the engine runs.
         name: of the engine.
         threads: CPU threads; the engine decides without it.
-        precision: float32, or bfloat16 where the engine has it.
+        precision: float32, or bfloat16 or float16 where engine and CPU have it.
     Raises:
         ConfigError: the engine or the precision is unknown, or threads is less than 1.
         MissingDependencyError: the engine is not installed.
-        ModelError: the engine cannot read the file, or takes no name that is no UTF-8.
+        ModelError: the engine cannot read the file or crashes on it, or takes no name that is no
+            UTF-8.
     """
-    if name in ENGINES and name != "openvino" and not is_utf8(file):
-        raise ModelError(not_utf8_message(file, ENGINES[name].distribution))
-    return ENGINES[name].open(file, threads, precision)
+    kind = choose(ENGINES, name, "engine")
+    if name != "openvino" and not is_utf8(file):
+        raise ModelError(not_utf8_message(file, kind.distribution))
+    if find_spec(kind.package):
+        ensure_tried(
+            file, name, distribution=kind.distribution, threads=threads, precision=precision
+        )
+    return kind.open(file, threads, precision)

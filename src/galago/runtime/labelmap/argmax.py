@@ -1,6 +1,4 @@
-"""The largest of K classes, and its id: what argmax gives, many times faster, one class after the
-other.
-"""
+"""argmax and maximum over K classes, many times faster than NumPy's: one class after the other."""
 
 import math
 from dataclasses import dataclass
@@ -10,45 +8,51 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Workspace:
-    """Memory that many chunks of pixels use in turn, as taking it anew costs as much as the
-    arithmetic.
-    """
+    """Buffers that chunks of pixels share: allocating costs as much as the arithmetic."""
 
-    best: np.ndarray
-    grown: np.ndarray
-    term: np.ndarray
-    larger: np.ndarray
-    labels: np.ndarray
-    raised: np.ndarray
+    best: np.ndarray  # float32, largest value so far
+    values: np.ndarray  # float32, of one class
+    term: np.ndarray  # float32, one term of a sum
+    larger: np.ndarray  # bool
+    labels: np.ndarray  # uint8, class of the largest value so far
+    candidates: np.ndarray  # uint8
 
     @classmethod
-    def allocate(cls, shape: tuple[int, ...], labels: np.dtype) -> "Workspace":
-        """Reserve memory for chunks of up to a shape."""
-        kinds = (np.float32, np.float32, np.float32, bool, labels, labels)
-        return cls(*(np.empty(shape, kind).reshape(-1) for kind in kinds))
+    def allocate(cls, size: int) -> "Workspace":
+        """Allocate buffers for chunks of up to `size` pixels."""
+        return cls(
+            best=np.empty(size, np.float32),
+            values=np.empty(size, np.float32),
+            term=np.empty(size, np.float32),
+            larger=np.empty(size, bool),
+            labels=np.empty(size, np.uint8),
+            candidates=np.empty(size, np.uint8),
+        )
 
     def fit(self, shape: tuple[int, ...]) -> "Workspace":
-        """Return the start of the same memory in the shape of one chunk."""
+        """Return the start of the same buffers in the shape of one chunk."""
         size = math.prod(shape)
-        return Workspace(*(memory[:size].reshape(shape) for memory in vars(self).values()))
+        return Workspace(
+            best=self.best[:size].reshape(shape),
+            values=self.values[:size].reshape(shape),
+            term=self.term[:size].reshape(shape),
+            larger=self.larger[:size].reshape(shape),
+            labels=self.labels[:size].reshape(shape),
+            candidates=self.candidates[:size].reshape(shape),
+        )
 
 
 def argmax(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the largest value along the first axis of (K, ...) float32, and its index.
+    """Return the largest value along the first axis of (K, ...) float32, and its uint8 index.
 
-    The smallest index where values tie.
+    The smallest index where values tie. K is 256 at most.
     """
     best = logits[0].copy()
-    labels = np.zeros(best.shape, label_type(len(logits)))
+    labels = np.zeros(best.shape, np.uint8)
     scratch = np.empty(best.shape, bool), np.empty_like(labels)
     for class_id in range(1, len(logits)):
-        update_argmax(best, labels, logits[class_id], labels.dtype.type(class_id), scratch)
+        update_argmax(best, labels, logits[class_id], np.uint8(class_id), scratch)
     return best, labels
-
-
-def label_type(num_classes: int) -> np.dtype:
-    """Return the dtype of label maps: uint8, or uint16 for more than 256 classes."""
-    return np.dtype(np.uint8 if num_classes <= 256 else np.uint16)
 
 
 def update_argmax(
@@ -58,7 +62,7 @@ def update_argmax(
     class_id: np.ndarray | np.integer,
     scratch: tuple[np.ndarray, np.ndarray],
 ) -> None:
-    """Let a further class win where its value is larger, in place.
+    """Update a running argmax with the values of one more class, in place.
 
     Because ids only grow from call to call, "the new id where larger, else the old one" is a
     maximum, which is many times faster than an assignment through a mask.
@@ -67,11 +71,11 @@ def update_argmax(
         best: largest value so far.
         labels: its class; all smaller than class_id.
         values: of the further class.
-        class_id: its id, or one id per element of the last axis, of the labels' dtype.
-        scratch: memory of the same shape, bool and of the labels' dtype.
+        class_id: its id, or one id per element of the last axis, uint8.
+        scratch: buffers of the same shape, bool and uint8.
     """
-    larger, raised = scratch
+    larger, candidates = scratch
     np.greater(values, best, out=larger)
-    np.multiply(larger.view(np.uint8), class_id, out=raised)
-    np.maximum(labels, raised, out=labels)
+    np.multiply(larger.view(np.uint8), class_id, out=candidates)
+    np.maximum(labels, candidates, out=labels)
     np.maximum(best, values, out=best)

@@ -1,6 +1,4 @@
-"""How sure the network is of each pixel's label, at the price of one more plane and not of all
-classes.
-"""
+"""Confidence of each pixel's label, at the cost of interpolating one plane, not all classes."""
 
 import numpy as np
 
@@ -39,9 +37,9 @@ def margin_map(logits: np.ndarray, labels: np.ndarray, scale: tuple[float, float
     two classes or more.
     """
     best, main = argmax(logits)
-    shares = softmax(logits, best)
-    second, first = np.partition(shares, -2, axis=0)[-2:]
-    ahead = shares - first
+    probabilities = softmax(logits, best)
+    second, first = np.partition(probabilities, -2, axis=0)[-2:]
+    ahead = probabilities - first
     np.put_along_axis(ahead, main[None].astype(np.intp), first - second, axis=0)
     found: np.ndarray = np.maximum(ClassPlaneSampler(main, labels, scale).look_up(ahead), 0)
     return found
@@ -58,11 +56,10 @@ class ClassPlaneSampler:
             labels: (H, W).
             scale: logits per pixel, along height and width.
         """
-        self.rows, self.columns = (
-            Axis.lay(*axis, "bilinear")
-            for axis in zip(labels.shape, main.shape, scale, strict=True)
-        )
-        self.main, self.labels = main[None].astype(np.intp), labels.reshape(-1)
+        self.rows = Axis.build(labels.shape[0], main.shape[0], scale[0], "bilinear")
+        self.columns = Axis.build(labels.shape[1], main.shape[1], scale[1], "bilinear")
+        self.main = main[None].astype(np.intp)
+        self.labels = labels.reshape(-1)
         cells = np.pad(main, 1, mode="edge")[:-1, :-1]
         same = cells.take(self.columns.cell, axis=1).take(self.rows.cell, axis=0) == labels
         same &= uniform_cells(main, 2).take(self.columns.cell, axis=1).take(self.rows.cell, axis=0)
@@ -78,29 +75,23 @@ class ClassPlaneSampler:
             row, column = np.divmod(pixels, len(self.columns.cell))
             corner = self.labels.take(pixels) * np.intp(padded[0].size)
             corner += self.rows.cell.take(row) * width + self.columns.cell.take(column)
-            down, across = (
-                self.rows.shares.take(row, axis=1),
-                self.columns.shares.take(column, axis=1),
-            )
-            left, right = (
-                flat.take(corner + side) * down[0] + flat.take(corner + side + width) * down[1]
-                for side in (0, 1)
-            )
+            down = self.rows.weights.take(row, axis=1)
+            across = self.columns.weights.take(column, axis=1)
+            left = flat.take(corner) * down[0] + flat.take(corner + width) * down[1]
+            right = flat.take(corner + 1) * down[0] + flat.take(corner + 1 + width) * down[1]
             found.reshape(-1)[pixels] = left * across[0] + right * across[1]
         return found
 
     def _main_plane(self, plane: np.ndarray) -> np.ndarray:
-        """Interpolate a (1, h, w) plane to all pixels, a band of rows after the other."""
+        """Interpolate a (1, h, w) plane to all pixels, band by band of rows."""
         padded = pad(plane, "bilinear")[0]
         rows, columns = self.rows, self.columns
         full = np.empty((len(rows.cell), len(columns.cell)), np.float32)
         for top in range(0, len(full), BAND_ROWS):
             band = full[top : top + BAND_ROWS]
-            cell, down = (
-                rows.cell[top : top + BAND_ROWS],
-                rows.shares[:, top : top + BAND_ROWS, None],
-            )
+            cell = rows.cell[top : top + BAND_ROWS]
+            down = rows.weights[:, top : top + BAND_ROWS, None]
             line = padded.take(cell, axis=0) * down[0] + padded.take(cell + 1, axis=0) * down[1]
-            np.multiply(line.take(columns.cell, axis=1), columns.shares[0], out=band)
-            band += line.take(columns.cell + 1, axis=1) * columns.shares[1]
+            np.multiply(line.take(columns.cell, axis=1), columns.weights[0], out=band)
+            band += line.take(columns.cell + 1, axis=1) * columns.weights[1]
         return full

@@ -1,5 +1,5 @@
-"""Interpolate every pixel, band by band of rows: for logits without large areas of one class, where
-laziness finds nothing.
+"""Label maps by interpolating every pixel, band by band of rows: for logits without large areas of
+one class, where there is nothing to skip.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -7,20 +7,20 @@ from concurrent.futures import ThreadPoolExecutor
 import cv2
 import numpy as np
 
-from galago.runtime.labelmap.argmax import Workspace, label_type, update_argmax
+from galago.runtime.labelmap.argmax import Workspace, update_argmax
 from galago.runtime.labelmap.interpolation import TAPS, Axis, pad, weighted_sum_rows
 
-BAND_PIXELS = 131072  # as many as a core's cache holds
-# whose rows are interpolated in one step: threads meet at the interpreter's lock between steps
-CLASSES = 16
+BAND_PIXELS = 131072  # what fits into a core's cache
+# whose rows are interpolated in one step: between steps, threads wait for the interpreter's lock
+CLASSES_PER_STEP = 16
 
 
 class DenseLabeler:
-    """All classes at all pixels; what a band needs beside its rows.
+    """Labels all pixels by interpolating all classes.
 
-    Within a band, pixels are kept by their place within the cell, (n, rows * cells): every step
-    runs along whole rows of logits, and where all cells have their pixels at the same places, as at
-    stride 8, each place has one share.
+    Within a band, pixels are ordered by their phase within the cell, (n, rows * cells): every step
+    runs along whole rows of logits, and where all cells have their pixels at the same phases, such
+    as at stride 8, each phase has one weight.
     """
 
     def __init__(self, logits: np.ndarray, upsampling: str, rows: Axis, columns: Axis) -> None:
@@ -33,8 +33,8 @@ class DenseLabeler:
         self.order = phases * self.cells + columns.cell
 
     def label(self, size: tuple[int, int]) -> np.ndarray:
-        """Return the (height, width) labels of all pixels, found on as many threads as OpenCV uses."""
-        full = np.empty(size, label_type(len(self.padded)))
+        """Return the (height, width) labels of all pixels, on as many threads as OpenCV uses."""
+        full = np.empty(size, np.uint8)
         threads = max(1, cv2.getNumThreads())
         with ThreadPoolExecutor(threads) as pool:
             list(
@@ -47,10 +47,10 @@ class DenseLabeler:
         return full
 
     def _label_rows(self, rows: np.ndarray, full: np.ndarray) -> None:
-        """Label these rows of pixels, band by band; `full` is their part of the label map."""
+        """Label some rows of pixels, band by band; `full` is their part of the label map."""
         width = self.across.shape[1] * self.cells
         height = max(1, -(-len(rows) // max(1, round(len(rows) * width / BAND_PIXELS))))
-        scratch = Workspace.allocate((height * width,), full.dtype)
+        scratch = Workspace.allocate(height * width)
         for top in range(0, len(rows), height):
             self._label_band(rows[top : top + height], full[top : top + height], scratch)
 
@@ -59,27 +59,27 @@ class DenseLabeler:
         across = self.across if self.across.shape[2] == 1 else np.tile(self.across, len(rows))
         work = scratch.fit((self.across.shape[1], len(rows) * self.cells))
         work.labels.fill(0)
-        for start in range(0, len(self.padded), CLASSES):
+        for start in range(0, len(self.padded), CLASSES_PER_STEP):
             for class_id, (first, *differences) in enumerate(
-                self._grow_down(rows, slice(start, start + CLASSES)), start
+                self._upsample_rows(rows, slice(start, start + CLASSES_PER_STEP)), start
             ):
-                grown = weighted_sum_rows(
-                    first, differences, across, (work.grown if class_id else work.best, work.term)
+                values = weighted_sum_rows(
+                    first, differences, across, (work.values if class_id else work.best, work.term)
                 )
                 if class_id:
                     update_argmax(
                         work.best,
                         work.labels,
-                        grown,
-                        full.dtype.type(class_id),
-                        (work.larger, work.raised),
+                        values,
+                        np.uint8(class_id),
+                        (work.larger, work.candidates),
                     )
         by_row = (
             work.labels.reshape(-1, len(rows), self.cells).transpose(1, 0, 2).reshape(len(rows), -1)
         )
         by_row.take(self.order, axis=1, out=full, mode="clip")
 
-    def _grow_down(self, rows: np.ndarray, classes: slice) -> np.ndarray:
+    def _upsample_rows(self, rows: np.ndarray, classes: slice) -> np.ndarray:
         """Interpolate some classes to rows of pixels: (classes, taps, rows * cells), the first
         logit and differences to it.
         """
@@ -90,7 +90,7 @@ class DenseLabeler:
         line = weighted_sum_rows(
             first,
             differences,
-            self.rows.shares[1:, rows, None],
+            self.rows.weights[1:, rows, None],
             (np.empty_like(first), np.empty_like(first)),
         )
         around = np.empty((self.taps, *first.shape[:2], self.cells), np.float32)

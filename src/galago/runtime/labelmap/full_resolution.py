@@ -1,5 +1,5 @@
-"""DenseLogits: a Segmenter as a function from images to logits at every pixel, for what looks at a
-photo more than once.
+"""FullResolutionLogits: a Segmenter as a function from images to logits at every pixel, for
+test-time augmentation and sliding windows.
 """
 
 import numpy as np
@@ -9,12 +9,11 @@ from galago.errors import ImageError
 from galago.runtime.labelmap.label_map import upsample_logits
 from galago.runtime.result import Logits
 from galago.runtime.segmenter import Segmenter
+from galago.spec import mean_color
 
 
 class FullResolutionLogits:
-    """Runs a model on photos, parts of them, and copies in other sizes, which are padded and not
-    resized.
-    """
+    """Runs a model on images, crops and scaled copies, which are padded and not resized."""
 
     def __init__(self, segmenter: Segmenter) -> None:
         """Take a model.
@@ -26,11 +25,11 @@ class FullResolutionLogits:
         self._segmenter = segmenter
 
     def __call__(self, image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        """Run the network on an image, and grow its logits.
+        """Run the network on an image, and upsample its logits.
 
         Args:
             image: (H, W, 3) uint8 RGB.
-            size: (height, width) to grow to.
+            size: (height, width) to upsample to.
         Returns:
             (K, height, width) float32.
         Raises:
@@ -40,7 +39,7 @@ class FullResolutionLogits:
         """
         segmenter, spec = self._segmenter, self._segmenter.spec
         height, width = image.shape[:2]
-        color = [round(255 * channel) for channel in spec.mean]
+        color = mean_color(spec.mean)
         if box := segmenter.input_size:
             if height > box[0] or width > box[1]:
                 raise ImageError(
@@ -60,21 +59,21 @@ class FullResolutionLogits:
 
 
 def top_probabilities(logits: Logits, size: tuple[int, int], upsampling: str) -> np.ndarray:
-    """Return the softmax probability of the largest of each pixel's grown logits, as studies of
-    calibration take it.
+    """Return the largest softmax probability of each pixel's upsampled logits, the confidence that
+    studies of calibration use.
 
     `confidence_map` interpolates probabilities instead of logits, which takes a fraction of the
     time and memory, and is lower along borders.
 
     Args:
-        logits: what the network gave for a photo.
-        size: (height, width) of the photo.
+        logits: what the network gave for an image.
+        size: (height, width) of the image.
         upsampling: bilinear or bicubic.
     Returns:
         (height, width) float32, 1 / K to 1.
     """
-    grown = upsample_logits(logits.values, size, logits.scale, upsampling)
-    grown -= grown.max(axis=0)
-    np.exp(grown, out=grown)
-    top: np.ndarray = 1 / grown.sum(axis=0)
+    upsampled = upsample_logits(logits.values, size, logits.scale, upsampling)
+    upsampled -= upsampled.max(axis=0)
+    np.exp(upsampled, out=upsampled)
+    top: np.ndarray = 1 / upsampled.sum(axis=0)
     return top

@@ -1,11 +1,10 @@
 """From logits at stride 8 to a label for every pixel: exact, and lazy where neighbors agree.
 
-Interpolating all logits to the photo's size and taking the largest costs more than the network. But
-bilinear interpolation is convex: where the four logits around some pixels all say the same class,
-all pixels between them get that class, whatever the numbers are. Only the cells that lie on a
-border between classes need interpolating, about a tenth of a real photo. Bicubic interpolation
-overshoots by a bounded amount, so there a cell is left out only if its margin is larger than that
-bound.
+Interpolating all logits to the image's size and taking the argmax costs more than the network. But
+bilinear interpolation is convex: where the four logits around some pixels have their maximum at the
+same class, all pixels between them get that class, whatever the numbers are. Only cells on a border
+between classes need interpolating, about a tenth of a real image. Bicubic interpolation overshoots
+by a bounded amount, so a cell is skipped only if its margin is larger than that bound.
 """
 
 import numpy as np
@@ -17,9 +16,9 @@ from galago.runtime.labelmap.interpolation import OVERSHOOT, TAPS, Axis
 from galago.runtime.labelmap.sparse import ROUNDING, SparseLabeler
 
 NOT_FINITE = "The network gave values that are not finite. Run it in float32, or export it again."
-MOSTLY_BORDERS = 0.9  # of all cells; beyond, a search for classes that cannot win finds little
-# of all classes in all cells; beyond, whole rows are faster than a search for what can be left out
-MOSTLY_CANDIDATES = 0.4
+MOSTLY_BORDERS = 0.9  # of all cells; above, a search for classes that cannot win finds little
+MOSTLY_CANDIDATES = 0.4  # of all classes in all cells; above, whole rows are faster than a search
+MAX_CLASSES = 256  # labels are bytes
 
 
 def label_map(
@@ -28,9 +27,9 @@ def label_map(
     scale: tuple[float, float],
     upsampling: str = "bilinear",
 ) -> np.ndarray:
-    """Label every pixel as if all logits were interpolated to its place and the largest taken.
+    """Label every pixel as if all logits were interpolated to it and the argmax taken.
 
-    Pixel (y, x) looks at the logits around ((y + 0.5) * scale[0] - 0.5, (x + 0.5) * scale[1] -
+    Pixel (y, x) depends on the logits around ((y + 0.5) * scale[0] - 0.5, (x + 0.5) * scale[1] -
     0.5): half-pixel centers, borders repeated. Where classes tie, the smallest id wins.
 
     Args:
@@ -39,18 +38,19 @@ def label_map(
         scale: logits per pixel, along height and width.
         upsampling: bilinear or bicubic (a = -0.75).
     Returns:
-        (height, width) uint8 labels; uint16 for more than 256 classes.
+        (height, width) uint8 labels.
     Raises:
         ConfigError: the kind of upsampling is unknown.
-        ModelError: a logit is NaN or infinite, so that no class is the largest.
+        ModelError: there are more than 256 classes, or a logit is NaN or infinite, so that no class
+            is the largest.
     """
     taps = choose(TAPS, upsampling, "upsampling")
+    if len(logits) > MAX_CLASSES:
+        raise ModelError(f"Expected {MAX_CLASSES} classes at most, got {len(logits)}.")
     if not np.isfinite(logits).all():
         raise ModelError(NOT_FINITE)
-    rows, columns = (
-        Axis.lay(*of_axis, upsampling)
-        for of_axis in zip(size, logits.shape[1:], scale, strict=True)
-    )
+    rows = Axis.build(size[0], logits.shape[1], scale[0], upsampling)
+    columns = Axis.build(size[1], logits.shape[2], scale[1], upsampling)
     best, labels = argmax(logits)
     sure = uniform_cells(labels, taps)
     if OVERSHOOT[upsampling]:
@@ -61,9 +61,7 @@ def label_map(
     borders = SparseLabeler(logits, labels, upsampling, np.nonzero(unsure))
     if borders.counts.sum() > MOSTLY_CANDIDATES * unsure.size * len(logits):
         return DenseLabeler(logits, upsampling, rows, columns).label(size)
-    cells = np.pad(labels, 1, mode="edge")[
-        :-1, :-1
-    ]  # for each cell the label of its upper left logit
+    cells = np.pad(labels, 1, mode="edge")[:-1, :-1]  # the label of each cell's upper left logit
     full = cells.take(columns.cell, axis=1).take(rows.cell, axis=0)
     borders.label(rows, columns, full)
     return full
@@ -75,24 +73,26 @@ def upsample_logits(
     scale: tuple[float, float],
     upsampling: str = "bilinear",
 ) -> np.ndarray:
-    """Interpolate all logits to all pixels, for what needs more of them than the largest.
+    """Return all logits, interpolated to all pixels; `label_map` is many times faster.
 
-    `label_map` is many times faster.
-
-    Args and Raises are those of `label_map`.
-
+    Args:
+        logits: (K, h, w) float32, finite.
+        size: (height, width) in pixels; any, not only multiples of the stride.
+        scale: logits per pixel, along height and width.
+        upsampling: bilinear or bicubic (a = -0.75).
     Returns:
         (K, height, width) float32.
+    Raises:
+        ConfigError: the kind of upsampling is unknown.
+        ModelError: a logit is NaN or infinite.
     """
     choose(TAPS, upsampling, "upsampling")
     if not np.isfinite(logits).all():
         raise ModelError(NOT_FINITE)
-    down, across = (
-        Axis.lay(*of_axis, upsampling).matrix()
-        for of_axis in zip(size, logits.shape[1:], scale, strict=True)
-    )
-    grown: np.ndarray = down @ logits @ across.T
-    return grown
+    down = Axis.build(size[0], logits.shape[1], scale[0], upsampling).matrix()
+    across = Axis.build(size[1], logits.shape[2], scale[1], upsampling).matrix()
+    upsampled: np.ndarray = down @ logits @ across.T
+    return upsampled
 
 
 def windows(values: np.ndarray, taps: int, reduce: np.ufunc) -> np.ndarray:
@@ -107,8 +107,8 @@ def windows(values: np.ndarray, taps: int, reduce: np.ufunc) -> np.ndarray:
 
 
 def uniform_cells(labels: np.ndarray, taps: int) -> np.ndarray:
-    """Tell for each cell whether all logits around it have their largest at the same class: (h, w)
-    to (h + 1, w + 1) bool.
+    """Tell for each cell whether all logits around it have the same label: (h, w) labels to
+    (h + 1, w + 1) bool.
     """
     equal: np.ndarray = windows(labels, taps, np.minimum) == windows(labels, taps, np.maximum)
     return equal
@@ -118,7 +118,7 @@ def margin_beats_overshoot(logits: np.ndarray, best: np.ndarray, overshoot: floa
     """Tell for each cell whether its largest class stays ahead of every other one however the
     weights of its pixels fall.
 
-    A quick form of the bound in `borders.py`: no margin is negative here, so corners only help.
+    A quick form of the bound in `sparse.py`: no margin is negative here, so corners only help.
 
     Returns:
         (h + 1, w + 1) bool; meaningful where the cell's logits agree on the largest class.

@@ -1,4 +1,4 @@
-"""Interpolate only the cells where more than one class can win, and there only those classes."""
+"""Label maps by interpolating only cells where several classes can win, and only those classes."""
 
 import math
 
@@ -57,9 +57,8 @@ class SparseLabeler:
         for start in range(0, len(possible), step):
             possible[start : start + step] = self._possible(self.padded[start : start + step], main)
         counts = possible.sum(axis=0)
-        cell, class_id = np.divmod(
-            np.flatnonzero(possible.T), len(possible)
-        )  # quicker than np.nonzero
+        # faster than np.nonzero
+        cell, class_id = np.divmod(np.flatnonzero(possible.T), len(possible))
         rank = np.arange(len(cell)) - np.repeat(np.cumsum(counts) - counts, counts)
         ids = np.zeros((counts.max(initial=0), len(counts)), np.intp)
         ids[rank, cell] = class_id
@@ -86,9 +85,7 @@ class SparseLabeler:
         """
         planes = padded.reshape(len(padded), -1)
         inner = (self.taps // 2 - 1, self.taps // 2)
-        bounds: dict[
-            int, np.ndarray
-        ] = {}  # by the number of axes along which a logit is an outer one
+        bounds: dict[int, np.ndarray] = {}  # by the number of axes along which a logit is outer
         for row, column in np.ndindex(self.taps, self.taps):
             values = planes.take(self.place + self.around[row, column], axis=1)
             margin = np.subtract(main[row, column], values, out=values)
@@ -109,12 +106,11 @@ class SparseLabeler:
 
     def label(self, rows: Axis, columns: Axis, full: np.ndarray) -> None:
         """Write the labels of the cells' pixels into the (H, W) label map."""
-        order = np.argsort(
-            -self.counts, kind="stable"
-        )  # alike ones together: a chunk runs as long as its longest
+        # cells of similar counts together: a chunk takes as long as its longest cell
+        order = np.argsort(-self.counts, kind="stable")
         shape = int(rows.count.max()), int(columns.count.max())
         step = max(SMALLEST_CHUNK, CHUNK_PIXELS // math.prod(shape))
-        scratch = Workspace.allocate((*shape, step), full.dtype)
+        scratch = Workspace.allocate(math.prod(shape) * step)
         for start in range(0, len(order), step):
             chosen = order[start : start + step]
             self._label_chunk(chosen, (rows, columns), full, scratch)
@@ -127,21 +123,20 @@ class SparseLabeler:
             axis.block(cell[chosen]) for axis, cell in zip(axes, self.cells, strict=True)
         )
         work = scratch.fit((len(tops), len(lefts), len(chosen)))
-        lines = np.empty(
-            (2, self.taps, len(tops), len(chosen)), np.float32
-        )  # down each column of logits, and one term
+        # sums down each column of logits, and one term of them
+        lines = np.empty((2, self.taps, len(tops), len(chosen)), np.float32)
         work.best.fill(-np.inf)
         work.labels.fill(0)
         for class_id in self.ids[: self.counts[chosen[0]], chosen]:
             values = self._logits_around(class_id, chosen)
             weighted_sum(values[:, :, None], down, (lines[0], lines[1]))
-            weighted_sum(lines[0][:, :, None], across, (work.grown, work.term))
+            weighted_sum(lines[0][:, :, None], across, (work.values, work.term))
             update_argmax(
                 work.best,
                 work.labels,
-                work.grown,
-                class_id.astype(full.dtype),
-                (work.larger, work.raised),
+                work.values,
+                class_id.astype(np.uint8),
+                (work.larger, work.candidates),
             )
         full.reshape(-1)[(tops * full.shape[1])[:, None] + lefts] = work.labels
 

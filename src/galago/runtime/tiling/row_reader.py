@@ -1,6 +1,4 @@
-"""A photo from the top to the bottom, some rows at a time: decoded as it is read where libvips is
-installed.
-"""
+"""Read an image from top to bottom, some rows at a time; with libvips it is decoded on the way."""
 
 import logging
 from pathlib import Path
@@ -14,25 +12,19 @@ from galago._core.image_decoder import UnreadableImageError, check_header
 from galago._core.image_header import ImageHeader
 from galago.errors import ImageError, MissingDependencyError, require
 
-LOADERS = {
+LOADERS = {  # libvips has more, untested here
     "JPEG": "jpegload",
     "PNG": "pngload",
     "TIFF": "tiffload",
     "WebP": "webpload",
-}  # libvips has more, untested here
+}
 DEPTHS = {"uchar": 0, "ushort": 8}  # bits to drop
-FORMS = (
-    "b-w",
-    "grey16",
-    "rgb",
-    "rgb16",
-    "srgb",
-    "multiband",
-)  # libvips would turn others into RGB in its own way
+# libvips would convert others to RGB in its own way
+INTERPRETATIONS = ("b-w", "grey16", "rgb", "rgb16", "srgb", "multiband")
 
 
 class RowReader(Protocol):
-    """A photo that can be read once, from the top.
+    """An image that can be read once, from the top.
 
     Attributes:
         size: (height, width) in pixels.
@@ -48,22 +40,23 @@ class RowReader(Protocol):
         """
 
     def describe_depth(self) -> str | None:
-        """Say what `galago.image.describe_depth` says of the rows that were read."""
+        """Return what `galago.image.describe_depth` says about the rows read so far."""
 
 
 class ArrayRowReader:
-    """An (H, W, 3) uint8 RGB photo in memory."""
+    """An (H, W, 3) uint8 RGB image in memory."""
 
     def __init__(self, image: np.ndarray, *, depth: int = 8) -> None:
-        """Take a photo, and the bits per sample of the file that it comes from.
+        """Take an image, and the bits per sample of the file that it comes from.
 
         Raises:
-            ImageError: the array has another form.
+            ImageError: the array has another shape or dtype.
         """
         images.check(image)
-        height, width = image.shape[:2]
-        self.size = (height, width)
-        self._image, self._top, self._depth = image, 0, depth
+        self.size = (image.shape[0], image.shape[1])
+        self._image = image
+        self._top = 0
+        self._depth = depth
 
     def read(self, count: int) -> np.ndarray:
         """Return the next rows."""
@@ -71,7 +64,7 @@ class ArrayRowReader:
         return self._image[self._top - count : self._top]
 
     def describe_depth(self) -> str | None:
-        """Say that the file's 16 bits are not used, or nothing."""
+        """Return a note if the file does not use its 16 bits."""
         return (
             images.describe_depth(self._depth, int(self._image.max()))
             if self._depth == 16
@@ -82,12 +75,12 @@ class ArrayRowReader:
 class FileRowReader:
     """A JPEG, PNG, TIFF, BigTIFF or WebP file, of which libvips decodes no more than is read.
 
-    The pixels are those of `galago.image.load`; what would come differently is refused here, and
-    decoded whole.
+    The pixels are those of `galago.image.load`; files that libvips would decode differently are
+    refused here, so that they are decoded whole.
 
-    A photo that the camera turned is decoded into a temporary file first, if it is large. A
-    progressive JPEG, an interlaced PNG and a TIFF with premultiplied alpha or gray planes have to
-    be decoded at once, which takes memory, and has the bound of `load`.
+    A large image with an EXIF orientation is decoded into a temporary file first. A progressive
+    JPEG, an interlaced PNG and a TIFF with premultiplied alpha or gray planes are decoded at once,
+    which takes memory, and has the size limit of `load`.
 
     Attributes:
         size: (height, width) in pixels.
@@ -99,11 +92,12 @@ class FileRowReader:
         """Open a file and read its header.
 
         Raises:
-            ImageError: it is missing or no photo, or one that libvips does not read as
+            ImageError: the file is missing or no image, or libvips does not read it as
                 `galago.image.load` does.
             MissingDependencyError: pyvips is not installed.
         """
-        self._path, self._vips = path, load_vips()
+        self._path = path
+        self._vips = _load_vips()
         header = images.read_header(path)
         misread = header.tags is not None and tiff.is_misread_by_libvips(header.tags)
         try:
@@ -113,19 +107,21 @@ class FileRowReader:
         if header.kind not in LOADERS or (header.tags and not tiff.is_plain(header.tags)):
             form = "8 or 16 bits of gray or RGB as JPEG, PNG, WebP or TIFF"
             raise ImageError(f"{path} cannot be read in strips. Expected {form}.")
-        self.depth, self.brightest, self._top = header.depth, 0, 0
+        self.depth = header.depth
+        self.brightest = 0
+        self._top = 0
         self._whole: np.ndarray | None = None
         if misread:
             self._whole = images.load(path)
             self.size = (self._whole.shape[0], self._whole.shape[1])
             return
         try:
-            image = self._open(header)
+            image = self._open_autorotated(header)
         except self._vips.Error as error:
             raise ImageError(
                 f"{path} is no photo that can be read. Expected JPEG, PNG, WebP or TIFF."
             ) from error
-        if image.interpretation not in FORMS or image.format not in DEPTHS:
+        if image.interpretation not in INTERPRETATIONS or image.format not in DEPTHS:
             raise ImageError(
                 f"{path} holds {image.interpretation} as {image.format}, expected 8 or 16 bits of "
                 "gray or RGB."
@@ -135,9 +131,9 @@ class FileRowReader:
         self.size = (image.height, image.width)
         self._region = self._vips.Region.new(image)
 
-    def _open(self, header: ImageHeader) -> Any:
-        """Open the file, turned upright; decodes nothing, unless it has to be turned."""
-        source = open_source(self._vips, self._path)
+    def _open_autorotated(self, header: ImageHeader) -> Any:
+        """Open the file, rotated as EXIF says; decodes nothing, unless it has to be rotated."""
+        source = _open_source(self._vips, self._path)
         load = f"{LOADERS[header.kind]}_source"
         if header.orientation == 1:
             return self._vips.Operation.call(load, source, access="sequential", fail_on="error")
@@ -149,7 +145,7 @@ class FileRowReader:
         """Return the next rows.
 
         Raises:
-            ImageError: the file is cut short or damaged there.
+            ImageError: the file is truncated or damaged there.
         """
         first, self._top = self._top, self._top + count
         rows = (
@@ -162,7 +158,7 @@ class FileRowReader:
         return rows
 
     def describe_depth(self) -> str | None:
-        """Say that the file's 16 bits are not used by the rows that were read, or nothing."""
+        """Return a note if the rows read so far do not use the file's 16 bits."""
         return images.describe_depth(self.depth, self.brightest)
 
     def _decode(self, top: int, count: int) -> np.ndarray:
@@ -181,8 +177,8 @@ class FileRowReader:
         return (rows >> self._drop).astype(np.uint8) if self._drop else rows
 
 
-def load_vips() -> Any:
-    """Import pyvips, and keep it from printing what our own errors say better.
+def _load_vips() -> Any:
+    """Import pyvips without its log, whose messages our own errors say better.
 
     Raises:
         MissingDependencyError: it is not installed, or finds no libvips.
@@ -199,8 +195,8 @@ def load_vips() -> Any:
     return vips
 
 
-def open_source(vips: Any, path: Path) -> Any:
-    """Open a file for libvips by its descriptor, so that its name need not be text.
+def _open_source(vips: Any, path: Path) -> Any:
+    """Open a file for libvips by its descriptor, so that its name may be any bytes.
 
     Raises:
         ImageError: the file is missing.
@@ -213,19 +209,16 @@ def open_source(vips: Any, path: Path) -> Any:
 
 
 def can_read_rows() -> bool:
-    """Tell whether files can be read strip by strip here."""
+    """Tell whether files can be read strip by strip: whether pyvips is installed."""
     try:
-        load_vips()
+        _load_vips()
     except MissingDependencyError:
         return False
     return True
 
 
-def photo_size(path: Path) -> tuple[int, int] | None:
-    """Return the (height, width) that a file's header tells.
-
-    None where it cannot be read strip by strip.
-    """
+def image_size(path: Path) -> tuple[int, int] | None:
+    """Return the (height, width) in a file's header; None if it cannot be read strip by strip."""
     if not can_read_rows():
         return None
     try:
@@ -234,19 +227,18 @@ def photo_size(path: Path) -> tuple[int, int] | None:
         return None
 
 
-def open_row_reader(photo: np.ndarray | str | Path) -> RowReader:
-    """Open a photo for reading from the top: strip by strip where that can be done, else decoded
-    whole.
+def open_row_reader(source: np.ndarray | str | Path) -> RowReader:
+    """Open an image for reading from the top: strip by strip where possible, else decoded whole.
 
     Raises:
-        ImageError: the photo cannot be read, or the array has another form.
+        ImageError: the image cannot be read, or the array has another shape or dtype.
     """
-    if isinstance(photo, np.ndarray):
-        return ArrayRowReader(photo)
+    if isinstance(source, np.ndarray):
+        return ArrayRowReader(source)
     if can_read_rows():
         try:
-            return FileRowReader(Path(photo))
+            return FileRowReader(Path(source))
         except ImageError:  # OpenCV reads more kinds, and says better what is wrong
             pass
-    image, header = images.load_with_header(photo)
+    image, header = images.load_with_header(source)
     return ArrayRowReader(image, depth=header.depth)
