@@ -59,7 +59,7 @@ class TileLabeler:
 
     def needs_tiling(self, size: tuple[int, ...]) -> bool:
         """Tell whether an image of (height, width) is labeled in tiles."""
-        return needs_tiles(size, self.segmenter) if self.forced is None else self.forced
+        return _needs_tiles(size, self.segmenter) if self.forced is None else self.forced
 
     def label(self, frame: ReadFrame, advance: Callable[[int, int], None]) -> TiledSegmentation:
         """Label an image and write its files.
@@ -111,7 +111,7 @@ class TileLabeler:
         return lines
 
 
-def needs_tiles(size: tuple[int, ...], segmenter: Segmenter) -> bool:
+def _needs_tiles(size: tuple[int, ...], segmenter: Segmenter) -> bool:
     """Tell whether an image is labeled in tiles by default.
 
     With a resize rule, or --imgsz, the network gets an image of one size, whatever the image's own
