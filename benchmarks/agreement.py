@@ -15,7 +15,8 @@ from measure import save_result
 from parity import parity_network
 from torch import nn
 
-from galago.export.writers.table import FORMATS
+from galago.export.rewrite.deploy import DeployedNetwork
+from galago.export.writers.table import WRITERS
 from galago.labels import CAMVID
 from galago.models.checkpoint import load_checkpoint
 from galago.models.inference import TorchEngine
@@ -41,9 +42,10 @@ def measure(name: str, network: nn.Module, folder: Path) -> list[dict[str, objec
     photo = render_scene(SEED, SIZE).image[None]
     expected = TorchEngine(network, spec).run(photo)
     rows: list[dict[str, object]] = []
-    for format, row in FORMATS.items():
-        file = folder / row.files[0]
-        row.write(network, spec, file)
+    deployed = DeployedNetwork(network, spec)
+    for format, writer in WRITERS.items():
+        file = folder / writer.files[0]
+        writer.write(deployed, spec, file)
         for engine in installed_engines([file.name]):
             given = open_engine(file, engine).run(photo)
             error = float(np.linalg.norm(given - expected) / np.linalg.norm(expected))

@@ -16,12 +16,15 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from measure import in_own_process, save_result, time_interleaved
 
 from galago._core.device import peak_memory_mb
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SIZES = (
     (256, 256),
@@ -43,16 +46,31 @@ COLORS = {"linear": "tab:blue", "softmax": "tab:red"}
 STYLES = {"block": ":", "network": "-", "network in OpenVINO": "--"}
 
 
+def softmax_attention(q: "Tensor", k: "Tensor", v: "Tensor", eps: float) -> "Tensor":
+    """Mix all pixels with softmax, at a cost quadratic in their number: the baseline.
+
+    Args:
+        q, k, v: (N, heads, D, L) each.
+        eps: not used; `linear_attention` needs it.
+    """
+    import torch.nn.functional as F
+
+    # contiguous, else torch takes the implementation that stores all (L, L) similarities
+    q, k, v = q.mT.contiguous(), k.mT.contiguous(), v.mT.contiguous()
+    return F.scaled_dot_product_attention(q, k, v).mT
+
+
 def make(part: str, form: str, size: tuple[int, int]) -> Callable[[], object]:
     """Return what runs one part of b0 with one form of attention on one size."""
     import torch
 
-    from galago.models.attention import set_attention
+    from galago.models.attention import linear_attention, set_attention
     from galago.models.efficientvit import build_model
     from galago.training.cpu import tune_malloc
 
     network: torch.nn.Module = build_model("b0", 19).eval()
-    set_attention(network, form=form)
+    implementations = {"linear": linear_attention, "softmax": softmax_attention}
+    set_attention(network, implementation=implementations[form])
     if part == "network in OpenVINO":
         from naive import naive_onnx, run_openvino
 

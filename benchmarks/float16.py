@@ -21,11 +21,12 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
-from galago.export.ranges import SEED, measure_ranges, normalize
+from galago.export.ranges import SEED, measure_ranges
 from galago.export.rewrite.attention import deploy_attention
 from galago.export.rewrite.deploy import DeployedNetwork
 from galago.labels import CAMVID
 from galago.models.checkpoint import load_checkpoint
+from galago.models.inference import normalize
 from galago.models.layers import fold_norms
 from galago.scenes.dataset import render_scene
 from galago.spec import ModelSpec
@@ -85,12 +86,14 @@ def measure(
         name=name, variant="b0", classes=CAMVID.names, palette=CAMVID.palette
     )  # for mean and std
     reference = fold_norms(network)
-    forms = {
+    deployed = DeployedNetwork(network, spec)
+    networks = {
         "trained": deploy_attention(fold_norms(network)),
-        "exported": DeployedNetwork(network, spec).network,
+        "exported": deployed.network,
     }
     for size in sizes:
-        planes = normalize(render_scene(SEED, size).image, spec)
+        image = torch.from_numpy(render_scene(SEED, size).image[None])
+        planes = normalize(image.permute(0, 3, 1, 2), spec.mean, spec.std)
         expected = reference(planes)
         room: list[dict[str, Any]] = [
             {
@@ -98,10 +101,10 @@ def measure(
                 "trained": layer.trained.headroom,
                 "exported": layer.exported.headroom,
             }
-            for layer in measure_ranges(network, spec, [size])
+            for layer in measure_ranges(network, deployed, spec, [size])
         ]
         row: dict[str, Any] = {"network": name, "size": size, "layers": room}
-        for form, rival in forms.items():
+        for form, rival in networks.items():
             row[form] = {
                 "headroom": min(layer[form] for layer in room),
                 **labels_in_float16(rival, planes, expected),

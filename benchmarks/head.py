@@ -16,7 +16,8 @@ import torch
 from measure import save_result, time_interleaved
 from naive import naive_onnx, run_onnxruntime, run_openvino, with_resize
 
-from galago.export.writers.onnx import to_onnx
+from galago.export.rewrite.deploy import DeployedNetwork
+from galago.export.writers.onnx import write_onnx
 from galago.labels import CAMVID
 from galago.models.efficientvit import build_model
 from galago.runtime.engines.table import open_engine
@@ -34,7 +35,7 @@ def measure(variant: str, folder: Path, runs: int) -> list[dict[str, object]]:
         name=variant, variant=variant, classes=CAMVID.names, palette=CAMVID.palette, input_size=SIZE
     )
     network = build_model(variant, spec.num_classes).eval()
-    to_onnx(network, spec, folder / f"{variant}.onnx")
+    write_onnx(DeployedNetwork(network, spec), spec, folder / f"{variant}.onnx")
     plain = naive_onnx(with_resize(network), SIZE)
     photo = render_scene(0, SIZE).image
     planes = np.ascontiguousarray(

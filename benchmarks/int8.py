@@ -20,7 +20,8 @@ from galago.data import Dataset, open_dataset, subsample_evenly
 from galago.evaluation import evaluate
 from galago.export.int8 import Int8
 from galago.export.reference import checkpoint_spec
-from galago.export.writers.table import FORMATS
+from galago.export.rewrite.deploy import DeployedNetwork
+from galago.export.writers.table import WRITERS
 from galago.models.checkpoint import load_checkpoint
 from galago.runtime.engines.table import installed_engines, open_engine
 from galago.runtime.segmenter import Segmenter
@@ -47,7 +48,7 @@ def measure(
         runs=runs,
     )
     sizes = [
-        sum((file.parent / name).stat().st_size for name in FORMATS[format].files) for file in files
+        sum((file.parent / name).stat().st_size for name in WRITERS[format].files) for file in files
     ]
     return {
         "format": format,
@@ -74,17 +75,18 @@ def main() -> None:
     )
     val = subsample_evenly(open_dataset(arguments.data, "val"), arguments.photos)
     plan = Int8(open_dataset(arguments.data, "train"), val, max_drop=0.005)
+    deployed = DeployedNetwork(network, spec)
     rows = []
     for format in ("openvino", "onnx", "litert"):
         with tempfile.TemporaryDirectory() as temporary:
-            first = FORMATS[format].files[0]
+            first = WRITERS[format].files[0]
             whole, small = (
                 Path(temporary) / precision / first for precision in ("float32", "int8")
             )
             for file in (whole, small):
                 file.parent.mkdir()
-            FORMATS[format].write(network, spec, whole)
-            kept = plan.write(network, spec, small, format, lambda what: None).float_blocks
+            WRITERS[format].write(deployed, spec, whole)
+            kept = plan.write(deployed, spec, small, format, lambda what: None).float_blocks
             for engine in installed_engines([first]):
                 rows.append(
                     measure(format, engine, (whole, small), spec, val, arguments.runs)

@@ -52,7 +52,7 @@ class Folder:
         self.path = Path(shutil.copytree(source, place / "model"))
         self.graph = onnx.load(source / "model.onnx")
         self.text = json.loads((source / "model.json").read_text())
-        self.stages = [stage.name for stage in read_golden(source).stages]
+        self.layers = [layer.name for layer in read_golden(source).layers]
 
     def plant(self, model: Any = None, text: Mapping[str, Any] | None = None) -> Report:
         """Write a changed graph or description, verify the folder, and return what is found."""
@@ -72,9 +72,9 @@ class Folder:
         tensor.CopyFrom(numpy_helper.from_array(values, name))
         return model
 
-    def stage_of(self, layer: str) -> str:
-        """Return the smallest stage that a layer is part of."""
-        return max((stage for stage in self.stages if f"{layer}.".startswith(f"{stage}.")), key=len)
+    def block_of(self, layer: str) -> str:
+        """Return the smallest recorded layer that a layer is part of."""
+        return max((block for block in self.layers if f"{layer}.".startswith(f"{block}.")), key=len)
 
 
 def copy_of(model: Any) -> Any:
@@ -112,8 +112,8 @@ def single_layers(folder: Folder, count: int) -> list[dict[str, Any]]:
                 "error": error,
                 "is_fault": error is None or not error <= CHANGED,
                 "found": not report.ok,
-                "stage": file.stage,
-                "expected": folder.stage_of(found[1]),
+                "layer_found": file.layer,
+                "expected": folder.block_of(found[1]),
                 "cause": file.cause,
             },
         )
@@ -194,7 +194,10 @@ def whole_folder(folder: Folder) -> list[dict[str, Any]]:
     rows = []
 
     def add(group: str, name: str, report: Report) -> None:
-        told = [*report.description, *(fault for file in report.files for fault in file.faults)]
+        told = [
+            *report.description,
+            *(failure for file in report.files for failure in file.failures),
+        ]
         rows.append({"group": group, "name": name, "found": not report.ok, "told": told[:3]})
 
     for name, change in description_faults(folder.text).items():
@@ -234,7 +237,7 @@ def main() -> None:
         layers = single_layers(folder, arguments.layers)
     faults = [row for row in layers if row["is_fault"]]
     found = [row for row in faults if row["found"]]
-    right = [row for row in found if row["stage"] == row["expected"]]
+    right = [row for row in found if row["layer_found"] == row["expected"]]
     summary = {
         "model": arguments.model.name,
         "engine": arguments.engine,
@@ -243,7 +246,7 @@ def main() -> None:
         "faults": len(faults),
         "found": len(found),
         "stage_right": len(right),
-        "stage_none": sum(row["stage"] is None for row in found),
+        "stage_none": sum(row["layer_found"] is None for row in found),
         "whole": len(whole),
         "whole_found": sum(row["found"] for row in whole),
         "false_alarm_without_fault": alarm,

@@ -21,7 +21,8 @@ from naive import naive_onnx, run_onnxruntime, run_openvino, run_torch, with_pyt
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from galago.export.writers.onnx import to_onnx
+from galago.export.rewrite.deploy import DeployedNetwork
+from galago.export.writers.onnx import write_onnx
 from galago.models.efficientvit import build_model
 from galago.models.inference import TorchEngine
 from galago.runtime.engines.table import open_engine
@@ -77,7 +78,7 @@ def galago_ways(variant: str, network: nn.Module, folder: Path, photo: np.ndarra
     spec = ModelSpec(
         name=variant, variant=variant, classes=names, palette=GRAYS, upsampling="bilinear"
     )
-    to_onnx(network, spec, folder / "model.onnx")
+    write_onnx(DeployedNetwork(network, spec), spec, folder / "model.onnx")
     engines = {
         name: open_engine(folder / "model.onnx", name) for name in ("openvino", "onnxruntime")
     }

@@ -22,7 +22,7 @@ from typing import Any
 from measure import RESULTS, save_result
 
 from galago import image as images
-from galago.export.writers.table import FORMATS
+from galago.export.writers.table import WRITERS
 from galago.labels import CAMVID
 from galago.scenes.dataset import render_scene
 from galago.training.recipes import RECIPES
@@ -31,7 +31,7 @@ SIZES = {
     "train": [(64 + 8 * index, 128 - 6 * index) for index in range(16)],
     "val": [(75, 100), (50, 130), (96, 64)],
 }
-RUNNABLE = tuple(name for name in FORMATS if name != "coreml")  # no engine here runs CoreML
+RUNNABLE = tuple(name for name in WRITERS if name != "coreml")  # no engine here runs CoreML
 LABELS = tuple(name for name in RUNNABLE if name != "ncnn")
 ROUNDED = ("onnx", "openvino", "litert")
 

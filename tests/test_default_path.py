@@ -24,7 +24,7 @@ pytest.importorskip("onnx")
 
 from galago.cli.main import app
 from galago.errors import GalagoError
-from galago.export.writers.table import FORMATS, check_formats
+from galago.export.writers.table import WRITERS, check_formats
 from galago.models.checkpoint import read_metadata
 from galago.runtime.engines.table import installed_engines
 from galago.spec import ModelSpec
@@ -154,7 +154,7 @@ def kinds() -> Iterator[object]:
     spec = ModelSpec(name="x", variant="b0", classes=("a",), palette=((0, 0, 0),))
     for recipe in ("folder", "plain"):
         for kind in KINDS:
-            for format in FORMATS:
+            for format in WRITERS:
                 try:
                     check_formats(
                         [format],
@@ -172,7 +172,7 @@ def kinds() -> Iterator[object]:
 def test_what_default_flags_export_is_verified_and_predicts(
     recipe: str, kind: str, format: str, train: Callable[[str], Path], data: Path, tmp_path: Path
 ):
-    if format != "coreml" and not installed_engines(FORMATS[format].files):
+    if format != "coreml" and not installed_engines(WRITERS[format].files):
         pytest.skip(f"nothing that runs {format} is installed")
     checkpoint, model = train(recipe) / "best.safetensors", tmp_path / "model"
     labeled = ("--data", data) if "int8" in kind else ()
@@ -203,7 +203,7 @@ def test_what_default_flags_export_is_verified_and_predicts(
     )
     report = json.loads((tmp_path / "data/verify.json").read_text())
     assert {file["engine"] for file in report["files"]} == {
-        *installed_engines(FORMATS[format].files)
+        *installed_engines(WRITERS[format].files)
     }
     if format == "onnx" and spec.output == "logits":
         done = subprocess.run(

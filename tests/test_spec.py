@@ -1,11 +1,12 @@
 import dataclasses
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from galago.errors import ConfigError, ModelError
-from galago.spec import ModelSpec
+from galago.spec import Metrics, ModelSpec
 
 FULL: dict[str, Any] = {
     "name": "b0-two",
@@ -113,11 +114,11 @@ def test_a_wrong_attribute_is_an_error_that_says_what_came(change: dict[str, Any
     ("change", "message"),
     [
         (
-            {"schema_version": 2},
-            "reads a model description of schema version 1, got 2. Export the model again, or "
+            {"schema_version": 3},
+            "reads a model description of schema version 2, got 3. Export the model again, or "
             "update galago",
         ),
-        ({"schema_version": None}, "schema version 1, got None"),
+        ({"schema_version": None}, "schema version 2, got None"),
         (
             {"colour": 1, "anchors": 2},
             "Unknown keys in the model description: anchors, colour. Export the model again, or "
@@ -130,12 +131,29 @@ def test_a_wrong_attribute_is_an_error_that_says_what_came(change: dict[str, Any
         ({"classes": "road"}, "has classes = 'road', expected tuple"),
         ({"ignore_id": True}, "has ignore_id = True, expected int"),
         ({"mean": [0.5, "x", 0.5]}, "has mean = 'x', expected float"),
+        ({"metrics": {"mean_iou": "0.7"}}, "has mean_iou = '0.7', expected float"),
+        ({"metrics": {"mean_iou": 1.5}}, "mean_iou needs 0 to 1, got 1.5"),
+        ({"metrics": {"miou": 0.7}}, "Unknown keys in the model description's metrics: miou"),
         ({"files": ["model.onnx"]}, r"has files = \['model.onnx'\]"),
     ],
 )
 def test_a_wrong_key_is_an_error_that_says_what_came(change: dict[str, Any], message: str):
     with pytest.raises(ModelError, match=message):
         ModelSpec.from_json(json.dumps(json.loads(SPEC.to_json()) | change))
+
+
+def test_a_description_written_before_metrics_still_loads():
+    text = (Path(__file__).parent / "golden/old/model.json").read_text()  # of commit cd06512
+    spec = ModelSpec.from_json(text)
+    assert (spec.name, spec.metrics, spec.schema_version) == ("b0-camvid", None, 2)
+    assert ModelSpec.from_json(spec.to_json()) == spec
+
+
+def test_metrics_come_back_from_json():
+    metrics = Metrics(mean_iou=0.6788, pixel_accuracy=None, dataset="CamVid val")
+    spec = dataclasses.replace(SPEC, metrics=metrics)
+    assert json.loads(spec.to_json())["metrics"]["mean_iou"] == 0.6788
+    assert ModelSpec.from_json(spec.to_json()) == spec
 
 
 def test_missing_keys_are_named():

@@ -71,7 +71,7 @@ def read_spec(folder: Path) -> dict[str, Any]:
         if hashlib.sha256((folder / name).read_bytes()).hexdigest() != expected:
             sys.exit(f"FAIL: {name} is not the file that was exported. Copy the folder again.")
     known = {
-        "schema_version": (1,),
+        "schema_version": (1, 2),
         "output": ("logits",),
         "upsampling": ("bilinear",),
         "precision": tuple(TOLERANCES),

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
 
@@ -11,7 +11,7 @@ from galago._core.shown import shown
 from galago.errors import ConfigError, ModelError
 from galago.labels import IGNORE_ID, Color, LabelSet
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 1 had no metrics
 SIZE_MULTIPLE = 32  # the network halves its input five times
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -29,12 +29,33 @@ SHA256 = re.compile("[0-9a-f]{1,64}")
 
 
 @dataclass(frozen=True, kw_only=True)
+class Metrics:
+    """How good a model is, measured at one scale without flip.
+
+    Attributes:
+        mean_iou: mean intersection over union, 0 to 1.
+        pixel_accuracy: share of correct pixels, 0 to 1, if it is known.
+        dataset: what it was measured on, if it is known.
+    """
+
+    mean_iou: float
+    pixel_accuracy: float | None = None
+    dataset: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("mean_iou", "pixel_accuracy"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 1:
+                raise ConfigError(f"{name} needs 0 to 1, got {value}.")
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelSpec:
     """The instructions that travel with a model file.
 
     Attributes:
-        name: name of the model, as `b0-camvid`.
-        variant: name of the network, as `b0`.
+        name: name of the model, such as `b0-camvid`.
+        variant: name of the network, such as `b0`.
         classes: one name per class; the position is the id.
         palette: one RGB color per class, 0 to 255.
         ignore_id: label of pixels that count nowhere.
@@ -52,6 +73,7 @@ class ModelSpec:
         upsampling: how logits grow to the photo's size before the largest one wins.
         precision: of the weights and sums: float32, float16, bfloat16 or int8.
         licenses: one line each for `code`, `weights` and `data`.
+        metrics: how good the trained network is, if that is known.
         files: SHA-256 of every file of the model folder, by relative path.
         schema_version: version of this description.
     """
@@ -71,15 +93,18 @@ class ModelSpec:
     upsampling: str = "bilinear"
     precision: str = "float32"
     licenses: Mapping[str, str] = field(default_factory=dict)
+    metrics: Metrics | None = None
     files: Mapping[str, str] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
 
     def __post_init__(self) -> None:
         LabelSet(self.classes, self.palette)  # checks both
         for value, allowed, what in (
-            (self.resize, RESIZE_RULES, "resize"), (self.output, OUTPUTS, "output"),
-            (self.upsampling, UPSAMPLINGS, "upsampling"), (self.precision, PRECISIONS, "precision"),
-        ):  # fmt: skip
+            (self.resize, RESIZE_RULES, "resize"),
+            (self.output, OUTPUTS, "output"),
+            (self.upsampling, UPSAMPLINGS, "upsampling"),
+            (self.precision, PRECISIONS, "precision"),
+        ):
             if value not in allowed:
                 raise ConfigError(
                     f"Unknown {what} {shown(value)}. Choose one of: {', '.join(allowed)}."
@@ -163,18 +188,25 @@ class ModelSpec:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Read back what `to_json` wrote.
+        """Return what `to_json` wrote, also with schema version 1.
 
         Raises:
-            ModelError: not JSON, another schema version, or a key that is missing, unknown or of
+            ModelError: not JSON, an unknown schema version, or a key that is missing, unknown or of
                 another type.
         """
         try:
-            return from_json(cls, text, what="model description", version=SCHEMA_VERSION)
+            return from_json(
+                cls, text, what="model description", version=SCHEMA_VERSION, older=(1,)
+            )
         except ConfigError as error:
             raise ModelError(f"The model description is wrong: {error}") from error
         except ValueError as error:
             raise ModelError(f"{error} Export the model again, or update galago.") from error
+
+
+def mean_color(mean: Sequence[float]) -> tuple[int, ...]:
+    """Return the mean of normalization as an RGB color, 0 to 255: images are padded with it."""
+    return tuple(round(255 * channel) for channel in mean)
 
 
 def check_inside(name: str) -> None:

@@ -14,7 +14,7 @@ from hub_server import GOLDEN, Hub, golden_tensors, load_filling, pickled
 from galago import image as images
 from galago.cli.main import app
 from galago.errors import ConfigError
-from galago.export.classify import center
+from galago.export.classify import resize_and_crop
 from galago.models.checkpoint import load_backbone, load_classifier
 from galago.pretrained.convert import obtain_checkpoint
 from galago.pretrained.table import PUBLISHED
@@ -102,7 +102,7 @@ def test_a_segmentation_network_is_no_classifier(store: Path):
 @pytest.mark.parametrize(("size", "top", "left"), [((10, 20), 0, 5), ((20, 10), 5, 0)])
 def test_the_middle_of_a_photo_is_cut_out(size: tuple[int, int], top: int, left: int):
     image = np.arange(size[0] * size[1] * 3, dtype=np.uint8).reshape(*size, 3)
-    cut = center(image, 10, 1.0)[0].permute(1, 2, 0).numpy()
+    cut = resize_and_crop(image, 10, 1.0)[0].permute(1, 2, 0).numpy()
     np.testing.assert_array_equal(
         cut, image[top : top + 10, left : left + 10]
     )  # the short side is 10 already

@@ -36,6 +36,7 @@ def test_the_list_is_json_when_asked_for(store: Path):
     listed = json.loads(run("models", "--json").stdout)
     assert [row["name"] for row in listed["published"]] == list(PUBLISHED)
     assert listed["bundled"][0]["name"] == "b0-camvid"
+    assert listed["bundled"][0]["score"] == 67.88  # of its model.json
     assert set(listed["published"][0]["licenses"]) == {"code", "weights", "data"}
 
 

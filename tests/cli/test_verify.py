@@ -62,7 +62,7 @@ def test_a_checkpoint_is_compared_on_drawn_photos(tmp_path: Path):
         "b0-camvid", tmp_path, "--against", str(CHECKPOINT), "--imgsz", "64", "96", "--json"
     )
     assert done.exit_code == 0, done.output
-    assert [check["photo"] for check in json.loads(done.stdout)["files"][0]["checks"]] == [
+    assert [check["image"] for check in json.loads(done.stdout)["files"][0]["checks"]] == [
         "golden",
         "64 x 96",
     ]
@@ -107,7 +107,7 @@ def test_a_folder_of_an_older_galago_is_still_compared(bundled: Path, tmp_path: 
 @pytest.mark.parametrize(
     ("flags", "error", "message"),
     [
-        (("--imgsz", "64"), ConfigError, "Say which by --against CHECKPOINT"),
+        (("--imgsz", "64"), ConfigError, "Name it with --against CHECKPOINT"),
         (
             ("--imgsz", "100", "--against", "none"),
             ConfigError,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("onnx")
+onnx = pytest.importorskip("onnx")
 
 
 import galago
@@ -20,13 +20,14 @@ from galago.export.folder import (
     FILES,
     GOLDEN_SIZE,
     ExportConfig,
-    draw_golden,
     export_checkpoint,
+    render_golden,
     write_model_folder,
 )
 from galago.export.reference import load_reference
-from galago.export.writers.onnx import to_onnx
-from galago.export.writers.table import FORMATS
+from galago.export.rewrite.deploy import DeployedNetwork
+from galago.export.writers.onnx import write_onnx
+from galago.export.writers.table import WRITERS
 from galago.models.inference import TorchEngine
 from galago.spec import ModelSpec
 from galago.verification import checks, verify
@@ -39,21 +40,21 @@ def template(random_network: Callable[..., Any], tmp_path_factory: pytest.TempPa
     """An ONNX file, so that not every test converts one."""
     file = tmp_path_factory.mktemp("template") / "model.onnx"
     palette = ((0, 0, 0), (255, 0, 0), (0, 0, 255))
-    to_onnx(
-        random_network(),
-        ModelSpec(name="x", variant="b0", classes=("wall", "door", "floor"), palette=palette),
-        file,
-    )
+    spec = ModelSpec(name="x", variant="b0", classes=("wall", "door", "floor"), palette=palette)
+    write_onnx(DeployedNetwork(random_network(), spec), spec, file)
     return file
 
 
 @pytest.fixture
 def quick(template: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Copy the template instead of converting."""
-    copy = dataclasses.replace(
-        FORMATS["onnx"], write=lambda network, spec, path: path.write_bytes(template.read_bytes())
-    )
-    monkeypatch.setitem(FORMATS, "onnx", copy)
+    """Copy the template with another description instead of converting."""
+
+    def write_copy(deployed: DeployedNetwork, spec: ModelSpec, path: Path) -> None:
+        model = onnx.load(template)
+        model.metadata_props[0].value = spec.to_json()
+        path.write_bytes(model.SerializeToString())
+
+    monkeypatch.setitem(WRITERS, "onnx", dataclasses.replace(WRITERS["onnx"], write=write_copy))
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -71,8 +72,8 @@ def write(network: Any, spec: ModelSpec, out: Path) -> float:
 def test_an_exported_checkpoint_gives_the_labels_that_validation_saw(
     checkpoint: Path, photo: Callable[[int, int], np.ndarray], tmp_path: Path
 ):
-    wanted = ExportConfig(name="my-doors", licenses={"code": "Apache-2.0"})
-    assert export_checkpoint(checkpoint, tmp_path / "model", wanted).differences["onnx"] < 1e-4
+    config = ExportConfig(name="my-doors", licenses={"code": "Apache-2.0"})
+    assert export_checkpoint(checkpoint, tmp_path / "model", config).differences["onnx"] < 1e-4
     segmenter = galago.load(str(tmp_path / "model"))
     reference = load_reference(checkpoint)
     image = photo(70, 101)
@@ -193,14 +194,16 @@ def test_a_file_of_labels_that_export_calls_proven_passes_verify(
 ):
     spec = dataclasses.replace(spec, output="labels", precision=precision)
     monkeypatch.setattr(ranges, "SIZES", ((64, 96),))
-    labels = draw_golden(TorchEngine(random_network(), spec), spec, GOLDEN_SIZE).labels
+    labels = render_golden(TorchEngine(random_network(), spec), spec, GOLDEN_SIZE).labels
     border = int(most * labels.size)
     wrong = [0]
     for module in (folders, checks):
         monkeypatch.setattr(module, "open_engine", lambda *_: WorstSample(labels, wrong[0]))
     for wrong[0] in (0, border - 1, border):
         write(random_network(), spec, tmp_path / "model")
-        assert verify(str(tmp_path / "model"), engines=["openvino"]).files[0].checks[0].faults == []
+        assert (
+            verify(str(tmp_path / "model"), engines=["openvino"]).files[0].checks[0].failures == []
+        )
     for wrong[0] in (border + 1, 9 * border):
         with pytest.raises(
             ModelError,

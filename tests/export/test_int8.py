@@ -16,8 +16,9 @@ import galago
 from galago.data.sample import Sample
 from galago.errors import ConfigError, ModelError
 from galago.export.folder import write_model_folder
-from galago.export.int8 import ALWAYS_FLOAT, Int8, search
+from galago.export.int8 import ALWAYS_FLOAT, Int8, select_float_blocks
 from galago.export.quantize import QUANTIZERS, block_of, nncf_package
+from galago.export.rewrite.deploy import DeployedNetwork
 from galago.export.writers.table import check_formats
 from galago.labels import CAMVID, LabelSet
 from galago.models.checkpoint import load_checkpoint
@@ -96,13 +97,16 @@ def attempts(costs: dict[str, float]) -> tuple[list[list[str]], Callable[[Sequen
 
 def test_nothing_more_stays_in_float_where_the_loss_is_small():
     tried, attempt = attempts({"a": 0.001, "b": 0.002})
-    assert search(["a", "b"], attempt, 0.89, silent) == ([*ALWAYS_FLOAT], pytest.approx(0.897))
+    assert select_float_blocks(["a", "b"], attempt, 0.89, silent) == (
+        [*ALWAYS_FLOAT],
+        pytest.approx(0.897),
+    )
     assert len(tried) == 1
 
 
 def test_the_blocks_that_cost_most_stay_in_float_and_no_more_than_needed():
     tried, attempt = attempts({"a": 0.01, "b": 0.2, "c": 0.001, "d": 0.03})
-    kept, score = search(["a", "b", "c", "d"], attempt, 0.885, silent)
+    kept, score = select_float_blocks(["a", "b", "c", "d"], attempt, 0.885, silent)
     assert kept == [*ALWAYS_FLOAT, "b", "d"]
     assert score == pytest.approx(0.889)
     assert tried[-1] == kept  # the file that is left is that of the last attempt
@@ -114,7 +118,7 @@ def test_a_loss_that_stays_too_large_is_an_error():
         ModelError,
         match=r"int8 does not reach a mean IoU of 0\.8900, even with every convolution in float: 0\.8000",
     ):
-        search(["a"], attempt, 0.89, silent)
+        select_float_blocks(["a"], attempt, 0.89, silent)
 
 
 @pytest.mark.parametrize(
@@ -162,9 +166,9 @@ def test_an_int8_file_is_small_and_near_and_says_what_it_lost(
 def test_blocks_in_float_are_nearer(trained: Any, tmp_path: Path):
     needs("nncf")
     onnx = pytest.importorskip("onnx")
-    from galago.export.writers.onnx import to_onnx
+    from galago.export.writers.onnx import write_onnx
 
-    to_onnx(trained, SPEC, tmp_path / "float.onnx")
+    write_onnx(DeployedNetwork(trained, SPEC), SPEC, tmp_path / "float.onnx")
     photos = [sample.image[None] for sample in Photos(trained, 4).samples]
     expected = TorchEngine(trained, SPEC).run(photos[0])
     errors = []

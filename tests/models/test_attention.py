@@ -4,10 +4,11 @@ torch = pytest.importorskip("torch")
 
 from galago.errors import ConfigError
 from galago.models.attention import (
-    FORMS,
     MultiScaleAttention,
+    auto_attention,
     linear_attention,
     quadratic_attention,
+    set_attention,
 )
 
 pytestmark = pytest.mark.torch
@@ -43,10 +44,13 @@ def test_two_pixels_are_weighed_by_their_similarity():
     torch.testing.assert_close(linear_attention(q, k, v, 1e-15), torch.tensor([[[[5.0, 0.0]]]]))
 
 
-@pytest.mark.parametrize("form", sorted(FORMS))
+@pytest.mark.parametrize("implementation", [auto_attention, linear_attention, quadratic_attention])
 @pytest.mark.parametrize("scales", [(), (5,), (3, 7)])
-def test_every_form_and_tuple_of_scales_keeps_the_shape_and_learns(form, scales):
-    module = MultiScaleAttention(24, 8, scales=scales, form=form)
+def test_every_implementation_and_tuple_of_scales_keeps_the_shape_and_learns(
+    implementation, scales
+):
+    module = MultiScaleAttention(24, 8, scales=scales)
+    set_attention(module, implementation=implementation)
     x = torch.randn(2, 24, 5, 9, requires_grad=True)
     out = module(x)
     assert out.shape == x.shape
@@ -73,7 +77,6 @@ def test_attention_sums_in_float32_under_autocast():
     [
         ({"channels": 20, "head_dim": 16}, "multiple of head_dim, got 20 and 16"),
         ({"channels": 16, "head_dim": 16, "scales": (4,)}, r"odd kernel sizes, got \[4\]"),
-        ({"channels": 16, "head_dim": 16, "form": "cubic"}, "Unknown attention form 'cubic'"),
     ],
 )
 def test_wrong_arguments_are_refused(arguments, message):

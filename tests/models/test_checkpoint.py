@@ -93,7 +93,7 @@ def test_a_safetensors_file_of_others_is_a_clear_error(tmp_path: Path):
     save_tensors(tmp_path / "w.safetensors", {"weight": torch.zeros(1)}, {})
     with pytest.raises(
         CheckpointError,
-        match=r"does not tell which network .*Use a checkpoint that `galago train` wrote",
+        match=r"has no valid architecture metadata .*Use a checkpoint that `galago train` wrote",
     ):
         load_checkpoint(tmp_path / "w.safetensors")
 
@@ -105,7 +105,7 @@ def test_wrong_metadata_is_a_clear_error(
     network: EfficientViTSeg, tmp_path: Path, change: dict[str, str]
 ):
     save_checkpoint(tmp_path / "w.safetensors", network, METADATA | change)
-    with pytest.raises(CheckpointError, match=r"does not tell which network it belongs to"):
+    with pytest.raises(CheckpointError, match=r"has no valid architecture metadata"):
         load_checkpoint(tmp_path / "w.safetensors")
 
 
@@ -177,9 +177,7 @@ def test_a_wrong_count_of_classes_is_refused_before_memory_is_asked_for(
         {"kind": kind} if kind else {}
     )
     save_checkpoint(path, network, about)
-    with pytest.raises(
-        CheckpointError, match=r"w\.safetensors does not tell which network it belongs to"
-    ):
+    with pytest.raises(CheckpointError, match=r"w\.safetensors has no valid architecture metadata"):
         (load_classifier if kind else load_checkpoint)(path)
 
 
@@ -188,5 +186,5 @@ def test_a_classifier_of_an_unknown_variant_is_refused(tmp_path: Path):
     save_checkpoint(
         path, build_classifier("b0", 4), {"variant": "b9", "num_classes": "4", "kind": "classifier"}
     )
-    with pytest.raises(CheckpointError, match=r"does not tell which network .*b9"):
+    with pytest.raises(CheckpointError, match=r"has no valid architecture metadata .*b9"):
         load_classifier(path)

@@ -13,7 +13,7 @@ from hub_server import Hub, golden_tensors, pickled
 
 from galago.errors import CheckpointError, ConfigError, DownloadError, MissingDependencyError
 from galago.models.checkpoint import from_authors, load_checkpoint
-from galago.pretrained.cache import home
+from galago.pretrained.cache import model_dir
 from galago.pretrained.convert import obtain_checkpoint
 from galago.pretrained.table import PUBLISHED, PretrainedModel
 
@@ -47,7 +47,7 @@ def test_a_first_download_becomes_a_checkpoint_and_the_pickle_goes(
     hub.files[KEY] = b0_file
     seen = []
     checkpoint = obtain_checkpoint(
-        pinned(b0_file), progress=lambda done, size: seen.append((done, size))
+        pinned(b0_file), on_progress=lambda done, size: seen.append((done, size))
     )
     network, metadata = load_checkpoint(checkpoint)
     assert all(
@@ -198,7 +198,7 @@ def test_another_file_behind_an_etag_that_is_no_checksum_is_deleted_unopened(
         DownloadError, match=r"is not the file that galago knows: .* It was deleted unopened"
     ):
         obtain_checkpoint(B0)
-    assert list(home(B0).iterdir()) == []
+    assert list(model_dir(B0).iterdir()) == []
 
 
 def test_bytes_that_changed_on_the_way_are_deleted_unopened(hub: Hub, b0_file: bytes, store: Path):
@@ -209,7 +209,7 @@ def test_bytes_that_changed_on_the_way_are_deleted_unopened(hub: Hub, b0_file: b
             DownloadError, match=r"arrived damaged from http.* It was deleted unopened. Try again."
         ):
             obtain_checkpoint(published)
-    assert list(home(B0).iterdir()) == []
+    assert list(model_dir(B0).iterdir()) == []
 
 
 def test_a_file_of_unknown_checksum_is_trusted_on_first_use_and_that_is_said(
@@ -217,7 +217,7 @@ def test_a_file_of_unknown_checksum_is_trusted_on_first_use_and_that_is_said(
 ):
     hub.files[KEY] = b0_file
     said = []
-    obtain_checkpoint(UNKNOWN, say=said.append)
+    obtain_checkpoint(UNKNOWN, on_notice=said.append)
     digest = hashlib.sha256(b0_file).hexdigest()
     assert said == [
         f"The SHA-256 of {KEY} was not known: trusted on first use and recorded, {digest}. Another "
@@ -237,7 +237,7 @@ def test_another_file_than_the_one_trusted_first_is_refused(hub: Hub, b0_file: b
         obtain_checkpoint(UNKNOWN)
     hub.files[KEY] = b0_file
     said = []
-    obtain_checkpoint(UNKNOWN, say=said.append)
+    obtain_checkpoint(UNKNOWN, on_notice=said.append)
     assert said == []  # the same file again
 
 
@@ -270,7 +270,7 @@ def test_another_network_is_refused_and_not_trusted(hub: Hub, store: Path):
         match=r"efficientvit_seg_b0_cityscapes.pt do not fit the network: missing head.inputs.0",
     ):
         obtain_checkpoint(UNKNOWN)
-    assert list(home(B0).iterdir()) == []
+    assert list(model_dir(B0).iterdir()) == []
     assert not (store / "trusted.json").exists()
 
 
@@ -301,7 +301,7 @@ def test_a_pickle_that_wants_to_run_code_is_refused_and_nothing_runs(
     ):
         obtain_checkpoint(UNKNOWN)
     assert not trace.exists()
-    assert list(home(B0).iterdir()) == []
+    assert list(model_dir(B0).iterdir()) == []
     assert not (store / "trusted.json").exists()
 
 

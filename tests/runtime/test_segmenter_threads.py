@@ -179,11 +179,13 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         torch = pytest.importorskip("torch")
         from galago._core.atomic_io import sha256
         from galago.errors import MissingDependencyError
-        from galago.export.writers.table import FORMATS as KINDS
+        from galago.export.rewrite.deploy import DeployedNetwork
+        from galago.export.writers.table import WRITERS
         from galago.models.efficientvit import build_model
 
         if engine not in made:
-            kind, folder = KINDS[FORMATS.get(engine, engine)], tmp_path_factory.mktemp(engine)
+            writer = WRITERS[FORMATS.get(engine, engine)]
+            folder = tmp_path_factory.mktemp(engine)
             spec = ModelSpec(
                 name="doors",
                 variant="b0",
@@ -194,7 +196,8 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
             )
             torch.manual_seed(0)
             try:
-                kind.write(build_model("b0", 3).eval(), spec, folder / kind.files[0])
+                deployed = DeployedNetwork(build_model("b0", 3).eval(), spec)
+                writer.write(deployed, spec, folder / writer.files[0])
             except MissingDependencyError as error:
                 pytest.skip(str(error))
             files = {path.name: sha256(path) for path in folder.iterdir()}

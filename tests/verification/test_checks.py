@@ -27,8 +27,14 @@ FACTOR = 1.05
 
 def told(report: Report) -> str:
     return "\n".join(
-        [*report.description, *(fault for file in report.files for fault in file.faults)]
+        [*report.description, *(fault for file in report.files for fault in file.failures)]
     )
+
+
+def test_the_bundled_folder_verifies_with_the_model_json_of_an_older_galago(bundled: Path):
+    old = Path(__file__).parents[1] / "golden/old/model.json"  # of commit cd06512
+    (bundled / "model.json").write_text(old.read_text())
+    assert verify(bundled, engines=ENGINES).ok
 
 
 def describe_inside(folder: Path, change: dict[str, Any]) -> Callable[[], None]:
@@ -130,7 +136,7 @@ def test_a_tolerance_is_that_of_the_file_and_not_of_its_description(spoil: Spoil
     (file,) = report.files
     assert (file.precision, report.precision) == ("float32", "float32")
     assert "golden: logits are off by" in told(report)
-    assert file.stage == "backbone.stages.2.1"
+    assert file.layer == "backbone.stages.2.1"
 
 
 def remove_guards(graph: Any) -> None:
@@ -145,10 +151,10 @@ def remove_guards(graph: Any) -> None:
 def test_an_attention_without_its_guard_is_found_on_images_of_one_color(spoil: Spoil):
     report = verify(str(spoil(remove_guards)), engines=ENGINES)
     (file,) = report.files
-    assert not file.checks[0].faults  # the golden image alone would not show it
-    assert "logits are not finite, as by a division by zero" in told(report)
-    json.dumps(report.facts(), allow_nan=False)
-    assert {check.image.split()[0] for check in file.host if check.faults} & {
+    assert not file.checks[0].failures  # the golden image alone would not show it
+    assert "logits are not finite, after a division by zero" in told(report)
+    json.dumps(report.to_dict(), allow_nan=False)
+    assert {check.image.split()[0] for check in file.host if check.failures} & {
         "black",
         "gray",
         "white",
@@ -162,7 +168,7 @@ def test_images_of_one_color_and_of_every_kind_of_size_are_looked_at(bundled: Pa
         "black 96 x 160", "gray 96 x 160", "white 96 x 160", "red 96 x 160", "noise 96 x 160",
         "scene 333 x 501", "scene 640 x 256", "scene 90 x 160",
     ]  # fmt: skip
-    assert not any(check.faults or check.compared for check in file.host)
+    assert not any(check.failures or check.compared for check in file.host)
     assert [image.shape for _, image in plain_images((32, 64))] == 5 * [(32, 64, 3)]
 
 
@@ -172,10 +178,12 @@ def test_a_host_rule_other_than_recorded_is_found_by_the_labels(bundled: Path):
     engine = open_engine(bundled / "model.onnx", "openvino")
     trained = Segmenter(engine, opened.spec)
     right = Segmenter(engine, opened.spec)
-    assert not any(check.faults for check in check_host(right, trained, opened.spec, "float32"))
+    assert not any(check.failures for check in check_host(right, trained, opened.spec, "float32"))
     wrong = Segmenter(engine, replace(opened.spec, resize="short_side", short_side=256))
     found = [
-        check.image for check in check_host(wrong, trained, opened.spec, "float32") if check.faults
+        check.image
+        for check in check_host(wrong, trained, opened.spec, "float32")
+        if check.failures
     ]
     assert found == ["scene 333 x 501", "scene 90 x 160"]  # the third has that short side already
     assert expected_host(wrong, trained, opened.spec).spec.resize == "keep"
@@ -198,7 +206,7 @@ def test_an_image_that_is_normalized_twice_has_a_cause(spoil: Spoil):
         )
 
     found = told(verify(str(spoil(twice)), engines=ENGINES))
-    assert "first stage that differs: input" in found
+    assert "first layer that differs: input" in found
     assert "cause: the image is normalized twice" in found
 
 

@@ -40,7 +40,7 @@ def faults(folder: Path, **how: Any) -> str:
     report = verify(str(folder), **how)
     assert not report.ok
     return "\n".join(
-        [*report.description, *(fault for file in report.files for fault in file.faults)]
+        [*report.description, *(fault for file in report.files for fault in file.failures)]
     )
 
 
@@ -75,7 +75,7 @@ def test_swapped_channels(spoil: Spoil):
         graph.node[planes + 1].input[0] = "swapped"
 
     found = faults(spoil(swap))
-    assert "first stage that differs: input" in found
+    assert "first layer that differs: input" in found
     assert "the color channels are swapped (BGR for RGB)" in found
 
 
@@ -84,7 +84,7 @@ def test_wrong_mean_or_std(spoil: Spoil, name: str):
     found = faults(
         spoil(lambda graph: change(graph, name, lambda values: np.full_like(values, 127.5)))
     )
-    assert "first stage that differs: input" in found
+    assert "first layer that differs: input" in found
     assert "cause: mean or std of the normalization are others" in found
 
 
@@ -113,7 +113,7 @@ def test_other_upsampling_in_the_head(spoil: Spoil, mode: str, corners: str):
             helper.make_node("Resize", [source, "", "four"], [shuffle.output[0]], **settings),
         )
 
-    assert "first stage that differs: head.upsample.0" in faults(spoil(replace_upsampling))
+    assert "first layer that differs: head.upsample.0" in faults(spoil(replace_upsampling))
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_other_upsampling_in_the_head(spoil: Spoil, mode: str, corners: str):
     ],
 )
 def test_zeroed_weights_of_one_layer(spoil: Spoil, weight: str, stage: str):
-    assert f"first stage that differs: {stage} (" in faults(
+    assert f"first layer that differs: {stage} (" in faults(
         spoil(lambda graph: change(graph, weight, np.zeros_like))
     )
 
@@ -142,7 +142,7 @@ def test_a_photo_that_is_cut_off_by_one(spoil: Spoil):
         pads = next(attribute for attribute in convolution.attribute if attribute.name == "pads")
         pads.ints[:] = [0, 1, 2, 1]
 
-    assert "first stage that differs: backbone.stages.0.0 (" in faults(spoil(roll))
+    assert "first layer that differs: backbone.stages.0.0 (" in faults(spoil(roll))
 
 
 def test_another_class_order_in_the_file(spoil: Spoil):
@@ -152,7 +152,7 @@ def test_another_class_order_in_the_file(spoil: Spoil):
         change(graph, "network.head.classify.bias", lambda values: values[order])
 
     found = faults(spoil(swap))
-    assert "first stage that differs: head.classify" in found
+    assert "first layer that differs: head.classify" in found
     assert "the classes stand in another order: 1 for 0, 0 for 1" in found
 
 
@@ -183,7 +183,8 @@ def test_another_upsampling_on_the_host(spoil: Spoil):
 def test_float16_that_overflows_on_a_large_photo(spoil: Spoil, bundled: Path):
     pytest.importorskip("torch")
     from galago.export.rewrite import deploy
-    from galago.export.writers.onnx import to_onnx
+    from galago.export.rewrite.deploy import DeployedNetwork
+    from galago.export.writers.onnx import write_onnx
     from galago.models.checkpoint import load_checkpoint
     from galago.spec import ModelSpec
 
@@ -195,7 +196,8 @@ def test_float16_that_overflows_on_a_large_photo(spoil: Spoil, bundled: Path):
         patch.setattr(
             deploy, "balance_attention", lambda network, planes: None
         )  # attention as it was trained
-        to_onnx(load_checkpoint(checkpoint)[0], spec, bundled / "model.onnx")
+        deployed = DeployedNetwork(load_checkpoint(checkpoint)[0], spec)
+        write_onnx(deployed, spec, bundled / "model.onnx")
     found = faults(
         spoil(description=lambda text: text.update(precision="float16")), engines=["openvino"]
     )

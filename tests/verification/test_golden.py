@@ -11,8 +11,8 @@ import pytest
 
 from galago.errors import GalagoError, ModelError
 from galago.runtime.model_folder import open_model
-from galago.verification.fingerprints import Stage, load_stages, save_stages
-from galago.verification.golden import description_faults, is_resized, read_golden, unresized
+from galago.verification.fingerprints import LayerFingerprint, load_fingerprints, save_fingerprints
+from galago.verification.golden import description_failures, is_resized, read_golden, unresized
 
 Spoil = Callable[..., Path]
 
@@ -111,11 +111,11 @@ def test_a_photo_and_labels_of_two_sizes_are_an_error(spoil: Spoil, bundled: Pat
 
 def test_stages_are_read_as_they_were_written(tmp_path: Path):
     stages = [
-        Stage.of("input", np.ones((3, 64, 96), np.float32)),
-        Stage.of("head.classify", np.ones((11, 2, 3), np.float32)),
+        LayerFingerprint.of("input", np.ones((3, 64, 96), np.float32)),
+        LayerFingerprint.of("head.classify", np.ones((11, 2, 3), np.float32)),
     ]
-    save_stages(tmp_path / "stages.npz", stages)
-    assert [(item.name, item.shape) for item in load_stages(tmp_path / "stages.npz")] == [
+    save_fingerprints(tmp_path / "stages.npz", stages)
+    assert [(item.name, item.shape) for item in load_fingerprints(tmp_path / "stages.npz")] == [
         ("input", (3, 64, 96)),
         ("head.classify", (11, 2, 3)),
     ]
@@ -135,7 +135,7 @@ def test_every_field_is_compared_with_what_export_recorded(
     spoil: Spoil, change: dict[str, object], told: str
 ):
     folder = spoil(description=lambda text: text.update(change))
-    faults = description_faults(open_model(str(folder)).spec, read_golden(folder), None)
+    faults = description_failures(open_model(str(folder)).spec, read_golden(folder), None)
     assert any(fault.startswith(told) and "golden/description.json" in fault for fault in faults), (
         faults
     )
@@ -143,7 +143,7 @@ def test_every_field_is_compared_with_what_export_recorded(
 
 def test_name_and_licenses_may_be_edited(spoil: Spoil):
     folder = spoil(description=lambda text: text.update(name="mine", licenses={"code": "MIT"}))
-    assert description_faults(open_model(str(folder)).spec, read_golden(folder), None) == []
+    assert description_failures(open_model(str(folder)).spec, read_golden(folder), None) == []
 
 
 def test_a_folder_of_an_older_galago_with_resized_logits_is_compared_on_the_resized_image(
@@ -158,9 +158,9 @@ def test_a_folder_of_an_older_galago_with_resized_logits_is_compared_on_the_resi
     assert is_resized(old, spec)
     assert not is_resized(golden, spec)
     new = unresized(old, spec)
-    assert new.photo.shape == (384, 512, 3)
+    assert new.image.shape == (384, 512, 3)
     assert new.labels.shape == (384, 512)
-    assert new.stages == []  # of the image unresized
+    assert new.layers == []  # of the image unresized
     assert unresized(golden, spec) is golden
 
 

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import reprlib
 import types
+from collections.abc import Collection
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from galago._core.printable import printable
@@ -19,14 +20,17 @@ def to_json(value: Any) -> str:
     return json.dumps(dataclasses.asdict(value), indent=2) + "\n"
 
 
-def from_json(kind: type[T], text: str, *, what: str, version: int) -> T:
-    """Read back what `to_json` wrote.
+def from_json(
+    kind: type[T], text: str, *, what: str, version: int, older: Collection[int] = ()
+) -> T:
+    """Return what `to_json` wrote.
 
     Args:
         kind: the dataclass; one of its attributes is `schema_version`.
         text: JSON.
         what: what it holds, in words for errors.
-        version: the schema version that this galago reads.
+        version: the schema version that this galago writes, which the result has.
+        older: earlier versions with the same keys, or fewer.
     Raises:
         ValueError: not JSON as `parse_json` wants it (no NaN, no key twice, numbers of 64 bits),
             another schema version, or a key that is missing, unknown or of another type; the
@@ -38,11 +42,20 @@ def from_json(kind: type[T], text: str, *, what: str, version: int) -> T:
         raise ValueError(f"The {what} is not JSON: {error}.") from error
     if not isinstance(raw, dict):
         raise ValueError(f"Expected the {what} to be a JSON object, got {type(raw).__name__}.")
-    if type(raw.get("schema_version")) is not int or raw["schema_version"] != version:
+    given = raw.get("schema_version")
+    if type(given) is not int or given not in (version, *older):
         raise ValueError(
-            f"This galago reads a {what} of schema version {version}, got "
-            f"{_SHORT.repr(raw.get('schema_version'))}."
+            f"This galago reads a {what} of schema version {version}, got {_SHORT.repr(given)}."
         )
+    return _build(kind, raw | {"schema_version": version}, what)
+
+
+def _build(kind: type[T], raw: dict[str, Any], what: str) -> T:
+    """Return a dataclass from its values in JSON.
+
+    Raises:
+        ValueError: a key is missing, unknown or of another type.
+    """
     hints = get_type_hints(kind)
     if unknown := sorted(raw.keys() - hints.keys()):
         raise ValueError(f"Unknown keys in the {what}: {_list(unknown)}.")
@@ -76,6 +89,8 @@ def _as_type(value: Any, hint: Any, place: str) -> Any:
             return tuple(
                 _as_type(item, kind, place) for item, kind in zip(value, inner, strict=True)
             )
+    elif isinstance(hint, type) and dataclasses.is_dataclass(hint) and isinstance(value, dict):
+        return _build(hint, value, place.removeprefix("The ").replace(" has ", "'s "))
     elif origin not in (None, tuple) and isinstance(value, dict):  # a mapping of strings
         return {str(name): _as_type(item, arguments[1], place) for name, item in value.items()}
     elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):

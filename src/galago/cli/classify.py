@@ -34,7 +34,7 @@ def classify(
     if note := sources.describe_left_out(sources.left_out(source)):
         say(f"Note: {note}", err=True)
     require("torch", "train")
-    from galago.export.classify import Classifier, best
+    from galago.export.classify import Classifier, top_k
 
     classifier = Classifier(file)
     words = read_names(names, classifier.num_classes) if names else classifier.names
@@ -44,7 +44,7 @@ def classify(
             say(f"{frame.name}: {frame.error}", err=True)
             failed += 1
             continue
-        rows = best(classifier(frame.image), top, words)
+        rows = top_k(classifier(frame.image), top, words)
         shown = ", ".join(f"{name} {probability:.1%}" for name, probability in rows)
         say(f"{frame.name}: {shown}", err=json)
         found.append(

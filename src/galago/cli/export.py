@@ -81,7 +81,7 @@ def export(
     require("onnx", "export")
     from galago.export.folder import ExportConfig, check_replaceable, export_checkpoint
     from galago.export.rewrite.deploy import DEFAULT_SIZE
-    from galago.export.writers.table import FORMATS
+    from galago.export.writers.table import WRITERS
 
     size = read_size(imgsz) if imgsz else None
     check_int8_data(precision, data)
@@ -90,7 +90,7 @@ def export(
         check_utf8(out)
     licenses = {"code": "Apache-2.0 (galago)", "weights": "not stated", "data": "not stated"}
     licenses |= published.licenses if published else {}
-    wanted = ExportConfig(
+    config = ExportConfig(
         name=name or (published.name if published else out.resolve().name),
         input_size=size,
         precision=precision,
@@ -105,19 +105,19 @@ def export(
     if published:
         model = obtain(published)
     plan = plan_int8(model, data, max_drop) if data else None
-    with spinner("Reading the checkpoint") as report:
-        written = export_checkpoint(model, out, wanted, formats=formats, int8=plan, report=report)
+    with spinner("Reading the checkpoint") as on_step:
+        result = export_checkpoint(model, out, config, formats=formats, int8=plan, on_step=on_step)
     any_size = size is None and not (
         published and published.data == "Cityscapes"
     )  # whose resize rule has a size
-    if any_size and (fixed := [name for name in formats if FORMATS[name].one_size]):
+    if any_size and (fixed := [name for name in formats if WRITERS[name].one_size]):
         height, width = DEFAULT_SIZE
         words = (
             f"{' and '.join(fixed)} files take {height} x {width} and no other size; larger photos "
             "are made smaller."
         )
         say(f"{words} --imgsz H W changes that.", err=True)
-    for line in [*describe(written.differences, wanted.output), *describe_int8(written.int8)]:
+    for line in [*describe(result.differences, config.output), *describe_int8(result.int8)]:
         say(line, err=json)
     say(f"Saved: {out}", err=json)
     say(f"Next: galago predict PHOTO --model {out}", err=json)
@@ -125,10 +125,10 @@ def export(
         facts = {
             "out": str(out),
             "formats": formats,
-            "precision": wanted.precision,
-            "differences": written.differences,
+            "precision": config.precision,
+            "differences": result.differences,
         }
-        print_json(facts | {"int8": [result.facts() for result in written.int8]})
+        print_json(facts | {"int8": [row.to_dict() for row in result.int8]})
 
 
 def check_checkpoint(model: Path) -> None:
@@ -233,12 +233,12 @@ def describe_int8(results: "list[Int8Result]") -> Iterator[str]:
 
 def describe(differences: dict[str, float | None], output: str) -> Iterator[str]:
     """Say of each file how near it is to the network."""
-    from galago.export.writers.table import FORMATS
+    from galago.export.writers.table import WRITERS
 
     for format, value in differences.items():
-        files = ", ".join(FORMATS[format].files)
+        files = ", ".join(WRITERS[format].files)
         if value is None:
-            yield f"{files}: not checked, as nothing that runs it is installed."
+            yield f"{files}: not checked, no engine that runs it is installed."
         elif output == "labels":
             yield f"{files}: {1 - value:.3%} of torch's labels on a drawn photo."
         else:

@@ -88,12 +88,12 @@ def find_published(model: str | Path | None) -> "PretrainedModel | None":
     Raises:
         ConfigError: a classifier has that name.
     """
-    from galago.pretrained.resolve import check_segments
+    from galago.pretrained.resolve import check_is_segmentation
     from galago.pretrained.table import PUBLISHED
 
     if model is None or Path(model).exists() or str(model) not in PUBLISHED:
         return None
-    check_segments(PUBLISHED[str(model)])
+    check_is_segmentation(PUBLISHED[str(model)])
     return PUBLISHED[str(model)]
 
 
@@ -115,7 +115,9 @@ def obtain(published: "PretrainedModel") -> Path:
 
     with download_bar(f"Getting {published.name}") as progress:
         return obtain_checkpoint(
-            published, say=lambda line: say(line, err=True, style="yellow"), progress=progress
+            published,
+            on_notice=lambda line: say(line, err=True, style="yellow"),
+            on_progress=progress,
         )
 
 
@@ -134,19 +136,14 @@ def summary(published: "PretrainedModel") -> dict[str, object]:
 
 
 def bundled() -> list[dict[str, object]]:
-    """Return the models that come with galago, and their score as their card says it."""
-    import re
-
+    """Return the models that come with galago, with the score in their model.json."""
     from galago.pretrained.resolve import ASSETS, bundled_models
     from galago.runtime.model_folder import open_model
 
     rows: list[dict[str, object]] = []
     for name in bundled_models():
         spec = open_model(ASSETS / name).spec
-        found = re.search(
-            r"Mean IoU \*\*([\d.]+)\*\*", (ASSETS / name / "CARD.md").read_text(encoding="utf-8")
-        )
-        score = round(100 * float(found[1]), 2) if found else None
+        score = round(100 * spec.metrics.mean_iou, 2) if spec.metrics else None
         rows.append(
             {
                 "name": name,
@@ -189,9 +186,9 @@ def show_table(published: "list[PretrainedModel]") -> None:
             model.data,
             "{}x{}".format(*model.size),
             UNKNOWN if model.score is None else f"{model.score:.3f} {model.metric}",
-            amount(model.parameters_m, "M"),
-            amount(model.macs_g, "G"),
-            amount(model.size_mb, "MB"),
+            format_unit(model.parameters_m, "M"),
+            format_unit(model.macs_g, "G"),
+            format_unit(model.size_mb, "MB"),
             "yes" if is_current(model) else "",
         )
     table.show()
@@ -206,6 +203,6 @@ def show_table(published: "list[PretrainedModel]") -> None:
     say("galago models get NAME downloads one, and nothing else does unless it is named.")
 
 
-def amount(value: float | None, unit: str) -> str:
+def format_unit(value: float | None, unit: str) -> str:
     """Return a number with its unit."""
     return UNKNOWN if value is None else f"{value:g} {unit}"

@@ -9,7 +9,7 @@ from galago.cli._options import JSON_HELP, SPLIT_HELP
 
 if TYPE_CHECKING:
     from galago.verification import Report
-    from galago.verification.checks import Reference
+    from galago.verification.reference import Reference
     from galago.verification.report import FileReport
 
 AGAINST_HELP = (
@@ -46,7 +46,7 @@ def verify(
     network.
 
     Without --against the photo in golden/ is enough, and torch is not needed. Exit code 1 if
-    anything is out of tolerance; the stage where it begins is named.
+    anything is out of tolerance; the layer where it begins is named.
     """
     from json import dumps
 
@@ -84,12 +84,12 @@ def verify(
             dataset=dataset,
             on_step=lambda what: on_step(f"Checking: {what}"),
         )
-    write_whole(out / "verify.json", (dumps(report.facts(), indent=2) + "\n").encode())
+    write_whole(out / "verify.json", (dumps(report.to_dict(), indent=2) + "\n").encode())
     write_whole(out / "verify.html", draw_page(report, spec.palette).encode())
     show(report, to_stderr=json)
     say(f"Saved: {out / 'verify.json'}, {out / 'verify.html'}", err=json)
     if json:
-        print_json(report.facts() | {"out": str(out)})
+        print_json(report.to_dict() | {"out": str(out)})
     if not report.ok:
         raise typer.Exit(1)
 
@@ -104,7 +104,7 @@ def open_reference(checkpoint: Path) -> "Reference":
     from galago.errors import require
 
     require("torch", "export")
-    from galago.export.stages import CheckpointReference
+    from galago.export.layers import CheckpointReference
 
     return CheckpointReference(checkpoint)
 
@@ -128,11 +128,11 @@ def show(report: "Report", *, to_stderr: bool) -> None:
             difference = check.difference
             error = "-" if difference.relative_error is None else f"{difference.relative_error:.1e}"
             inside = "-" if difference.inside is None else f"{difference.inside:.3%}"
-            style = "red" if check.faults else ""
+            style = "red" if check.failures else ""
             table.add_row(
                 file.file,
                 file.engine,
-                check.photo,
+                check.image,
                 error,
                 f"{difference.labels:.3%}",
                 inside,
@@ -140,11 +140,11 @@ def show(report: "Report", *, to_stderr: bool) -> None:
             )
     if any(file.checks for file in report.files):
         table.show(err=to_stderr)
-    lines = [(f"model.json: {fault}", "red") for fault in report.description]
+    lines = [(f"model.json: {failure}", "red") for failure in report.description]
     lines += [
-        (f"{file.file} in {file.engine}: {fault}", "red")
+        (f"{file.file} in {file.engine}: {failure}", "red")
         for file in report.files
-        for fault in file.faults
+        for failure in file.failures
     ]
     lines += [(f"Not checked: {text}", "yellow") for text in report.skipped]
     if report.scores:

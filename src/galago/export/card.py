@@ -33,8 +33,14 @@ arXiv:2205.14756.
 
 
 OUTPUTS = {
-    "logits": "logits at 1/{stride} of the input size; `galago.load` brings them to the photo's own size ({upsampling}).",
-    "labels": "labels, (1, H, W) uint8, at the input size ({upsampling} upsampling and the largest logit are in the file).",
+    "logits": (
+        "logits at 1/{stride} of the input size; `galago.load` brings them to the photo's own size "
+        "({upsampling})."
+    ),
+    "labels": (
+        "labels, (1, H, W) uint8, at the input size ({upsampling} upsampling and argmax are in the "
+        "file)."
+    ),
 }
 
 
@@ -45,33 +51,28 @@ def write_card(path: Path, network: nn.Module, spec: ModelSpec, facts: dict[str,
         path: file to write.
         network: counted for its parameters.
         spec: its description.
-        facts: `scores` (as evaluation.Scores.summary), `run` (as run.json; `remarks`, Markdown, if
-            somebody added them), `published` (as export.published.describe), `ranges` and `int8`
-            (tables), all optional.
+        facts: all optional: `scores` (of evaluation.Scores.summary), `run` (the content of
+            run.json; `remarks`, Markdown, if somebody added them), `published` (of
+            pretrained.convert), `ranges` and `int8` (tables in Markdown).
     """
-    path.write_bytes(
-        CARD.format(
-            name=plain(spec.name),
-            variant=spec.variant.upper(),
-            num_classes=spec.num_classes,
-            parameters=sum(parameter.numel() for parameter in network.parameters()),
-            precision=spec.precision,
-            size=", {} x {}".format(*spec.input_size)
-            if spec.input_size
-            else ", H and W any multiples of 32",
-            output=OUTPUTS[spec.output].format(
-                stride=spec.output_stride, upsampling=spec.upsampling
-            ),
-            scores=_scores(facts.get("scores"), facts.get("published")),
-            ranges=_ranges(facts.get("ranges")),
-            int8=_int8(facts.get("int8")),
-            training=_training(facts.get("run"), facts.get("published")),
-            licenses="\n".join(
-                f"- {plain(what)}: {plain(line)}" for what, line in spec.licenses.items()
-            )
-            or "- not stated",
-        ).encode("utf-8", "backslashreplace")
+    published = facts.get("published")
+    size = "{} x {}".format(*spec.input_size) if spec.input_size else "H and W any multiples of 32"
+    licenses = [f"- {plain(what)}: {plain(line)}" for what, line in spec.licenses.items()]
+    card = CARD.format(
+        name=plain(spec.name),
+        variant=spec.variant.upper(),
+        num_classes=spec.num_classes,
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        precision=spec.precision,
+        size=f", {size}",
+        output=OUTPUTS[spec.output].format(stride=spec.output_stride, upsampling=spec.upsampling),
+        scores=_scores(facts.get("scores"), published),
+        ranges=_ranges(facts.get("ranges")),
+        int8=_int8(facts.get("int8")),
+        training=_training(facts.get("run"), published),
+        licenses="\n".join(licenses) or "- not stated",
     )
+    path.write_bytes(card.encode("utf-8", "backslashreplace"))
 
 
 def _scores(scores: dict[str, Any] | None, published: dict[str, Any] | None) -> str:
@@ -79,36 +80,28 @@ def _scores(scores: dict[str, Any] | None, published: dict[str, Any] | None) -> 
         size = "{} x {}".format(*published["size"])
         return (
             f"Published: {published['metric']} {published['score']} % on {published['data']} val "
-            f"at {size}. Not measured by "
-            f"galago; `galago val --protocol {published['data'].lower()}` measures as the authors "
-            "did."
+            f"at {size}. Not measured by galago; `galago val --protocol "
+            f"{published['data'].lower()}` uses the authors' protocol."
         )
     if scores is None:
         return "Not measured on labeled photos. `galago val DATA --model FOLDER` does that."
-    ious = {
-        row["name"]: "n/a" if row["iou"] is None else f"{row['iou']:.3f}"
-        for row in scores["classes"]
-    }
-    rows = [f"| {plain(name)} | {iou} |" for name, iou in ious.items()]
+    rows = []
+    for row in scores["classes"]:
+        iou = "n/a" if row["iou"] is None else f"{row['iou']:.3f}"
+        rows.append(f"| {plain(row['name'])} | {iou} |")
     head = f"Mean IoU **{scores['mean_iou']:.4f}**, pixel accuracy {scores['pixel_accuracy']:.4f}"
-    return "\n".join(
-        [
-            f"{head} on the validation split, one scale, no flip.",
-            "",
-            "| class | IoU |",
-            "|---|---|",
-            *rows,
-        ]
-    )
+    lines = [f"{head} on the validation split, one scale, no flip.", ""]
+    return "\n".join([*lines, "| class | IoU |", "|---|---|", *rows])
 
 
 def _ranges(table: str | None) -> str:
     if table is None:
         return ""
-    return f"""## Room in float16
+    return f"""## Headroom in float16
 
-How many times larger the largest number of each attention could be before float16 overflows, as trained -> as exported, on drawn
-photos of three sizes; below 1 it overflows. `ranges.json` has every number.
+How many times larger the largest value of each attention could be before float16 overflows, as
+trained -> as exported, on synthetic scenes of three sizes; below 1 it overflows. `ranges.json` has
+every number.
 
 {table}
 
@@ -120,8 +113,8 @@ def _int8(table: str | None) -> str:
         return ""
     return f"""## What int8 costs
 
-Measured on labeled photos in the engine named. Size is that of all files of a format against float32. The quotient of the
-attention stays in float everywhere.
+Measured on labeled photos in the engine named. Size is that of all files of a format relative to
+float32. The quotient of the attention stays in float everywhere.
 
 {table}
 
@@ -147,6 +140,12 @@ def _training(run: dict[str, Any] | None, published: dict[str, Any] | None) -> s
         if images
         else ""
     )
-    start = f"Started from: {plain(run['weights'] or 'random weights')}. Commit {run['commit'] or 'unknown'}."
-    remarks = f"\n\n{run['remarks']}" if "remarks" in run else ""
-    return f"Data: {plain(run['data'])}{counts}. {start}\n\n| setting | value |\n|---|---|\n{settings}{remarks}"
+    start = f"Started from: {plain(run['weights'] or 'random weights')}."
+    lines = [
+        f"Data: {plain(run['data'])}{counts}. {start} Commit {run['commit'] or 'unknown'}.",
+        "",
+        "| setting | value |",
+        "|---|---|",
+        settings,
+    ]
+    return "\n".join(lines) + (f"\n\n{run['remarks']}" if "remarks" in run else "")

@@ -1,4 +1,4 @@
-"""Classes of whole photos, in torch, from what the network saw when it was measured."""
+"""Classification of whole images in torch, with the resize rule of the published accuracy."""
 
 import json
 import math
@@ -14,14 +14,15 @@ from galago.data.class_folders import center_crop
 from galago.errors import CheckpointError
 from galago.image import check
 from galago.models.checkpoint import load_classifier
+from galago.models.inference import normalize
 from galago.spec import IMAGENET_MEAN, IMAGENET_STD
 
 
 class Classifier:
-    """A classification network with the resize rule that it was measured with.
+    """A classification network with the resize rule that its accuracy was measured with.
 
     Attributes:
-        names: of the classes, or None where the checkpoint has only ids.
+        names: of the classes; None where the checkpoint has only ids.
         num_classes: K.
     """
 
@@ -39,11 +40,11 @@ class Classifier:
             facts = json.loads(metadata["published"])
             side, crop = int(facts["size"][0]), float(facts["crop"])
             self.prepare = lambda image: normalize(
-                center(image, side, crop), IMAGENET_MEAN, IMAGENET_STD
+                resize_and_crop(image, side, crop), IMAGENET_MEAN, IMAGENET_STD
             )
         elif "input" not in metadata:
             raise CheckpointError(
-                f"{checkpoint} does not say which input it was measured with. Train it anew."
+                f"{checkpoint} does not say which input it was measured with. Train it again."
             )
         else:
             given = json.loads(metadata["input"])
@@ -55,10 +56,10 @@ class Classifier:
 
     @torch.inference_mode()
     def __call__(self, image: np.ndarray) -> np.ndarray:
-        """Return the (K,) float32 probabilities of the classes for an (H, W, 3) uint8 RGB photo.
+        """Return the (K,) float32 probabilities of the classes for an (H, W, 3) uint8 RGB image.
 
         Raises:
-            ImageError: the photo has another form.
+            ImageError: the image has another shape or dtype.
         """
         check(image)
         logits = self.network(self.prepare(image))
@@ -66,43 +67,34 @@ class Classifier:
         return probabilities
 
 
-def center(image: np.ndarray, side: int, crop: float) -> Tensor:
-    """Scale a photo until its short side is side / crop, and cut out the middle: (1, 3, side, side)
-    float32, 0 to 255.
+def resize_and_crop(image: np.ndarray, side: int, crop: float) -> Tensor:
+    """Return the center crop of an image whose short side was resized to side / crop pixels:
+    (1, 3, side, side) float32, 0 to 255.
 
-    As github.com/mit-han-lab/efficientvit,
-    applications/efficientvit_cls/eval_efficientvit_cls_model.py, commit 8d60c1c, does with
-    torchvision: bicubic with antialiasing, rounded to whole numbers.
+    The same as in github.com/mit-han-lab/efficientvit,
+    applications/efficientvit_cls/eval_efficientvit_cls_model.py, commit 8d60c1c, with torchvision:
+    bicubic with antialiasing, rounded to whole numbers.
     """
     short = math.ceil(side / crop)
     height, width = image.shape[:2]
-    size = (
-        (short, int(short * width / height))
-        if height <= width
-        else (int(short * height / width), short)
-    )
+    if height <= width:
+        size = (short, int(short * width / height))
+    else:
+        size = (int(short * height / width), short)
     pixels = torch.tensor(image).permute(2, 0, 1)[None].float()
     pixels = (
         F.interpolate(pixels, size, mode="bicubic", antialias=True, align_corners=False)
         .clamp(0, 255)
         .round()
     )
-    top, left = (round((whole - side) / 2) for whole in size)
+    top, left = round((size[0] - side) / 2), round((size[1] - side) / 2)
     return pixels[..., top : top + side, left : left + side]
 
 
-def normalize(pixels: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """Normalize (N, 3, H, W) pixels of 0 to 255 with the mean and std of RGB channels on a scale of
-    0 to 1.
-    """
-    shift, scale = (torch.tensor(values).view(3, 1, 1) for values in (mean, std))
-    return (pixels / 255 - shift) / scale
-
-
-def best(
+def top_k(
     probabilities: np.ndarray, count: int, names: Sequence[str] | None = None
 ) -> list[tuple[str, float]]:
-    """Return the most probable classes, the first one first, by name or as `class ID`, with their
+    """Return the most probable classes in descending order, by name or as `class ID`, with their
     probabilities.
     """
     order = np.argsort(-probabilities)[:count]

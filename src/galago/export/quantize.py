@@ -1,9 +1,7 @@
 """int8 files from float32 ones, by the quantizers of their formats.
 
-Blocks of the network can be left in float.
-
-The quotient of the attention always is: its divisor spans many octaves, of which eight bits hold
-eight (Trio-ViT, arXiv:2405.03882).
+Blocks of the network can be left in float. The quotient of the attention always is: its divisor
+spans many octaves, of which eight bits hold eight (Trio-ViT, arXiv:2405.03882).
 """
 
 import contextlib
@@ -18,31 +16,22 @@ from typing import Any
 import numpy as np
 
 from galago.errors import require
+from galago.models.attention import AttentionBlock
+from galago.models.layers import ConvNorm, ResidualBlock
 from galago.verification.float16_overflow import WEIGHT, weight_of
 
-# Operators of the attention's quotient, and of nothing else in the network, as each format names
-# them.
+# Operators of the attention's quotient, and of nothing else in the network, in the names of each
+# format.
 CORE_OPENVINO = ("MatMul", "Divide", "ReduceSum", "Clamp")
-CORE_ONNX = (
-    "MatMul",
-    "Div",
-    "ReduceSum",
-    "Clip",
-    "Max",
-    "Add",
-)  # OpenVINO 2026.4 loses 17 points with int8 sums from ONNX
+# with Add: OpenVINO 2026.4 loses 17 points with int8 sums from ONNX
+CORE_ONNX = ("MatMul", "Div", "ReduceSum", "Clip", "Max", "Add")
 CORE_LITERT = (
-    "BATCH_MATMUL",
-    "DIV",
-    "SUM",
-    "MAXIMUM",
-    "RELU",
-    "RESHAPE",
-    "TRANSPOSE",
-    "CONCATENATION",
+    *("BATCH_MATMUL", "DIV", "SUM", "MAXIMUM"),
+    *("RELU", "RESHAPE", "TRANSPOSE", "CONCATENATION"),
 )
-SLOW_LITERT = ("HARD_SWISH",)  # in int8 none of XNNPACK's: three times as slow as all of the rest
-LITERT_INPUT = "args_0"  # as litert-torch names it
+# XNNPACK does not support it in int8, where it takes three times as long as all of the rest
+SLOW_LITERT = ("HARD_SWISH",)
+LITERT_INPUT = "args_0"  # litert-torch's name
 LITERT_HEAD = {  # parts of the head in LiteRT's names
     "inputs": r"ConvNorm_\d",
     "upsample": r"BicubicUpsample_\d",
@@ -56,89 +45,97 @@ Quantize = Callable[[Path, Path, Sequence[np.ndarray], Collection[str]], None]
 def block_of(layer: str | None) -> str:
     """Return the block that a layer belongs to: of the backbone one residual block, of the head one
     part.
+
+    A layer without trained weights, None, belongs to the head's upsampling.
     """
-    words = (layer or "head.upsample").split(
-        "."
-    )  # the head's upsampling has no weights that were trained
-    return ".".join(words[:4] if words[0] == "backbone" else words[:2])
+    parts = (layer or "head.upsample").split(".")
+    return ".".join(parts[:4] if parts[0] == "backbone" else parts[:2])
 
 
 def quantize_openvino(
-    source: Path, target: Path, photos: Sequence[np.ndarray], keep: Collection[str]
+    source: Path, target: Path, images: Sequence[np.ndarray], float_blocks: Collection[str]
 ) -> None:
     """Write an OpenVINO IR in int8 by NNCF.
 
     Args:
         source: float32 .xml file.
         target: .xml file to write, .bin beside it.
-        photos: (1, H, W, 3) uint8 each, as the network gets them, from which the ranges of all
-            activations are taken.
-        keep: blocks whose convolutions stay in float.
+        images: (1, H, W, 3) uint8 each, resized and padded for the network, from which the ranges
+            of all activations are taken.
+        float_blocks: blocks whose convolutions stay in float.
     Raises:
         MissingDependencyError: NNCF is not installed.
     """
     from galago.runtime.engines.openvino import package, read_model
 
-    with silent():
+    with _silent():
         nncf = nncf_package()
         model = read_model(source)
-        kept = [
+        in_float = [
             node.friendly_name
             for node in model.get_ordered_ops()
-            if is_convolution(node) and block_of(layer_of(node)) in keep
+            if node.get_type_name() in ("Convolution", "GroupConvolution")
+            and block_of(_layer_of(node)) in float_blocks
         ]
-        scope = nncf.IgnoredScope(names=kept, types=[*CORE_OPENVINO], validate=False)
-        package().save_model(_quantized(nncf, model, photos, scope), target, compress_to_fp16=False)
+        scope = nncf.IgnoredScope(names=in_float, types=[*CORE_OPENVINO], validate=False)
+        quantized = _quantize(nncf, model, images, scope)
+        package().save_model(quantized, target, compress_to_fp16=False)
 
 
 def quantize_onnx(
-    source: Path, target: Path, photos: Sequence[np.ndarray], keep: Collection[str]
+    source: Path, target: Path, images: Sequence[np.ndarray], float_blocks: Collection[str]
 ) -> None:
     """Write an ONNX file in int8 by NNCF, with QuantizeLinear and DequantizeLinear.
 
-    As `quantize_openvino`.
+    Arguments and errors are those of `quantize_openvino`.
     """
     onnx = require("onnx", "export")
-    with silent():
+    with _silent():
         nncf = nncf_package()
         model = onnx.load(str(source))
-        kept = [
+        in_float = [
             node.name
             for node in model.graph.node
-            if node.op_type == "Conv" and block_of(onnx_layer(node)) in keep
+            if node.op_type == "Conv" and block_of(_onnx_layer_of(node)) in float_blocks
         ]
-        scope = nncf.IgnoredScope(names=kept, types=[*CORE_ONNX], validate=False)
+        scope = nncf.IgnoredScope(names=in_float, types=[*CORE_ONNX], validate=False)
         name = model.graph.input[0].name
-        quantized = _quantized(nncf, model, [{name: photo} for photo in photos], scope)
+        quantized = _quantize(nncf, model, [{name: image} for image in images], scope)
         target.write_bytes(quantized.SerializeToString())
 
 
 def quantize_litert(
-    source: Path, target: Path, photos: Sequence[np.ndarray], keep: Collection[str]
+    source: Path, target: Path, images: Sequence[np.ndarray], float_blocks: Collection[str]
 ) -> None:
-    """Write a .tflite file in int8 by ai-edge-quantizer; as `quantize_openvino`."""
+    """Write a .tflite file in int8 by ai-edge-quantizer.
+
+    Arguments are those of `quantize_openvino`.
+
+    Raises:
+        MissingDependencyError: ai-edge-quantizer is not installed.
+    """
     types = require("ai_edge_quantizer.qtyping", "export-litert")
     recipes = require("ai_edge_quantizer.recipe", "export-litert")
     operations = types.TFLOperationName
-    with silent():
+    with _silent():
         quantizer = require("ai_edge_quantizer.quantizer", "export-litert").Quantizer(str(source))
         quantizer.load_quantization_recipe(recipes.static_wi8_ai8())
         for name in (*CORE_LITERT, *SLOW_LITERT, "OUTPUT"):  # logits are float32
             quantizer.update_quantization_recipe(
                 ".*", getattr(operations, name), algorithm_key="no_quantize"
             )
-        for scope in map(litert_scope, keep):
+        for scope in map(_litert_scope, float_blocks):
             quantizer.update_quantization_recipe(
                 scope, operations.ALL_SUPPORTED, algorithm_key="no_quantize"
             )
         ranges = quantizer.calibrate(
-            {"serving_default": [{LITERT_INPUT: photo} for photo in photos]}
+            {"serving_default": [{LITERT_INPUT: image} for image in images]}
         )
         target.write_bytes(quantizer.quantize(ranges).quantized_model)
 
 
 def nncf_package() -> Any:
-    """Import NNCF, which reports to its maker unless what it reports with cannot be imported.
+    """Import NNCF without its telemetry package, with which it sends reports.
 
     Raises:
         MissingDependencyError: it is not installed.
@@ -147,8 +144,8 @@ def nncf_package() -> Any:
     return require("nncf", "int8")
 
 
-def _quantized(nncf: Any, model: Any, photos: Sequence[Any], scope: Any) -> Any:
-    """Let NNCF quantize a model: weights symmetrically, activations as it suits them.
+def _quantize(nncf: Any, model: Any, images: Sequence[Any], scope: Any) -> Any:
+    """Return a model quantized by NNCF: weights symmetrically, activations symmetrically or not.
 
     Weights take half of their eight bits: on a CPU without VNNI the sum of two full products
     saturates at 16 bits.
@@ -156,9 +153,9 @@ def _quantized(nncf: Any, model: Any, photos: Sequence[Any], scope: Any) -> Any:
     settings = require("nncf.quantization.advanced_parameters", "int8")
     return nncf.quantize(
         model,
-        nncf.Dataset(photos),
+        nncf.Dataset(images),
         preset=nncf.QuantizationPreset.MIXED,
-        subset_size=len(photos),
+        subset_size=len(images),
         ignored_scope=scope,
         advanced_parameters=settings.AdvancedQuantizationParameters(
             overflow_fix=settings.OverflowFix.ENABLE
@@ -166,39 +163,32 @@ def _quantized(nncf: Any, model: Any, photos: Sequence[Any], scope: Any) -> Any:
     )
 
 
-def is_convolution(node: Any) -> bool:
-    """Tell whether an operator of OpenVINO is a convolution."""
-    return node.get_type_name() in ("Convolution", "GroupConvolution")
+def _layer_of(node: Any) -> str | None:
+    """Return the layer whose weight an operator of OpenVINO has; None where it was not trained."""
+    for entry in node.inputs():
+        if layer := weight_of(entry.get_source_output().get_node()):
+            return layer
+    return None
 
 
-def layer_of(node: Any) -> str | None:
-    """Return the layer whose weight an operator of OpenVINO has; None for what was not trained."""
-    return next(
-        (
-            layer
-            for entry in node.inputs()
-            if (layer := weight_of(entry.get_source_output().get_node()))
-        ),
-        None,
-    )
+def _onnx_layer_of(node: Any) -> str | None:
+    """Return the layer whose weight a node of ONNX has; None where it was not trained."""
+    match = WEIGHT.fullmatch(node.input[1])
+    return match[1] if match else None
 
 
-def onnx_layer(node: Any) -> str | None:
-    """Return the layer whose weight a node of ONNX has; None for what was not trained."""
-    found = WEIGHT.fullmatch(node.input[1])
-    return found[1] if found else None
-
-
-def litert_scope(block: str) -> str:
+def _litert_scope(block: str) -> str:
     """Return the pattern of names that the operators of a block have in a .tflite file."""
-    words = block.split(".")
-    if words[0] == "backbone":
-        return rf".*Backbone_backbone/[\w.]*Sequential_{words[2]}/[\w.]*(ConvNorm|Residual|AttentionBlock)_{words[3]}[/;].*"
-    return rf".*SegHead_head/[\w.]*{LITERT_HEAD[words[1]]}.*"
+    parts = block.split(".")
+    if parts[0] == "backbone":
+        kinds = "|".join(kind.__name__ for kind in (ConvNorm, ResidualBlock, AttentionBlock))
+        stage = rf"Backbone_backbone/[\w.]*Sequential_{parts[2]}"
+        return rf".*{stage}/[\w.]*({kinds})_{parts[3]}[/;].*"
+    return rf".*SegHead_head/[\w.]*{LITERT_HEAD[parts[1]]}.*"
 
 
 @contextlib.contextmanager
-def silent() -> Iterator[None]:
+def _silent() -> Iterator[None]:
     """Keep progress bars and reports of the quantizers off the terminal."""
     before, logging.root.manager.disable = logging.root.manager.disable, logging.WARNING
     with (

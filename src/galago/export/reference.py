@@ -1,6 +1,4 @@
-"""A checkpoint as a Segmenter: the float32 network in torch, against which every exported file is
-judged.
-"""
+"""A checkpoint as a Segmenter: the float32 network in torch, with which exported files are compared."""
 
 from pathlib import Path
 
@@ -12,7 +10,7 @@ from galago.spec import ModelSpec
 
 
 def load_reference(path: Path) -> Segmenter:
-    """Open a checkpoint for labeling photos.
+    """Return a Segmenter of a checkpoint.
 
     Raises:
         CheckpointError: the file is missing or damaged, or was not written by galago's training.
@@ -23,7 +21,7 @@ def load_reference(path: Path) -> Segmenter:
 
 
 def checkpoint_spec(path: Path, metadata: dict[str, str]) -> ModelSpec:
-    """Read the model description that training keeps in a checkpoint.
+    """Return the model description that training keeps in a checkpoint.
 
     Raises:
         CheckpointError: it has none.

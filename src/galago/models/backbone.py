@@ -12,14 +12,14 @@ STRIDES = (2, 4, 8, 16, 32)  # of the five maps
 
 
 class Backbone(nn.Module):
-    """Features of a photo at five scales, `STRIDES`, with `config.widths` channels: for the heads,
-    or for any other task.
+    """Features of an image at five scales, `STRIDES`, with `config.widths` channels, for the heads
+    or any other task.
     """
 
     def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
         self.config = config
-        stages = b_stages(config) if config.family == "b" else l_stages(config)
+        stages = _b_stages(config) if config.family == "b" else _l_stages(config)
         self.stages = nn.ModuleList(nn.Sequential(*blocks) for blocks in stages)
 
     def forward(self, x: Tensor) -> list[Tensor]:
@@ -33,9 +33,10 @@ class Backbone(nn.Module):
         return features
 
 
-def b_stages(config: BackboneConfig) -> list[list[nn.Module]]:
+def _b_stages(config: BackboneConfig) -> list[list[nn.Module]]:
     """Return the blocks of b0-b3: a stem, two stages of MBConv, two of attention."""
-    widths, depths, eps, act = config.widths, config.depths, config.norm_eps, config.activation
+    widths, depths = config.widths, config.depths
+    eps, act = config.norm_eps, config.activation
     stem: list[nn.Module] = [ConvNorm(3, widths[0], 3, stride=2, norm_eps=eps, activation=act)]
     stem += [ds_conv(widths[0], norm_eps=eps, activation=act) for _ in range(depths[0])]
     stages = [stem]
@@ -47,17 +48,18 @@ def b_stages(config: BackboneConfig) -> list[list[nn.Module]]:
         blocks = [
             mbconv(before, width, 4, stride=2, norm_eps=eps, inner_norm=False, activation=act)
         ]
-        blocks += _attention_blocks(config, width, depth, expand=4)
+        blocks += _attention_blocks(config, width, depth, expand_ratio=4)
         stages.append(blocks)
     return stages
 
 
-def l_stages(config: BackboneConfig) -> list[list[nn.Module]]:
-    """Return the blocks of l0-l3: plain convolutions first, attention in the last stage only.
+def _l_stages(config: BackboneConfig) -> list[list[nn.Module]]:
+    """Return the blocks of l0-l3: convolutions first, attention in the last stage only.
 
     The first block of a stage expands four times as much as the others.
     """
-    widths, depths, eps, act = config.widths, config.depths, config.norm_eps, config.activation
+    widths, depths = config.widths, config.depths
+    eps, act = config.norm_eps, config.activation
     stem: list[nn.Module] = [ConvNorm(3, widths[0], 3, stride=2, norm_eps=eps, activation=act)]
     stem += [res_block(widths[0], norm_eps=eps, activation=act) for _ in range(depths[0])]
     stages = [stem]
@@ -80,19 +82,19 @@ def l_stages(config: BackboneConfig) -> list[list[nn.Module]]:
     blocks = [
         mbconv(widths[3], widths[4], 24, stride=2, norm_eps=eps, inner_norm=False, activation=act)
     ]
-    stages.append(blocks + _attention_blocks(config, widths[4], depths[4], expand=6))
+    stages.append(blocks + _attention_blocks(config, widths[4], depths[4], expand_ratio=6))
     return stages
 
 
 def _attention_blocks(
-    config: BackboneConfig, width: int, depth: int, *, expand: int
+    config: BackboneConfig, width: int, depth: int, *, expand_ratio: int
 ) -> list[nn.Module]:
     return [
         attention_block(
             width,
             config.head_dim,
             scales=config.scales,
-            expand=expand,
+            expand_ratio=expand_ratio,
             norm_eps=config.norm_eps,
             activation=config.activation,
         )

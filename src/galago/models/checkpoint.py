@@ -159,15 +159,14 @@ def _read(path: Path, *, tensors: bool) -> tuple[dict[str, Tensor], dict[str, st
 
 
 def load_checkpoint(path: Path) -> tuple[EfficientViTSeg, dict[str, str]]:
-    """Rebuild the segmentation network that `save_checkpoint` wrote, in eval mode, with its
-    metadata.
+    """Return the segmentation network that `save_checkpoint` wrote, in eval mode, with its metadata.
 
     Raises:
-        CheckpointError: the file is damaged, tells no network, or its tensors do not fit that
-            network.
+        CheckpointError: the file is damaged, has no architecture metadata, or its tensors do not
+            fit that network.
     """
     tensors, metadata = read_tensors(path)
-    with _telling(path):
+    with _architecture_metadata(path):
         network = build_model(
             metadata["variant"], _count_classes(tensors, metadata), head=metadata["head"]
         )
@@ -176,8 +175,8 @@ def load_checkpoint(path: Path) -> tuple[EfficientViTSeg, dict[str, str]]:
 
 
 def load_classifier(path: Path) -> tuple[EfficientViTCls, dict[str, str]]:
-    """Rebuild a classification network that `galago models get` kept, in eval mode, with its
-    metadata.
+    """Return a classification network that `galago models get` or training wrote, in eval mode,
+    with its metadata.
 
     Raises:
         CheckpointError: the file is damaged, or holds another kind of network.
@@ -188,7 +187,7 @@ def load_classifier(path: Path) -> tuple[EfficientViTCls, dict[str, str]]:
             f"{path} holds no classification network. `galago models` lists some."
         )
     timm = metadata.get("layout") == "timm"
-    with _telling(path):
+    with _architecture_metadata(path):
         classes = _count_classes(tensors, metadata)
         network = build_classifier(
             metadata["variant"], classes, head_conv_eps=TIMM_EPS if timm else None
@@ -200,37 +199,39 @@ def load_classifier(path: Path) -> tuple[EfficientViTCls, dict[str, str]]:
 
 
 @contextmanager
-def _telling(path: Path) -> Iterator[None]:
-    """Say in one line that the metadata of a checkpoint tells no network.
+def _architecture_metadata(path: Path) -> Iterator[None]:
+    """Turn errors about a checkpoint's architecture metadata into one line.
 
     Raises:
-        CheckpointError: it does not.
+        CheckpointError: the metadata is missing or wrong.
     """
     try:
         yield
     except (KeyError, ValueError, ConfigError) as error:
         raise CheckpointError(
-            f"{path} does not tell which network it belongs to ({error}). Use a checkpoint that "
-            "`galago train` wrote."
+            f"{path} has no valid architecture metadata ({error}). Use a checkpoint that `galago "
+            "train` wrote."
         ) from error
 
 
 def _count_classes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> int:
-    """Return how many classes a checkpoint tells, which have to be as many as its classifier has
-    rows.
+    """Return the number of classes in a checkpoint's metadata, which has to be that of its tensors.
 
-    A network is built of this count before its tensors are compared, so a wrong one could ask for
-    all memory.
+    A network is built with this number before its tensors are compared, so a wrong one could fill
+    the memory.
 
     Raises:
-        KeyError, ValueError: it tells none, or another count than its classifier has.
+        KeyError, ValueError: it is missing, or not that of the classifier's bias.
     """
-    told, bias = int(metadata["num_classes"]), tensors.get("head.classify.bias")
+    num_classes = int(metadata["num_classes"])
+    bias = tensors.get("head.classify.bias")
     if bias is None:
         raise ValueError("missing head.classify.bias")
-    if tuple(bias.shape) != (told,):
-        raise ValueError(f"head.classify.bias has shape {tuple(bias.shape)} instead of ({told},)")
-    return told
+    if tuple(bias.shape) != (num_classes,):
+        raise ValueError(
+            f"head.classify.bias has shape {tuple(bias.shape)} instead of ({num_classes},)"
+        )
+    return num_classes
 
 
 def load_backbone(path: Path) -> Backbone:
@@ -238,17 +239,16 @@ def load_backbone(path: Path) -> Backbone:
     task.
 
     Args:
-        path: a segmentation or a classification network, as training or `galago models get` keeps
-            it.
+        path: of a segmentation or a classification network.
     Raises:
-        CheckpointError: the file is damaged, or tells no network.
+        CheckpointError: the file is damaged, or has no architecture metadata.
     """
-    classifies = read_tensors(path)[1].get("kind") == CLASSIFIER
-    return load_classifier(path)[0].backbone if classifies else load_checkpoint(path)[0].backbone
+    is_classifier = read_metadata(path).get("kind") == CLASSIFIER
+    return load_classifier(path)[0].backbone if is_classifier else load_checkpoint(path)[0].backbone
 
 
 def load_tensors(network: nn.Module, tensors: Mapping[str, Tensor], *, source: str) -> None:
-    """Copy named tensors into a network, every one exactly once.
+    """Copy named tensors into a network, each exactly once.
 
     Raises:
         CheckpointError: a tensor is missing, left over or misshapen; the message names it.
@@ -278,12 +278,10 @@ def from_authors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Raises:
         CheckpointError: two names become the same.
     """
-    has_stem = any(
-        name.startswith("backbone.input_stem.") for name in tensors
-    )  # b networks; l counts the stem as stage 0
-    classify = (
-        1 if "head.output_ops.0.op_list.1.conv.weight" in tensors else 0
-    )  # after the wider last layer, where there is one
+    # b networks; l counts the stem as stage 0
+    has_stem = any(name.startswith("backbone.input_stem.") for name in tensors)
+    # after the wider last layer, where there is one
+    classify = 1 if "head.output_ops.0.op_list.1.conv.weight" in tensors else 0
     layout: tuple[_Pattern, ...] = (
         (r"^backbone\.stages\.(\d)", lambda match: f"backbone.stages.{int(match[1]) + has_stem}"),
         (r"^backbone\.input_stem\.", "backbone.stages.0."),
@@ -331,8 +329,8 @@ def _rename(tensors: Mapping[str, Tensor], patterns: tuple[_Pattern, ...]) -> di
             new_name = re.sub(pattern, replacement, new_name)
         if new_name in renamed:
             raise CheckpointError(
-                f"Two tensors of the checkpoint become {new_name}, the second of them {name}. It "
-                "is of no known layout."
+                f"Two tensors of the checkpoint become {new_name}, the second of them {name}. Its "
+                "layout is unknown."
             )
         renamed[new_name] = tensor
     return renamed

@@ -9,7 +9,7 @@ from galago.models.variants import BACKBONES, CLS_HEADS, SEG_HEADS
 
 
 class EfficientViTSeg(nn.Module):
-    """A class for every pixel, at an eighth of the photo's resolution."""
+    """A class for every pixel, at an eighth of the image's resolution."""
 
     def __init__(self, backbone: Backbone, head: SegHead) -> None:
         super().__init__()
@@ -25,7 +25,7 @@ class EfficientViTSeg(nn.Module):
 
 
 class EfficientViTCls(nn.Module):
-    """A class for a whole photo."""
+    """A class for a whole image."""
 
     def __init__(self, backbone: Backbone, head: ClsHead) -> None:
         super().__init__()
@@ -42,9 +42,9 @@ def build_model(variant: str, num_classes: int, *, head: str | None = None) -> E
     """Build a segmentation network with random weights.
 
     Args:
-        variant: a key of BACKBONES, as `b0`.
+        variant: a key of BACKBONES, such as `b0`.
         num_classes: K, at least 1.
-        head: a key of SEG_HEADS, as `b1-ade20k`; by default the one of the variant's Cityscapes
+        head: a key of SEG_HEADS, such as `b1-ade20k`; by default the one of the variant's Cityscapes
             network.
     Raises:
         ConfigError: a name is unknown, or the class count is not positive.

@@ -1,4 +1,4 @@
-"""The heads: per-pixel classes (arXiv:2205.14756, section 3.2) and one class per photo."""
+"""The heads: per-pixel classes (arXiv:2205.14756, section 3.2) and one class per image."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -16,13 +16,16 @@ BLOCKS: Mapping[str, Callable[..., ResidualBlock]] = {
 
 
 class SegHead(nn.Module):
-    """Logits at stride 8 from the stages at strides 32, 16 and 8: to one width, upsampled, added,
-    refined.
+    """Logits at stride 8 from the stages at strides 32, 16 and 8, which are projected to one width
+    (`inputs`, the lateral convolutions), upsampled, added and refined (`middle`).
+
+    The names of its layers are those of a checkpoint's tensors.
     """
 
     def __init__(self, config: SegHeadConfig, backbone: BackboneConfig, num_classes: int) -> None:
         super().__init__()
-        width, eps, act = config.width, backbone.norm_eps, backbone.activation
+        width = config.width
+        eps, act = backbone.norm_eps, backbone.activation
         block = choose(BLOCKS, config.block, "head block")
         self.inputs = nn.ModuleList(
             ConvNorm(channels, width, 1, norm_eps=eps) for channels in backbone.widths[:1:-1]
@@ -30,29 +33,29 @@ class SegHead(nn.Module):
         self.upsample = nn.ModuleList(BicubicUpsample(factor) for factor in (4, 2, 1))
         self.middle = nn.Sequential(
             *(
-                block(width, width, config.expand, norm_eps=eps, activation=act)
-                for _ in range(config.depth)
+                block(width, width, config.expand_ratio, norm_eps=eps, activation=act)
+                for _ in range(config.num_blocks)
             )
         )
-        last = width * (config.final_expand or 1)
+        final_width = width * (config.final_expand_ratio or 1)
         self.expand = (
-            ConvNorm(width, last, 1, norm_eps=eps, activation=act)
-            if config.final_expand
+            ConvNorm(width, final_width, 1, norm_eps=eps, activation=act)
+            if config.final_expand_ratio
             else nn.Identity()
         )
-        self.classify = nn.Conv2d(last, num_classes, 1)
+        self.classify = nn.Conv2d(final_width, num_classes, 1)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Map the backbone's five maps to (N, K, H / 8, W / 8) logits."""
-        parts = zip(self.inputs, self.upsample, features[:1:-1], strict=True)
-        total = sum(upsample(bring(feature)) for bring, upsample, feature in parts)
+        branches = zip(self.inputs, self.upsample, features[:1:-1], strict=True)
+        total = sum(upsample(lateral(feature)) for lateral, upsample, feature in branches)
         logits: Tensor = self.classify(self.expand(self.middle(total)))
         return logits
 
 
 class ClsHead(nn.Module):
-    """One class per photo from the last stage: 1x1 convolution, global mean, two linear layers with
-    a LayerNorm between.
+    """One class per image from the last stage: 1x1 convolution, global average pooling, two linear
+    layers with a LayerNorm between.
     """
 
     def __init__(

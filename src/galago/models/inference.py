@@ -1,5 +1,7 @@
 """Running a trained network in torch on whole images: what training and export compare with."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -8,8 +10,10 @@ from galago.models.layers import fold_norms
 from galago.spec import ModelSpec
 
 
-def normalize(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
-    """Return (N, 3, H, W) uint8 RGB images as float32: (x / 255 - mean) / std per channel."""
+def normalize(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Return (N, 3, H, W) RGB images of 0 to 255, uint8 or float32, as the network takes them:
+    (x / 255 - mean) / std per channel, float32.
+    """
     shift = torch.tensor(mean, device=images.device).view(3, 1, 1)
     scale = torch.tensor(std, device=images.device).view(3, 1, 1)
     return (images.float() / 255 - shift) / scale

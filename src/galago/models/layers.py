@@ -1,4 +1,4 @@
-"""The convolutional parts that every EfficientViT is made of."""
+"""The convolutional layers and blocks of EfficientViT."""
 
 import copy
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {
 
 
 def replace_modules(network: nn.Module, kind: type[M], make: Callable[[M], nn.Module]) -> nn.Module:
-    """Put what `make` returns in place of every module of one kind inside a network, in place."""
+    """Replace every module of one kind inside a network by what `make` returns, in place."""
     for module in [*network.modules()]:
         for name, child in module.named_children():
             if isinstance(child, kind):
@@ -88,25 +88,24 @@ def drop_path(x: Tensor, rate: float) -> Tensor:
 
 
 class ResidualBlock(nn.Module):
-    """Base of the blocks below: the input plus the block's parts in order, or the parts alone where
-    the shape changes.
+    """Layers in order, with a skip connection around them where the shape stays.
 
-    In training a sample skips the parts with the probability `drop_rate`, where there is a skip
-    connection.
+    In training a sample skips the layers with the probability `drop_rate`, where there is a skip
+    connection. The names of the layers are those of a checkpoint's tensors.
     """
 
-    def __init__(self, parts: dict[str, nn.Module], *, skip: bool) -> None:
+    def __init__(self, layers: dict[str, nn.Module], *, skip: bool) -> None:
         super().__init__()
-        for name, part in parts.items():
-            self.add_module(name, part)
+        for name, layer in layers.items():
+            self.add_module(name, layer)
         self.skip = skip
         self.drop_rate = 0.0
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C_in, H, W) to (N, C_out, H / stride, W / stride)."""
         out = x
-        for part in self.children():
-            out = part(out)
+        for layer in self.children():
+            out = layer(out)
         if not self.skip:
             return out
         if self.training and self.drop_rate:
@@ -115,8 +114,8 @@ class ResidualBlock(nn.Module):
 
 
 def set_drop_path(network: nn.Module, rate: float) -> None:
-    """Let samples skip residual blocks in training: never the first one, with probability `rate`
-    the last, linearly between.
+    """Set the drop rate of residual blocks in training: 0 for the first one, `rate` for the last,
+    linearly between.
     """
     blocks = [
         module for module in network.modules() if isinstance(module, ResidualBlock) and module.skip
@@ -127,41 +126,38 @@ def set_drop_path(network: nn.Module, rate: float) -> None:
 
 def ds_conv(channels: int, *, norm_eps: float, activation: str) -> ResidualBlock:
     """Return a depthwise 3x3, then a 1x1 convolution (DSConv), with a skip connection."""
-    depth = ConvNorm(
+    depthwise = ConvNorm(
         channels, channels, 3, depthwise=True, norm_eps=norm_eps, activation=activation
     )
-    return ResidualBlock(
-        {"depth": depth, "point": ConvNorm(channels, channels, 1, norm_eps=norm_eps)}, skip=True
-    )
+    pointwise = ConvNorm(channels, channels, 1, norm_eps=norm_eps)
+    return ResidualBlock({"depth": depthwise, "point": pointwise}, skip=True)
 
 
 def res_block(channels: int, *, norm_eps: float, activation: str) -> ResidualBlock:
     """Return two 3x3 convolutions with a skip connection."""
     conv1 = ConvNorm(channels, channels, 3, norm_eps=norm_eps, activation=activation)
-    return ResidualBlock(
-        {"conv1": conv1, "conv2": ConvNorm(channels, channels, 3, norm_eps=norm_eps)}, skip=True
-    )
+    conv2 = ConvNorm(channels, channels, 3, norm_eps=norm_eps)
+    return ResidualBlock({"conv1": conv1, "conv2": conv2}, skip=True)
 
 
 def mbconv(
     in_channels: int,
     out_channels: int,
-    expand: int,
+    expand_ratio: int,
     *,
     stride: int = 1,
     norm_eps: float,
     inner_norm: bool = True,
     activation: str,
 ) -> ResidualBlock:
-    """Return an MBConv: 1x1 to `expand` times the width, depthwise 3x3, 1x1 back.
+    """Return an MBConv: 1x1 to `expand_ratio` times the width, depthwise 3x3, 1x1 back.
 
-    Skip connection where the shape stays.
-
-    With `inner_norm=False` the first two convolutions carry a bias instead of a norm, as in the
+    It has a skip connection where the shape stays. With `inner_norm=False` the first two convolutions carry a bias instead of a norm, as in the
     attention stages.
     """
-    width, inner_eps = expand * in_channels, norm_eps if inner_norm else None
-    parts: dict[str, nn.Module] = {
+    width = expand_ratio * in_channels
+    inner_eps = norm_eps if inner_norm else None
+    layers: dict[str, nn.Module] = {
         "expand": ConvNorm(in_channels, width, 1, norm_eps=inner_eps, activation=activation),
         "depth": ConvNorm(
             width,
@@ -174,24 +170,26 @@ def mbconv(
         ),
         "point": ConvNorm(width, out_channels, 1, norm_eps=norm_eps),
     }
-    return ResidualBlock(parts, skip=stride == 1 and in_channels == out_channels)
+    return ResidualBlock(layers, skip=stride == 1 and in_channels == out_channels)
 
 
 def fused_mbconv(
     in_channels: int,
     out_channels: int,
-    expand: int,
+    expand_ratio: int,
     *,
     stride: int = 1,
     norm_eps: float,
     activation: str,
 ) -> ResidualBlock:
-    """Return a fused MBConv: one 3x3 convolution to `expand` times the width, then 1x1 back."""
-    width = expand * in_channels
-    parts: dict[str, nn.Module] = {
+    """Return a fused MBConv: one 3x3 convolution to `expand_ratio` times the width, then 1x1
+    back.
+    """
+    width = expand_ratio * in_channels
+    layers: dict[str, nn.Module] = {
         "spatial": ConvNorm(
             in_channels, width, 3, stride=stride, norm_eps=norm_eps, activation=activation
         ),
         "point": ConvNorm(width, out_channels, 1, norm_eps=norm_eps),
     }
-    return ResidualBlock(parts, skip=stride == 1 and in_channels == out_channels)
+    return ResidualBlock(layers, skip=stride == 1 and in_channels == out_channels)

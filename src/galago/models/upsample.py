@@ -15,7 +15,7 @@ class BicubicUpsample(nn.Module):
 
     For a fixed factor that is a fixed linear map: each output pixel weighs the five input pixels
     around it, first along the rows, then along the columns, and its weights depend only on its
-    place within the input pixel. So a depthwise convolution per axis on a map with repeated borders
+    phase within the input pixel. So a depthwise convolution per axis on a map with repeated borders
     gives the numbers of `F.interpolate(mode="bicubic")`, runs several times faster than the Resize
     operators of common runtimes, and exists in all of them.
 
@@ -37,33 +37,32 @@ class BicubicUpsample(nn.Module):
         if self.factor == 1:
             return x
         n, channels, height, width = x.shape
-        factor, reach = self.factor, TAPS // 2
+        factor, radius = self.factor, TAPS // 2
         kernel = self.weight.to(x.dtype).repeat(channels, 1)  # (C factor, 5)
-        x = repeat_border(repeat_border(x, reach, dim=2), reach, dim=3)
+        x = repeat_border(repeat_border(x, radius, dim=2), radius, dim=3)
         x = F.conv2d(x, kernel[:, None, :, None], groups=channels)  # (N, C factor, H, W + 4)
-        x = x.reshape(n, channels, factor, height, width + 2 * reach).transpose(2, 3)
-        x = x.reshape(n, channels, factor * height, width + 2 * reach)
+        x = x.reshape(n, channels, factor, height, width + 2 * radius).transpose(2, 3)
+        x = x.reshape(n, channels, factor * height, width + 2 * radius)
         x = F.conv2d(x, kernel[:, None, None, :], groups=channels)  # (N, C factor, factor H, W)
         x = x.reshape(n, channels, factor, factor * height, width).permute(0, 1, 3, 4, 2)
         return x.reshape(n, channels, factor * height, factor * width)
 
 
-def repeat_border(x: Tensor, reach: int, *, dim: int) -> Tensor:
-    """Repeat the first and the last slice along a dimension `reach` times, in operators that every
-    converter knows.
+def repeat_border(x: Tensor, radius: int, *, dim: int) -> Tensor:
+    """Return x with its first and last slice along a dimension repeated `radius` times, in operators
+    that every converter knows.
     """
     first, last = x.narrow(dim, 0, 1), x.narrow(dim, x.shape[dim] - 1, 1)
-    return torch.cat([first] * reach + [x] + [last] * reach, dim=dim)
+    return torch.cat([first] * radius + [x] + [last] * radius, dim=dim)
 
 
 def phase_weights(factor: int) -> Tensor:
-    """Return the weights of the five input pixels around each of `factor` output places: (factor,
-    5) float32, rows sum to 1.
+    """Return the weights of the five input pixels around each of the `factor` phases: (factor, 5)
+    float32, rows sum to 1.
     """
-    place = (
-        torch.arange(factor, dtype=torch.float64) + 0.5
-    ) / factor - 0.5  # in input pixels from the middle one
-    distance = (torch.arange(TAPS) - TAPS // 2 - place[:, None]).abs()
+    # of a phase, in input pixels from the middle one
+    offset = (torch.arange(factor, dtype=torch.float64) + 0.5) / factor - 0.5
+    distance = (torch.arange(TAPS) - TAPS // 2 - offset[:, None]).abs()
     near = ((CUBIC_A + 2) * distance - (CUBIC_A + 3)) * distance**2 + 1
     far = CUBIC_A * (((distance - 5) * distance + 8) * distance - 4)
     return torch.where(distance <= 1, near, torch.where(distance < 2, far, 0.0)).float()

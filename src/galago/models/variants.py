@@ -46,23 +46,23 @@ class SegHeadConfig:
     """A segmentation head.
 
     Attributes:
-        width: channels to which stages 4, 3 and 2 are brought before they are added.
-        depth: residual blocks after the sum.
+        width: channels to which stages 4, 3 and 2 are projected before they are added.
+        num_blocks: residual blocks after the sum.
         block: `mbconv` or `fused_mbconv`.
-        expand: how much wider the middle of such a block is.
-        final_expand: how much wider the last hidden layer is, or None for no such layer.
+        expand_ratio: how much wider the middle of such a block is.
+        final_expand_ratio: how much wider the last hidden layer is, or None for no such layer.
     """
 
     width: int
-    depth: int
+    num_blocks: int
     block: str = "mbconv"
-    expand: int = 4
-    final_expand: int | None = None
+    expand_ratio: int = 4
+    final_expand_ratio: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClsHeadConfig:
-    """A classification head: 1x1 convolution to `width`, global mean, linear to `hidden`, linear to
+    """A classification head: 1x1 convolution to `width`, global average pooling, linear to `hidden`, linear to
     the classes.
     """
 
@@ -100,22 +100,22 @@ BACKBONES = {
 # The first of each variant is its default; those of b0 ADE20K, l0 and l3 were never published and
 # follow their neighbors.
 SEG_HEADS = {
-    "b0-cityscapes": SegHeadConfig(width=32, depth=1, final_expand=4),
-    "b1-cityscapes": SegHeadConfig(width=64, depth=3, final_expand=4),
-    "b2-cityscapes": SegHeadConfig(width=96, depth=3, final_expand=4),
-    "b3-cityscapes": SegHeadConfig(width=128, depth=3, final_expand=4),
-    "b0-ade20k": SegHeadConfig(width=32, depth=1),
-    "b1-ade20k": SegHeadConfig(width=64, depth=3),
-    "b2-ade20k": SegHeadConfig(width=96, depth=3),
-    "b3-ade20k": SegHeadConfig(width=128, depth=3),
-    "l0-cityscapes": SegHeadConfig(width=256, depth=1, block="fused_mbconv", expand=1),
-    "l1-cityscapes": SegHeadConfig(width=256, depth=3, block="fused_mbconv", expand=1),
-    "l2-cityscapes": SegHeadConfig(width=256, depth=5, block="fused_mbconv", expand=1),
-    "l3-cityscapes": SegHeadConfig(width=256, depth=5, block="fused_mbconv", expand=1),
-    "l0-ade20k": SegHeadConfig(width=128, depth=1, block="fused_mbconv", final_expand=8),
-    "l1-ade20k": SegHeadConfig(width=128, depth=3, block="fused_mbconv", final_expand=8),
-    "l2-ade20k": SegHeadConfig(width=128, depth=3, block="fused_mbconv", final_expand=8),
-    "l3-ade20k": SegHeadConfig(width=128, depth=3, block="fused_mbconv", final_expand=8),
+    "b0-cityscapes": SegHeadConfig(width=32, num_blocks=1, final_expand_ratio=4),
+    "b1-cityscapes": SegHeadConfig(width=64, num_blocks=3, final_expand_ratio=4),
+    "b2-cityscapes": SegHeadConfig(width=96, num_blocks=3, final_expand_ratio=4),
+    "b3-cityscapes": SegHeadConfig(width=128, num_blocks=3, final_expand_ratio=4),
+    "b0-ade20k": SegHeadConfig(width=32, num_blocks=1),
+    "b1-ade20k": SegHeadConfig(width=64, num_blocks=3),
+    "b2-ade20k": SegHeadConfig(width=96, num_blocks=3),
+    "b3-ade20k": SegHeadConfig(width=128, num_blocks=3),
+    "l0-cityscapes": SegHeadConfig(width=256, num_blocks=1, block="fused_mbconv", expand_ratio=1),
+    "l1-cityscapes": SegHeadConfig(width=256, num_blocks=3, block="fused_mbconv", expand_ratio=1),
+    "l2-cityscapes": SegHeadConfig(width=256, num_blocks=5, block="fused_mbconv", expand_ratio=1),
+    "l3-cityscapes": SegHeadConfig(width=256, num_blocks=5, block="fused_mbconv", expand_ratio=1),
+    "l0-ade20k": SegHeadConfig(width=128, num_blocks=1, block="fused_mbconv", final_expand_ratio=8),
+    "l1-ade20k": SegHeadConfig(width=128, num_blocks=3, block="fused_mbconv", final_expand_ratio=8),
+    "l2-ade20k": SegHeadConfig(width=128, num_blocks=3, block="fused_mbconv", final_expand_ratio=8),
+    "l3-ade20k": SegHeadConfig(width=128, num_blocks=3, block="fused_mbconv", final_expand_ratio=8),
 }
 
 CLS_HEADS = {

@@ -1,1 +1,1 @@
-"""Published weights by name: the table, the download, what is trusted, the conversion."""
+"""Pretrained models by name: table, download, cache, conversion."""

@@ -1,5 +1,5 @@
-"""Where published weights are kept, which files were trusted, and how a file comes here and proves
-to be the right one.
+"""The cache of pretrained models: what is in it, which files are trusted, and the checks of a
+download.
 """
 
 import json
@@ -11,11 +11,13 @@ from galago._core.atomic_io import CACHE_VARIABLE, cache_folder, sha256, write_w
 from galago._core.strict_json import parse_json
 from galago._core.text_files import read_text
 from galago.errors import ConfigError, DownloadError
-from galago.pretrained.download import Progress, download, is_offline, look_up
+from galago.pretrained.download import OnProgress, download, fetch_metadata, is_offline
 from galago.pretrained.table import PretrainedModel
 
-CHECKPOINT, RECORD, MODEL = "checkpoint.safetensors", "source.json", "model"
-LAYOUT = 1  # of what is kept; another number means that it is made anew
+CHECKPOINT = "checkpoint.safetensors"
+RECORD = "source.json"
+MODEL = "model"
+LAYOUT = 1  # of the cache; with another number the checkpoint is converted again
 
 
 @dataclass(frozen=True)
@@ -23,21 +25,21 @@ class DownloadedFile:
     """A published file on this machine.
 
     Attributes:
-        path: where it lies.
+        path: of the file.
         sha256: of its content.
-        was_known: whether that was known before.
+        was_trusted: whether the SHA-256 was known before.
     """
 
     path: Path
     sha256: str
-    was_known: bool
+    was_trusted: bool
 
 
-def store_folder() -> Path:
-    """Return the folder of all published weights.
+def weights_dir() -> Path:
+    """Return the folder of all pretrained models.
 
     Raises:
-        ConfigError: `GALAGO_CACHE` is empty, so nothing can be kept.
+        ConfigError: `GALAGO_CACHE` is empty, so there is no cache.
     """
     folder = cache_folder()
     if folder is None:
@@ -48,23 +50,22 @@ def store_folder() -> Path:
     return folder / "weights"
 
 
-def home(published: PretrainedModel) -> Path:
+def model_dir(published: PretrainedModel) -> Path:
     """Return the folder of one model: `checkpoint.safetensors`, `source.json`, and `model/` where
     it was exported.
     """
-    return store_folder() / published.name
+    return weights_dir() / published.name
 
 
-def kept_checkpoint(published: PretrainedModel) -> Path | None:
-    """Return the checkpoint that was made from a published file earlier, None where there is none
-    of the file known now.
+def cached_checkpoint(published: PretrainedModel) -> Path | None:
+    """Return the checkpoint that was converted from the published file, None if there is none.
 
     Raises:
-        DownloadError: it is not what was written.
+        DownloadError: its content has changed.
     """
     if not is_current(published):
         return None
-    folder = home(published)
+    folder = model_dir(published)
     if sha256(folder / CHECKPOINT) != _read_json(folder / RECORD).get("checkpoint_sha256"):
         raise DownloadError(
             f"{folder / CHECKPOINT} is damaged: it is not what was written. Delete {folder} and "
@@ -74,68 +75,66 @@ def kept_checkpoint(published: PretrainedModel) -> Path | None:
 
 
 def is_current(published: PretrainedModel) -> bool:
-    """Tell whether a checkpoint is here that was made from the file known now.
-
-    Its content is not looked at.
-    """
-    record = _read_json(home(published) / RECORD)
+    """Return whether the cache has a checkpoint of the published file; its content is not checked."""
+    record = _read_json(model_dir(published) / RECORD)
     known = record.get("layout") == LAYOUT and published.sha256 in (None, record.get("sha256"))
-    return known and (home(published) / CHECKPOINT).is_file()
+    return known and (model_dir(published) / CHECKPOINT).is_file()
 
 
 def fetch(
-    published: PretrainedModel, progress: Progress = lambda done, size: None
+    published: PretrainedModel, on_progress: OnProgress = lambda done, size: None
 ) -> DownloadedFile:
-    """Bring a published file here, unless it is, and check its SHA-256; nothing opens it before.
+    """Download a published file unless it is in the cache, and check its SHA-256 before it is opened.
 
     Raises:
-        DownloadError: it cannot be had, offline included, or is not the file that it should be.
+        DownloadError: it cannot be downloaded, or is not the published file.
         MissingDependencyError: huggingface_hub is not installed.
     """
-    path, expected = home(published) / published.file, published.sha256 or trusted_sha256(published)
+    path = model_dir(published) / published.file
+    expected = published.sha256 or trusted_sha256(published)
     if path.is_file() and expected and sha256(path) == expected:
-        return DownloadedFile(path, expected, was_known=True)
+        return DownloadedFile(path, expected, was_trusted=True)
     if is_offline():
         raise DownloadError(
             f"{published.name} is not on this machine, and --offline or HF_HUB_OFFLINE forbids to "
-            "download it. Run `galago "
-            f"models get {published.name}` with a connection, or copy {home(published)} from a "
-            "machine that has it."
+            f"download it. Run `galago models get {published.name}` with a connection, or copy "
+            f"{model_dir(published)} from a machine that has it."
         )
-    remote = look_up(published)
+    remote = fetch_metadata(published)
     if expected and remote.sha256 and remote.sha256 != expected:
-        raise _not_the_file(published, remote.sha256, "Nothing was downloaded.")
+        raise _wrong_file_error(published, remote.sha256, "Nothing was downloaded.")
     part = path.with_name(f".{path.name}.{remote.etag[:16]}.part")
-    download(remote, part, progress)
+    download(remote, part, on_progress)
     given = sha256(part)
     if remote.sha256 and given != remote.sha256:
         part.unlink()
         raise DownloadError(
             f"{published.file} arrived damaged from {remote.url}: its SHA-256 is {given[:12]}..., "
-            "the hub says "
-            f"{remote.sha256[:12]}... It was deleted unopened. Try again."
+            f"the hub says {remote.sha256[:12]}... It was deleted unopened. Try again."
         )
     if expected and given != expected:
         part.unlink()
-        raise _not_the_file(published, given, "It was deleted unopened.")
+        raise _wrong_file_error(published, given, "It was deleted unopened.")
     part.replace(path)
-    return DownloadedFile(path, given, was_known=expected is not None)
+    return DownloadedFile(path, given, was_trusted=expected is not None)
 
 
-def keep(published: PretrainedModel, original: DownloadedFile) -> None:
-    """Record that `checkpoint.safetensors` was made from a file, which is trusted from now on, and
-    delete the file.
-    """
-    folder = home(published)
+def record_trusted(published: PretrainedModel, downloaded: DownloadedFile) -> None:
+    """Record the file from which `checkpoint.safetensors` was converted as trusted, and delete it."""
+    folder = model_dir(published)
     record = {
-        "layout": LAYOUT, "repo": published.repo, "file": published.file, "revision": published.revision,
-        "sha256": original.sha256, "checkpoint_sha256": sha256(folder / CHECKPOINT),
-    }  # fmt: skip
+        "layout": LAYOUT,
+        "repo": published.repo,
+        "file": published.file,
+        "revision": published.revision,
+        "sha256": downloaded.sha256,
+        "checkpoint_sha256": sha256(folder / CHECKPOINT),
+    }
     write_whole(folder / RECORD, (json.dumps(record, indent=2) + "\n").encode())
-    if not original.was_known:
-        trusted = _read_json(_trust_file()) | {_key(published): original.sha256}
+    if not downloaded.was_trusted:
+        trusted = _read_json(_trust_file()) | {_key(published): downloaded.sha256}
         write_whole(_trust_file(), (json.dumps(trusted, indent=2, sort_keys=True) + "\n").encode())
-    original.path.unlink(missing_ok=True)
+    downloaded.path.unlink(missing_ok=True)
 
 
 def trusted_sha256(published: PretrainedModel) -> str | None:
@@ -144,24 +143,22 @@ def trusted_sha256(published: PretrainedModel) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _not_the_file(published: PretrainedModel, given: str, outcome: str) -> DownloadError:
+def _wrong_file_error(published: PretrainedModel, given: str, outcome: str) -> DownloadError:
     expected = published.sha256 or trusted_sha256(published) or ""
-    whose, remedy = (
-        "galago knows",
-        "If its publishers replaced it, a newer galago may know the new one.",
-    )
-    if not published.sha256:
+    if published.sha256:
+        whose = "galago knows"
+        remedy = "If its publishers replaced it, a newer galago may know the new one."
+    else:
         whose = "was recorded on first use"
         remedy = f"If you trust the new one, remove {_key(published)} from {_trust_file()}."
     return DownloadError(
         f"{_key(published)} is not the file that {whose}: its SHA-256 is {given[:12]}..., expected "
-        f"{expected[:12]}... "
-        f"{outcome} {remedy}"
+        f"{expected[:12]}... {outcome} {remedy}"
     )
 
 
 def _trust_file() -> Path:
-    return store_folder() / "trusted.json"
+    return weights_dir() / "trusted.json"
 
 
 def _key(published: PretrainedModel) -> str:

@@ -1,6 +1,5 @@
-"""From a published file to galago's own checkpoint and model folder, once.
-
-Later neither network nor pickle is needed.
+"""Conversion of a published file to galago's checkpoint and model folder, once: afterwards neither
+network nor pickle is needed.
 """
 
 import json
@@ -24,22 +23,22 @@ from galago.models.checkpoint import (
     save_checkpoint,
 )
 from galago.models.efficientvit import build_classifier, build_model
-from galago.pretrained import cache as store
-from galago.pretrained.download import Progress
+from galago.pretrained import cache
+from galago.pretrained.download import OnProgress
 from galago.pretrained.table import PretrainedModel
 from galago.spec import ModelSpec
 
 
 def read_external_checkpoint(path: Path) -> dict[str, Tensor]:
-    """Read the tensors of a `.safetensors` file or of a pickled checkpoint, whose `state_dict` and
-    `module.` are taken off.
+    """Return the tensors of a `.safetensors` file or of a pickled checkpoint, without the wrapping
+    `state_dict` and the prefix `module.`.
 
     Raises:
-        CheckpointError: the file is damaged, holds no tensors, or wants to run code.
+        CheckpointError: the file is damaged, has no tensors, or would run code.
     """
     if path.suffix == ".safetensors":
         return read_tensors(path)[0]
-    content = read_pickle(path)
+    content = _read_pickle(path)
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]
     if (
@@ -51,18 +50,15 @@ def read_external_checkpoint(path: Path) -> dict[str, Tensor]:
             f"{path} holds no table of tensors, but {type(content).__name__}. Use a checkpoint of "
             "a network."
         )
-    return {
-        str(name).removeprefix("module."): tensor for name, tensor in content.items()
-    }  # of DataParallel
+    # the prefix is that of DataParallel
+    return {str(name).removeprefix("module."): tensor for name, tensor in content.items()}
 
 
-def read_pickle(path: Path) -> object:
-    """Read a pickle of plain values and tensors.
-
-    One that names anything else is refused before anything of it runs.
+def _read_pickle(path: Path) -> object:
+    """Return a pickle of plain values and tensors; any other is refused before its code runs.
 
     Raises:
-        CheckpointError: it does, or the file is damaged.
+        CheckpointError: the pickle names something else, or the file is damaged.
     """
     try:
         with warnings.catch_warnings():
@@ -72,57 +68,54 @@ def read_pickle(path: Path) -> object:
         if named := re.search(r"GLOBAL ([\w.]+)", str(error)):
             raise CheckpointError(
                 f"{path} is a pickle that wants to run {named[1]}. Nothing of it was run. A "
-                "checkpoint needs only tensors: get "
-                "the file from its authors again, or do not use it."
+                "checkpoint needs only tensors: get the file from its authors again, or do not use it."
             ) from error
         raise CheckpointError(f"{path} is damaged or no checkpoint. Get it again.") from error
 
 
 LABELS = {"Cityscapes": CITYSCAPES, "ADE20K": ADE20K}
 IMAGENET_CLASSES = 1000
-Say = Callable[[str], None]
+OnLine = Callable[[str], None]
 
 
 def obtain_checkpoint(
     published: PretrainedModel,
     *,
-    say: Say = lambda line: None,
-    progress: Progress = lambda done, size: None,
+    on_notice: OnLine = lambda line: None,
+    on_progress: OnProgress = lambda done, size: None,
 ) -> Path:
-    """Return galago's checkpoint of a published model.
-
-    Downloads and converts it where it is not here.
+    """Return galago's checkpoint of a published model, which is downloaded and converted once.
 
     Args:
-        say: told what the user should know: what is trusted from now on.
-        progress: told about bytes.
+        published: the model.
+        on_notice: called with what the user should know: which file is trusted from now on.
+        on_progress: called with the bytes on this machine and in all.
     Raises:
-        DownloadError: it cannot be had, or is not the file that it should be.
-        CheckpointError: the file is damaged, wants to run code, or belongs to another network.
+        DownloadError: it cannot be downloaded, or is not the published file.
+        CheckpointError: the file is damaged, would run code, or belongs to another network.
         MissingDependencyError: huggingface_hub is not installed.
     """
-    if kept := store.kept_checkpoint(published):
+    if kept := cache.cached_checkpoint(published):
         return kept
-    original = store.fetch(published, progress)
-    checkpoint = store.home(published) / store.CHECKPOINT
+    downloaded = cache.fetch(published, on_progress)
+    checkpoint = cache.model_dir(published) / cache.CHECKPOINT
     try:
-        network = convert(published, read_external_checkpoint(original.path))
+        network = build_network(published, read_external_checkpoint(downloaded.path))
     except CheckpointError:
-        original.path.unlink(missing_ok=True)
+        downloaded.path.unlink(missing_ok=True)
         raise
-    save_checkpoint(checkpoint, network, describe(published, original.sha256))
-    store.keep(published, original)
-    if not original.was_known:
-        say(
+    save_checkpoint(checkpoint, network, _metadata(published, downloaded.sha256))
+    cache.record_trusted(published, downloaded)
+    if not downloaded.was_trusted:
+        on_notice(
             f"The SHA-256 of {published.repo}/{published.file} was not known: trusted on first use "
-            "and recorded, "
-            f"{original.sha256}. Another file will be refused."
+            f"and recorded, {downloaded.sha256}. Another file will be refused."
         )
     return checkpoint
 
 
-def convert(published: PretrainedModel, tensors: dict[str, Tensor]) -> nn.Module:
-    """Build the network that published tensors belong to, and fill it.
+def build_network(published: PretrainedModel, tensors: dict[str, Tensor]) -> nn.Module:
+    """Return the network that published tensors belong to, with these tensors.
 
     Raises:
         CheckpointError: a tensor is missing, left over or misshapen.
@@ -131,25 +124,29 @@ def convert(published: PretrainedModel, tensors: dict[str, Tensor]) -> nn.Module
     if published.is_segmentation:
         network = build_model(published.variant, len(LABELS[published.data]), head=published.name)
     else:
-        network = build_classifier(
-            published.variant, IMAGENET_CLASSES
-        )  # eps is no tensor: load_classifier sets timm's
+        # eps is no tensor: load_classifier sets timm's
+        network = build_classifier(published.variant, IMAGENET_CLASSES)
     renamed = from_timm(tensors) if published.layout == "timm" else from_authors(tensors)
     load_tensors(network, renamed, source=f"{published.repo}/{published.file}")
     return network
 
 
-def describe(published: PretrainedModel, sha256: str) -> dict[str, str]:
-    """Return a checkpoint's metadata: the network, and where it is from.
-
-    Of a segmentation network its description, too.
+def _metadata(published: PretrainedModel, sha256: str) -> dict[str, str]:
+    """Return a checkpoint's metadata: the network, its source, and of a segmentation network the
+    model description.
     """
-    facts = {
-        "repo": published.repo, "file": published.file, "revision": published.revision, "sha256": sha256,
-        "data": published.data, "metric": published.metric, "score": published.score,
-        "size": published.size, "crop": published.crop,
-    }  # fmt: skip
-    metadata = {"variant": published.variant, "published": json.dumps(facts)}
+    source = {
+        "repo": published.repo,
+        "file": published.file,
+        "revision": published.revision,
+        "sha256": sha256,
+        "data": published.data,
+        "metric": published.metric,
+        "score": published.score,
+        "size": published.size,
+        "crop": published.crop,
+    }
+    metadata = {"variant": published.variant, "published": json.dumps(source)}
     if not published.is_segmentation:
         return metadata | {
             "kind": CLASSIFIER,
@@ -166,33 +163,45 @@ def describe(published: PretrainedModel, sha256: str) -> dict[str, str]:
 
 
 def published_spec(published: PretrainedModel, labels: LabelSet) -> ModelSpec:
-    """Describe a segmentation network with its authors' resize rule and upsampling (as
-    galago.evaluation.protocol).
+    """Return the description of a segmentation network, with its authors' resize rule and upsampling
+    (see galago.evaluation.protocol).
     """
     stretch = published.data == "Cityscapes"
     return ModelSpec(
-        name=published.name, variant=published.variant, classes=labels.names, palette=labels.palette,
-        resize="stretch" if stretch else "short_side", input_size=published.size if stretch else None,
-        short_side=None if stretch else published.size[0], upsampling="bicubic", licenses=published.licenses,
-    )  # fmt: skip
+        name=published.name,
+        variant=published.variant,
+        classes=labels.names,
+        palette=labels.palette,
+        resize="stretch" if stretch else "short_side",
+        input_size=published.size if stretch else None,
+        short_side=None if stretch else published.size[0],
+        upsampling="bicubic",
+        licenses=published.licenses,
+    )
 
 
 def export_published(
-    published: PretrainedModel, *, say: Say = lambda line: None, report: Say = lambda what: None
+    published: PretrainedModel,
+    *,
+    on_notice: OnLine = lambda line: None,
+    on_step: OnLine = lambda line: None,
 ) -> Path:
-    """Write the model folder of a published segmentation network into the store, as `galago.load`
-    opens it; return the folder.
+    """Write the model folder of a published segmentation network into the cache; return the folder.
 
+    Args:
+        published: the model.
+        on_notice: called with what the user should know: which file is trusted from now on.
+        on_step: called with a line on each step.
     Raises:
-        DownloadError, CheckpointError, MissingDependencyError: as `obtain_checkpoint`.
+        DownloadError, CheckpointError, MissingDependencyError: see `obtain_checkpoint`.
         ModelError: the folder cannot be written, or its file does not give what the network gives.
     """
-    checkpoint = obtain_checkpoint(published, say=say)
-    folder = store.home(published) / store.MODEL
+    checkpoint = obtain_checkpoint(published, on_notice=on_notice)
+    folder = cache.model_dir(published) / cache.MODEL
     export_checkpoint(
         checkpoint,
         folder,
         ExportConfig(name=published.name, licenses=published.licenses),
-        report=report,
+        on_step=on_step,
     )
     return folder

@@ -1,6 +1,4 @@
-"""One file from the hub, through huggingface_hub: with resume, a mirror, and nothing sent but the
-request.
-"""
+"""The download of one file through huggingface_hub: with resume and a mirror, without telemetry."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -14,21 +12,21 @@ from typing import Any, BinaryIO
 from galago.errors import DownloadError, require
 from galago.pretrained.table import PretrainedModel
 
-MIRROR = "HF_ENDPOINT"  # the hub's address, as huggingface_hub has it
+MIRROR = "HF_ENDPOINT"  # huggingface_hub's variable for the address of the hub
 OFFLINE = "HF_HUB_OFFLINE"
 HUB = "https://huggingface.co"
-PIECE_BYTES = 2**18
-Progress = Callable[[int, int | None], None]  # bytes here, bytes in all
+CHUNK_BYTES = 2**18
+OnProgress = Callable[[int, int | None], None]  # bytes here, bytes in all
 
 
 @dataclass(frozen=True)
-class Remote:
-    """What the hub says about a file.
+class RemoteFile:
+    """The hub's metadata of a file.
 
     Attributes:
-        url: where it is asked for.
-        etag: names its content.
-        size: in bytes, where it says so.
+        url: of the file.
+        etag: identifies its content.
+        size: in bytes, if the hub gives it.
     """
 
     url: str
@@ -42,7 +40,7 @@ class Remote:
 
 
 def is_offline() -> bool:
-    """Tell whether `HF_HUB_OFFLINE` forbids connections."""
+    """Return whether `HF_HUB_OFFLINE` forbids connections."""
     return os.environ.get(OFFLINE, "").upper() in ("1", "ON", "YES", "TRUE")
 
 
@@ -51,14 +49,15 @@ def endpoint() -> str:
     return (os.environ.get(MIRROR) or HUB).rstrip("/")
 
 
-def look_up(published: PretrainedModel) -> Remote:
-    """Ask the hub about a file.
+def fetch_metadata(published: PretrainedModel) -> RemoteFile:
+    """Return the hub's metadata of a file.
 
     Raises:
-        DownloadError: the hub cannot be reached, has no such file, or says too little.
+        DownloadError: the hub cannot be reached, has no such file, or its answer is incomplete.
         MissingDependencyError: huggingface_hub is not installed.
     """
-    hub, address = require("huggingface_hub", "hub"), endpoint()
+    hub = require("huggingface_hub", "hub")
+    address = endpoint()
     url = hub.hf_hub_url(
         published.repo, published.file, revision=published.revision, endpoint=address
     )
@@ -73,31 +72,37 @@ def look_up(published: PretrainedModel) -> Remote:
         raise DownloadError(
             f"{address} does not answer as a hub does. Check {MIRROR}, the proxy and the firewall."
         )
-    return Remote(url, found.etag, found.size)
+    return RemoteFile(url, found.etag, found.size)
 
 
-def download(remote: Remote, part: Path, progress: Progress = lambda done, size: None) -> None:
-    """Bring a file here, after what of it came in an earlier try.
+def download(
+    remote: RemoteFile, part: Path, on_progress: OnProgress = lambda done, size: None
+) -> None:
+    """Download a file, resuming after the bytes of an earlier try.
 
     Args:
-        remote: from `look_up`.
-        part: file that grows; nobody else may know its name, and it has to belong to `remote.etag`.
-        progress: told about bytes.
+        remote: from `fetch_metadata`.
+        part: the unfinished file; its name belongs to `remote.etag` and to this process alone.
+        on_progress: called with the bytes on this machine and in all.
     Raises:
-        DownloadError: the connection broke and did not come back, or the file cannot be written;
-            what came is kept.
+        DownloadError: the connection broke for good, or the file cannot be written; what was
+            downloaded is kept.
     """
     module = require("huggingface_hub.file_download", "hub")
     try:
         part.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("ab") as file, _own_bar(module.constants):
+        with part.open("ab") as file, _without_progress_bar(module.constants):
             if remote.size is not None and file.tell() > remote.size:
                 file.truncate(0)
-            counted = _Counted(file, remote.size, progress)
+            counted = _Counted(file, remote.size, on_progress)
             module.http_get(
-                remote.url, counted, resume_size=file.tell(), headers=_headers(), expected_size=remote.size,
+                remote.url,
+                counted,
+                resume_size=file.tell(),
+                headers=_headers(),
+                expected_size=remote.size,
                 displayed_filename=part.name,
-            )  # fmt: skip
+            )
     except _failures() as error:
         kept = part.stat().st_size if part.is_file() else 0
         what = "Free space" if isinstance(error, OSError) and error.errno else "Try again"
@@ -108,17 +113,16 @@ def download(remote: Remote, part: Path, progress: Progress = lambda done, size:
 
 
 class _Counted:
-    """A file that reports how much is in it.
+    """A file that reports its size, with the part of the interface that `http_get` needs."""
 
-    A part of the interface, as much as `http_get` needs.
-    """
-
-    def __init__(self, file: BinaryIO, size: int | None, progress: Progress) -> None:
-        self.file, self.size, self.progress = file, size, progress
+    def __init__(self, file: BinaryIO, size: int | None, on_progress: OnProgress) -> None:
+        self.file = file
+        self.size = size
+        self.on_progress = on_progress
 
     def write(self, content: bytes) -> int:
         written = self.file.write(content)
-        self.progress(self.file.tell(), self.size)
+        self.on_progress(self.file.tell(), self.size)
         return written
 
     def __getattr__(self, name: str) -> Any:
@@ -126,45 +130,37 @@ class _Counted:
 
 
 @contextmanager
-def _own_bar(constants: Any) -> Iterator[None]:
-    """Switch off huggingface_hub's progress bar, which a library has no business to show, and let
-    bytes come in small pieces.
-
-    A connection that breaks within a piece loses it; huggingface_hub's has 10 MB.
+def _without_progress_bar(constants: Any) -> Iterator[None]:
+    """Switch off huggingface_hub's progress bar, which libraries should not show, and download in
+    small chunks: a connection that breaks loses the current one, of 10 MB in huggingface_hub.
     """
-    utils, group, usual = (
-        require("huggingface_hub.utils", "hub"),
-        "huggingface_hub.http_get",
-        constants.DOWNLOAD_CHUNK_SIZE,
-    )
+    utils = require("huggingface_hub.utils", "hub")
+    group = "huggingface_hub.http_get"
+    default_chunk = constants.DOWNLOAD_CHUNK_SIZE
     were_shown = not utils.are_progress_bars_disabled(group)
-    constants.DOWNLOAD_CHUNK_SIZE = PIECE_BYTES
+    constants.DOWNLOAD_CHUNK_SIZE = CHUNK_BYTES
     if were_shown:
         utils.disable_progress_bars(group)
     try:
         yield
     finally:
-        constants.DOWNLOAD_CHUNK_SIZE = usual
+        constants.DOWNLOAD_CHUNK_SIZE = default_chunk
         if were_shown:
             utils.enable_progress_bars(group)
 
 
 def _headers() -> dict[str, str]:
-    """Return what is said about this machine: galago's version, where huggingface_hub would name
-    Python and torch as well.
-    """
+    """Return the request headers, with galago's version and nothing else about this machine."""
     return {"user-agent": f"galago/{metadata.version('galago')}"}
 
 
 def _failures() -> tuple[type[BaseException], ...]:
-    """Return the errors of a connection: those of whichever HTTP library huggingface_hub uses, and
-    the disk's.
-    """
+    """Return the errors of a download: those of huggingface_hub's HTTP library, and of the disk."""
     return (OSError, *require("huggingface_hub.errors", "hub").HfHubHTTPError.__bases__)
 
 
 def _reason(error: BaseException) -> str:
-    """Say in one line what went wrong."""
+    """Return the reason of an error in one line."""
     if isinstance(error, OSError) and error.errno and error.strerror:
         return f"{error.strerror}."
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]

@@ -1,4 +1,4 @@
-"""The one place that turns a model's name into a path: bundled, published, or a path already."""
+"""From a model's name to its path: bundled, published, or a path already."""
 
 import warnings
 from pathlib import Path
@@ -27,9 +27,9 @@ def resolve(model: str) -> Path:
         model: the name of a bundled or a published model, or a path. A path wins over the name of a
             published model.
     Raises:
-        ConfigError: there is no such name or path, or a published classifier has it.
-        DownloadError, CheckpointError, MissingDependencyError: a published model is not here and
-            cannot be downloaded.
+        ConfigError: there is no such name or path, or it is a published classifier.
+        DownloadError, CheckpointError, MissingDependencyError: a published model is not in the
+            cache and cannot be downloaded.
     """
     if "/" not in model and (ASSETS / model / "model.json").is_file():
         return ASSETS / model
@@ -37,43 +37,41 @@ def resolve(model: str) -> Path:
     if path.exists():
         return path
     if model in PUBLISHED:
-        return model_folder(PUBLISHED[model])
+        return exported_folder(PUBLISHED[model])
     names = ", ".join(bundled_models()) or "none is bundled"
     raise ConfigError(
         f"There is no model {model!r}. Give a model folder, an .onnx file, a bundled model's name "
-        f"({names}), or that of "
-        "a published one: `galago models` lists them."
+        f"({names}), or that of a published one: `galago models` lists them."
     )
 
 
-def model_folder(published: PretrainedModel) -> Path:
-    """Return the model folder of a published model.
-
-    The first time it is downloaded, converted and exported.
+def exported_folder(published: PretrainedModel) -> Path:
+    """Return the model folder of a published model, which is downloaded, converted and exported once.
 
     Raises:
         ConfigError: it classifies whole images.
-        MissingDependencyError: it is not here, and what downloads or converts it is not installed.
-        DownloadError, CheckpointError, ModelError: as galago.pretrained.convert.export_published.
+        MissingDependencyError: it is not in the cache, and what downloads or converts it is not
+            installed.
+        DownloadError, CheckpointError, ModelError: see galago.pretrained.convert.export_published.
     """
-    check_segments(published)
-    folder = cache.home(published) / cache.MODEL
+    check_is_segmentation(published)
+    folder = cache.model_dir(published) / cache.MODEL
     if not (folder / "model.json").is_file() or not cache.is_current(published):
         require("torch", "export")
         require("onnx", "export")
         from galago.pretrained.convert import export_published
 
         export_published(
-            published, say=lambda line: warnings.warn(line, TrustWarning, stacklevel=4)
+            published, on_notice=lambda line: warnings.warn(line, TrustWarning, stacklevel=4)
         )
     return folder
 
 
-def check_segments(published: PretrainedModel) -> None:
-    """Refuse a classifier where a segmentation network is wanted.
+def check_is_segmentation(published: PretrainedModel) -> None:
+    """Refuse a classifier where a segmentation network is expected.
 
     Raises:
-        ConfigError: it is one.
+        ConfigError: the model is a classifier.
     """
     if not published.is_segmentation:
         raise ConfigError(

@@ -13,7 +13,7 @@ from galago.runtime.engines.base import Engine
 from galago.runtime.labelmap.label_map import label_map
 from galago.runtime.result import Logits, Segmentation
 from galago.runtime.smoothing import Smoother
-from galago.spec import LONGEST_SIDE, ModelSpec
+from galago.spec import LONGEST_SIDE, ModelSpec, mean_color
 
 
 class Segmenter:
@@ -168,7 +168,7 @@ class Segmenter:
             that is no padding.
         """
         spec, image = self.spec, self.resize(image)
-        color = [round(255 * channel) for channel in spec.mean]
+        color = mean_color(spec.mean)
         if self.fixed_size:
             if image.shape[0] > self.fixed_size[0] or image.shape[1] > self.fixed_size[1]:
                 image = images.resize(image, images.fitted_size(image.shape[:2], self.fixed_size))

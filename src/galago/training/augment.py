@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from galago.labels import IGNORE_ID
+from galago.spec import mean_color
 from galago.training.config import TrainConfig
 
 MIN_CLASS_SHARE = 0.0005  # of an image's pixels; a smaller class is no target for a crop
@@ -57,7 +58,7 @@ def random_resized_crop(
         for axis, length in enumerate(labels.shape)
     ]
     shrink = cv2.INTER_LINEAR if scale >= 1 else cv2.INTER_AREA
-    image = _padded_window(image, start, window, [round(255 * channel) for channel in config.mean])
+    image = _padded_window(image, start, window, [*mean_color(config.mean)])
     labels = _padded_window(labels, start, window, [IGNORE_ID])
     size = config.crop_size[::-1]
     return (

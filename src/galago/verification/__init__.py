@@ -1,4 +1,4 @@
-"""Verification: does what is shipped give what was trained? Needs no torch."""
+"""Verification: whether exported files give what was trained. Needs no torch."""
 
 from galago.verification.checks import verify
 from galago.verification.report import Report

@@ -1,4 +1,4 @@
-"""All intermediate maps of a file that have the shape of a stage, from the engines that can give
+"""Activations of a file: all intermediate maps of certain shapes, from the engines that expose
 them.
 """
 
@@ -11,17 +11,16 @@ import numpy as np
 from galago.errors import ModelError, require
 
 Shapes = Collection[tuple[int, ...]]  # (C, H, W) each
-Probe = Callable[
-    [Path, np.ndarray, Shapes], Iterator[np.ndarray]
-]  # file, (1, H, W, 3) uint8 photo, shapes to (C, H, W) maps
+# file, (1, H, W, 3) uint8 image, shapes to (C, H, W) maps
+ActivationReader = Callable[[Path, np.ndarray, Shapes], Iterator[np.ndarray]]
 
 
-def probe_openvino(file: Path, photo: np.ndarray, shapes: Shapes) -> Iterator[np.ndarray]:
-    """Ask OpenVINO for every operator's output."""
+def read_openvino(file: Path, image: np.ndarray, shapes: Shapes) -> Iterator[np.ndarray]:
+    """Yield the outputs of all operators in OpenVINO."""
     from galago.runtime.engines.openvino import only_core, read_model
 
     model = read_model(file)
-    model.reshape([*photo.shape])
+    model.reshape([*image.shape])
     wanted = [
         output
         for operator in model.get_ordered_ops()
@@ -34,17 +33,17 @@ def probe_openvino(file: Path, photo: np.ndarray, shapes: Shapes) -> Iterator[np
     for output in wanted:
         model.add_outputs([(output.get_node().friendly_name, output.get_index())])
     compiled = only_core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    for values in compiled([photo]).to_tuple():
+    for values in compiled([image]).to_tuple():
         if values.ndim == 4:
             yield values[0]
 
 
-def probe_onnxruntime(file: Path, photo: np.ndarray, shapes: Shapes) -> Iterator[np.ndarray]:
-    """Ask ONNX Runtime for every operator's output; needs the package onnx."""
+def read_onnxruntime(file: Path, image: np.ndarray, shapes: Shapes) -> Iterator[np.ndarray]:
+    """Yield the outputs of all operators in ONNX Runtime; needs the package onnx."""
     onnx, onnxruntime = require("onnx", "export"), require("onnxruntime", "onnxruntime")
     model = onnx.load(str(file))
     for axis, side in zip(
-        model.graph.input[0].type.tensor_type.shape.dim, photo.shape, strict=True
+        model.graph.input[0].type.tensor_type.shape.dim, image.shape, strict=True
     ):
         axis.dim_value = side
     sized = onnx.shape_inference.infer_shapes(model, data_prop=True).graph.value_info
@@ -55,9 +54,8 @@ def probe_onnxruntime(file: Path, photo: np.ndarray, shapes: Shapes) -> Iterator
     known = {name for name, shape in shape_of.items() if shape and all(shape)}
     outputs = {value.name for value in model.graph.output}
     model.graph.output.extend(
-        onnx.ValueInfoProto(
-            name=name
-        )  # ONNX Runtime finds the type, and the shape that the inference above did not
+        # ONNX Runtime infers the type, and the shape that the inference above did not
+        onnx.ValueInfoProto(name=name)
         for node in model.graph.node
         for name in node.output
         if name and (shape_of[name][1:] in shapes if name in known else name not in outputs)
@@ -68,14 +66,13 @@ def probe_onnxruntime(file: Path, photo: np.ndarray, shapes: Shapes) -> Iterator
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
-    for values in session.run(None, {session.get_inputs()[0].name: photo}):
+    for values in session.run(None, {session.get_inputs()[0].name: image}):
         if isinstance(values, np.ndarray) and values.ndim == 4 and values.shape[1:] in shapes:
             yield values[0]
 
 
-def litert_tensors(file: Path, photo: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-    """Ask LiteRT's own kernels for every tensor that has a name and memory of its own, real numbers
-    for quantized ones.
+def iter_litert_tensors(file: Path, image: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield every tensor that has a name and its own memory in LiteRT's own kernels, dequantized.
 
     Raises:
         ModelError: the file is damaged or takes other input.
@@ -88,7 +85,7 @@ def litert_tensors(file: Path, photo: np.ndarray) -> Iterator[tuple[str, np.ndar
             experimental_op_resolver_type=litert.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
         )
         interpreter.allocate_tensors()
-        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], photo)
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image)
         interpreter.invoke()
     except (ValueError, RuntimeError) as error:
         raise ModelError(
@@ -98,14 +95,14 @@ def litert_tensors(file: Path, photo: np.ndarray) -> Iterator[tuple[str, np.ndar
         if not detail["name"]:
             continue
         try:
-            yield detail["name"], _real(interpreter.get_tensor(detail["index"]), detail)
+            yield detail["name"], _dequantize(interpreter.get_tensor(detail["index"]), detail)
         except ValueError:  # it has no memory of its own
             continue
 
 
-def probe_litert(file: Path, photo: np.ndarray, shapes: Shapes) -> Iterator[np.ndarray]:
-    """Ask LiteRT for every tensor of a shape; channels come last there, mostly."""
-    for _, values in litert_tensors(file, photo):
+def read_litert(file: Path, image: np.ndarray, shapes: Shapes) -> Iterator[np.ndarray]:
+    """Yield the tensors of LiteRT, whose channels mostly come last."""
+    for _, values in iter_litert_tensors(file, image):
         if values.ndim != 4 or values.shape[0] != 1:
             continue
         if values.shape[1:] in shapes:
@@ -114,26 +111,26 @@ def probe_litert(file: Path, photo: np.ndarray, shapes: Shapes) -> Iterator[np.n
             yield values[0].transpose(2, 0, 1)
 
 
-def _real(values: np.ndarray, detail: Mapping[str, Any]) -> np.ndarray:
-    """Return the numbers that a quantized tensor stands for."""
+def _dequantize(values: np.ndarray, detail: Mapping[str, Any]) -> np.ndarray:
+    """Return a quantized tensor as real numbers."""
     scale, zero = detail["quantization"]
     return (values.astype(np.float32) - zero) * scale if scale else values
 
 
-def probe_ncnn(file: Path, photo: np.ndarray, shapes: Shapes) -> Iterator[np.ndarray]:
-    """Ask ncnn for every blob."""
+def read_ncnn(file: Path, image: np.ndarray, shapes: Shapes) -> Iterator[np.ndarray]:
+    """Yield the blobs of ncnn."""
     from galago.runtime.engines.ncnn import INPUT, NCNNEngine
 
     ncnn, net = require("ncnn", "ncnn"), NCNNEngine(file).net
     rows = [line.split() for line in file.read_text().splitlines()[2:]]
     blobs = [name for row in rows for name in row[4 + int(row[2]) : 4 + int(row[2]) + int(row[3])]]
-    _, height, width, _ = photo.shape
+    _, height, width, _ = image.shape
     with net.create_extractor() as extractor:
         extractor.set_light_mode(False)
         extractor.input(
             INPUT,
             ncnn.Mat.from_pixels(
-                np.ascontiguousarray(photo[0]), ncnn.Mat.PixelType.PIXEL_RGB, width, height
+                np.ascontiguousarray(image[0]), ncnn.Mat.PixelType.PIXEL_RGB, width, height
             ),
         )
         for name in blobs:
@@ -143,9 +140,9 @@ def probe_ncnn(file: Path, photo: np.ndarray, shapes: Shapes) -> Iterator[np.nda
                 yield values
 
 
-PROBES: Mapping[str, Probe] = {
-    "openvino": probe_openvino,
-    "onnxruntime": probe_onnxruntime,
-    "litert": probe_litert,
-    "ncnn": probe_ncnn,
+ACTIVATION_READERS: Mapping[str, ActivationReader] = {
+    "openvino": read_openvino,
+    "onnxruntime": read_onnxruntime,
+    "litert": read_litert,
+    "ncnn": read_ncnn,
 }

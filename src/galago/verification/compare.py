@@ -1,12 +1,16 @@
-"""How far apart two outputs for one photo are, and how far they may be."""
+"""How far two outputs for one image are apart, and how far they may be."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 
-# pixels on either side of a border between classes; an eighth of resolution blurs it by as much
+from galago.errors import ModelError
+from galago.runtime.segmenter import Segmenter
+
+# pixels on either side of a border between classes, which logits at stride 8 blur by as much
 BORDER = 4
 
 
@@ -17,19 +21,19 @@ class Tolerance:
     Attributes:
         relative_error: largest L2 error of logits over the L2 norm of the reference's.
         labels: smallest share of equal labels.
-        stage_error: relative error of an intermediate map, from which on a stage counts as another
-            one: ten times what files that are right have at most.
+        layer_error: relative error of an intermediate map, from which on a layer differs: ten times
+            the largest one in correct files.
         mean_iou_drop: largest loss of mean IoU on labeled photos.
     """
 
     relative_error: float
     labels: float
-    stage_error: float
+    layer_error: float
     mean_iou_drop: float
 
 
 # float32: the same sums in another order. float16: its rounding, 2^-11, through some fifty layers.
-# int8: enough to tell a working file from a broken one; how good it is, only labeled photos tell.
+# int8: enough to tell a working file from a broken one; its accuracy takes labeled images.
 TOLERANCES: Mapping[str, Tolerance] = {
     "float32": Tolerance(1e-4, 0.9999, 1e-5, 0.0005),
     "float16": Tolerance(1e-2, 0.995, 5e-3, 0.002),
@@ -40,7 +44,7 @@ TOLERANCES: Mapping[str, Tolerance] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """What a file's output for one photo is worth beside the reference's.
+    """How far a file's output for one image is from the reference's.
 
     Attributes:
         relative_error: L2 error of logits over the L2 norm of the reference's; None where the file
@@ -48,7 +52,7 @@ class Difference:
         largest, mean: absolute error of logits; None where the file gives labels.
         not_finite: how many logits are NaN or infinite.
         labels: share of equal labels; 0 where a logit is not finite, as then there are none.
-        inside: the same away from borders between classes; None where there is nothing but borders.
+        inside: the same away from borders between classes; None where there are only borders.
     """
 
     relative_error: float | None
@@ -58,23 +62,60 @@ class Difference:
     labels: float
     inside: float | None
 
-    def faults(self, allowed: Tolerance) -> list[str]:
-        """Say in words what is out of tolerance."""
-        found = []
+    def failures(self, allowed: Tolerance) -> list[str]:
+        """Return what is out of tolerance, as sentences."""
+        failures = []
         if self.not_finite:
-            found.append(f"{self.not_finite:,} logits are not finite")
+            failures.append(f"{self.not_finite:,} logits are not finite")
         elif self.relative_error is not None and not self.relative_error <= allowed.relative_error:
-            found.append(
+            failures.append(
                 f"logits are off by {self.relative_error:.1e} (at most "
                 f"{allowed.relative_error:.0e})"
             )
         if not self.not_finite and self.labels < allowed.labels:
-            found.append(f"{self.labels:.3%} of labels are equal (at least {allowed.labels:.2%})")
-        return found
+            failures.append(
+                f"{self.labels:.3%} of labels are equal (at least {allowed.labels:.2%})"
+            )
+        return failures
+
+
+def compare(
+    segmenter: Segmenter, image: np.ndarray, logits: np.ndarray, labels: np.ndarray
+) -> tuple[Difference, np.ndarray]:
+    """Run a file on an image and compare its output with the expected one.
+
+    Args:
+        segmenter: the file in its engine.
+        image: (H, W, 3) uint8 RGB.
+        logits: (K, h, w) float32, expected.
+        labels: (H, W) uint8, expected.
+    Returns:
+        the difference, and the labels of the file, (H, W) uint8.
+    Raises:
+        ModelError: the engine cannot run the file, or its output has another shape.
+    """
+    of_logits: dict[str, Any] = {
+        "relative_error": None,
+        "largest": None,
+        "mean": None,
+        "not_finite": 0,
+    }
+    if segmenter.spec.output == "logits":
+        given = segmenter.engine.run(image[None])[0].copy()
+        if given.shape != logits.shape:
+            raise ModelError(
+                f"gives logits of shape {given.shape}, the trained network {logits.shape}"
+            )
+        of_logits = compare_logits(logits, given)
+    if of_logits["not_finite"]:
+        return Difference(**of_logits, labels=0.0, inside=0.0), np.zeros_like(labels)
+    given_labels = segmenter(image).labels
+    of_labels: dict[str, Any] = compare_labels(labels, given_labels)
+    return Difference(**of_logits, **of_labels), given_labels
 
 
 def compare_logits(expected: np.ndarray, given: np.ndarray) -> dict[str, float | int]:
-    """Compare two (K, h, w) float32 outputs."""
+    """Return the differences of two (K, h, w) float32 outputs, as in `Difference`."""
     finite = np.isfinite(given)
     if not finite.all():
         return {
@@ -94,8 +135,8 @@ def compare_logits(expected: np.ndarray, given: np.ndarray) -> dict[str, float |
 
 
 def compare_labels(expected: np.ndarray, given: np.ndarray) -> dict[str, float | None]:
-    """Compare two (H, W) uint8 label maps: all pixels, and those away from borders of the expected
-    one.
+    """Return the share of equal labels of two (H, W) uint8 label maps, of all pixels and of those
+    away from borders of the expected one.
     """
     equal = expected == given
     away = ~borders(expected)
@@ -106,14 +147,14 @@ def compare_labels(expected: np.ndarray, given: np.ndarray) -> dict[str, float |
 
 
 def borders(labels: np.ndarray) -> np.ndarray:
-    """Tell for each pixel of an (H, W) label map whether another class is within `BORDER` pixels."""
+    """Return where another class of an (H, W) label map is within `BORDER` pixels: (H, W) bool."""
     kernel = np.ones((2 * BORDER + 1, 2 * BORDER + 1), np.uint8)
     near: np.ndarray = cv2.dilate(labels, kernel) != cv2.erode(labels, kernel)
     return near
 
 
 def find_shift(expected: np.ndarray, given: np.ndarray) -> tuple[int, int] | None:
-    """Return by how many (rows, columns), one at most, a label map has moved, None where moving
+    """Return by how many (rows, columns), one at most, a label map is shifted; None if a shift
     explains nothing.
     """
     inner = expected[1:-1, 1:-1]

@@ -1,5 +1,5 @@
-"""What a model file holds, read from the file itself: the precision of its weights, the size it
-takes, its own description.
+"""What a model file contains, read from the file itself: the precision of its weights, its input
+size, its own description.
 """
 
 import math
@@ -15,8 +15,8 @@ from galago.runtime.onnx_metadata import onnx_input_size, onnx_weights, read_met
 from galago.spec import ModelSpec
 
 FLOAT32_ONLY = (".param", ".pte", ".pt2")  # formats that galago writes in float32 and nothing else
-# share of the weights in int8, from which on a file counts as int8; blocks may stay in float
-MARKED = 0.05
+# share of the weights in int8, from which on a file is int8; blocks may stay in float
+INT8_SHARE = 0.05
 IR_PRECISIONS = {"f32": "float32", "f16": "float16", "i8": "int8", "u8": "int8"}
 TFLITE_PRECISIONS = {"float32": "float32", "float16": "float16", "int8": "int8"}
 
@@ -24,7 +24,7 @@ TFLITE_PRECISIONS = {"float32": "float32", "float16": "float16", "int8": "int8"}
 def precision_of(file: Path) -> str | None:
     """Return the precision of a file's weights: float32, float16 or int8.
 
-    None where the file cannot be asked.
+    None if the file does not say.
 
     Raises:
         ModelError: the file is damaged.
@@ -45,19 +45,16 @@ def precision_of(file: Path) -> str | None:
 
 
 def main_precision(weights: Counter[str]) -> str | None:
-    """Return what a file's weights are, by how many of them have which precision.
-
-    None where there are none.
-    """
+    """Return the precision of a file from the number of weights in each; None if it has none."""
     if not weights:
         return None
-    if weights["int8"] > MARKED * weights.total():
+    if weights["int8"] > INT8_SHARE * weights.total():
         return "int8"
     return "float16" if weights["float16"] > weights["float32"] else "float32"
 
 
 def fixed_size_of(file: Path) -> tuple[int, int] | None:
-    """Return the one (height, width) that an .onnx or .xml file takes, None where it takes any.
+    """Return the one (height, width) that an .onnx or .xml file takes, None if it takes any.
 
     Raises:
         ModelError: the file is damaged.
@@ -69,12 +66,12 @@ def fixed_size_of(file: Path) -> tuple[int, int] | None:
 
 
 def tells_size(file: Path) -> bool:
-    """Tell whether `fixed_size_of` can be asked about a file."""
+    """Return whether `fixed_size_of` can read a file."""
     return file.suffix in (".onnx", ".xml")
 
 
 def own_description(file: Path) -> ModelSpec | None:
-    """Return the description inside of an .onnx file; None where there is none.
+    """Return the description inside an .onnx file, None if there is none.
 
     Raises:
         ModelError: it is damaged.
@@ -96,13 +93,13 @@ def _ir_layers(file: Path, kind: str) -> list[dict[str, str]]:
 
 
 def _ir_shape(data: dict[str, str]) -> tuple[int, ...]:
-    """Return a shape as an IR writes it, -1 for a free side."""
+    """Return a shape of an IR, -1 for a free side."""
     sides = [side.strip() for side in data.get("shape", "").split(",") if side.strip()]
     return tuple(int(side) if side.isdecimal() else -1 for side in sides)
 
 
 def _tflite_weights(file: Path) -> Counter[str]:
-    """Count a .tflite file's weights by precision; none where LiteRT is not installed."""
+    """Return the number of weights of a .tflite file by precision; none without LiteRT."""
     from importlib.util import find_spec
 
     weights: Counter[str] = Counter()
@@ -110,9 +107,8 @@ def _tflite_weights(file: Path) -> Counter[str]:
         return weights
     litert: Any = require("ai_edge_litert.interpreter", "litert")
     try:
-        plain = (
-            litert.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-        )  # and no word about delegates on the terminal
+        # without delegates, which print messages on the terminal
+        plain = litert.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         details = litert.Interpreter(
             str(file), experimental_op_resolver_type=plain
         ).get_tensor_details()

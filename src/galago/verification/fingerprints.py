@@ -1,8 +1,8 @@
-"""Stages of a network on its golden photo: small fingerprints of intermediate maps, to name the
-first one that differs.
+"""Fingerprints of a network's intermediate maps on its golden image, to name the first layer that
+differs.
 
-A file's tensors have no names that survive conversion, so each stage is looked for among all
-tensors of its shape.
+A file's tensors have no names that survive conversion, so each layer is searched among all tensors
+of its shape.
 """
 
 import struct
@@ -18,25 +18,27 @@ import numpy as np
 
 from galago.errors import ModelError
 
-GRID = (4, 6)  # rows and columns of the means that stand for a map
-INPUT, LOGITS = "input", "head.classify"
+GRID = (4, 6)  # rows and columns of the means that represent a map
+INPUT = "input"
+LOGITS = "head.classify"
 MAX_BYTES = 64 << 20  # of stages.npz unpacked; those of l2 have 0.8 MB
-DAMAGES = (  # what reading a damaged .npy, .npz or .png raises
-    OSError, ValueError, KeyError, IndexError, TypeError, EOFError, MemoryError, OverflowError,
-    NotImplementedError, RuntimeError, SyntaxError, tokenize.TokenError, struct.error,
-    zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
-JUMP = 8  # times the error of all stages before, from which on a stage differs
-EXPLAINED = 1e-2  # relative error below which a guess about the cause counts as right
+# what reading a damaged .npy, .npz or .png raises
+DAMAGES = (
+    *(OSError, EOFError, MemoryError, OverflowError, NotImplementedError, RuntimeError),
+    *(ValueError, KeyError, IndexError, TypeError, SyntaxError, tokenize.TokenError),
+    *(struct.error, zipfile.BadZipFile, zlib.error),
+)
+JUMP = 8  # times the error of all layers before, from which on a layer differs
+EXPLAINED = 1e-2  # relative error below which a cause explains a difference
 Norm = tuple[Sequence[float], Sequence[float]]  # mean and std
 
 
 @dataclass(frozen=True, eq=False)
-class Stage:
-    """One intermediate map of the reference.
+class LayerFingerprint:
+    """The fingerprint of one intermediate map.
 
     Attributes:
-        name: of the module that gives it, or `input`.
+        name: of the module whose output it is, or `input`.
         shape: (C, H, W).
         means: (C, rows, columns) float32, over the cells of a grid.
     """
@@ -46,26 +48,26 @@ class Stage:
     means: np.ndarray
 
     @classmethod
-    def of(cls, name: str, values: np.ndarray) -> "Stage":
+    def of(cls, name: str, values: np.ndarray) -> "LayerFingerprint":
         """Fingerprint a (C, H, W) map."""
         return cls(name, values.shape, pool(values))
 
     def check(self) -> None:
-        """Refuse a fingerprint that no network has.
+        """Refuse a fingerprint that no network can have.
 
         Raises:
-            ValueError: its name, its shape or its means are of another form.
+            ValueError: its name, its shape or its means are impossible.
         """
-        _place(self.name)
+        _position(self.name)
         whole = len(self.shape) == 3 and all(
             isinstance(length, int) and 0 < length < 2**20 for length in self.shape
         )
         if not whole or self.means.shape != (self.shape[0], *map(min, self.shape[1:], GRID)):
             raise ValueError(
-                f"stage {self.name!r} of shape {self.shape} has means of {self.means.shape}"
+                f"layer {self.name!r} of shape {self.shape} has means of {self.means.shape}"
             )
         if self.means.dtype != np.float32 or not np.isfinite(self.means).all():
-            raise ValueError(f"the means of stage {self.name!r} are no finite float32")
+            raise ValueError(f"the means of layer {self.name!r} are not finite float32")
 
     def error(self, means: np.ndarray) -> float:
         """Return the relative L2 error of another fingerprint of this shape.
@@ -78,34 +80,36 @@ class Stage:
 
 
 def pool(values: np.ndarray) -> np.ndarray:
-    """Average a (C, H, W) map over the cells of a grid: (C, rows, columns) float32, at most `GRID`."""
-    firsts = [
-        np.unique(np.linspace(0, length, cells, endpoint=False).astype(int))
-        for length, cells in zip(values.shape[1:], GRID, strict=True)
-    ]
-    sums = np.add.reduceat(
-        np.add.reduceat(values.astype(np.float64), firsts[0], axis=1), firsts[1], axis=2
-    )
-    heights, widths = (
-        np.diff([*first, length]) for first, length in zip(firsts, values.shape[1:], strict=True)
-    )
+    """Return the means of a (C, H, W) map over the cells of a grid: (C, rows, columns) float32, at
+    most `GRID`.
+    """
+    rows = _cell_starts(values.shape[1], GRID[0])
+    columns = _cell_starts(values.shape[2], GRID[1])
+    sums = np.add.reduceat(values.astype(np.float64), rows, axis=1)
+    sums = np.add.reduceat(sums, columns, axis=2)
+    heights = np.diff([*rows, values.shape[1]])
+    widths = np.diff([*columns, values.shape[2]])
     means: np.ndarray = (sums / (heights[:, None] * widths)).astype(np.float32)
     return means
 
 
-def save_stages(path: Path, stages: Sequence[Stage]) -> None:
-    """Write stages in order, as an .npz of two arrays each."""
+def _cell_starts(length: int, cells: int) -> np.ndarray:
+    """Return where at most `cells` cells of an axis start."""
+    return np.unique(np.linspace(0, length, cells, endpoint=False).astype(int))
+
+
+def save_fingerprints(path: Path, layers: Sequence[LayerFingerprint]) -> None:
+    """Write fingerprints in order, in an .npz of two arrays each."""
     arrays: dict[str, Any] = {}
-    for stage in stages:
-        arrays[stage.name] = stage.means
-        arrays[f"{stage.name}:shape"] = np.array(stage.shape)
+    for layer in layers:
+        arrays[layer.name] = layer.means
+        arrays[f"{layer.name}:shape"] = np.array(layer.shape)
     np.savez_compressed(path, **arrays)
 
 
-def load_stages(path: Path) -> list[Stage]:
-    """Read what `save_stages` wrote.
-
-    Nothing where there is no such file, as in folders of an older galago.
+def load_fingerprints(path: Path) -> list[LayerFingerprint]:
+    """Return what `save_fingerprints` wrote; none where there is no such file, in folders of an older
+    galago.
 
     Raises:
         ModelError: the file is damaged.
@@ -115,140 +119,145 @@ def load_stages(path: Path) -> list[Stage]:
     try:
         with zipfile.ZipFile(path) as members:
             if sum(member.file_size for member in members.infolist()) > MAX_BYTES:
-                raise ValueError("it unpacks to more than any network's stages")
+                raise ValueError("it unpacks to more than any network's layers")
         with np.load(path, allow_pickle=False) as arrays:
             names = [name for name in arrays.files if not name.endswith(":shape")]
-            stages = [
-                Stage(name, tuple(arrays[f"{name}:shape"].tolist()), arrays[name]) for name in names
+            layers = [
+                LayerFingerprint(name, tuple(arrays[f"{name}:shape"].tolist()), arrays[name])
+                for name in names
             ]
-        for stage in stages:
-            stage.check()
+        for layer in layers:
+            layer.check()
     except DAMAGES as error:
         raise ModelError(
             f"{path} is damaged. Copy the model folder again, or export it again."
         ) from error
-    return stages
+    return layers
 
 
-def best_matches(stages: Sequence[Stage], tensors: Iterable[np.ndarray]) -> dict[str, float]:
-    """Look for each stage among a file's tensors, each (C, H, W).
+def best_matches(
+    layers: Sequence[LayerFingerprint], tensors: Iterable[np.ndarray]
+) -> dict[str, float]:
+    """Return for each layer the smallest relative error among the tensors of its shape.
 
-    Return the smallest relative error of each that has any.
+    Args:
+        layers: of the trained network.
+        tensors: of a file, (C, H, W) each.
     """
     errors: dict[str, float] = {}
-    by_shape: dict[tuple[int, ...], list[Stage]] = {}
-    for stage in stages:
-        by_shape.setdefault(stage.shape, []).append(stage)
+    by_shape: dict[tuple[int, ...], list[LayerFingerprint]] = {}
+    for layer in layers:
+        by_shape.setdefault(layer.shape, []).append(layer)
     for tensor in tensors:
         if tensor.shape in by_shape:
             means = pool(tensor)
-            for stage in by_shape[tensor.shape]:
-                errors[stage.name] = min(errors.get(stage.name, float("inf")), stage.error(means))
+            for layer in by_shape[tensor.shape]:
+                errors[layer.name] = min(errors.get(layer.name, float("inf")), layer.error(means))
     return errors
 
 
 def first_divergence(
-    stages: Sequence[Stage], errors: Mapping[str, float], allowed: float
+    layers: Sequence[LayerFingerprint], errors: Mapping[str, float], allowed: float
 ) -> str | None:
-    """Return the first stage that differs, None where none does.
+    """Return the first layer that differs, None if none does.
 
-    A stage that differs while one that is made from it agrees is no cause: a converter has merged
-    it into another. Where none differs by as much as is allowed, it is the one whose error jumps
-    most above those of all stages before.
+    A layer that differs while one computed from it agrees is no cause: a converter has fused it
+    into another. If no error is larger than allowed, it is the layer whose error jumps most above
+    those of all layers before.
     """
-    found = [stage.name for stage in stages if stage.name in errors]
-    uniform_cells = [name for name in found if errors[name] <= allowed]
+    found = [layer.name for layer in layers if layer.name in errors]
+    agreeing = [name for name in found if errors[name] <= allowed]
     for name in found:
-        if errors[name] > allowed and not any(is_made_from(later, name) for later in uniform_cells):
+        if errors[name] > allowed and not any(is_made_from(later, name) for later in agreeing):
             return name
     jumps = {}
     for name in found:
         before = [errors[other] for other in found if other != name and is_made_from(name, other)]
-        jumps[name] = errors[name] / max(
-            [*before, allowed / 10]
-        )  # a tenth is what files that are right have
+        # a tenth of what is allowed is the error of correct files
+        jumps[name] = errors[name] / max([*before, allowed / 10])
     largest = max(jumps, key=jumps.__getitem__, default=None)
     return largest if largest and jumps[largest] > JUMP and errors[largest] <= allowed else None
 
 
-def is_made_from(stage: str, earlier: str) -> bool:
-    """Tell whether a stage is computed from another one that comes before it or after it in order
-    of computation.
+def is_made_from(layer: str, earlier: str) -> bool:
+    """Return whether a layer is computed from another one.
 
-    The backbone is a chain; branch k of the head starts at the backbone's stage 4 - k, and all
+    The backbone is a chain; branch k of the head starts at the backbone's layer 4 - k, and all
     branches end in head.middle.
     """
-    (part, place), (other, before) = _place(stage), _place(earlier)
-    if other == "backbone":
-        return place > before if part == "backbone" else part == "end" or before[0] <= 4 - place[0]
-    if other == "branch":
-        return part == "end" or (
-            part == "branch" and place[0] == before[0] and place[1] > before[1]
-        )
-    return part == "end" and place > before
+    section, position = _position(layer)
+    earlier_section, earlier_position = _position(earlier)
+    if earlier_section == "backbone":
+        if section == "backbone":
+            return position > earlier_position
+        return section == "end" or earlier_position[0] <= 4 - position[0]
+    if earlier_section == "branch":
+        same_branch = section == "branch" and position[0] == earlier_position[0]
+        return section == "end" or (same_branch and position[1] > earlier_position[1])
+    return section == "end" and position > earlier_position
 
 
-def _place(stage: str) -> tuple[str, tuple[int, ...]]:
-    """Return the part of the network that a stage belongs to, and its place there."""
-    words = stage.split(".")
-    if stage == INPUT:
+def _position(layer: str) -> tuple[str, tuple[int, ...]]:
+    """Return the section of the network that a layer belongs to, and its position there."""
+    parts = layer.split(".")
+    if layer == INPUT:
         return "backbone", (-1,)
-    if words[0] == "backbone":  # an attention ends before the block that it is part of
-        return "backbone", (int(words[2]), int(words[3]), int(len(words) == 4))
-    if words[1] in ("inputs", "upsample"):
-        return "branch", (int(words[2]), int(words[1] == "upsample"))
-    return "end", (("middle", "expand", "classify").index(words[1]), *map(int, words[2:]))
+    if parts[0] == "backbone":  # an attention ends before the block that contains it
+        return "backbone", (int(parts[2]), int(parts[3]), int(len(parts) == 4))
+    if parts[1] in ("inputs", "upsample"):
+        return "branch", (int(parts[2]), int(parts[1] == "upsample"))
+    return "end", (("middle", "expand", "classify").index(parts[1]), *map(int, parts[2:]))
 
 
 def explain_input(
-    stage: Stage, tensors: Sequence[np.ndarray], norm: Norm | None = None
+    layer: LayerFingerprint, tensors: Sequence[np.ndarray], norm: Norm | None = None
 ) -> str | None:
-    """Say what happened to the normalized photo, if one of the usual mistakes explains it.
+    """Return the usual mistake that explains what happened to the normalized image, if one does.
 
     Args:
-        stage: the photo as the network should get it.
+        layer: the image that the network should get.
         tensors: maps of the file in order of computation, (C, H, W) each.
         norm: mean and std on a scale of 0 to 1.
     """
-    for tensor in reversed(
-        tensors
-    ):  # the last one is what the network gets, the first the image as it came
-        if tensor.shape != stage.shape:
+    # the last one is what the network gets, the first one the given image
+    for tensor in reversed(tensors):
+        if tensor.shape != layer.shape:
             continue
         means = pool(tensor)
-        if stage.error(means[::-1]) < EXPLAINED:
+        if layer.error(means[::-1]) < EXPLAINED:
             return "the color channels are swapped (BGR for RGB)"
         if norm and any(
-            stage.error(means * std + mean) < EXPLAINED for mean, std in _columns(norm)
+            layer.error(means * std + mean) < EXPLAINED for mean, std in _columns(norm)
         ):
             return "the image is normalized twice"
-        if norm and stage.error(_normalized(means, norm)) < EXPLAINED:
+        if norm and layer.error(_normalized(means, norm)) < EXPLAINED:
             return "the image is not normalized"
-        if _affine_error(stage.means, means) < EXPLAINED:
+        if _affine_error(layer.means, means) < EXPLAINED:
             return "mean or std of the normalization are others"
-        if _affine_error(stage.means, means[::-1]) < EXPLAINED:
+        if _affine_error(layer.means, means[::-1]) < EXPLAINED:
             return "the color channels are swapped (BGR for RGB) before the normalization"
     return None
 
 
-def late_input(stage: Stage, tensors: Iterable[np.ndarray]) -> list[np.ndarray]:
-    """Return the last map of the photo's shape, in a list, if it is not the photo as the network
-    should get it.
+def late_input(layer: LayerFingerprint, tensors: Iterable[np.ndarray]) -> list[np.ndarray]:
+    """Return the last map of the image's shape, in a list, if it is not the image that the network
+    should get.
 
-    The right one can come before it: when a photo is normalized twice, the first time is right.
+    The right one can come before it: when a image is normalized twice, the first time is right.
     """
     last = None
     for tensor in tensors:
-        if tensor.shape == stage.shape:
+        if tensor.shape == layer.shape:
             last = tensor
-    return [last] if last is not None and not stage.error(pool(last)) < EXPLAINED else []
+    return [last] if last is not None and not layer.error(pool(last)) < EXPLAINED else []
 
 
 def _columns(norm: Norm) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield mean and std as (3, 1, 1), on a scale of 0 to 1 and of 0 to 255."""
-    for scale in (1, 255):
-        mean, std = (scale * np.array(values, np.float32).reshape(-1, 1, 1) for values in norm)
-        yield mean, std
+    mean = np.array(norm[0], np.float32).reshape(-1, 1, 1)
+    std = np.array(norm[1], np.float32).reshape(-1, 1, 1)
+    yield mean, std
+    yield 255 * mean, 255 * std
 
 
 def _normalized(means: np.ndarray, norm: Norm) -> np.ndarray:
@@ -259,23 +268,20 @@ def _normalized(means: np.ndarray, norm: Norm) -> np.ndarray:
 
 
 def _affine_error(expected: np.ndarray, given: np.ndarray) -> float:
-    """Return what is left of each channel's error once the best factor and offset are taken out."""
-    left = 0.0
+    """Return the relative error that remains with the best factor and offset of each channel."""
+    squares = 0.0
     for x, y in zip(
         given.reshape(len(given), -1), expected.reshape(len(expected), -1), strict=True
     ):
         matrix = np.stack([x, np.ones_like(x)], axis=1)
-        left += float(np.square(matrix @ np.linalg.lstsq(matrix, y, rcond=None)[0] - y).sum())
-    return float(np.sqrt(left) / (np.linalg.norm(expected) or 1.0))
+        squares += float(np.square(matrix @ np.linalg.lstsq(matrix, y, rcond=None)[0] - y).sum())
+    return float(np.sqrt(squares) / (np.linalg.norm(expected) or 1.0))
 
 
 def explain_logits(expected: np.ndarray, given: np.ndarray) -> list[int] | None:
-    """Return for each class the channel of the file that holds it, where nothing but their order
-    differs.
-    """
-    flat, other = (
-        values.reshape(len(values), -1).astype(np.float64) for values in (expected, given)
-    )
+    """Return for each class the channel of the file that holds it, if only their order differs."""
+    flat = expected.reshape(len(expected), -1).astype(np.float64)
+    other = given.reshape(len(given), -1).astype(np.float64)
     distance = (flat**2).sum(1)[:, None] - 2 * flat @ other.T + (other**2).sum(1)
     order = distance.argmin(axis=1)
     if len(set(order.tolist())) < len(order) or (order == np.arange(len(order))).all():

@@ -1,4 +1,4 @@
-"""Would a file overflow in float16? Asked of its graph on a CPU, which itself computes in float32."""
+"""Whether a file would overflow in float16, found in its graph on a CPU, which computes in float32."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -9,32 +9,33 @@ from typing import Any
 import numpy as np
 
 from galago.errors import require
-from galago.verification.activations import litert_tensors
+from galago.verification.activations import iter_litert_tensors
 
 FLOAT16_MAX = 65504.0
-REAL = (  # operators of ONNX whose results are computed in the precision of the file
-    "Conv", "MatMul", "Gemm", "Mul", "Add", "Sub", "Div", "ReduceSum", "Clip", "Max", "Relu",
-    "HardSwish", "HardSigmoid", "Sigmoid", "Gelu", "Tanh", "Resize", "DepthToSpace", "Concat",
-)  # fmt: skip
-Values = Callable[[Path, np.ndarray], Iterator[tuple[str, float]]]
-LONGEST_WAY = 12  # operators from the first product of an attention to its projection
+# operators of ONNX whose results are computed in the precision of the file
+REAL_OPERATORS = (
+    *("Conv", "MatMul", "Gemm", "Mul", "Add", "Sub", "Div", "ReduceSum", "Clip", "Max", "Relu"),
+    *("HardSwish", "HardSigmoid", "Sigmoid", "Gelu", "Tanh", "Resize", "DepthToSpace", "Concat"),
+)
+ValueReader = Callable[[Path, np.ndarray], Iterator[tuple[str, float]]]
+LONGEST_PATH = 12  # operators from the first product of an attention to its projection
 WEIGHT = re.compile(r"(?:network\.)?((?:backbone|head)\..+)\.weight")
 
 
-def overflow(file: Path, photo: np.ndarray) -> tuple[str | None, str | None]:
-    """Say which value of a graph would be infinite in float16, the first in order of computation.
+def overflow(file: Path, image: np.ndarray) -> tuple[str | None, str | None]:
+    """Return which value of a graph would be infinite in float16, the first in order of computation.
 
     Args:
         file: .onnx, .xml with its .bin, or .tflite.
-        photo: (1, H, W, 3) uint8 RGB.
+        image: (1, H, W, 3) uint8 RGB.
     Returns:
-        the value, in words, None where there is none; and why it was not looked for, None where it
-        was.
+        the value and its layer, for people, None if there is none; and why it was not searched,
+        None if it was.
     Raises:
         ModelError: the file cannot be read.
     """
-    values, reason = reader(file)
-    for name, value in values(file, photo) if values else ():
+    values, reason = _choose_reader(file)
+    for name, value in values(file, image) if values else ():
         if not value <= FLOAT16_MAX:
             return (
                 f"{value:.1e} in {name}, more than the {FLOAT16_MAX:,.0f} that float16 holds",
@@ -43,8 +44,8 @@ def overflow(file: Path, photo: np.ndarray) -> tuple[str | None, str | None]:
     return None, reason
 
 
-def reader(file: Path) -> tuple[Values | None, str | None]:
-    """Return what tells all values of a file, or what has to be installed for that."""
+def _choose_reader(file: Path) -> tuple[ValueReader | None, str | None]:
+    """Return what reads all values of a file, or why nothing does."""
     if file.suffix == ".tflite":
         return (
             (largest_in_litert, None)
@@ -52,7 +53,7 @@ def reader(file: Path) -> tuple[Values | None, str | None]:
             else (None, "LiteRT is not installed")
         )
     if file.suffix not in (".onnx", ".xml"):
-        return None, f"nothing here shows what is computed inside a {file.suffix} file"
+        return None, f"no engine exposes the activations of a {file.suffix} file"
     if find_spec("openvino"):
         return largest_values, None
     if file.suffix == ".onnx" and find_spec("onnx") and find_spec("onnxruntime"):
@@ -60,8 +61,8 @@ def reader(file: Path) -> tuple[Values | None, str | None]:
     return None, "OpenVINO is not installed (pip install openvino)"
 
 
-def largest_in_onnxruntime(file: Path, photo: np.ndarray) -> Iterator[tuple[str, float]]:
-    """As `largest_values`, where there is no OpenVINO: by a ReduceMax behind each operator of an
+def largest_in_onnxruntime(file: Path, image: np.ndarray) -> Iterator[tuple[str, float]]:
+    """Yield the same as `largest_values` without OpenVINO: by a ReduceMax behind each operator of an
     ONNX file.
     """
     onnx, onnxruntime = require("onnx", "export"), require("onnxruntime", "onnxruntime")
@@ -74,9 +75,8 @@ def largest_in_onnxruntime(file: Path, photo: np.ndarray) -> Iterator[tuple[str,
     real = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
     names = []
     for node in list(model.graph.node):
-        if (
-            node.op_type not in REAL or kinds.get(node.output[0], real[0]) not in real
-        ):  # sizes are whole numbers
+        # sizes are whole numbers
+        if node.op_type not in REAL_OPERATORS or kinds.get(node.output[0], real[0]) not in real:
             continue
         weight = next((found[1] for name in node.input if (found := WEIGHT.fullmatch(name))), None)
         for value in node.output[:1]:
@@ -98,28 +98,28 @@ def largest_in_onnxruntime(file: Path, photo: np.ndarray) -> Iterator[tuple[str,
     )
     tops = [value.name for value in session.get_outputs()][-len(names) :]
     for name, value in zip(
-        names, session.run(tops, {session.get_inputs()[0].name: photo}), strict=True
+        names, session.run(tops, {session.get_inputs()[0].name: image}), strict=True
     ):
         yield name, float(value)
 
 
-def largest_in_litert(file: Path, photo: np.ndarray) -> Iterator[tuple[str, float]]:
-    """As `largest_values`, of a .tflite file."""
-    for name, values in litert_tensors(file, photo):
+def largest_in_litert(file: Path, image: np.ndarray) -> Iterator[tuple[str, float]]:
+    """Yield the same as `largest_values` for a .tflite file."""
+    for name, values in iter_litert_tensors(file, image):
         if values.size and np.issubdtype(values.dtype, np.floating):
             yield name, float(np.abs(values).max())
 
 
-def largest_values(file: Path, photo: np.ndarray) -> Iterator[tuple[str, float]]:
-    """Yield the largest absolute value of what each operator gives, in order, with a name for where
-    it stands.
+def largest_values(file: Path, image: np.ndarray) -> Iterator[tuple[str, float]]:
+    """Yield the largest absolute value of the output of each operator, in order, with the name of
+    its layer.
     """
     from galago.runtime.engines.openvino import only_core, package, read_model
 
     openvino = package()
     steps = openvino.opset13
     model = read_model(file)
-    model.reshape([*photo.shape])
+    model.reshape([*image.shape])
     outputs = [
         output
         for operator in model.get_ordered_ops()
@@ -129,21 +129,23 @@ def largest_values(file: Path, photo: np.ndarray) -> Iterator[tuple[str, float]]
         and output.partial_shape.is_static
         and len(output.shape) > 2
     ]
-    names = [where(output.get_node()) for output in outputs]  # before the probes become readers
+    names = [
+        nearest_layer(output.get_node()) for output in outputs
+    ]  # before the maxima become readers
     largest = []
     for output in outputs:
         axes = np.arange(len(output.shape))
         largest.append(steps.reduce_max(steps.abs(steps.convert(output, "f32")), axes, False))
-    probe = openvino.Model(largest, model.get_parameters())
-    compiled = only_core().compile_model(probe, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    for name, value in zip(names, compiled([photo]).to_tuple(), strict=True):
+    maxima = openvino.Model(largest, model.get_parameters())
+    compiled = only_core().compile_model(maxima, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    for name, value in zip(names, compiled([image]).to_tuple(), strict=True):
         yield name, float(value)
 
 
-def where(node: Any) -> str:
-    """Name a node by the layer whose weights it has, or by the one that its result flows into."""
+def nearest_layer(node: Any) -> str:
+    """Return the layer whose weights a node has, or the next one that its result flows into."""
     name = str(node.friendly_name)
-    for _ in range(LONGEST_WAY):
+    for _ in range(LONGEST_PATH):
         owners = [
             owner
             for entry in node.inputs()
@@ -159,7 +161,7 @@ def where(node: Any) -> str:
 
 
 def weight_of(node: Any) -> str | None:
-    """Return the layer whose weight a constant is, read through reshapes and casts."""
+    """Return the layer whose weight a constant is, also behind reshapes and casts."""
     while node.get_type_name() in ("Reshape", "Convert", "Unsqueeze") and node.inputs():
         node = node.inputs()[0].get_source_output().get_node()
     found = WEIGHT.fullmatch(node.friendly_name) if node.get_type_name() == "Constant" else None

@@ -1,5 +1,5 @@
-"""What a model folder says about itself: the golden photo, what the trained network gave for it,
-and for what network.
+"""golden/ of a model folder: an image, what the trained network gave for it, and the description of
+that network.
 """
 
 import math
@@ -16,20 +16,19 @@ from galago._core.text_files import read_text
 from galago.errors import ConfigError, ModelError
 from galago.labels import IGNORE_ID
 from galago.runtime.labelmap.label_map import label_map
-from galago.spec import LONGEST_SIDE, SIZE_MULTIPLE, ModelSpec
-from galago.verification.fingerprints import DAMAGES, Stage, load_stages
+from galago.spec import LONGEST_SIDE, SIZE_MULTIPLE, ModelSpec, mean_color
+from galago.verification.fingerprints import DAMAGES, LayerFingerprint, load_fingerprints
 
-PHOTO, LOGITS, LABELS, STAGES, DESCRIPTION = (
-    "photo.png",
-    "logits.npy",
-    "labels.png",
-    "stages.npz",
-    "description.json",
-)
+# names of the files, which older hosts read: they stay
+IMAGE = "photo.png"
+LOGITS = "logits.npy"
+LABELS = "labels.png"
+FINGERPRINTS = "stages.npz"
+DESCRIPTION = "description.json"
 AGAIN = "Copy the model folder again, or export it again."
-SAME_LABELS = 0.9999  # of the golden labels, when galago makes them from the golden logits
-# what all descriptions must say alike, in words: all but name, licenses and files, which may be
-# edited
+SAME_LABELS = 0.9999  # least share of the golden labels that galago gets from the golden logits
+# fields in which all descriptions must agree: all but name, licenses, metrics and files, which may
+# be edited
 FIELDS = {
     "classes": "class names or their order",
     "palette": "palette",
@@ -52,56 +51,54 @@ class Golden:
     """The content of golden/.
 
     Attributes:
-        photo: (H, W, 3) uint8 RGB.
+        image: (H, W, 3) uint8 RGB.
         logits: (K, h, w) float32.
         labels: (H, W) uint8.
         palette: of the label file.
         spec: description of the trained network; None in folders of an older galago.
-        stages: of the trained network; none in folders of an older galago.
+        layers: of the trained network; none in folders of an older galago.
     """
 
-    photo: np.ndarray
+    image: np.ndarray
     logits: np.ndarray
     labels: np.ndarray
     palette: tuple[tuple[int, ...], ...]
     spec: ModelSpec | None
-    stages: list[Stage]
+    layers: list[LayerFingerprint]
 
 
 def read_golden(folder: Path) -> Golden:
-    """Read golden/ of a model folder.
+    """Return the content of golden/ of a model folder.
 
     Raises:
-        ModelError: a file is missing or damaged, or does not fit to the others.
-        ImageError: a picture is damaged.
+        ModelError: a file is missing or damaged, or does not match the others.
+        ImageError: an image is damaged.
     """
     golden = folder / "golden"
-    for name in (PHOTO, LOGITS, LABELS):
+    for name in (IMAGE, LOGITS, LABELS):
         if not (golden / name).is_file():
             raise ModelError(
                 f"{golden / name} is missing, with which a folder is checked. Export the model "
                 "again."
             )
-    photo, labels = images.load(golden / PHOTO), images.load_labels(golden / LABELS)
-    if labels.shape != photo.shape[:2] or any(side % SIZE_MULTIPLE for side in labels.shape):
+    image, labels = images.load(golden / IMAGE), images.load_labels(golden / LABELS)
+    if labels.shape != image.shape[:2] or any(side % SIZE_MULTIPLE for side in labels.shape):
         raise ModelError(
-            f"{golden / PHOTO} has {photo.shape[:2]} pixels and {LABELS} {labels.shape}, expected "
-            "the same multiples of "
-            f"{SIZE_MULTIPLE}. {AGAIN}"
+            f"{golden / IMAGE} has {image.shape[:2]} pixels and {LABELS} {labels.shape}, expected "
+            f"the same multiples of {SIZE_MULTIPLE}. {AGAIN}"
         )
     return Golden(
-        photo=photo,
-        logits=load_logits(golden / LOGITS),
+        image=image,
+        logits=_load_logits(golden / LOGITS),
         labels=labels,
-        palette=palette_of(golden / LABELS),
-        spec=load_description(golden / DESCRIPTION),
-        stages=load_stages(golden / STAGES),
+        palette=_palette_of(golden / LABELS),
+        spec=_load_description(golden / DESCRIPTION),
+        layers=load_fingerprints(golden / FINGERPRINTS),
     )
 
 
-def load_logits(file: Path) -> np.ndarray:
-    """Read golden logits, (K, h, w) float32, all finite, after a look at what their header
-    promises.
+def _load_logits(file: Path) -> np.ndarray:
+    """Return golden logits, (K, h, w) float32, all finite, after checking their header.
 
     Raises:
         ModelError: the file is damaged, or holds something else.
@@ -131,10 +128,8 @@ def load_logits(file: Path) -> np.ndarray:
     return logits
 
 
-def load_description(file: Path) -> ModelSpec | None:
-    """Read the description of the trained network.
-
-    None where there is none, as in folders of an older galago.
+def _load_description(file: Path) -> ModelSpec | None:
+    """Return the description of the trained network; None in folders of an older galago.
 
     Raises:
         ModelError: the file is damaged.
@@ -150,36 +145,31 @@ def load_description(file: Path) -> ModelSpec | None:
 
 
 def is_resized(golden: Golden, spec: ModelSpec) -> bool:
-    """Tell whether golden logits are those of the photo as a host resizes it, as an older galago
-    wrote them.
-    """
+    """Return whether golden logits are those of the resized image, which an older galago wrote."""
     stride = spec.output_stride
     if spec.resize != "short_side" or not spec.short_side:
         return False
-    seen = images.short_side_size(golden.photo.shape[:2], spec.short_side)
-    padded = [-(-side // SIZE_MULTIPLE) * SIZE_MULTIPLE // stride for side in seen]
+    resized = images.short_side_size(golden.image.shape[:2], spec.short_side)
+    padded = [-(-side // SIZE_MULTIPLE) * SIZE_MULTIPLE // stride for side in resized]
     return [*golden.logits.shape[1:]] == padded and padded != [
-        side // stride for side in golden.photo.shape[:2]
+        side // stride for side in golden.image.shape[:2]
     ]
 
 
 def unresized(golden: Golden, spec: ModelSpec) -> Golden:
-    """Return golden images and logits that belong together, whether or not an older galago resized
-    the image in between.
-    """
+    """Return a Golden whose image is what the network got, also if an older galago resized it."""
     if not is_resized(golden, spec) or not spec.short_side:
         return golden
-    seen = images.short_side_size(golden.photo.shape[:2], spec.short_side)
-    color = [round(255 * channel) for channel in spec.mean]
-    photo = images.pad_to_multiple(images.resize(golden.photo, seen), color)
+    resized = images.short_side_size(golden.image.shape[:2], spec.short_side)
+    image = images.pad_to_multiple(images.resize(golden.image, resized), mean_color(spec.mean))
     scale = 1 / spec.output_stride
     labels = label_map(
-        golden.logits, (photo.shape[0], photo.shape[1]), (scale, scale), spec.upsampling
+        golden.logits, (image.shape[0], image.shape[1]), (scale, scale), spec.upsampling
     )
-    return replace(golden, photo=photo, labels=labels, stages=[])
+    return replace(golden, image=image, labels=labels, layers=[])
 
 
-def palette_of(file: Path) -> tuple[tuple[int, ...], ...]:
+def _palette_of(file: Path) -> tuple[tuple[int, ...], ...]:
     """Return the colors of an indexed PNG.
 
     Raises:
@@ -194,25 +184,25 @@ def palette_of(file: Path) -> tuple[tuple[int, ...], ...]:
         raise ModelError(f"{file} is damaged. {AGAIN}") from error
 
 
-def description_faults(
+def description_failures(
     spec: ModelSpec,
     golden: Golden,
     trained: ModelSpec | None,
     copies: Mapping[str, ModelSpec] = MappingProxyType({}),
 ) -> list[str]:
-    """Say what model.json and golden/ tell differently from the trained network, from each other,
-    and from other copies.
+    """Return where model.json contradicts golden/, the trained network, or copies of itself, as
+    sentences.
 
     Args:
         spec: of model.json.
         golden: with the description that export recorded.
         trained: of the checkpoint.
-        copies: further descriptions, by where they are: those inside of files.
+        copies: further descriptions, by their place: those inside of files.
     """
-    faults = []
+    failures = []
     sources = [
         (golden.spec, f"golden/{DESCRIPTION}", [*FIELDS]),
-        (trained, "the checkpoint", trained_fields(spec)),
+        (trained, "the checkpoint", _trained_fields(spec)),
     ]
     sources += [(copy, where, [*FIELDS]) for where, copy in copies.items()]
     for other, where, fields in sources:
@@ -220,20 +210,20 @@ def description_faults(
             ours, theirs = getattr(spec, field), getattr(other, field)
             if ours != theirs:
                 words = FIELDS[field]
-                faults.append(
+                failures.append(
                     f"{words}: model.json says {_short(ours, theirs)}, {where} "
                     f"{_short(theirs, ours)}"
                 )
     if golden.palette[: spec.num_classes] != spec.palette:
         ours, theirs = _short(spec.palette, golden.palette), _short(golden.palette, spec.palette)
-        faults.append(f"palette: model.json says {ours}, golden/{LABELS} {theirs}")
-    faults += label_faults(spec, golden)
-    return list(dict.fromkeys(faults))
+        failures.append(f"palette: model.json says {ours}, golden/{LABELS} {theirs}")
+    failures += _label_failures(spec, golden)
+    return list(dict.fromkeys(failures))
 
 
-def trained_fields(spec: ModelSpec) -> list[str]:
-    """Return the fields that export takes from the checkpoint: with an input size of its own it
-    stretches photos to that.
+def _trained_fields(spec: ModelSpec) -> list[str]:
+    """Return the fields that export takes from the checkpoint; with an input size of its own it
+    decides the resize rule.
     """
     decided = {"output", "precision", "input_size"} | (
         {"resize", "short_side"} if spec.input_size else set()
@@ -241,8 +231,10 @@ def trained_fields(spec: ModelSpec) -> list[str]:
     return [field for field in FIELDS if field not in decided]
 
 
-def label_faults(spec: ModelSpec, golden: Golden) -> list[str]:
-    """Say whether the golden logits, enlarged as model.json says, give the golden labels."""
+def _label_failures(spec: ModelSpec, golden: Golden) -> list[str]:
+    """Return whether the golden logits, upsampled by the rule of model.json, fail to give the golden
+    labels, as sentences.
+    """
     if golden.logits.shape[0] != spec.num_classes:
         return [
             f"classes: model.json names {spec.num_classes}, golden/{LOGITS} has "
@@ -272,7 +264,7 @@ def label_faults(spec: ModelSpec, golden: Golden) -> list[str]:
 
 
 def _short(value: object, other: object) -> str:
-    """Show a value, of a long one the first part that differs from another."""
+    """Return a value for an error, of a long one the first element that differs from another."""
     if (
         isinstance(value, Sequence)
         and isinstance(other, Sequence)

@@ -12,7 +12,7 @@ from galago.verification.report import FileReport, Report
 STYLE = """
 img { image-rendering: pixelated } li.bad { background: none; color: #a40e26 }
 """
-LARGEST = 1024  # pixels of a picture's longer side
+LONGEST_SIDE = 1024  # pixels of a picture's longer side
 WRONG, WRONG_AT_BORDER = (214, 39, 40), (240, 173, 78)
 
 
@@ -33,8 +33,8 @@ def draw_page(report: Report, palette: tuple[Color, ...]) -> str:
         f"<p>Compared with {escape(report.against)}. {bounds}</p>",
         _table(report),
     ]
-    parts += [_faults("Description", report.description)] if report.description else []
-    parts += [_faults("Not checked", report.skipped)] if report.skipped else []
+    parts += [_failures("Description", report.description)] if report.description else []
+    parts += [_failures("Not checked", report.skipped)] if report.skipped else []
     parts += [_file(file, palette) for file in report.files]
     if report.scores:
         parts.append(_classes(report))
@@ -55,17 +55,17 @@ def _table(report: Report) -> str:
             cells = (
                 file.file,
                 file.engine,
-                check.photo,
+                check.image,
                 error,
                 f"{difference.labels:.3%}",
                 inside,
-                "no" if check.faults else "yes",
+                "no" if check.failures else "yes",
             )
             rows.append([escape(cell) for cell in cells])
     heads = (
         "file",
         "engine",
-        "photo",
+        "image",
         "relative error",
         "labels equal",
         "away from borders",
@@ -74,10 +74,10 @@ def _table(report: Report) -> str:
     return table(heads, rows)
 
 
-def _faults(title: str, faults: list[str]) -> str:
+def _failures(title: str, failures: list[str]) -> str:
     return (
         f"<h2>{escape(title)}</h2><ul>"
-        + "".join(f'<li class="bad">{escape(fault)}</li>' for fault in faults)
+        + "".join(f'<li class="bad">{escape(failure)}</li>' for failure in failures)
         + "</ul>"
     )
 
@@ -85,25 +85,23 @@ def _faults(title: str, faults: list[str]) -> str:
 def _file(file: FileReport, palette: tuple[Color, ...]) -> str:
     title = f"{file.file} in {file.engine}"
     text = (
-        _faults(title, file.faults)
-        if file.faults
+        _failures(title, file.failures)
+        if file.failures
         else f"<h2>{escape(title)}</h2><p>Within tolerance.</p>"
     )
-    if file.stage:
-        worst = "".join(
-            f"<tr><td>{escape(name)}</td><td>{error:.1e}</td></tr>"
-            for name, error in file.stage_errors.items()
-        )
-        text += f"<details><summary>Error of each stage</summary><table>{worst}</table></details>"
+    if file.layer:
+        rows = [[escape(name), f"{error:.1e}"] for name, error in file.layer_errors.items()]
+        errors = table((), rows)
+        text += f"<details><summary>Error of each layer</summary>{errors}</details>"
     if file.pictures is None:
         return text
-    photo, expected, given = file.pictures
+    image, expected, given = file.pictures
     shown = (
-        (photo, "photo"),
+        (image, "image"),
         (images.colorize(expected, palette), "labels of the trained network"),
         (images.colorize(given, palette), "labels of the file"),
         (
-            difference_map(photo, expected, given),
+            difference_map(image, expected, given),
             "where they differ: red, at borders between classes orange",
         ),
     )
@@ -115,10 +113,10 @@ def _file(file: FileReport, palette: tuple[Color, ...]) -> str:
     )
 
 
-def difference_map(photo: np.ndarray, expected: np.ndarray, given: np.ndarray) -> np.ndarray:
-    """Color the pixels of two (H, W) label maps that differ, on a pale photo: (H, W, 3) uint8 RGB."""
+def difference_map(image: np.ndarray, expected: np.ndarray, given: np.ndarray) -> np.ndarray:
+    """Return where two (H, W) label maps differ, in color on a pale image: (H, W, 3) uint8 RGB."""
     picture = np.broadcast_to(
-        (160 + photo.mean(axis=2, keepdims=True) * 0.37).astype(np.uint8), photo.shape
+        (160 + image.mean(axis=2, keepdims=True) * 0.37).astype(np.uint8), image.shape
     ).copy()
     wrong, near = expected != given, borders(expected)
     picture[wrong & ~near] = WRONG
@@ -127,7 +125,7 @@ def difference_map(photo: np.ndarray, expected: np.ndarray, given: np.ndarray) -
 
 
 def _figure(image: np.ndarray, caption: str) -> str:
-    scale = LARGEST / max(image.shape[:2])
+    scale = LONGEST_SIDE / max(image.shape[:2])
     if scale < 1:
         image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST)
     _, png = cv2.imencode(".png", np.ascontiguousarray(image[..., ::-1]))

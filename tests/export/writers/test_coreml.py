@@ -17,7 +17,8 @@ torch = pytest.importorskip("torch")
 import torch.nn.functional as F
 
 from galago.export.folder import check_replaceable
-from galago.export.writers.coreml import to_coreml
+from galago.export.rewrite.deploy import DeployedNetwork
+from galago.export.writers.coreml import write_coreml
 from galago.models.attention import MultiScaleAttention
 from galago.models.inference import TorchEngine
 from galago.spec import ModelSpec
@@ -136,7 +137,8 @@ def package(
     def write(precision: str) -> Package:
         pytest.importorskip("coremltools")
         path = tmp_path_factory.mktemp("coreml") / "model.mlpackage"
-        to_coreml(random_network(), replace(SPEC, precision=precision), path)
+        spec = replace(SPEC, precision=precision)
+        write_coreml(DeployedNetwork(random_network(), spec), spec, path)
         return Package(path)
 
     return write
@@ -184,7 +186,7 @@ def test_gelu_stays_in_its_tanh_form(photo: Callable[[int, int], np.ndarray], tm
         MultiScaleAttention(16, 8, eps=1e-5),
         torch.nn.Conv2d(16, 3, 1),
     ).eval()
-    to_coreml(network, SPEC, tmp_path / "model.mlpackage")
+    write_coreml(DeployedNetwork(network, SPEC), SPEC, tmp_path / "model.mlpackage")
     image = photo(*SIZE)[None]
     np.testing.assert_allclose(
         Package(tmp_path / "model.mlpackage").run(image),

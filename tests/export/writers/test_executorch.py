@@ -16,7 +16,7 @@ from galago.errors import ModelError
 from galago.export.rewrite.attention import DeployedAttention, balance_attention
 from galago.export.rewrite.deploy import DeployedNetwork
 from galago.export.rewrite.xnnpack import BatchedAttention, MatrixUpsample, rewrite_for_xnnpack
-from galago.export.writers.executorch import lower, to_executorch
+from galago.export.writers.executorch import lower, write_executorch
 from galago.models.attention import MultiScaleAttention
 from galago.models.inference import TorchEngine
 from galago.models.upsample import BicubicUpsample
@@ -50,7 +50,7 @@ def network() -> nn.Module:
 @pytest.fixture(scope="module")
 def lowered(network: nn.Module) -> Any:
     pytest.importorskip("executorch")
-    return lower(network, SPEC)
+    return lower(DeployedNetwork(network, SPEC), SPEC)
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,8 @@ def labels_of(network: nn.Module, image: np.ndarray, upsampling: str) -> np.ndar
 @pytest.mark.executorch
 def test_the_file_gives_the_labels_of_torch(network: nn.Module, image: np.ndarray, tmp_path: Path):
     pytest.importorskip("executorch")
-    to_executorch(network, replace(SPEC, output="labels"), tmp_path / "model.pte")
+    spec = replace(SPEC, output="labels")
+    write_executorch(DeployedNetwork(network, spec), spec, tmp_path / "model.pte")
     labels = ExecuTorchEngine(tmp_path / "model.pte").run(image)
     assert (labels.shape, labels.dtype) == ((1, *SIZE), np.uint8)
     assert (labels[0] == labels_of(network, image, "bilinear")).mean() >= 0.999
@@ -114,7 +115,7 @@ def test_the_file_gives_the_labels_of_torch(network: nn.Module, image: np.ndarra
 def test_bicubic_labels_come_from_matrices_as_well(network: nn.Module, image: np.ndarray):
     spec = replace(SPEC, output="labels", upsampling="bicubic")
     deployed = rewrite_for_xnnpack(DeployedNetwork(network, spec), spec)
-    assert isinstance(deployed.grow, MatrixUpsample)
+    assert isinstance(deployed.upsample, MatrixUpsample)
     assert (
         deployed(torch.from_numpy(image))[0].numpy() == labels_of(network, image, "bicubic")
     ).mean() >= 0.999

@@ -10,7 +10,8 @@ torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
 
 import galago
-from galago.export.writers.onnx import to_onnx
+from galago.export.rewrite.deploy import DeployedNetwork
+from galago.export.writers.onnx import write_onnx
 from galago.models.attention import MultiScaleAttention
 from galago.models.inference import TorchEngine
 from galago.runtime.engines.openvino import OpenVINOEngine
@@ -36,7 +37,8 @@ def exported(
     files = {}
     for variant in ("b0", "b1"):
         files[variant] = tmp_path_factory.mktemp(variant) / "model.onnx"
-        to_onnx(random_network(variant), any_size(variant), files[variant])
+        spec = any_size(variant)
+        write_onnx(DeployedNetwork(random_network(variant), spec), spec, files[variant])
     return files
 
 
@@ -111,7 +113,8 @@ def blind(random_network: Callable[..., Any]) -> Any:
 def fixed(blind: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An ONNX file of that network that takes 64 x 96 only."""
     file = tmp_path_factory.mktemp("fixed") / "model.onnx"
-    to_onnx(blind, replace(any_size("b0"), input_size=(64, 96), resize="stretch"), file)
+    spec = replace(any_size("b0"), input_size=(64, 96), resize="stretch")
+    write_onnx(DeployedNetwork(blind, spec), spec, file)
     return file
 
 

@@ -14,12 +14,13 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import galago
+import galago.runtime.engines.table as engines
 from galago.errors import ConfigError, MissingDependencyError, ModelError
 from galago.export.folder import write_model_folder
+from galago.export.rewrite.deploy import DeployedNetwork
 from galago.export.writers.ncnn import optimize_graph
-from galago.export.writers.table import FORMATS, check_formats
+from galago.export.writers.table import WRITERS, check_formats
 from galago.models.inference import TorchEngine
-from galago.runtime.engines import table as engines
 from galago.runtime.engines.executorch import ExecuTorchEngine
 from galago.runtime.engines.litert import LiteRTEngine
 from galago.runtime.engines.ncnn import NCNNEngine
@@ -51,7 +52,7 @@ PACKAGES = {
     "openvino": ("onnx",),
     "torch": ("torch",),
 }
-FILES = {name: FORMATS[name].files[0] for name in KINDS}
+FILES = {name: WRITERS[name].files[0] for name in KINDS}
 
 
 def described(**changes: Any) -> ModelSpec:
@@ -68,11 +69,12 @@ def convert(
     def write(format: str, variant: str = "b0", spec: ModelSpec | None = None) -> Path:
         for package in PACKAGES.get(format, ()):
             pytest.importorskip(package)
-        spec = spec or (described() if FORMATS[format].one_size else SPEC)
+        spec = spec or (described() if WRITERS[format].one_size else SPEC)
         key = format, variant, spec.to_json()
         if key not in made:
-            made[key] = tmp_path_factory.mktemp(format) / FORMATS[format].files[0]
-            FORMATS[format].write(random_network(variant), spec, made[key])
+            made[key] = tmp_path_factory.mktemp(format) / WRITERS[format].files[0]
+            deployed = DeployedNetwork(random_network(variant), spec)
+            WRITERS[format].write(deployed, spec, made[key])
         return made[key]
 
     return write
@@ -206,12 +208,12 @@ def test_labels_of_the_file_are_those_that_galago_makes_of_logits(
         (
             "ncnn",
             {"output": "labels"},
-            r"ncnn files have no output labels here\. Those that do: onnx, openvino, litert, executorch, torch\.",
+            r"ncnn files do not support output labels\. Formats that do: onnx, openvino, litert, executorch, torch\.",
         ),
         (
             "ncnn",
             {"precision": "float16"},
-            r"ncnn files have no precision float16 here\. Those that do: onnx, openvino, litert, coreml\.",
+            r"ncnn files do not support precision float16\. Formats that do: onnx, openvino, litert, coreml\.",
         ),
     ],
 )
@@ -224,9 +226,9 @@ def test_what_a_format_cannot_be_is_refused_with_what_can(
 
 def test_every_file_that_an_engine_runs_is_written_by_the_format_that_it_names():
     assert {
-        FORMATS[name].files[0]: name
-        for name in FORMATS
-        if FORMATS[name].files[0] in engines.FORMATS
+        WRITERS[name].files[0]: name
+        for name in WRITERS
+        if WRITERS[name].files[0] in engines.FORMATS
     } == engines.FORMATS
 
 
@@ -242,12 +244,12 @@ def folder(
         file = convert(engine)  # skips where it cannot be done
         out = tmp_path_factory.mktemp("folder") / "model"
         with pytest.MonkeyPatch.context() as patch:
-            if FORMATS[engine].one_size:  # the slowest to convert
+            if WRITERS[engine].one_size:  # the slowest to convert
                 patch.setitem(
-                    FORMATS,
+                    WRITERS,
                     engine,
                     replace(
-                        FORMATS[engine], write=lambda network, spec, path: shutil.copy(file, path)
+                        WRITERS[engine], write=lambda deployed, spec, path: shutil.copy(file, path)
                     ),
                 )
                 patch.setattr(

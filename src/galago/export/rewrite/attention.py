@@ -1,8 +1,8 @@
-"""Attention as a device runs it: the same function, in float16 range, and in an order that engines
-run faster.
+"""Attention as a device runs it: the same function, within the range of float16, in an order that
+engines run faster.
 
-A quotient of sums does not change when q, k and v are scaled, so they are brought to where float16
-has room; docs/log.md has figures.
+A quotient of sums does not change when q, k and v are scaled, so they are rescaled to the middle of
+float16's range; docs/log.md has figures.
 """
 
 from collections.abc import Sequence
@@ -13,28 +13,25 @@ from torch import Tensor, nn
 from galago.models.attention import MultiScaleAttention
 from galago.models.layers import replace_modules
 
-FLOAT16_NORMAL = 2.0**-14  # the smallest of full precision; devices may take less for zero
-FLOAT16_TINY = (
-    2.0**-24
-)  # the smallest at all: never 0, and far below what a float32 file could notice
-NEGLIGIBLE_EPS = (
-    1e-9  # the authors' 1e-15 only keeps 0 / 0 away, timm's 1e-5 is part of the function
-)
-KEY_MEAN, QUERY_MAX, VALUE_MAX = (
-    2.0**-9,
-    2.0**2,
-    2.0**-2,
-)  # where tokens lie on the calibration photo, once scaled
-# of a key's largest value to the mean that counts: rare channels may be frequent on another photo
+FLOAT16_NORMAL = 2.0**-14  # the smallest of full precision; devices may flush smaller ones to zero
+# the smallest subnormal: never 0, and far below what a float32 file could notice
+FLOAT16_TINY = 2.0**-24
+# the authors' 1e-15 only avoids 0 / 0, timm's 1e-5 is part of the function
+NEGLIGIBLE_EPS = 1e-9
+# targets of the tokens on the calibration image, once scaled
+KEY_MEAN = 2.0**-9
+QUERY_MAX = 2.0**2
+VALUE_MAX = 2.0**-2
+# of a key's largest value to its mean, at most: rare channels may be frequent in another image
 LARGEST_RATIO = 64.0
 
 
 class DeployedAttention(nn.Module):
-    """`MultiScaleAttention` without what converters and devices stumble over.
+    """`MultiScaleAttention` without what converters and devices do not support.
 
-    q, k and v come from convolutions of their own, so that nothing is split; the sum of k stands
-    beside the sum of v k^T instead of a padded v; the divisor is kept from 0 by a number that
-    float16 has. Until `balance` scales them, tokens are those of the original.
+    q, k and v come from separate convolutions, so that nothing is split; the sum of k is computed
+    beside the sum of v k^T instead of by a padded v; the divisor is clamped to a number that
+    float16 can represent. Until `rescale_for_fp16`, tokens are those of the original.
     """
 
     divisor_eps: Tensor
@@ -46,12 +43,12 @@ class DeployedAttention(nn.Module):
         self.heads = attention.qkv.in_channels // attention.head_dim  # of one scale
         self.single = split_qkv_conv(attention.qkv, self.heads)
         self.depth = nn.ModuleList(
-            split_qkv_conv(part.depth, self.heads)  # type: ignore[arg-type]
-            for part in attention.aggregate
+            split_qkv_conv(scale.depth, self.heads)  # type: ignore[arg-type]
+            for scale in attention.aggregate
         )
         self.group = nn.ModuleList(
-            split_qkv_conv(part.group, self.heads)  # type: ignore[arg-type]
-            for part in attention.aggregate
+            split_qkv_conv(scale.group, self.heads)  # type: ignore[arg-type]
+            for scale in attention.aggregate
         )
         self.project = attention.project
         scales = 1 + len(self.depth)
@@ -68,8 +65,8 @@ class DeployedAttention(nn.Module):
     def tokens(self, x: Tensor) -> list[Tensor]:
         """Return q, k and v, each (1, scales * heads, D, L), q and k at least 0."""
         return [
-            part.reshape(x.shape[0], -1, self.head_dim, x.shape[2] * x.shape[3])
-            for part in self.maps(x)
+            planes.reshape(x.shape[0], -1, self.head_dim, x.shape[2] * x.shape[3])
+            for planes in self.maps(x)
         ]
 
     def maps(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -82,8 +79,8 @@ class DeployedAttention(nn.Module):
                 for depth, group in zip(self.depth, self.group, strict=True)
             ),
         ]
-        q, k, v = (torch.cat(parts, dim=1) for parts in zip(*scales, strict=True))
-        return q.relu(), k.relu(), v
+        queries, keys, values = zip(*scales, strict=True)
+        return torch.cat(queries, 1).relu(), torch.cat(keys, 1).relu(), torch.cat(values, 1)
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """Return the sum of k, the sum of v k^T, divisor, dividend and quotient.
@@ -100,13 +97,13 @@ class DeployedAttention(nn.Module):
         return key_sum, products, divisor, dividend, dividend / divisor
 
     @torch.no_grad()
-    def balance(self, k: Tensor, q: Tensor, v: Tensor) -> None:
+    def rescale_for_fp16(self, q: Tensor, k: Tensor, v: Tensor) -> None:
         """Scale q, k and v by powers of two, folded into the convolutions around them.
 
         The function stays the same.
 
         Args:
-            k, q, v: (scales * heads, D, L) float32 tokens of a calibration photo, unscaled.
+            q, k, v: (scales * heads, D, L) float32 tokens of a calibration image, unscaled.
         """
         mean = k.mean(-1).maximum(k.amax(-1) / LARGEST_RATIO)
         mean = mean.maximum(mean.amax(-1, keepdim=True) / LARGEST_RATIO)  # (scales * heads, D)
@@ -124,12 +121,12 @@ class DeployedAttention(nn.Module):
 
     @staticmethod
     def _aggregate(maps: Sequence[Tensor], depth: nn.Module, group: nn.Module) -> list[Tensor]:
-        parts = zip(maps, depth, group, strict=True)  # type: ignore[call-overload]
-        return [mix(subsample_evenly(part)) for part, subsample_evenly, mix in parts]
+        layers = zip(maps, depth, group, strict=True)  # type: ignore[call-overload]
+        return [pointwise(depthwise(planes)) for planes, depthwise, pointwise in layers]
 
 
 def deploy_attention(network: nn.Module, *, smallest: float = FLOAT16_TINY) -> nn.Module:
-    """Put a DeployedAttention in place of every attention of a network, in place.
+    """Replace every attention of a network by a DeployedAttention, in place.
 
     None divides by less than `smallest`.
     """
@@ -139,59 +136,55 @@ def deploy_attention(network: nn.Module, *, smallest: float = FLOAT16_TINY) -> n
 
 
 @torch.no_grad()
-def balance_attention(network: nn.Module, photo: Tensor) -> None:
-    """Bring every DeployedAttention of a network into the range of float16, in place.
+def balance_attention(network: nn.Module, image: Tensor) -> None:
+    """Rescale every DeployedAttention of a network into the range of float16, in place.
 
     The function stays the same.
 
     Args:
-        network: takes `photo`; in float32.
-        photo: what to calibrate with; resolution and subject hardly matter, as scales are powers of
-            two with much room.
+        network: in float32.
+        image: input of the network to calibrate on; resolution and subject hardly matter, as scales
+            are powers of two with much headroom.
     """
-    for module, (q, k, v) in capture_qkv(network, photo).values():
-        module.balance(k[0], q[0], v[0])
+    for module, (q, k, v) in capture_qkv(network, image).values():
+        module.rescale_for_fp16(q[0], k[0], v[0])
 
 
 def capture_qkv(
-    network: nn.Module, photo: Tensor
+    network: nn.Module, image: Tensor
 ) -> dict[str, tuple[DeployedAttention, list[Tensor]]]:
-    """Run a photo through a network and return the q, k and v of every attention, by the name of
-    its module.
-    """
-    seen: dict[str, tuple[DeployedAttention, list[Tensor]]] = {}
+    """Run a network and return every attention with its q, k and v, by the name of the module."""
+    captured: dict[str, tuple[DeployedAttention, list[Tensor]]] = {}
     handles = []
     for name, module in network.named_modules():
         if isinstance(module, DeployedAttention):
 
-            def watch(module: nn.Module, inputs: tuple[Tensor], name: str = name) -> None:
+            def capture(module: nn.Module, inputs: tuple[Tensor], name: str = name) -> None:
                 assert isinstance(module, DeployedAttention)
-                seen[name] = module, module.tokens(inputs[0])
+                captured[name] = module, module.tokens(inputs[0])
 
-            handles.append(module.register_forward_pre_hook(watch))
+            handles.append(module.register_forward_pre_hook(capture))
     try:
-        network(photo)
+        network(image)
     finally:
         for handle in handles:
             handle.remove()
-    return seen
+    return captured
 
 
 def split_qkv_conv(convolution: nn.Conv2d, heads: int) -> nn.ModuleList:
-    """Split a convolution whose outputs are, per head, D channels of q, of k and of v, into one
-    each for q, k and v.
+    """Return one convolution each for q, k and v.
 
-    Its inputs are either those three as well (depthwise, or grouped by head and kind), or one map
-    that all three read.
+    The outputs of the given one are, per head, D channels of q, of k and of v. Its inputs are
+    either those three as well (depthwise, or grouped by head and kind), or one map that all three
+    read.
     """
     size = convolution.weight.shape[1:]
-    kinds = (
-        convolution.weight.detach().reshape(heads, 3, -1, *size).transpose(0, 1)
-    )  # (3, heads, D, ...)
+    kinds = convolution.weight.detach().reshape(heads, 3, -1, *size).transpose(0, 1)
     channels = convolution.out_channels // 3
-    parts = []
-    for weight in kinds:
-        part = nn.Conv2d(
+    split = []
+    for weight in kinds:  # (heads, D, ...)
+        single = nn.Conv2d(
             convolution.in_channels if convolution.groups == 1 else channels,
             channels,
             convolution.kernel_size,  # type: ignore[arg-type]
@@ -199,15 +192,14 @@ def split_qkv_conv(convolution: nn.Conv2d, heads: int) -> nn.ModuleList:
             groups=convolution.groups if convolution.groups == 1 else convolution.groups // 3,
             bias=False,
         )
-        part.weight = nn.Parameter(weight.reshape(channels, *size).clone(), requires_grad=False)
-        parts.append(part)
-    return nn.ModuleList(parts)
+        single.weight = nn.Parameter(weight.reshape(channels, *size).clone(), requires_grad=False)
+        split.append(single)
+    return nn.ModuleList(split)
 
 
 def _power_of_two(ratio: Tensor) -> Tensor:
-    """Round to the next power of two, by which floats multiply without rounding.
-
-    1 where there is nothing to scale.
+    """Return the nearest power of two, by which floats multiply without rounding; 1 where there is
+    nothing to scale.
     """
     return torch.where(ratio.isfinite() & (ratio > 0), ratio, 1.0).log2().round().exp2()
 
@@ -220,7 +212,6 @@ def _scale_inputs(convolution: nn.Module, scale: Tensor) -> None:
     """Multiply the weights that read each input channel of a grouped 1x1 convolution."""
     assert isinstance(convolution, nn.Conv2d)
     groups, width = convolution.groups, convolution.weight.shape[1]
-    per_output = scale.reshape(groups, 1, width).expand(
-        groups, convolution.out_channels // groups, width
-    )
+    outputs = convolution.out_channels // groups
+    per_output = scale.reshape(groups, 1, width).expand(groups, outputs, width)
     convolution.weight *= per_output.reshape(-1, width)[..., None, None]

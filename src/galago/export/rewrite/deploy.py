@@ -1,6 +1,4 @@
-"""The network as a device runs it: uint8 photo in, logits out, nothing left that only training
-needs.
-"""
+"""The network as a device runs it: uint8 image in, logits out, without what only training needs."""
 
 from collections.abc import Callable, Mapping
 
@@ -19,14 +17,10 @@ from galago.models.upsample import TAPS, BicubicUpsample, repeat_border
 from galago.scenes.dataset import render_scene
 from galago.spec import ModelSpec
 
-DEFAULT_SIZE = (
-    512,
-    1024,
-)  # (height, width) of files that take one size only, where none is asked for
-CALIBRATION_SIZE = (
-    256,
-    512,
-)  # (height, width) of the drawn photo from which the attention takes its scales
+# (height, width) of files that take one size only, unless another size is asked for
+DEFAULT_SIZE = (512, 1024)
+# (height, width) and seed of the synthetic scene that the attention is calibrated on
+CALIBRATION_SIZE = (256, 512)
 CALIBRATION_SEED = 3
 
 
@@ -34,49 +28,61 @@ class DeployedNetwork(nn.Module):
     """A trained network behind the contract of every model file: (1, H, W, 3) uint8 RGB in, logits
     or labels out.
 
-    Logits are (1, K, H / 8, W / 8) float32; labels, where the description says so, (1, H, W) uint8.
-    Attention is that of export/rewrite/attention.py. The weights are float32; `network.half()`
-    makes the network compute in float16, all but normalization.
+    Logits are (1, K, H / 8, W / 8) float32; labels, where the spec says so, (1, H, W) uint8.
+    Norms are folded, and attention is that of export/rewrite/attention.py, calibrated for float16.
+    It is built once for all formats: a writer that changes modules changes a copy. The weights are
+    float32; `network.half()` makes the network compute in float16, all but normalization.
     """
 
     mean: Tensor
-    deviation: Tensor
+    std: Tensor
 
     def __init__(self, network: nn.Module, spec: ModelSpec) -> None:
+        """Build the deployed form of a network, which is left as it is.
+
+        Args:
+            network: a trained segmentation network.
+            spec: mean, std, output, upsampling; the precision decides the smallest divisor.
+        """
         super().__init__()
         smallest = FLOAT16_NORMAL if spec.precision == "float16" else FLOAT16_TINY
         self.network = deploy_attention(fold_norms(network), smallest=smallest)
-        self.grow = (
+        self.upsample = (
             UPSAMPLERS[spec.upsampling](spec.output_stride) if spec.output == "labels" else None
         )
         self.register_buffer("mean", 255 * torch.tensor(spec.mean).view(3, 1, 1))
-        self.register_buffer("deviation", 255 * torch.tensor(spec.std).view(3, 1, 1))
+        self.register_buffer("std", 255 * torch.tensor(spec.std).view(3, 1, 1))
+        scene = torch.from_numpy(render_scene(CALIBRATION_SEED, CALIBRATION_SIZE).image[None])
         with torch.no_grad():
-            balance_attention(
-                self.network,
-                self.normalize(
-                    torch.from_numpy(render_scene(CALIBRATION_SEED, CALIBRATION_SIZE).image[None])
-                ),
-            )
+            balance_attention(self.network, self.normalize(to_planes(scene)))
+        self.eval()
 
-    def normalize(self, image: Tensor) -> Tensor:
-        """Map (1, H, W, 3) uint8 to (1, 3, H, W) float32 of zero mean and unit deviation."""
-        # the cast stands first: TensorRT lets uint8 into nothing else
-        return (image.float().permute(0, 3, 1, 2) - self.mean) / self.deviation
+    def normalize(self, planes: Tensor) -> Tensor:
+        """Return (1, 3, H, W) float32 of 0 to 255 normalized: one subtraction, one division."""
+        return (planes - self.mean) / self.std
 
     def forward(self, image: Tensor) -> Tensor:
         """Map (1, H, W, 3) uint8, H and W multiples of 32, to logits or labels."""
-        logits: Tensor = self.network(self.normalize(image).to(self.precision)).float()
-        return self.grow(logits).argmax(1).to(torch.uint8) if self.grow else logits
+        planes = self.normalize(to_planes(image)).to(self.dtype)
+        logits: Tensor = self.network(planes).float()
+        return self.upsample(logits).argmax(1).to(torch.uint8) if self.upsample else logits
 
     @property
-    def precision(self) -> torch.dtype:
+    def dtype(self) -> torch.dtype:
         """What the network computes in."""
         return next(self.network.parameters()).dtype
 
 
+def to_planes(image: Tensor) -> Tensor:
+    """Return a (1, H, W, 3) uint8 image as (1, 3, H, W) float32 of 0 to 255.
+
+    The cast comes first: TensorRT takes uint8 into no other operator.
+    """
+    return image.float().permute(0, 3, 1, 2)
+
+
 class BilinearUpsample(nn.Module):
-    """Bilinear interpolation with half-pixel centers, as every engine has it."""
+    """Bilinear interpolation with half-pixel centers, which every engine has."""
 
     def __init__(self, factor: int) -> None:
         super().__init__()
@@ -96,9 +102,7 @@ UPSAMPLERS: Mapping[str, Callable[[int], nn.Module]] = {
 
 
 class PixelShuffleBicubic(nn.Module):
-    """The same numbers as BicubicUpsample in one convolution per phase and a pixel shuffle: fewer
-    walks through memory.
-    """
+    """BicubicUpsample in one convolution per phase and a pixel shuffle: fewer memory passes."""
 
     weight: Tensor
 
@@ -113,17 +117,16 @@ class PixelShuffleBicubic(nn.Module):
         """Map (N, C, H, W) to (N, C, factor H, factor W)."""
         if self.factor == 1:
             return x
-        reach = TAPS // 2
-        bordered = repeat_border(repeat_border(x, reach, dim=2), reach, dim=3)
-        phases = F.conv2d(
-            bordered, self.weight.repeat(x.shape[1], 1, 1, 1), groups=x.shape[1]
-        )  # (N, C factor ** 2, H, W)
+        radius, channels = TAPS // 2, x.shape[1]
+        bordered = repeat_border(repeat_border(x, radius, dim=2), radius, dim=3)
+        kernel = self.weight.repeat(channels, 1, 1, 1)
+        phases = F.conv2d(bordered, kernel, groups=channels)  # (N, C factor ** 2, H, W)
         return F.pixel_shuffle(phases, self.factor)
 
 
 def shuffle_upsampling(network: nn.Module) -> nn.Module:
-    """Put a PixelShuffleBicubic in place of every BicubicUpsample of a network, in place.
+    """Replace every BicubicUpsample of a network by a PixelShuffleBicubic, in place.
 
-    For engines that shuffle fast.
+    For engines whose pixel shuffle is fast.
     """
     return replace_modules(network, BicubicUpsample, PixelShuffleBicubic)

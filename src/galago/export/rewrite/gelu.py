@@ -1,5 +1,5 @@
-"""The tanh form of GELU, for converters that put the exact one in its place without a word:
-ExecuTorch's XNNPACK, coremltools.
+"""The tanh form of GELU, for converters that silently write the exact one instead: ExecuTorch's
+XNNPACK, coremltools.
 """
 
 import math
@@ -11,8 +11,8 @@ from galago.models.layers import replace_modules
 
 
 class SigmoidGELU(nn.Module):
-    """The tanh form of GELU through (1 + tanh u) / 2 = sigmoid(2 u), which takes operators that
-    mean the same everywhere.
+    """The tanh form of GELU through (1 + tanh u) / 2 = sigmoid(2 u), in operators that mean the
+    same everywhere.
 
     u = sqrt(2 / pi) (x + 0.044715 x^3): Hendrycks and Gimpel, arXiv:1606.08415, section 2.
     """
@@ -24,7 +24,5 @@ class SigmoidGELU(nn.Module):
 
 
 def decompose_gelu(network: nn.Module) -> nn.Module:
-    """Put a SigmoidGELU in place of every GELU of a network, all of which are of the tanh form, in
-    place.
-    """
+    """Replace every GELU of a network, all of the tanh form, by a SigmoidGELU, in place."""
     return replace_modules(network, nn.GELU, lambda gelu: SigmoidGELU())

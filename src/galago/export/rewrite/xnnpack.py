@@ -1,9 +1,10 @@
-"""The deployed network in operators that XNNPACK has, so that ExecuTorch hands it the whole graph:
-the same function.
+"""The deployed network in operators that XNNPACK supports, so that it runs the whole graph.
 
-ExecuTorch runs what XNNPACK does not take in portable kernels, which are slow, and each of them
-cuts the graph in two. docs/log.md has figures.
+ExecuTorch runs everything else in portable kernels, which are slow, and each of them cuts the graph
+in two. docs/log.md has figures.
 """
+
+import copy
 
 import torch
 import torch.nn.functional as F
@@ -18,8 +19,8 @@ from galago.spec import ModelSpec
 
 
 class BatchedAttention(nn.Module):
-    """A DeployedAttention in products of three axes, which are not expanded first, and with the sum
-    of k as a mean.
+    """A DeployedAttention in products of three axes, which need no expansion, and with the sum of k
+    as a mean.
     """
 
     def __init__(self, attention: DeployedAttention) -> None:
@@ -32,7 +33,9 @@ class BatchedAttention(nn.Module):
         head_dim, divisor_eps = self.attention.head_dim, self.attention.divisor_eps
         maps = self.attention.maps(x)
         key_sum = (maps[1].mean((2, 3), keepdim=True) * float(tokens)).reshape(-1, 1, head_dim)
-        q, k, v = (part.reshape(-1, head_dim, tokens) for part in maps)  # (scales * heads, D, L)
+        q, k, v = (
+            planes.reshape(-1, head_dim, tokens) for planes in maps
+        )  # (scales * heads, D, L)
         divisor = torch.bmm(key_sum, q)
         if self.attention.adds_eps:
             divisor = divisor + divisor_eps
@@ -43,9 +46,7 @@ class BatchedAttention(nn.Module):
 
 
 class MatrixUpsample(nn.Module):
-    """The numbers of BicubicUpsample through a matrix for the rows and one for the columns of maps
-    of one size.
-    """
+    """BicubicUpsample for maps of one size: one matrix for the rows, one for the columns."""
 
     rows: Tensor
     columns: Tensor
@@ -62,32 +63,29 @@ class MatrixUpsample(nn.Module):
 
 
 def upsampling_matrix(factor: int, length: int) -> Tensor:
-    """Return what BicubicUpsample does to a line of pixels, as a matrix: (factor * length, length)
-    float32.
-    """
+    """Return BicubicUpsample of a line of pixels as a matrix: (factor * length, length) float32."""
     lines: Tensor = BicubicUpsample(factor)(torch.eye(length)[None, :, :, None])[0, :, :, 0]
     return lines.T.contiguous()
 
 
 def rewrite_for_xnnpack(deployed: DeployedNetwork, spec: ModelSpec) -> DeployedNetwork:
-    """Put modules that XNNPACK runs in place of those that it does not, in place.
+    """Return a copy of the deployed network in modules that XNNPACK runs.
 
-    The network then takes one size.
+    It takes one size: that of the spec, or `DEFAULT_SIZE`.
     """
+    deployed = copy.deepcopy(deployed)
     stride = spec.output_stride
     height, width = spec.input_size or DEFAULT_SIZE
 
-    def by_matrices(upsample: BicubicUpsample) -> nn.Module:
+    def to_matrices(upsample: BicubicUpsample) -> nn.Module:
         factor = upsample.factor
-        return (
-            upsample
-            if factor == 1
-            else MatrixUpsample(factor, (height // (stride * factor), width // (stride * factor)))
-        )
+        if factor == 1:
+            return upsample
+        return MatrixUpsample(factor, (height // (stride * factor), width // (stride * factor)))
 
-    replace_modules(deployed.network, BicubicUpsample, by_matrices)
+    replace_modules(deployed.network, BicubicUpsample, to_matrices)
     replace_modules(deployed.network, DeployedAttention, BatchedAttention)
     decompose_gelu(deployed.network)
-    if isinstance(deployed.grow, BicubicUpsample):
-        deployed.grow = MatrixUpsample(stride, (height // stride, width // stride))
+    if isinstance(deployed.upsample, BicubicUpsample):
+        deployed.upsample = MatrixUpsample(stride, (height // stride, width // stride))
     return deployed

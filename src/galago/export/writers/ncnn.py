@@ -1,7 +1,6 @@
-"""A network as ncnn's pair of files: model.ncnn.param, the graph as text, and model.ncnn.bin, its
-weights.
-"""
+"""A network for ncnn: model.ncnn.param, the graph as text, and model.ncnn.bin, its weights."""
 
+import copy
 import subprocess
 import tempfile
 import warnings
@@ -17,43 +16,39 @@ from galago.models.layers import replace_modules
 from galago.models.upsample import BicubicUpsample
 from galago.spec import ModelSpec
 
-TRACED_SIZES = (
-    (96, 128),
-    (160, 64),
-)  # two that differ in everything, from which the converter sees that sizes are free
-FUSED_HARDSWISH = (
-    "9=6"  # activation type of ncnn's convolutions; its two numbers follow as parameter 10
-)
+# two that differ in both sides, from which the converter sees that sizes are free
+TRACED_SIZES = ((96, 128), (160, 64))
+# activation type of ncnn's convolutions; its two numbers follow as parameter 10
+FUSED_HARDSWISH = "9=6"
 CONVOLUTIONS = ("Convolution", "ConvolutionDepthWise")
 
 
 class PlanarNetwork(nn.Module):
-    """A trained network for (1, 3, H, W) float32 of 0 to 255, as ncnn makes it from pixels.
+    """A deployed network for (1, 3, H, W) float32 of 0 to 255, which ncnn makes from pixels.
 
     Normalization is its first layer.
     """
 
-    def __init__(self, network: nn.Module, spec: ModelSpec) -> None:
+    def __init__(self, deployed: DeployedNetwork) -> None:
         super().__init__()
-        deployed = DeployedNetwork(network, spec)
         self.normalize = nn.Conv2d(3, 3, 1, groups=3)
         with torch.no_grad():
-            self.normalize.weight.copy_(1 / deployed.deviation[:, None])
+            self.normalize.weight.copy_(1 / deployed.std[:, None])
             assert self.normalize.bias is not None
-            self.normalize.bias.copy_((-deployed.mean / deployed.deviation).flatten())
-        self.network = deployed.network
+            self.normalize.bias.copy_((-deployed.mean / deployed.std).flatten())
+        self.network = copy.deepcopy(deployed.network)
         replace_modules(
             self.network, BicubicUpsample, lambda upsample: NativeBicubic(upsample.factor)
         )
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, planes: Tensor) -> Tensor:
         """Map (1, 3, H, W) float32, H and W multiples of 32, to logits (1, K, H / 8, W / 8)."""
-        logits: Tensor = self.network(self.normalize(image))
+        logits: Tensor = self.network(self.normalize(planes))
         return logits
 
 
 class NativeBicubic(nn.Module):
-    """The same numbers as BicubicUpsample through the operator, which ncnn has and runs fast."""
+    """BicubicUpsample through the native operator, which ncnn runs fast."""
 
     def __init__(self, factor: int) -> None:
         super().__init__()
@@ -68,25 +63,25 @@ class NativeBicubic(nn.Module):
         )
 
 
-def to_ncnn(network: nn.Module, spec: ModelSpec, path: Path) -> None:
+def write_ncnn(deployed: DeployedNetwork, spec: ModelSpec, path: Path) -> None:
     """Write a network for ncnn: input `in0` (3, H, W) float32 of 0 to 255, output `out0` (K, H / 8,
     W / 8) float32 logits.
 
     The files take H and W of any multiples of 32.
 
     Args:
-        network: a segmentation network; left as it is.
-        spec: mean and std.
-        path: the .ncnn.param file to write; the .ncnn.bin file lies beside it.
+        deployed: the network; left as it is.
+        spec: not used: ncnn files have one precision, one output and no metadata.
+        path: the .ncnn.param file to write; the .ncnn.bin file is written beside it.
     Raises:
         MissingDependencyError: the converter is not installed.
         ModelError: the converter fails.
     """
     converter = require("pnnx", "export-ncnn").EXEC_PATH
     with tempfile.TemporaryDirectory() as temporary, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # tracing is old, and says so
+        warnings.simplefilter("ignore")  # tracing is deprecated
         traced = torch.jit.trace(  # type: ignore[no-untyped-call]
-            PlanarNetwork(network, spec).eval(),
+            PlanarNetwork(deployed).eval(),
             torch.zeros(1, 3, *TRACED_SIZES[0]),
             check_trace=False,
         )
@@ -100,65 +95,58 @@ def to_ncnn(network: nn.Module, spec: ModelSpec, path: Path) -> None:
                 f"pnnx cannot convert the network: {(done.stderr or done.stdout).strip()[-300:]}"
             )
         path.write_text(optimize_graph(graph.read_text()))
-        weights_file(path).write_bytes((Path(temporary) / "model.ncnn.bin").read_bytes())
-
-
-def weights_file(path: Path) -> Path:
-    """Return the .bin file of a .param file."""
-    return path.with_suffix(".bin")
+        path.with_suffix(".bin").write_bytes((Path(temporary) / "model.ncnn.bin").read_bytes())
 
 
 def optimize_graph(text: str) -> str:
-    """Rewrite a graph into one of the same numbers that runs faster.
+    """Return a graph that computes the same numbers faster.
 
-    A Hardswish becomes part of the convolution before it, which saves a walk through memory.
-    Attention's result, (heads, D, L), becomes (C, H, W) by way of (C, L): at once, ncnn takes a
-    path of single elements, 18 ms instead of 1 for b0 at 512 x 1024.
+    A Hardswish is fused into the convolution before it, which saves a memory pass. Attention's
+    result, (heads, D, L), is reshaped to (C, H, W) by way of (C, L): directly, ncnn copies single
+    elements, 18 ms instead of 1 for b0 at 512 x 1024.
     """
     magic, _, *lines = text.splitlines()
     rows = [line.split() for line in lines]
     readers: dict[str, list[list[str]]] = {}
     for row in rows:
-        for blob in inputs(row):
+        for blob in _inputs(row):
             readers.setdefault(blob, []).append(row)
-    improved: list[list[str]] = []
-    gone: list[list[str]] = []
+    optimized: list[list[str]] = []
+    fused: list[list[str]] = []
     for row in rows:
-        if any(row is other for other in gone):
+        if any(row is other for other in fused):
             continue
-        after = readers.get(outputs(row)[0], []) if outputs(row) else []
-        if row[0] in CONVOLUTIONS and len(after) == 1 and after[0][0] == "HardSwish":
-            gone += after
-            slope, offset = (parameter.partition("=")[2] for parameter in after[0][6:8])
-            row = [
-                *row[:5],
-                *outputs(after[0]),
-                *row[6:],
-                FUSED_HARDSWISH,
-                f"-23310=2,{slope},{offset}",
-            ]
-        if row[0] == "Reshape" and row[2] == "2":  # sized as another map
+        followers = readers.get(_outputs(row)[0], []) if _outputs(row) else []
+        if row[0] in CONVOLUTIONS and len(followers) == 1 and followers[0][0] == "HardSwish":
+            fused += followers
+            row = _fuse_hardswish(row, followers[0])
+        if row[0] == "Reshape" and row[2] == "2":  # to the size of another map
             channels = row[-1].rstrip('"').split(",")[2]
-            between = f"{row[1]}_flat"
-            improved.append(["Reshape", between, "1", "1", row[4], between, f'6="0w,{channels}"'])
-            row = [*row[:4], between, *row[5:]]
-        improved.append(row)
-    blobs = {blob for row in improved for blob in outputs(row)}
-    return (
-        "\n".join([magic, f"{len(improved)} {len(blobs)}", *(" ".join(row) for row in improved)])
-        + "\n"
-    )
+            flat = f"{row[1]}_flat"
+            optimized.append(["Reshape", flat, "1", "1", row[4], flat, f'6="0w,{channels}"'])
+            row = [*row[:4], flat, *row[5:]]
+        optimized.append(row)
+    blobs = {blob for row in optimized for blob in _outputs(row)}
+    header = [magic, f"{len(optimized)} {len(blobs)}"]
+    return "\n".join([*header, *(" ".join(row) for row in optimized)]) + "\n"
 
 
-def inputs(row: list[str]) -> list[str]:
-    """Return the maps that a layer reads.
+def _fuse_hardswish(convolution: list[str], hardswish: list[str]) -> list[str]:
+    """Return a convolution with the activation of the layer that follows it."""
+    slope, offset = (parameter.partition("=")[2] for parameter in hardswish[6:8])
+    activation = [FUSED_HARDSWISH, f"-23310=2,{slope},{offset}"]
+    return [*convolution[:5], *_outputs(hardswish), *convolution[6:], *activation]
+
+
+def _inputs(row: list[str]) -> list[str]:
+    """Return the blobs that a layer reads.
 
     A row is kind, name, number of inputs, number of outputs, these, parameters.
     """
     return row[4 : 4 + int(row[2])]
 
 
-def outputs(row: list[str]) -> list[str]:
-    """Return the maps that a layer writes."""
+def _outputs(row: list[str]) -> list[str]:
+    """Return the blobs that a layer writes."""
     start = 4 + int(row[2])
     return row[start : start + int(row[3])]

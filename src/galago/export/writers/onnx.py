@@ -1,75 +1,78 @@
-"""A network as an ONNX file that carries its own instructions."""
+"""A network as an ONNX file that carries its own description."""
 
+import copy
 import logging
 import warnings
 from pathlib import Path
+from typing import Any
 
 import onnx
 import onnxslim
 import torch
-from torch import nn
 from torch.export import Dim
 
 from galago.export.rewrite.deploy import DeployedNetwork, shuffle_upsampling
+from galago.runtime.model_folder import METADATA_KEY
 from galago.spec import SIZE_MULTIPLE, ModelSpec
 
-METADATA_KEY = "galago"  # of the ONNX file's metadata; holds the ModelSpec as JSON
-TRACED_SIZE = (
-    96,
-    128,
-)  # any multiples of 32 that differ; the file takes every size unless the spec fixes one
-LARGEST_SIDE = 65536  # pixels; the converter wants a bound
+# any multiples of 32 that differ; the file takes every size unless the spec fixes one
+TRACED_SIZE = (96, 128)
+LARGEST_SIDE = 65536  # pixels; the converter needs a bound
 
 
-def to_onnx(network: nn.Module, spec: ModelSpec, path: Path) -> None:
+def write_onnx(deployed: DeployedNetwork, spec: ModelSpec, path: Path) -> None:
     """Write a network as ONNX: input `image` (1, H, W, 3) uint8 RGB, output `logits` (1, K, H / 8,
-    W / 8) float32.
+    W / 8) float32 or `labels` (1, H, W) uint8.
 
     Args:
-        network: a segmentation network; left as it is.
+        deployed: the network; left as it is.
         spec: kept in the file's metadata; its input_size fixes H and W, None leaves them free;
-            float16 is that of weights and sums; for the output `labels`, (1, H, W) uint8, the file
-            takes the largest logit itself.
+            float16 is the precision of weights and sums.
         path: file to write.
     """
-    deployed = DeployedNetwork(network, spec).eval()
+    network = shuffle_upsampling(copy.deepcopy(deployed))
     if spec.precision == "float16":
-        deployed.network.half()
-    height, width = spec.input_size or TRACED_SIZE
-    example = torch.zeros(1, height, width, 3, dtype=torch.uint8)
-    bound = LARGEST_SIDE // SIZE_MULTIPLE
-    free = {1: SIZE_MULTIPLE * Dim("rows", max=bound), 2: SIZE_MULTIPLE * Dim("columns", max=bound)}
-    logging.getLogger("torch.onnx").setLevel(
-        logging.ERROR
-    )  # it reports that torchvision, which we do not use, is missing
+        network.get_submodule("network").half()
+    example = torch.zeros(1, *(spec.input_size or TRACED_SIZE), 3, dtype=torch.uint8)
+    # it reports that torchvision, which we do not use, is missing
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", FutureWarning
-        )  # of torch's own pytree use inside the exporter, 2.13
+        # of torch's own pytree use inside the exporter, 2.13
+        warnings.simplefilter("ignore", FutureWarning)
         warnings.simplefilter("ignore", DeprecationWarning)
         program = torch.onnx.export(
-            shuffle_upsampling(deployed),
+            network,
             (example,),
             dynamo=True,
             input_names=["image"],
             output_names=[spec.output],
-            dynamic_shapes=None if spec.input_size else (free,),
+            dynamic_shapes=dynamic_shapes(spec),
             verbose=False,
         )
     assert program is not None
     model = onnxslim.slim(program.model_proto)
-    _name_output_axes(model, spec)
+    _name_free_axes(model, spec)
     entry = model.metadata_props.add()
     entry.key, entry.value = METADATA_KEY, spec.to_json()
     onnx.checker.check_model(model)
     path.write_bytes(model.SerializeToString())
 
 
-def _name_output_axes(model: onnx.ModelProto, spec: ModelSpec) -> None:
-    """Give the output's free axes names that a reader understands.
+def dynamic_shapes(spec: ModelSpec) -> tuple[dict[int, Any]] | None:
+    """Return which axes of the image are free, for torch's exporters; None where none is."""
+    if spec.input_size:
+        return None
+    largest = LARGEST_SIDE // SIZE_MULTIPLE
+    return (
+        {
+            1: SIZE_MULTIPLE * Dim("rows", max=largest),
+            2: SIZE_MULTIPLE * Dim("columns", max=largest),
+        },
+    )
 
-    The converter invents symbols.
-    """
+
+def _name_free_axes(model: onnx.ModelProto, spec: ModelSpec) -> None:
+    """Give the free axes names that a reader understands: the converter invents symbols."""
     if spec.input_size:
         return
     axes = model.graph.output[0].type.tensor_type.shape.dim

@@ -3,23 +3,22 @@
 import tempfile
 from pathlib import Path
 
-from torch import nn
-
 from galago.errors import require
-from galago.export.writers.onnx import to_onnx
+from galago.export.rewrite.deploy import DeployedNetwork
+from galago.export.writers.onnx import write_onnx
 from galago.spec import ModelSpec
 
 
-def to_openvino(network: nn.Module, spec: ModelSpec, path: Path) -> None:
-    """Write a network as OpenVINO IR, by way of the ONNX file, whose contract it has.
+def write_openvino(deployed: DeployedNetwork, spec: ModelSpec, path: Path) -> None:
+    """Write a network as OpenVINO IR, converted from the ONNX file, with the same contract.
 
     In float16 weights and graph are float16; a CPU computes them in float32 all the same, a GPU in
     float16.
 
     Args:
-        network: a segmentation network; left as it is.
-        spec: as for `to_onnx`.
-        path: the .xml file to write; the .bin file lies beside it.
+        deployed: the network; left as it is.
+        spec: see `write_onnx`.
+        path: the .xml file to write; the .bin file is written beside it.
     """
     from galago.runtime.engines.openvino import package, read_model
     from galago.runtime.engines.trial import vouch
@@ -27,10 +26,9 @@ def to_openvino(network: nn.Module, spec: ModelSpec, path: Path) -> None:
     transformations = require("openvino._offline_transformations", "openvino")
     with tempfile.TemporaryDirectory() as temporary:
         onnx = Path(temporary) / "model.onnx"
-        to_onnx(network, spec, onnx)
+        write_onnx(deployed, spec, onnx)
         vouch(onnx)
         model = read_model(onnx)
-        transformations.apply_moc_transformations(
-            model, False
-        )  # as on reading ONNX, so that the IR is as fast
+        # what reading ONNX does, so that the IR is as fast
+        transformations.apply_moc_transformations(model, False)
         package().save_model(model, path, compress_to_fp16=False)

@@ -9,6 +9,7 @@ from galago.errors import ImageError
 from galago.runtime.labelmap.label_map import upsample_logits
 from galago.runtime.result import Logits
 from galago.runtime.segmenter import Segmenter
+from galago.spec import mean_color
 
 
 class FullResolutionLogits:
@@ -38,7 +39,7 @@ class FullResolutionLogits:
         """
         segmenter, spec = self._segmenter, self._segmenter.spec
         height, width = image.shape[:2]
-        color = [round(255 * channel) for channel in spec.mean]
+        color = mean_color(spec.mean)
         if box := segmenter.input_size:
             if height > box[0] or width > box[1]:
                 raise ImageError(

@@ -17,7 +17,7 @@ from galago.runtime.labelmap.interpolation import TAPS
 from galago.runtime.labelmap.label_map import label_map
 from galago.runtime.segmenter import Segmenter
 from galago.runtime.tiling.row_reader import RowReader
-from galago.spec import SIZE_MULTIPLE, ModelSpec
+from galago.spec import SIZE_MULTIPLE, ModelSpec, mean_color
 
 TILE = 1024  # pixels
 OVERLAP = 128  # pixels
@@ -258,7 +258,7 @@ class TiledLabels:
                 strip[start : min(start + READ_ROWS, end), : grid.size[1]] = self._reader.read(
                     min(READ_ROWS, end - start)
                 )
-        color = [round(255 * channel) for channel in self._segmenter.spec.mean]
+        color = mean_color(self._segmenter.spec.mean)
         strip[max(0, end) :] = color
         strip[:, grid.size[1] :] = color
 

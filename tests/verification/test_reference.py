@@ -10,7 +10,7 @@ import pytest
 from galago.runtime.labelmap.label_map import label_map
 from galago.runtime.segmenter import Segmenter
 from galago.spec import ModelSpec
-from galago.verification.twin import twin_of
+from galago.verification.reference import reference_for
 
 
 class Means:
@@ -67,7 +67,7 @@ def test_the_twin_of_a_right_file_gives_its_labels(
         Means(output=output, input_size=one_size), replace(tiny_spec, output=output, **rules)
     )
     trained = Segmenter(Means(), replace(tiny_spec, resize="keep"))
-    np.testing.assert_array_equal(twin_of(file, trained)(image).labels, file(image).labels)
+    np.testing.assert_array_equal(reference_for(file, trained)(image).labels, file(image).labels)
     if rules["resize"] != "keep":  # the size alone changes labels, which is no fault of the file
         assert (trained(image).labels != file(image).labels).mean() > 0.05
 
@@ -77,5 +77,5 @@ def test_the_twin_does_not_believe_the_file_where_training_decides(
 ):
     trained = Segmenter(Means(), tiny_spec)
     file = Segmenter(Means(), replace(tiny_spec, upsampling="bicubic", mean=(0.1, 0.1, 0.1)))
-    twin = twin_of(file, trained)
+    twin = reference_for(file, trained)
     assert (twin.spec.upsampling, twin.spec.mean) == ("bilinear", tiny_spec.mean)

@@ -14,14 +14,15 @@ from galago.models.attention import AttentionBlock, MultiScaleAttention
 from galago.models.inference import TorchEngine
 from galago.models.layers import ConvNorm, ResidualBlock
 from galago.models.upsample import BicubicUpsample
-from galago.verification.fingerprints import INPUT, Stage
+from galago.verification.fingerprints import INPUT, LayerFingerprint
 
 KINDS = (ConvNorm, ResidualBlock, AttentionBlock, nn.Conv2d)
+# names of the blocks of a network, which are those of a checkpoint's tensors
 BLOCKS = (r"backbone\.stages\.\d+\.\d+", r"head\.(inputs|middle)\.\d+", r"head\.(expand|classify)")
 
 
 class CheckpointReference:
-    """A checkpoint for `galago.verification`: the network as trained, and its stages."""
+    """A checkpoint for `galago.verification`: the network as trained, and its fingerprints."""
 
     def __init__(self, checkpoint: Path) -> None:
         """Read the checkpoint.
@@ -31,47 +32,45 @@ class CheckpointReference:
         """
         self.segmenter = load_reference(checkpoint)
 
-    def stages(self, photo: np.ndarray) -> list[Stage]:
-        """Fingerprint the intermediate maps for an (H, W, 3) uint8 RGB photo."""
+    def fingerprints(self, image: np.ndarray) -> list[LayerFingerprint]:
+        """Return fingerprints of the intermediate maps for an (H, W, 3) uint8 RGB image."""
         assert isinstance(self.segmenter.engine, TorchEngine)
-        return record_stages(self.segmenter.engine, photo)
+        return record_fingerprints(self.segmenter.engine, image)
 
 
-def record_stages(engine: TorchEngine, photo: np.ndarray) -> list[Stage]:
-    """Fingerprint the normalized photo and what the blocks, attentions and head parts of a network
-    give, in order.
+def record_fingerprints(engine: TorchEngine, image: np.ndarray) -> list[LayerFingerprint]:
+    """Return fingerprints of the normalized image and of the outputs of blocks, attentions and head
+    parts of a network, in order of computation.
 
     Args:
         engine: holds the network.
-        photo: (H, W, 3) uint8 RGB, H and W multiples of 32.
+        image: (H, W, 3) uint8 RGB, H and W multiples of 32.
     """
-    stages: list[Stage] = []
+    layers: list[LayerFingerprint] = []
     handles = []
     for name, module in engine.network.named_modules():
-        if is_stage(name, module):
+        if _is_recorded(name, module):
 
-            def keep(
+            def record(
                 module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor, name: str = name
             ) -> None:
-                stages.append(Stage.of(name, output[0].numpy()))
+                layers.append(LayerFingerprint.of(name, output[0].numpy()))
 
-            handles.append(module.register_forward_hook(keep))
+            handles.append(module.register_forward_hook(record))
     first = engine.network.register_forward_pre_hook(
-        lambda module, inputs: stages.append(Stage.of(INPUT, inputs[0][0].numpy()))
+        lambda module, inputs: layers.append(LayerFingerprint.of(INPUT, inputs[0][0].numpy()))
     )
     try:
         with torch.inference_mode():
-            engine.run(photo[None])
+            engine.run(image[None])
     finally:
         for handle in [first, *handles]:
             handle.remove()
-    return stages
+    return layers
 
 
-def is_stage(name: str, module: nn.Module) -> bool:
-    """Tell whether a module gives a stage: a block, an attention, or a part of the head, but
-    nothing inside those.
-    """
+def _is_recorded(name: str, module: nn.Module) -> bool:
+    """Return whether a module is a block, an attention or a part of the head; not what is inside."""
     if isinstance(module, BicubicUpsample):
         return module.factor > 1
     if isinstance(module, MultiScaleAttention):
