@@ -115,8 +115,7 @@ def uniform_cells(labels: np.ndarray, taps: int) -> np.ndarray:
 
 
 def _margin_beats_overshoot(logits: np.ndarray, best: np.ndarray, overshoot: float) -> np.ndarray:
-    """Tell for each cell whether its largest class stays ahead of every other one however the
-    weights of its pixels fall.
+    """Tell for each cell whether its top class wins at every pixel, whatever the weights are.
 
     A quick form of the bound in `sparse.py`: no margin is negative here, so corners only help.
 
