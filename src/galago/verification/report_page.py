@@ -129,7 +129,8 @@ def _figure(image: np.ndarray, caption: str) -> str:
     if scale < 1:
         image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST)
     _, png = cv2.imencode(".png", np.ascontiguousarray(image[..., ::-1]))
-    return f"<figure>{picture(png.tobytes(), 'png', caption)}<figcaption>{escape(caption)}</figcaption></figure>"
+    content = picture(png.tobytes(), "png", caption)
+    return f"<figure>{content}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
 def _classes(report: Report) -> str:
@@ -139,12 +140,12 @@ def _classes(report: Report) -> str:
     rows = []
     for index, (name, value) in enumerate(zip(report.scores.names, report.scores.iou, strict=True)):
         cells = "".join(f"<td>{_change(file, index)}</td>" for file in scored if file.scores)
-        rows.append(
-            f"<tr><td>{escape(name)}</td><td>{'n/a' if value is None else format(value, '.4f')}</td>{cells}</tr>"
-        )
+        iou = "n/a" if value is None else f"{value:.4f}"
+        rows.append(f"<tr><td>{escape(name)}</td><td>{iou}</td>{cells}</tr>")
     drops = "".join(f"<td>{-100 * (file.mean_iou_drop or 0):+.2f} points</td>" for file in scored)
     rows.append(f"<tr><th>mean IoU</th><td>{report.scores.mean_iou:.4f}</td>{drops}</tr>")
-    return f"<h2>IoU on the labeled photos</h2><table><tr><th>class</th><th>trained</th>{heads}</tr>{''.join(rows)}</table>"
+    head = f"<tr><th>class</th><th>trained</th>{heads}</tr>"
+    return f"<h2>IoU on the labeled photos</h2><table>{head}{''.join(rows)}</table>"
 
 
 def _change(file: FileReport, index: int) -> str:
