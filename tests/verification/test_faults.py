@@ -153,7 +153,7 @@ def test_another_class_order_in_the_file(spoil: Spoil):
 
     found = faults(spoil(swap))
     assert "first layer that differs: head.classify" in found
-    assert "the classes stand in another order: 1 for 0, 0 for 1" in found
+    assert "the classes are in another order: 1 for 0, 0 for 1" in found
 
 
 def test_another_class_order_in_the_description(spoil: Spoil):

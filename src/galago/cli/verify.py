@@ -174,4 +174,7 @@ def score_line(file: "FileReport", report: "Report") -> str:
     if file.expected.mean_iou == report.scores.mean_iou or not file.fixed_size:
         return line
     height, width = file.fixed_size
-    return f"{line} (takes {height} x {width} only; so does the trained network for it: {file.expected.mean_iou:.4f})"
+    return (
+        f"{line} (takes {height} x {width} only; so does the trained network for it: "
+        f"{file.expected.mean_iou:.4f})"
+    )

@@ -10,7 +10,8 @@ from galago.spec import ModelSpec
 
 CARD = """# {name}
 
-EfficientViT-{variant} for semantic segmentation with {num_classes} classes; {parameters:,} parameters, {precision}.
+EfficientViT-{variant} for semantic segmentation with {num_classes} classes; {parameters:,}
+parameters, {precision}.
 
 - Input: (1, H, W, 3) uint8 RGB{size}; normalization is inside the file.
 - Output: {output}
@@ -27,8 +28,8 @@ EfficientViT-{variant} for semantic segmentation with {num_classes} classes; {pa
 
 {licenses}
 
-Network: Cai et al., "EfficientViT: Lightweight Multi-Scale Attention for High-Resolution Dense Prediction", ICCV 2023,
-arXiv:2205.14756.
+Network: Cai et al., "EfficientViT: Lightweight Multi-Scale Attention for High-Resolution Dense
+Prediction", ICCV 2023, arXiv:2205.14756.
 """
 
 

@@ -70,7 +70,7 @@ def record_fingerprints(engine: TorchEngine, image: np.ndarray) -> list[LayerFin
 
 
 def _is_recorded(name: str, module: nn.Module) -> bool:
-    """Return whether a module is a block, an attention or a part of the head; not what is inside."""
+    """Return whether a module is a block, an attention or a part of the head."""
     if isinstance(module, BicubicUpsample):
         return module.factor > 1
     if isinstance(module, MultiScaleAttention):

@@ -1,4 +1,4 @@
-"""A checkpoint as a Segmenter: the float32 network in torch, with which exported files are compared."""
+"""A checkpoint as a Segmenter: the float32 network with which exported files are compared."""
 
 from pathlib import Path
 

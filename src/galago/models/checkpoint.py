@@ -159,7 +159,7 @@ def _read(path: Path, *, tensors: bool) -> tuple[dict[str, Tensor], dict[str, st
 
 
 def load_checkpoint(path: Path) -> tuple[EfficientViTSeg, dict[str, str]]:
-    """Return the segmentation network that `save_checkpoint` wrote, in eval mode, with its metadata.
+    """Return the segmentation network of a checkpoint, in eval mode, with its metadata.
 
     Raises:
         CheckpointError: the file is damaged, has no architecture metadata, or its tensors do not

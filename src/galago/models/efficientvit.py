@@ -44,7 +44,7 @@ def build_model(variant: str, num_classes: int, *, head: str | None = None) -> E
     Args:
         variant: a key of BACKBONES, such as `b0`.
         num_classes: K, at least 1.
-        head: a key of SEG_HEADS, such as `b1-ade20k`; by default the one of the variant's Cityscapes
+        head: a key of SEG_HEADS, such as `b1-ade20k`; default: that of the variant's Cityscapes
             network.
     Raises:
         ConfigError: a name is unknown, or the class count is not positive.

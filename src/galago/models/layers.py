@@ -152,8 +152,8 @@ def mbconv(
 ) -> ResidualBlock:
     """Return an MBConv: 1x1 to `expand_ratio` times the width, depthwise 3x3, 1x1 back.
 
-    It has a skip connection where the shape stays. With `inner_norm=False` the first two convolutions carry a bias instead of a norm, as in the
-    attention stages.
+    It has a skip connection where the shape stays. With `inner_norm=False` the first two
+    convolutions carry a bias instead of a norm, which the attention stages need.
     """
     width = expand_ratio * in_channels
     inner_eps = norm_eps if inner_norm else None

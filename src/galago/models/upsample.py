@@ -49,8 +49,9 @@ class BicubicUpsample(nn.Module):
 
 
 def repeat_border(x: Tensor, radius: int, *, dim: int) -> Tensor:
-    """Return x with its first and last slice along a dimension repeated `radius` times, in operators
-    that every converter knows.
+    """Return x with its first and last slice along a dimension repeated `radius` times.
+
+    The operators are those that every converter knows.
     """
     first, last = x.narrow(dim, 0, 1), x.narrow(dim, x.shape[dim] - 1, 1)
     return torch.cat([first] * radius + [x] + [last] * radius, dim=dim)

@@ -62,8 +62,8 @@ class SegHeadConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ClsHeadConfig:
-    """A classification head: 1x1 convolution to `width`, global average pooling, linear to `hidden`, linear to
-    the classes.
+    """A classification head: 1x1 convolution to `width`, global average pooling, linear layers to
+    `hidden` and to the classes.
     """
 
     width: int

@@ -75,7 +75,7 @@ def cached_checkpoint(published: PretrainedModel) -> Path | None:
 
 
 def is_current(published: PretrainedModel) -> bool:
-    """Return whether the cache has a checkpoint of the published file; its content is not checked."""
+    """Return whether the cache has a checkpoint of the published file, whatever its content."""
     record = _read_json(model_dir(published) / RECORD)
     known = record.get("layout") == LAYOUT and published.sha256 in (None, record.get("sha256"))
     return known and (model_dir(published) / CHECKPOINT).is_file()
@@ -84,7 +84,7 @@ def is_current(published: PretrainedModel) -> bool:
 def fetch(
     published: PretrainedModel, on_progress: OnProgress = lambda done, size: None
 ) -> DownloadedFile:
-    """Download a published file unless it is in the cache, and check its SHA-256 before it is opened.
+    """Download a published file unless it is cached, and check its SHA-256 before it is opened.
 
     Raises:
         DownloadError: it cannot be downloaded, or is not the published file.
@@ -120,7 +120,7 @@ def fetch(
 
 
 def record_trusted(published: PretrainedModel, downloaded: DownloadedFile) -> None:
-    """Record the file from which `checkpoint.safetensors` was converted as trusted, and delete it."""
+    """Record a file as the trusted source of `checkpoint.safetensors`, and delete it."""
     folder = model_dir(published)
     record = {
         "layout": LAYOUT,

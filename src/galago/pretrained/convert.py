@@ -68,7 +68,8 @@ def _read_pickle(path: Path) -> object:
         if named := re.search(r"GLOBAL ([\w.]+)", str(error)):
             raise CheckpointError(
                 f"{path} is a pickle that wants to run {named[1]}. Nothing of it was run. A "
-                "checkpoint needs only tensors: get the file from its authors again, or do not use it."
+                "checkpoint needs only tensors: get the file from its authors again, or do not use "
+                "it."
             ) from error
         raise CheckpointError(f"{path} is damaged or no checkpoint. Get it again.") from error
 
@@ -163,8 +164,8 @@ def _metadata(published: PretrainedModel, sha256: str) -> dict[str, str]:
 
 
 def published_spec(published: PretrainedModel, label_set: LabelSet) -> ModelSpec:
-    """Return the description of a segmentation network, with its authors' resize rule and upsampling
-    (see galago.evaluation.protocol).
+    """Return the description of a segmentation network, with its authors' resize rule and
+    upsampling (see galago.evaluation.protocol).
     """
     stretch = published.data == "Cityscapes"
     return ModelSpec(
@@ -186,7 +187,7 @@ def export_published(
     on_notice: OnLine = lambda line: None,
     on_step: OnLine = lambda line: None,
 ) -> Path:
-    """Write the model folder of a published segmentation network into the cache; return the folder.
+    """Write the model folder of a published segmentation network into the cache; return its path.
 
     Args:
         published: the model.

@@ -46,7 +46,7 @@ def resolve(model: str) -> Path:
 
 
 def exported_folder(published: PretrainedModel) -> Path:
-    """Return the model folder of a published model, which is downloaded, converted and exported once.
+    """Return the model folder of a published model, downloaded, converted and exported once.
 
     Raises:
         ConfigError: it classifies whole images.

@@ -108,8 +108,8 @@ def save_fingerprints(path: Path, layers: Sequence[LayerFingerprint]) -> None:
 
 
 def load_fingerprints(path: Path) -> list[LayerFingerprint]:
-    """Return what `save_fingerprints` wrote; none where there is no such file, in folders of an older
-    galago.
+    """Return what `save_fingerprints` wrote; an empty list without such a file, which folders of an
+    older galago lack.
 
     Raises:
         ModelError: the file is damaged.

@@ -1,4 +1,4 @@
-"""Whether a file would overflow in float16, found in its graph on a CPU, which computes in float32."""
+"""Whether a file would overflow in float16, found in its graph on a CPU in float32."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ WEIGHT = re.compile(r"(?:network\.)?((?:backbone|head)\..+)\.weight")
 
 
 def overflow(file: Path, image: np.ndarray) -> tuple[str | None, str | None]:
-    """Return which value of a graph would be infinite in float16, the first in order of computation.
+    """Return the first value of a graph, in order of computation, that float16 cannot represent.
 
     Args:
         file: .onnx, .xml with its .bin, or .tflite.
@@ -62,9 +62,7 @@ def _choose_reader(file: Path) -> tuple[ValueReader | None, str | None]:
 
 
 def largest_in_onnxruntime(file: Path, image: np.ndarray) -> Iterator[tuple[str, float]]:
-    """Yield the same as `largest_values` without OpenVINO: by a ReduceMax behind each operator of an
-    ONNX file.
-    """
+    """Yield the same as `largest_values` without OpenVINO, by a ReduceMax behind each operator."""
     onnx, onnxruntime = require("onnx", "export"), require("onnxruntime", "onnxruntime")
     model = onnx.load(str(file))
     inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph

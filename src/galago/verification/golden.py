@@ -232,8 +232,8 @@ def _trained_fields(spec: ModelSpec) -> list[str]:
 
 
 def _label_failures(spec: ModelSpec, golden: Golden) -> list[str]:
-    """Return whether the golden logits, upsampled by the rule of model.json, fail to give the golden
-    labels, as sentences.
+    """Return, as sentences, whether the golden logits do not give the golden labels when they are
+    upsampled by the rule of model.json.
     """
     if golden.logits.shape[0] != spec.num_classes:
         return [

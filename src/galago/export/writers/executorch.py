@@ -1,4 +1,4 @@
-"""A network as an ExecuTorch program, model.pte, for phones and boards: its graph runs in XNNPACK."""
+"""A network as an ExecuTorch program, model.pte, for phones and boards; XNNPACK runs the graph."""
 
 import logging
 import warnings
@@ -34,7 +34,7 @@ def write_executorch(deployed: DeployedNetwork, spec: ModelSpec, path: Path) -> 
 
 
 def lower(deployed: DeployedNetwork, spec: ModelSpec) -> Any:
-    """Return the network as ExecuTorch's EdgeProgramManager, in which XNNPACK's part is one call."""
+    """Return the network as ExecuTorch's EdgeProgramManager, with XNNPACK's part as one call."""
     # it reports kernels for GPUs that it cannot load
     logging.getLogger("torchao").setLevel(logging.ERROR)
     with warnings.catch_warnings():

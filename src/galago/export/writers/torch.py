@@ -1,4 +1,4 @@
-"""A network as a program of torch.export, for torch itself and for tools that read such programs."""
+"""A network as a program of torch.export, for torch and for tools that read such programs."""
 
 import warnings
 from pathlib import Path
