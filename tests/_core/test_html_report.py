@@ -25,7 +25,7 @@ def test_a_page_holds_its_title_and_style_and_escapes_the_title():
 
 def test_an_image_is_part_of_the_page():
     image = np.array([[[255, 0, 0], [0, 0, 255]]], np.uint8)
-    file = {"title": "f", "failures": [], "stage_errors": [], "pictures": [('a "b"', image)]}
+    file = {"title": "f", "failures": [], "layer_errors": [], "pictures": [('a "b"', image)]}
     text = page(files=[file])
     assert '<img alt="a &#34;b&#34;" src="data:image/png;base64,' in text
     data = text.partition("base64,")[2].partition('"')[0]

@@ -160,9 +160,8 @@ def test_what_a_conversion_leaves_out_is_told(tmp_path: Path):
     done = run("convert", "coco", source, "--out", tmp_path / "out", "--json")
     assert done.exit_code == 0, done.output
     assert "polygons in annotation 5 of a.jpg" in done.stderr
-    assert (
-        len(json.loads(done.stdout.splitlines()[-1])["notes"]) == 2
-    )  # and that the name tells no split
+    notes = json.loads(done.stdout.splitlines()[-1])["notes"]
+    assert len(notes) == 3  # also that no area is left, and that the name tells no split
 
 
 def test_a_faulty_coco_file_ends_with_1_or_without_its_faults(tmp_path: Path):

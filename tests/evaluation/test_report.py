@@ -150,7 +150,7 @@ def test_long_names_and_names_of_other_alphabets_fit():
     counts = np.eye(2, dtype=np.int64)
     short = draw_confusion(counts, ("a", "b"))
     long = draw_confusion(
-        counts, ("a class with a rather long name that goes on", "Bürgersteig, 道路")
+        counts, ("a class with a rather long name that goes on and on and on", "Bürgersteig, 道路")
     )
     # the longer name makes the margins wider, at the left and (read from below) at the top
     assert long.shape[1] > 250 + 2 * 44
