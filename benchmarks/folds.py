@@ -18,7 +18,6 @@ import torch
 from measure import RESULTS, save_result
 
 from galago.data import Dataset, open_dataset, select
-from galago.data.cache import Cached
 from galago.data.mixture import mix
 from galago.training.config import TrainConfig, parse_settings
 from galago.training.cpu import tune_malloc
@@ -101,7 +100,7 @@ def main() -> None:
         ratio = sum(extra.share for extra in extras)
         config = dataclasses.replace(config, extra_data_ratio=ratio)
     if extra_data and arguments.cache:
-        extra_data = Cached(extra_data, arguments.cache)
+        extra_data = CachedDataset(extra_data, arguments.cache)
     folds = {}
     for drive in arguments.drives:
         teacher = (

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from measure import save_result, time_interleaved
 
-from galago.data.cache import Cached
+from galago.data.cache import CachedDataset
 from galago.models.efficientvit import build_model
 from galago.scenes.dataset import Scenes
 from galago.training.config import TrainConfig
@@ -87,7 +87,7 @@ def main() -> None:
     }
     times = time_interleaved(rivals, runs=arguments.runs)
     with tempfile.TemporaryDirectory() as folder:
-        photos = Cached(Scenes(64), Path(folder) / "cache")
+        photos = CachedDataset(Scenes(64), Path(folder) / "cache")
         for index in range(len(photos)):
             photos[index]  # drawn before the clock runs
         settings = dataclasses.replace(

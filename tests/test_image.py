@@ -248,7 +248,10 @@ def test_an_image_too_wide_for_jpeg_is_an_error_that_says_so(tmp_path: Path):
     ],
 )
 def test_an_image_of_another_form_is_an_error_that_shows_it(tmp_path: Path, image: np.ndarray):
-    message = rf"Expected an \(H, W, 3\) uint8 RGB image, got shape \({', '.join(map(str, image.shape))}\), dtype {image.dtype}"
+    message = (
+        r"Expected an \(H, W, 3\) uint8 RGB image, got shape "
+        rf"\({', '.join(map(str, image.shape))}\), dtype {image.dtype}"
+    )
     for use in (
         lambda: images.save(tmp_path / "a.png", image),
         lambda: images.pad_to_multiple(image, (0, 0, 0)),

@@ -20,7 +20,7 @@ def test_camvid_has_eleven_classes_from_sky_to_bicyclist():
     [
         ((), (), "Expected 1 to 255 classes, got 0"),
         (tuple(map(str, range(256))), (BLACK,) * 256, "Expected 1 to 255 classes, got 256"),
-        (("car", "road", "car"), (BLACK,) * 3, "these stand more than once: car"),
+        (("car", "road", "car"), (BLACK,) * 3, "these occur more than once: car"),
         (("car", "road"), (BLACK,), r"Expected one color per class \(2\), got 1"),
         (("car",), ((0, 0, 256),), r"each 0 to 255, got \(0, 0, 256\)"),
         (("car",), ((0, 0),), r"\(red, green, blue\), each 0 to 255, got \(0, 0\)"),

@@ -15,7 +15,7 @@ SOURCE = Path(__file__).parent.parent / "src/galago"
 # import itself.
 TABLE = {
     "__init__": ("errors spec runtime _load", ""),
-    "_core": ("errors labels", "numpy cv2 yaml"),
+    "_core": ("errors labels", "numpy cv2 yaml jinja2"),
     "errors": ("", ""),
     "labels": ("errors", ""),
     "spec": ("errors labels", ""),
@@ -27,7 +27,7 @@ TABLE = {
     ),  # and one package per file of OWNERS
     "data": ("errors labels image", "numpy cv2 yaml"),
     "scenes": ("errors labels data image", "numpy cv2"),
-    "evaluation": ("errors labels data", "numpy cv2"),
+    "evaluation": ("errors labels image data", "numpy cv2"),
     "verification": (
         "errors labels spec image data scenes evaluation runtime",
         "numpy cv2 onnx onnxruntime openvino ai_edge_litert ncnn",

@@ -80,7 +80,8 @@ def test_what_is_not_said_has_the_defaults_of_the_authors():
         ),
         (
             {"input_size": (2**40, 32)},
-            r"input_size needs sides of at most 16384 pixels and 67,108,864 pixels in all, got \(1099",
+            r"input_size needs sides of at most 16384 pixels and 67,108,864 pixels in all, "
+            r"got \(1099",
         ),
         ({"input_size": (16384, 16384)}, "input_size needs sides of at most"),
         (

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from galago import image as images
-from galago._core.boxes import top_boxes
+from galago._core.isobmff import top_boxes
 from galago._core.video_container import read_container
 from galago.errors import ImageError, SourceError
 from galago.sources import Video, open_source, read_frames, video_name
@@ -22,7 +22,7 @@ DrawClip = Callable[..., Path]
 def test_a_video_gives_its_frames_in_order(tmp_path: Path, draw_clip: DrawClip, suffix: str):
     video = open_source(str(draw_clip(tmp_path / f"clip{suffix}")))
     assert isinstance(video, Video)
-    assert (video.name, video.length, video.rate, video.size, video.live) == (
+    assert (video.name, video.num_frames, video.fps, video.size, video.live) == (
         "clip",
         12,
         12.5,
@@ -86,7 +86,7 @@ def test_a_video_cut_short_gives_what_it_has_and_then_the_error(
     (tmp_path / "half.avi").write_bytes(content[: len(content) // 2])
     video = open_source(str(tmp_path / "half.avi"))
     assert isinstance(video, Video)
-    assert video.length == 40
+    assert video.num_frames == 40
     *frames, last = read_frames(video)
     assert 5 < len(frames) < 30
     assert all(isinstance(frame.image, np.ndarray) for frame in frames)
@@ -164,7 +164,7 @@ def test_a_whole_video_of_any_timing_gives_its_frames_and_their_times(
 ):
     video = open_source(str(draw.matroska(tmp_path / "a.mkv", times_ms, **settings)))
     assert isinstance(video, Video)
-    assert video.rate == pytest.approx(30, abs=1)
+    assert video.fps == pytest.approx(30, abs=1)
     frames = list(read_frames(video))
     assert all(isinstance(frame.image, np.ndarray) for frame in frames)
     assert [frame.time_s for frame in frames] == pytest.approx(

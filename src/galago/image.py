@@ -1,4 +1,4 @@
-"""Photos and label maps: read, write, pad, resize, color."""
+"""Images and label maps: read, write, pad, resize, color."""
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +17,7 @@ from galago._core.image_decoder import (
     imdecode,
 )
 from galago._core.image_decoder import decode as decode_image
+from galago._core.image_encoder import JPEG_SUFFIXES, encode
 from galago._core.image_header import ImageHeader
 from galago._core.image_header import read_header as read_header_of
 from galago._core.png import SIGNATURE as PNG_SIGNATURE
@@ -27,32 +28,31 @@ from galago.errors import DataError, ImageError
 from galago.labels import Color
 from galago.spec import SIZE_MULTIPLE
 
-JPEG_QUALITY = 92
-JPEG_SUFFIXES = (".jpg", ".jpeg")
-# long side over short side, up to which the short side is as told; the photos of ADE20K stay below
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+# long side over short side, up to which the short side is as told; the images of ADE20K stay below
 # 4
 NARROWEST = 16
 SENSOR_BITS = 14  # the most that cameras put into a file of 16 bits without scaling them up
 
 
 def load(path: str | Path) -> np.ndarray:
-    """Read a photo.
+    """Read an image.
 
-    Gray, 16-bit and transparent photos are brought to the same form (transparency dropped), and the
+    Gray, 16-bit and transparent images are brought to the same form (transparency dropped), and the
     camera's orientation is applied. Of a TIFF of many bands come the first three, as stored; of 16
     bits the upper 8.
 
     Returns:
         (H, W, 3) uint8 RGB.
     Raises:
-        ImageError: the file is missing, cut short or no photo, or has more than 2^28 pixels.
+        ImageError: the file is missing, cut short or no image, or has more than 2^28 pixels.
     """
     return load_with_header(path)[0]
 
 
 def load_with_header(path: str | Path) -> tuple[np.ndarray, ImageHeader]:
-    """Read a photo as `load` does, and what its header tells: the orientation that was applied, the
-    depth as stored.
+    """Read an image as `load` does, and its header: orientation, already applied, and depth as
+    stored.
 
     Returns:
         (H, W, 3) uint8 RGB, and the header.
@@ -63,7 +63,7 @@ def load_with_header(path: str | Path) -> tuple[np.ndarray, ImageHeader]:
 
 
 def decode(data: bytes, name: str) -> np.ndarray:
-    """Read a photo from the bytes of its file, as `load` does.
+    """Read an image from the bytes of its file, as `load` does.
 
     Args:
         data: the whole file.
@@ -171,7 +171,7 @@ def _read(path: Path) -> bytes:
     except OSError as error:
         raise ImageError(f"Cannot read {path}: {error.strerror or error}.") from error
     if not data:
-        raise ImageError(f"{path} is empty (0 bytes). Copy it again from where it came.")
+        raise ImageError(f"{path} is empty (0 bytes). Copy it again from its source.")
     return data
 
 
@@ -185,20 +185,14 @@ def save(path: str | Path, image: np.ndarray) -> None:
     check(image)
     path = Path(path)
     try:
-        settings = (
-            [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if path.suffix.lower() in JPEG_SUFFIXES else []
-        )
-        done, data = cv2.imencode(path.suffix, image[..., ::-1], settings)
-    except cv2.error:
-        done = False
-    if not done and path.suffix.lower() in (".jpg", ".jpeg", ".png"):
-        raise ImageError(
-            f"Cannot write {path}: the format holds no image of {image.shape[0]} x "
-            f"{image.shape[1]} pixels."
-        )
-    if not done:
-        raise ImageError(f"Cannot write {path}: unknown suffix {path.suffix!r}. Use .jpg or .png.")
-    _write(path, data.tobytes())
+        data = encode(image, path.suffix)
+    except ValueError as error:
+        reason = f"unknown suffix {path.suffix!r}. Use .jpg or .png."
+        if path.suffix.lower() in (*JPEG_SUFFIXES, ".png"):
+            height, width = image.shape[:2]
+            reason = f"the format holds no image of {height} x {width} pixels."
+        raise ImageError(f"Cannot write {path}: {reason}") from error
+    _write(path, data)
 
 
 def save_gray(path: str | Path, image: np.ndarray) -> None:
@@ -207,7 +201,7 @@ def save_gray(path: str | Path, image: np.ndarray) -> None:
     Raises:
         ImageError: the file cannot be written.
     """
-    _write(Path(path), cv2.imencode(".png", image)[1].tobytes())
+    _write(Path(path), encode(image, ".png"))
 
 
 def save_labels(path: str | Path, labels: np.ndarray, palette: Sequence[Color]) -> None:
@@ -327,9 +321,9 @@ def short_side_size(size: tuple[int, int], short_side: int) -> tuple[int, int]:
     """Return (height, width), the short side as told, the long side rounded up to a multiple of 32:
     the ADE20K protocol.
 
-    Of a photo narrower than 1 to `NARROWEST` the long side is `NARROWEST` times as told and the
-    short one less, with the same aspect ratio; a photo of 10 x 4000 pixels would become an image of
-    100 megapixels else.
+    Of an image narrower than 1 to `NARROWEST` the long side is `NARROWEST` times as told and the
+    short one less, with the same aspect ratio; otherwise 10 x 4000 pixels would become 100
+    megapixels.
     """
     height, width = size
     long_side = -(-max(size) * short_side // min(size) // SIZE_MULTIPLE) * SIZE_MULTIPLE
@@ -352,13 +346,13 @@ def colorize(labels: np.ndarray, palette: Sequence[Color]) -> np.ndarray:
 def overlay(
     image: np.ndarray, labels: np.ndarray, palette: Sequence[Color], alpha: float = 0.5
 ) -> np.ndarray:
-    """Blend a photo with the colors of its labels, and draw the borders between classes dark.
+    """Blend an image with the colors of its labels, and draw the borders between classes dark.
 
     Args:
         image: (H, W, 3) uint8 RGB.
         labels: (H, W) uint8.
         palette: one color per class.
-        alpha: 0 shows the photo, 1 the colors.
+        alpha: 0 shows the image, 1 the colors.
     """
     check(image)
     colors = colorize(labels, palette)
@@ -387,7 +381,7 @@ def draw_legend(
     )
     scale = max(0.35, image.shape[1] / 1600)
     line, chip = round(34 * scale) + 4, round(20 * scale) + 2
-    texts = [f"{drawable(name)} {share:.1%}" for share, name in shown]  # OpenCV dies of surrogates
+    texts = [f"{drawable(name)} {share:.1%}" for share, name in shown]  # no surrogates
     font, thickness = cv2.FONT_HERSHEY_SIMPLEX, max(1, round(1.5 * scale))
     widest = max((cv2.getTextSize(text, font, scale, thickness)[0][0] for text in texts), default=0)
     column = widest + 3 * chip

@@ -1,4 +1,4 @@
-"""What to label: a photo, folder, glob, list, video, camera or stream becomes one iterator over
+"""What to label: an image, folder, glob, list, video, camera or stream becomes one iterator over
 frames.
 """
 
@@ -20,35 +20,57 @@ import numpy as np
 
 from galago import image as images
 from galago._core.file_walk import glob_once
-from galago._core.plain_path import is_text, plain_path
 from galago._core.printable import printable
+from galago._core.utf8_path import is_utf8, utf8_path
 from galago._core.video_container import Container, read_container
 from galago.errors import ImageError, SourceError
+from galago.image import IMAGE_SUFFIXES
 
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 VIDEO_SUFFIXES = (
     *(".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".3gp"),
     *(".ts", ".mts", ".m2ts", ".flv", ".wmv", ".mpg", ".mpeg"),
 )
 STREAM_SCHEMES = ("http", "https", "rtmp", "rtsp", "tcp", "udp")
 LIST_SUFFIX = ".txt"
-DEFAULT_FPS, HIGHEST_RATE = (
+DEFAULT_FPS, MAX_FPS = (
     25.0,
     240.0,
 )  # frames per second; some cameras and browsers tell 0 or 1000
-RATE_FRAMES = 25  # whose times tell the rate where the file tells none
+FPS_FRAMES = 25  # whose times tell the rate where the file tells none
 TIMEOUT_MS = 10_000  # for a stream that does not answer
 # of the frames that a video's container counts; some players' files hold a few that are never shown
 WHOLE = 0.9
 OTHER_PICTURES = (
-    ".heic", ".heif", ".avif", ".gif", ".jxl", ".jp2", ".j2k", ".jfif", ".jpe", ".svg", ".psd", ".exr", ".hdr", ".ppm", ".pgm",
-    ".tga", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2",
-)  # fmt: skip
+    ".heic",
+    ".heif",
+    ".avif",
+    ".gif",
+    ".jxl",
+    ".jp2",
+    ".j2k",
+    ".jfif",
+    ".jpe",
+    ".svg",
+    ".psd",
+    ".exr",
+    ".hdr",
+    ".ppm",
+    ".pgm",
+    ".tga",
+    ".dng",
+    ".cr2",
+    ".cr3",
+    ".nef",
+    ".arw",
+    ".orf",
+    ".raf",
+    ".rw2",
+)
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One photo to label.
+    """One image to label.
 
     Attributes:
         name: for the files that are written about it; unique within a source.
@@ -66,8 +88,8 @@ class Video:
         source: its path, index or URL.
         name: for the files that are written about it.
         path: where it lies, None for a camera or a stream.
-        length: frames that it announces, an estimate in most formats; None where nobody knows.
-        rate: frames per second that it announces; those of a file may come at any times.
+        num_frames: frames that it announces, an estimate in most formats; None if unknown.
+        fps: frames per second that it announces; those of a file may come at any times.
         size: (height, width) of the first frame.
         time_s: seconds from the first frame to the one that was given last; None of a camera and a
             stream.
@@ -101,19 +123,19 @@ class Video:
         height, width = self._first.shape[:2]
         self.size = (height, width)
         self._start_ms = self._capture.get(cv2.CAP_PROP_POS_MSEC)
-        rate, length = (
+        fps, num_frames = (
             self._capture.get(cv2.CAP_PROP_FPS),
             int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)),
         )
-        if not 1 <= rate <= HIGHEST_RATE:
-            rate = _measure_rate(source) if self.path else DEFAULT_FPS
-        self.rate = rate
-        self.length = length if length > 0 and not is_camera(source) else None
+        if not 1 <= fps <= MAX_FPS:
+            fps = _measure_fps(source) if self.path else DEFAULT_FPS
+        self.fps = fps
+        self.num_frames = num_frames if num_frames > 0 and not is_camera(source) else None
 
     @property
     def live(self) -> bool:
         """Whether it goes on until somebody ends it."""
-        return self.length is None and self.path is None
+        return self.num_frames is None and self.path is None
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """Yield (H, W, 3) uint8 RGB frames, as they are decoded.
@@ -145,7 +167,7 @@ class Video:
         if self.time_s is None:
             self.time_s = 0.0
         else:
-            self.time_s = time_s if time_s > self.time_s else self.time_s + 1 / self.rate
+            self.time_s = time_s if time_s > self.time_s else self.time_s + 1 / self.fps
 
     def _check_end(self, path: Path, count: int) -> None:
         try:
@@ -156,8 +178,8 @@ class Video:
         frames = container.frames
         if not container.cut and (frames is None or count >= WHOLE * frames):
             return
-        if path.suffix.lower() == ".avi" and self.length:
-            frames = self.length
+        if path.suffix.lower() == ".avi" and self.num_frames:
+            frames = self.num_frames
         of_all = f"{count} of {frames}" if frames and frames > count else str(count)
         raise ImageError(
             f"{self.source} is damaged: it breaks off after {of_all} frames. Copy it again from "
@@ -165,16 +187,16 @@ class Video:
         )
 
 
-def _measure_rate(source: str) -> float:
+def _measure_fps(source: str) -> float:
     """Return the frames per second of a video file by the times of its first ones."""
     capture = open_capture(source)
     times: list[float] = []
-    while len(times) < RATE_FRAMES and capture.grab():
+    while len(times) < FPS_FRAMES and capture.grab():
         times.append(capture.get(cv2.CAP_PROP_POS_MSEC))
     capture.release()
     steps = [later - sooner for sooner, later in pairwise(times) if later > sooner]
-    rate = 1000 / statistics.median(steps) if steps else DEFAULT_FPS
-    return rate if 1 <= rate <= HIGHEST_RATE else DEFAULT_FPS
+    fps = 1000 / statistics.median(steps) if steps else DEFAULT_FPS
+    return fps if 1 <= fps <= MAX_FPS else DEFAULT_FPS
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -210,10 +232,10 @@ def read_frames(source: list[Frame] | Video, *, limit: int | None = None) -> Gen
         source: what `open_source` gave.
         limit: the most frames to read.
     """
-    return _read_video(source, limit) if isinstance(source, Video) else _read_photos(source[:limit])
+    return _read_video(source, limit) if isinstance(source, Video) else _read_images(source[:limit])
 
 
-def _read_photos(frames: list[Frame]) -> Generator[ReadFrame]:
+def _read_images(frames: list[Frame]) -> Generator[ReadFrame]:
     for frame in frames:
         start = perf_counter()
         try:
@@ -246,17 +268,17 @@ def _read_video(video: Video, limit: int | None) -> Generator[ReadFrame]:
 
 
 def open_source(source: str) -> list[Frame] | Video:
-    """List the photos of a source, in order, or open a video.
+    """List the images of a source, in order, or open a video.
 
     Args:
-        source: a photo; a folder (its photos, not those of folders inside); a glob, `**` for any
+        source: an image; a folder (its images, not those of folders inside); a glob, `**` for any
             depth; a .txt file with one path a line, relative to that file; `-` for paths on
             standard input; a video file; the index of a camera, `0` the first; or the URL of a
             stream. Hidden files are left out of folders and globs, and so are files of other
-            suffixes, which `left_out` counts. Globs follow links to folders, and give each photo
+            suffixes, which `left_out` counts. Globs follow links to folders, and give each image
             once.
     Raises:
-        SourceError: nothing is there, no photo is among it, or the camera or the stream gives
+        SourceError: nothing is there, no image is among it, or the camera or the stream gives
             nothing.
         ImageError: the video is damaged.
     """
@@ -271,7 +293,8 @@ def open_source(source: str) -> list[Frame] | Video:
             )
         more = describe_left_out(left_out(source)) or ""
         raise SourceError(
-            f"No photo in {source}. Expected files that end in {', '.join(PHOTO_SUFFIXES)}. {more}".rstrip()
+            f"No photo in {source}. Expected files that end in {', '.join(IMAGE_SUFFIXES)}. "
+            f"{more}".rstrip()
         )
     return list(_with_unique_names(paths))
 
@@ -285,8 +308,11 @@ def _find(source: str) -> list[Path]:
     if path.is_file():
         return [path]
     if path.is_dir() or glob.has_magic(source):
-        return [file for file in _files(source) if file.suffix.lower() in PHOTO_SUFFIXES]
-    kinds = "a photo, a folder, a glob in quotes, a .txt list, - for paths on standard input, a video, a camera's index, or a URL"
+        return [file for file in _files(source) if file.suffix.lower() in IMAGE_SUFFIXES]
+    kinds = (
+        "a photo, a folder, a glob in quotes, a .txt list, - for paths on standard input, a "
+        "video, a camera's index, or a URL"
+    )
     raise SourceError(f"There is nothing at {source}. Give {kinds}.")
 
 
@@ -402,7 +428,7 @@ def open_capture(source: str) -> cv2.VideoCapture:
     if is_camera(source):
         return cv2.VideoCapture(int(source))
     if is_stream(source):
-        if not is_text(source):  # over which OpenCV would end the program
+        if not is_utf8(source):  # over which OpenCV would end the program
             raise SourceError(f"{printable(source)} is no UTF-8. {advice(source)}")
         patience = [
             cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
@@ -412,7 +438,7 @@ def open_capture(source: str) -> cv2.VideoCapture:
         ]
         return cv2.VideoCapture(source, cv2.CAP_FFMPEG, patience)
     try:
-        with plain_path(
+        with utf8_path(
             Path(source)
         ) as path:  # absolute: a relative path with a colon would be taken for a URL
             return cv2.VideoCapture(path)
@@ -425,12 +451,18 @@ def open_capture(source: str) -> cv2.VideoCapture:
 def advice(source: str) -> str:
     """Say what to do about a camera or a stream that gives nothing."""
     if is_camera(source):
-        return "Expected the index of a connected camera, 0 for the first. Plug it in, or close the program that uses it."
-    return "Expected the URL of a running video stream. Check the address, the password and the network."
+        return (
+            "Expected the index of a connected camera, 0 for the first. Plug it in, or close "
+            "the program that uses it."
+        )
+    return (
+        "Expected the URL of a running video stream. Check the address, the password and the "
+        "network."
+    )
 
 
 def _with_unique_names(paths: list[Path]) -> Iterator[Frame]:
-    """Name each photo after its file.
+    """Name each image after its file.
 
     Where two share that name, the later one gets a number that is still free.
     """

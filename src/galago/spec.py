@@ -58,7 +58,7 @@ class ModelSpec:
         variant: name of the network, such as `b0`.
         classes: one name per class; the position is the id.
         palette: one RGB color per class, 0 to 255.
-        ignore_id: label of pixels that count nowhere.
+        ignore_id: label of ignored pixels.
         input_size: the one (height, width) that the file takes, or None for any multiples of 32.
         resize: what happens to a photo before the network. `keep`: nothing but padding at the right
             and the bottom up to multiples of 32; `stretch`: resized to `input_size`; `short_side`:

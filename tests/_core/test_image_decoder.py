@@ -23,10 +23,15 @@ ROWS, COLUMNS = np.indices((40, 56))
 UPRIGHT = np.stack([4 * COLUMNS, 6 * ROWS, 2 * (ROWS + COLUMNS)], -1).astype(np.uint8)
 # what a camera stores of an upright picture, by the orientation that it notes: Exif 2.32, 4.6.4
 STORED = {
-    1: UPRIGHT, 2: UPRIGHT[:, ::-1], 3: UPRIGHT[::-1, ::-1], 4: UPRIGHT[::-1],
-    5: UPRIGHT.swapaxes(0, 1), 6: UPRIGHT.swapaxes(0, 1)[::-1], 7: UPRIGHT.swapaxes(0, 1)[::-1, ::-1],
+    1: UPRIGHT,
+    2: UPRIGHT[:, ::-1],
+    3: UPRIGHT[::-1, ::-1],
+    4: UPRIGHT[::-1],
+    5: UPRIGHT.swapaxes(0, 1),
+    6: UPRIGHT.swapaxes(0, 1)[::-1],
+    7: UPRIGHT.swapaxes(0, 1)[::-1, ::-1],
     8: UPRIGHT.swapaxes(0, 1)[:, ::-1],
-}  # fmt: skip
+}
 WRITERS: dict[str, Callable[[np.ndarray, int], bytes]] = {
     "jpg": draw.jpeg,
     "png": draw.png,

@@ -15,8 +15,11 @@ REPOSITORY = Path(__file__).parent.parent.parent
 def git(folder: Path, *words: str) -> str:
     done = subprocess.run(
         ["git", "-c", "user.name=x", "-c", "user.email=x@example.org", *words],
-        cwd=folder, capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return done.stdout.strip()
 
 
@@ -47,7 +50,10 @@ def install(folder: Path) -> Path:
 @pytest.mark.parametrize("place", [".venv/lib/python3.11/site-packages", "libraries", "src"])
 def test_galago_installed_within_another_projects_checkout_has_no_commit(project: Path, place: str):
     folder = install(project / place)
-    code = "import sys; sys.path.insert(0, sys.argv[1]); from galago._core import provenance as p; print(p.__file__, p.commit())"
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from galago._core import provenance as "
+        "p; print(p.__file__, p.commit())"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code, folder], capture_output=True, text=True, check=True
     )

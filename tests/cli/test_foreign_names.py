@@ -19,8 +19,8 @@ from galago.pretrained.resolve import ASSETS
 from galago.spec import ModelSpec
 
 pytestmark = pytest.mark.openvino
-NAMES = ("[/]", "pole [thin]\x1b[31m", "<b>背景</b>|`\udce9")
-SHOWN = ("[/]", r"pole [thin]\x1b[31m", r"<b>\u80cc\u666f</b>|`\xe9")  # in ASCII
+NAMES = ("[/]", "pole [thin]\x1b[31m", "<b>背景</b>|`\u202e")
+SHOWN = ("[/]", r"pole [thin]\x1b[31m", r"<b>\u80cc\u666f</b>|`\u202e")  # in ASCII
 MODEL = "leaf [/] $x$ \x1b[1mmodel"
 FILE = os.fsdecode(b"caf\xe9 []") if sys.platform == "linux" else "café [x]"
 
@@ -65,7 +65,7 @@ def test_data_check_shows_foreign_names_as_they_are(place: Path):
     assert done.returncode == 0, done.stderr
     check_shown(done.stdout, (*SHOWN, "set [/] $y$"))
     page = (place / "out/report.html").read_text(encoding="utf-8")
-    assert r"&lt;b&gt;背景&lt;/b&gt;|`\xe9" in page
+    assert r"&lt;b&gt;背景&lt;/b&gt;|`\u202e" in page
     assert r"pole [thin]\x1b[31m" in page
     if sys.platform == "linux":
         assert r"caf\xe9 []" in page
@@ -82,7 +82,7 @@ def test_val_shows_foreign_names_as_they_are(place: Path):
     assert [row["name"] for row in result["classes"]] == list(NAMES)
     assert result["mean_iou"] == 1
     page = (place / "out/report.html").read_text(encoding="utf-8")
-    assert r"&lt;b&gt;背景&lt;/b&gt;|`\xe9" in page
+    assert r"&lt;b&gt;背景&lt;/b&gt;|`\u202e" in page
     assert {file.name for file in (place / "out").iterdir()} == {
         "metrics.json",
         "confusion.png",
@@ -176,9 +176,9 @@ def test_a_full_disk_names_the_file_and_says_what_to_do(place: Path, command: st
         ),
     }
     code = (
-        "import errno, os; from galago import files\n"
+        "import errno, os; from galago._core import atomic_io as files\n"
         "class Full:\n"
-        "    def __init__(self, path): self.file = real(path)\n"
+        "    def __init__(self, path, **how): self.file = real(path, **how)\n"
         "    def __enter__(self): self.file.__enter__(); return self\n"
         "    def __exit__(self, *error): return self.file.__exit__(*error)\n"
         "    def write(self, data): raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))\n"

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from galago.cli._scoring import apply_protocol, make_predict_fn, read_scales, read_views
+from galago.cli._scoring import apply_protocol, make_predict_fn, read_scales, read_tta_config
 from galago.data import Sample
 from galago.errors import ConfigError
 from galago.evaluation import TTAConfig, evaluate_full
@@ -47,8 +47,8 @@ class Mixer:
 class Drawn:
     """Photos of colored blobs, with masks that have little to do with them."""
 
-    def __init__(self, labels: LabelSet, sizes: tuple[tuple[int, int], ...]) -> None:
-        self.labels, self.sizes = labels, sizes
+    def __init__(self, label_set: LabelSet, sizes: tuple[tuple[int, int], ...]) -> None:
+        self.label_set, self.sizes = label_set, sizes
         self.names = tuple(f"{height}x{width}" for height, width in sizes)
 
     def __len__(self) -> int:
@@ -62,8 +62,8 @@ class Drawn:
             (width, height),
             interpolation=cv2.INTER_CUBIC,
         )
-        masks = rng.integers(0, len(self.labels) + 1, (5, 7), np.uint8)
-        masks[masks == len(self.labels)] = 255
+        masks = rng.integers(0, len(self.label_set) + 1, (5, 7), np.uint8)
+        masks[masks == len(self.label_set)] = 255
         return Sample(
             self.names[index],
             blobs,
@@ -119,13 +119,15 @@ def test_a_protocol_gives_the_figures_of_a_slow_implementation(
         grown = torch.nn.functional.interpolate(
             logits, size=sample.labels.shape, mode="bicubic", align_corners=False
         )
-        guess, known = grown[0].argmax(0).numpy(), sample.labels < len(names)
+        pred, known = grown[0].argmax(0).numpy(), sample.labels < len(names)
         for class_id in range(len(names)):
-            true, claimed = (sample.labels == class_id) & known, (guess == class_id) & known
-            shared[class_id] += (true & claimed).sum()
-            union[class_id] += (true | claimed).sum()
+            true, predicted = (sample.labels == class_id) & known, (pred == class_id) & known
+            shared[class_id] += (true & predicted).sum()
+            union[class_id] += (true | predicted).sum()
     scores = evaluate_full(
-        make_predict_fn(apply_protocol(model, name, dataset.labels), TTAConfig(), confidence=False),
+        make_predict_fn(
+            apply_protocol(model, name, dataset.label_set), TTAConfig(), confidence=False
+        ),
         dataset,
     ).scores
     assert (
@@ -206,8 +208,8 @@ def test_the_classes_of_both_data_sets_are_complete_and_differ():
 
 
 def test_flags_become_views():
-    assert read_views(None, None, None, flip=False) == TTAConfig()
-    assert read_views("512x1024", "256", "0.5,1", flip=True) == TTAConfig(
+    assert read_tta_config(None, None, None, flip=False) == TTAConfig()
+    assert read_tta_config("512x1024", "256", "0.5,1", flip=True) == TTAConfig(
         window=(512, 1024), stride=(256, 256), scales=(0.5, 1), flip=True
     )
 
@@ -220,7 +222,7 @@ def test_scales_of_another_form_are_an_error(text: str):
 
 def test_the_message_about_a_size_names_the_flag():
     with pytest.raises(ConfigError, match="for example --slide 512 1024, got '5x'"):
-        read_views("5x", None, None, flip=False)
+        read_tta_config("5x", None, None, flip=False)
 
 
 def test_one_whole_view_twice_is_as_labels_without_views():

@@ -20,7 +20,7 @@ pytest.importorskip("torch")
 from galago.cli.main import app
 from galago.cli.train import override
 from galago.data import Sample, open_dataset
-from galago.data.pairs import ImageMaskDataset
+from galago.data.image_mask_dataset import ImageMaskDataset
 from galago.errors import CheckpointError, ConfigError, DataError, TrainingError
 from galago.models.checkpoint import read_metadata, read_tensors
 from galago.spec import ModelSpec
@@ -245,7 +245,7 @@ def test_the_score_of_a_checkpoint_is_that_of_val_to_the_last_digit(data: Path, 
 def write_coarse(root: Path) -> Path:
     """Describe the drawn data set again, as one whose masks know coarse labels."""
     file = root / "coarse.yaml"
-    names = open_dataset(root, "train").labels.names
+    names = open_dataset(root, "train").label_set.names
     file.write_text(
         f"names: [{', '.join(names)}]\nsource_names: [first, any]\nholdout: [drive1]\nval: "
         "images/none\n"

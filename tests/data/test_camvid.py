@@ -11,7 +11,7 @@ from galago.errors import ConfigError, DataError, ImageError
 def write_pair(
     root: Path, name: str, labels: np.ndarray, size: tuple[int, int] | None = None
 ) -> str:
-    """Write a red photo and its mask, as in CamVid; returns their line for the list."""
+    """Write a red image and its mask, as in CamVid; returns their line for the list."""
     height, width = size or labels.shape
     for folder in ("train", "trainannot"):
         (root / folder).mkdir(exist_ok=True)
@@ -25,11 +25,11 @@ def labels() -> np.ndarray:
     return np.array([[0, 1, 2, 10], [3, 3, 11, 255]], np.uint8)
 
 
-def test_reads_photo_and_ids_and_ignores_unlabeled_pixels(tmp_path: Path, labels: np.ndarray):
+def test_reads_image_and_ids_and_ignores_unlabeled_pixels(tmp_path: Path, labels: np.ndarray):
     (tmp_path / "train.txt").write_text(write_pair(tmp_path, "0001_a", labels))
     dataset = open_dataset(tmp_path, "train")
     assert dataset.names == ["0001_a"]
-    assert len(dataset.labels) == 11
+    assert len(dataset.label_set) == 11
     sample = dataset[0]
     assert sample.image[0, 0].tolist() == [200, 0, 0]  # RGB
     assert sample.labels.tolist() == [[0, 1, 2, 10], [3, 3, 255, 255]]
@@ -63,7 +63,7 @@ def test_an_id_out_of_range_is_an_error_that_names_file_id_and_count(
         open_dataset(tmp_path, "train")[0]
 
 
-def test_a_mask_of_another_size_than_its_photo_is_an_error_that_names_both(
+def test_a_mask_of_another_size_than_its_image_is_an_error_that_names_both(
     tmp_path: Path, labels: np.ndarray
 ):
     (tmp_path / "train.txt").write_text(write_pair(tmp_path, "a", labels, size=(3, 4)))
@@ -73,7 +73,7 @@ def test_a_mask_of_another_size_than_its_photo_is_an_error_that_names_both(
         open_dataset(tmp_path, "train")[0]
 
 
-def test_a_damaged_photo_is_an_image_error_that_names_it(tmp_path: Path, labels: np.ndarray):
+def test_a_damaged_image_is_an_image_error_that_names_it(tmp_path: Path, labels: np.ndarray):
     (tmp_path / "train.txt").write_text(write_pair(tmp_path, "a", labels))
     (tmp_path / "train/a.png").write_bytes(b"no photo")
     with pytest.raises(ImageError, match=r"a\.png"):

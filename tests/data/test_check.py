@@ -14,7 +14,7 @@ from galago.labels import CITYSCAPES
 TWO = np.array([[0, 1, 255, 1], [0, 0, 1, 1]], np.uint8)
 
 
-def photo_of(name: str, size: tuple[int, int] = (2, 4)) -> np.ndarray:
+def image_of(name: str, size: tuple[int, int] = (2, 4)) -> np.ndarray:
     """Draw pixels that differ for every name."""
     seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4])
     return np.random.default_rng(seed).integers(0, 256, (*size, 3), np.uint8)
@@ -32,9 +32,9 @@ class Folder:
     def yaml(self, text: str) -> None:
         (self.root / "data.yaml").write_text(text)
 
-    def pair(self, name: str, labels: np.ndarray = TWO, photo: np.ndarray | None = None) -> None:
+    def pair(self, name: str, labels: np.ndarray = TWO, image: np.ndarray | None = None) -> None:
         self.write(
-            f"images/{name}.png", photo_of(name, labels.shape[:2]) if photo is None else photo
+            f"images/{name}.png", image_of(name, labels.shape[:2]) if image is None else image
         )
         self.write(f"masks/{name}.png", labels)
 
@@ -67,13 +67,13 @@ def test_a_sound_data_set_has_no_findings_and_its_numbers_are_right(data: Folder
     assert report.findings == []
     train = report.splits["train"]
     assert train.pixels.tolist() == [9, 12]  # three times 3 pixels of road and 4 of car
-    assert train.photos.tolist() == [3, 3]
+    assert train.images.tolist() == [3, 3]
     assert (train.ignored, train.unknown, train.files) == (3, 0, 3)
     assert train.sizes == {(2, 4): 3}
     assert train.shares == pytest.approx([9 / 21, 12 / 21])
 
 
-def test_a_photo_without_mask(data: Folder):
+def test_an_image_without_mask(data: Folder):
     (data.root / "masks/train/b.png").unlink()
     found = data.find("photo-without-mask")
     assert found.severity == "error"
@@ -81,7 +81,7 @@ def test_a_photo_without_mask(data: Folder):
     assert "Add the masks" in found.advice
 
 
-def test_a_mask_without_photo(data: Folder):
+def test_a_mask_without_image(data: Folder):
     (data.root / "images/train/b.png").unlink()
     found = data.find("mask-without-photo")
     assert found.examples[0].startswith("train/b (the mask is ")
@@ -130,7 +130,7 @@ def test_one_mask_of_0_and_255_among_others_is_a_warning(data: Folder):
     assert data.find("binary-mask").severity == "warning"
 
 
-def test_a_set_of_many_classes_may_have_photos_of_its_first_one_alone(data: Folder):
+def test_a_set_of_many_classes_may_have_images_of_its_first_one_alone(data: Folder):
     data.yaml("names: [a, b, c, d, e]")
     data.pair("train/a", np.array([[0, 255], [255, 255]], np.uint8))
     assert "binary-mask" not in kinds(data.check())
@@ -211,7 +211,7 @@ def test_an_id_just_past_the_last_class_has_two_explanations(data: Folder):
     data.pair("train/a", np.array([[0, 1, 2, 1]], np.uint8))
     advice = data.find("unknown-id").advice
     assert "If 0 means unlabeled: label_mapping: {0: ignore, 1: 0, 2: 1}" in advice
-    assert "If 2 should count nowhere: label_mapping: {0: 0, 1: 1, 2: ignore}" in advice
+    assert "If 2 should be ignored: label_mapping: {0: 0, 1: 1, 2: ignore}" in advice
 
 
 def test_the_ids_of_cityscapes_are_known_by_its_classes(data: Folder):
@@ -252,13 +252,13 @@ def test_classes_of_val_that_train_lacks(data: Folder):
     assert "move some of these photos to train" in found.advice
 
 
-def test_rare_classes_by_pixels_and_by_photos(data: Folder):
+def test_rare_classes_by_pixels_and_by_images(data: Folder):
     data.yaml("names: [road, car, bus, pole]")
     for name in ("train/a", "train/b", "train/c"):
         labels = np.zeros((100, 100), np.uint8)
         labels[50:], labels[0, :3] = 1, 3  # 3 pixels of 10,000 are pole
         data.pair(name, labels)
-    labels[10:30] = 2  # many pixels of bus, in one photo
+    labels[10:30] = 2  # many pixels of bus, in one image
     data.pair("train/c", labels)
     found = data.find("rare-class")
     assert found.severity == "warning"
@@ -269,36 +269,36 @@ def test_rare_classes_by_pixels_and_by_photos(data: Folder):
     assert "label more photos" in found.advice
 
 
-def test_a_photo_in_two_splits(data: Folder):
-    data.pair("val/copy", photo=photo_of("train/b"))
+def test_an_image_in_two_splits(data: Folder):
+    data.pair("val/copy", image=image_of("train/b"))
     found = data.find("split-leak")
     assert found.severity == "error"
     assert found.examples == ["train/b (same as val/copy)"]
     assert "one split only" in found.advice
 
 
-def test_a_photo_in_two_splits_in_another_file_format(data: Folder):
-    data.write("images/val/copy.bmp", photo_of("train/b"))
+def test_an_image_in_two_splits_in_another_file_format(data: Folder):
+    data.write("images/val/copy.bmp", image_of("train/b"))
     data.write("masks/val/copy.png", TWO)
     assert data.find("split-leak").examples == ["train/b (same as val/copy)"]
 
 
-def test_a_photo_twice_in_a_split(data: Folder):
-    data.pair("train/z", photo=photo_of("train/b"))
+def test_an_image_twice_in_a_split(data: Folder):
+    data.pair("train/z", image=image_of("train/b"))
     found = data.find("duplicate-photo")
     assert found.severity == "warning"
     assert found.examples == ["train/b (same as train/z)"]
 
 
-def test_two_photos_of_one_name(data: Folder):
-    data.write("images/train/a.bmp", photo_of("other"))
+def test_two_images_of_one_name(data: Folder):
+    data.write("images/train/a.bmp", image_of("other"))
     found = data.find("same-name")
     assert found.examples[0].startswith("train/a (")
     assert "Rename or remove" in found.advice
 
 
 @pytest.mark.parametrize("content", [b"", b"no photo", b"\xff\xd8\xff\xe0 cut short"])
-def test_a_photo_that_cannot_be_read(data: Folder, content: bytes):
+def test_an_image_that_cannot_be_read(data: Folder, content: bytes):
     (data.root / "images/train/b.png").write_bytes(content)
     found = data.find("unreadable-photo")
     assert found.examples[0].startswith("train/b (")
@@ -338,7 +338,7 @@ def test_a_split_that_is_not_there(data: Folder, split: str, severity: str):
     assert f"There is no split {split}" in found.message
 
 
-def test_a_photo_all_of_whose_pixels_are_ignored(data: Folder):
+def test_an_image_all_of_whose_pixels_are_ignored(data: Folder):
     data.pair("train/z", np.full((2, 4), 255, np.uint8))
     found = data.find("unlabeled-photo")
     assert found.severity == "warning"
@@ -354,7 +354,7 @@ def test_a_set_all_of_whose_pixels_are_ignored_is_an_error(data: Folder):
 
 def test_everything_is_reported_at_once_errors_first_with_five_examples(data: Folder):
     for index in range(7):
-        data.write(f"images/train/lone{index}.png", photo_of(f"lone{index}"))
+        data.write(f"images/train/lone{index}.png", image_of(f"lone{index}"))
     (data.root / "images/train/b.png").write_bytes(b"")
     data.write("masks/train/a.png", TWO[:, :3])
     data.yaml("names: [road, car, bus]")
@@ -368,13 +368,13 @@ def test_everything_is_reported_at_once_errors_first_with_five_examples(data: Fo
     severities = [finding.severity for finding in report.findings]
     assert severities == sorted(severities)
     (lone,) = (
-        finding.facts() for finding in report.findings if finding.kind == "photo-without-mask"
+        finding.summary() for finding in report.findings if finding.kind == "photo-without-mask"
     )
     assert lone["count"] == 7
     assert len(lone["examples"]) == 5
 
 
-def test_masks_in_another_folder_and_photos_in_inner_folders_meet(data: Folder):
+def test_masks_in_another_folder_and_images_in_inner_folders_meet(data: Folder):
     data.pair("train/city/x")
     assert data.check().findings == []
     (data.root / "masks").rename(data.root / "labels")
@@ -392,7 +392,7 @@ def test_camvids_lists_are_read_as_far_as_they_go(tmp_path: Path):
     for folder in ("train", "trainannot"):
         (tmp_path / folder).mkdir()
     for name in "ab":
-        cv2.imwrite(str(tmp_path / f"train/{name}.png"), photo_of(name))
+        cv2.imwrite(str(tmp_path / f"train/{name}.png"), image_of(name))
         cv2.imwrite(str(tmp_path / f"trainannot/{name}.png"), np.full((2, 4), 11, np.uint8))
     (tmp_path / "train/b.png").unlink()
     (tmp_path / "train.txt").write_text(
@@ -505,7 +505,7 @@ def test_one_class_in_all_of_train_is_told(data: Folder):
     assert (found.severity, found.found) == ("warning", {"road": "the only class in train"})
 
 
-def test_a_split_whose_photos_are_all_void_is_an_error(data: Folder):
+def test_a_split_whose_images_are_all_void_is_an_error(data: Folder):
     for name in ("train/a", "train/b", "train/c"):
         data.write(f"masks/{name}.png", np.full((2, 4), 255, np.uint8))
     found = data.find("unlabeled-photo")
@@ -514,7 +514,7 @@ def test_a_split_whose_photos_are_all_void_is_an_error(data: Folder):
 
 
 def exif_jpeg(path: Path, orientation: int, size: tuple[int, int]) -> None:
-    data = cv2.imencode(".jpg", photo_of(path.stem, size))[1].tobytes()
+    data = cv2.imencode(".jpg", image_of(path.stem, size))[1].tobytes()
     entry = b"\x12\x01\x03\0\1\0\0\0" + bytes([orientation, 0, 0, 0])
     block = b"Exif\0\0II*\0\x08\0\0\0\1\0" + entry + bytes(4)
     path.write_bytes(
@@ -542,7 +542,7 @@ def test_no_turn_and_a_turn_that_changes_the_size_are_not_told_so(
     assert "exif-orientation" not in kinds(data.check())
 
 
-def test_turned_photos_that_mismatch_make_the_silent_ones_nearly_sure(data: Folder):
+def test_turned_images_that_mismatch_make_the_silent_ones_nearly_sure(data: Folder):
     for name, orientation in (("t", 3), ("u", 6)):
         data.write(f"masks/train/{name}.png", TWO)
         exif_jpeg(data.root / f"images/train/{name}.jpg", orientation, (2, 4))
@@ -553,8 +553,8 @@ def test_turned_photos_that_mismatch_make_the_silent_ones_nearly_sure(data: Fold
     ("top", "dark"), [(1023, True), (4095, True), (16383, True), (65535, False)]
 )
 def test_ten_to_fourteen_bits_in_sixteen_are_told(data: Folder, top: int, dark: bool):
-    photo = np.linspace(0, top, 8).astype(np.uint16).reshape(2, 4)
-    data.pair("train/deep", photo=photo)
+    image = np.linspace(0, top, 8).astype(np.uint16).reshape(2, 4)
+    data.pair("train/deep", image=image)
     report = data.check()
     told = {
         name
@@ -562,7 +562,7 @@ def test_ten_to_fourteen_bits_in_sixteen_are_told(data: Folder, top: int, dark: 
         if finding.kind == "dark-photo"
         for name in finding.found
     }
-    loaded = next(fact.brightest for fact in report.facts if fact.item.name == "deep")
+    loaded = next(fact.brightest for fact in report.image_stats if fact.item.name == "deep")
     assert told == ({"train/deep"} if dark and loaded < 64 else set())
 
 
@@ -585,7 +585,7 @@ def test_a_mask_called_png_in_capitals_is_found(data: Folder):
     assert data.check().findings == []
 
 
-def test_photos_behind_links_to_folders_are_checked(
+def test_images_behind_links_to_folders_are_checked(
     data: Folder, tmp_path_factory: pytest.TempPathFactory
 ):
     store = Folder(tmp_path_factory.mktemp("store"))

@@ -40,20 +40,20 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_classes_are_those_of_the_files_and_photos_count_naturally(root: Path):
-    photos = open_classes(root, "train")
-    assert photos.names == ("cat", "dog")
-    assert photos.photos == ("cat.tar:1.jpg", "dog.tar:dog/2.jpg", "dog.tar:dog/10.jpg")
-    found = [photos[index] for index in range(len(photos))]
+def test_classes_are_those_of_the_files_and_images_count_naturally(root: Path):
+    images = open_classes(root, "train")
+    assert images.names == ("cat", "dog")
+    assert images.images == ("cat.tar:1.jpg", "dog.tar:dog/2.jpg", "dog.tar:dog/10.jpg")
+    found = [images[index] for index in range(len(images))]
     assert [class_id for _, class_id in found] == [0, 1, 1]
-    assert [int(photo[0, 0, 0]) for photo, _ in found] == [30, 60, 90]
+    assert [int(image[0, 0, 0]) for image, _ in found] == [30, 60, 90]
     assert found[0][0].shape == (8, 12, 3)
 
 
 def test_one_file_may_hold_a_split(root: Path):
-    photos = open_classes(root, "val")
-    assert photos.names == ("cat", "dog")
-    assert [(int(photos[index][0][0, 0, 0]), photos[index][1]) for index in range(2)] == [
+    images = open_classes(root, "val")
+    assert images.names == ("cat", "dog")
+    assert [(int(images[index][0][0, 0, 0]), images[index][1]) for index in range(2)] == [
         (150, 0),
         (200, 1),
     ]
@@ -125,11 +125,11 @@ def test_a_negative_size_is_damage_and_no_endless_loop(root: Path):
         open_classes(root, "train")
 
 
-def test_a_member_that_is_no_photo_has_a_name(root: Path):
+def test_a_member_that_is_no_image_has_a_name(root: Path):
     write_tar(root / "train/dog.tar", {"dog/1.jpg": b"\xff\xd8 no photo"})
-    photos = open_classes(root, "train")
+    images = open_classes(root, "train")
     with pytest.raises(ImageError, match=r"dog\.tar, member dog/1\.jpg"):
-        photos[1]
+        images[1]
 
 
 def test_a_name_with_control_characters_is_shown_safely(root: Path):

@@ -33,11 +33,11 @@ def test_0_is_ignored_and_the_classes_count_from_0(tmp_path: Path):
     for split in ("train", "val"):
         dataset = open_dataset(tmp_path / "out", split)
         assert dataset[0].labels.tolist() == [[255, 0, 149]]
-        assert dataset.labels.names[0] == "class 1"
-        assert dataset.labels.names[149] == "class 150"
+        assert dataset.label_set.names[0] == "class 1"
+        assert dataset.label_set.names[149] == "class 150"
 
 
-def test_names_come_from_the_file_beside_the_photos(tmp_path: Path):
+def test_names_come_from_the_file_beside_the_images(tmp_path: Path):
     (tmp_path / "names").write_text("\n".join(ROWS))
     assert read_names(tmp_path / "names")[:2] == ("thing 1", "thing 2")
 
@@ -61,14 +61,14 @@ def test_other_ids_are_an_error(tmp_path: Path):
         write(source, tmp_path / "out", made_by="a test")
 
 
-def test_a_photo_without_annotation_is_an_error(tmp_path: Path):
+def test_an_image_without_annotation_is_an_error(tmp_path: Path):
     source = make(tmp_path, [1])
     (source / "annotations/validation/a.png").unlink()
     with pytest.raises(DataError, match=r"1 annotations are missing: .*a\.png"):
         read("ade20k", source, Options())
 
 
-def test_no_photos_is_an_error(tmp_path: Path):
+def test_no_images_is_an_error(tmp_path: Path):
     with pytest.raises(DataError, match="has no photos in images/training"):
         read("ade20k", tmp_path, Options())
 

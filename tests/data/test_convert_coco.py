@@ -9,7 +9,7 @@ import pytest
 
 from galago.data import open_dataset
 from galago.data.convert import Options, read, write
-from galago.data.convert.coco_photos import split_name
+from galago.data.convert.coco_images import split_name
 from galago.data.convert.coco_shapes import MAX_OUTLINE, check_segmentation, unpack_runs
 from galago.data.convert.splits import split_of
 from galago.errors import DataError, MissingDependencyError
@@ -29,7 +29,7 @@ def annotation(number: int, category: int, segmentation: Any, **more: Any) -> di
 
 
 def make(root: Path, annotations: list[dict[str, Any]], **changes: Any) -> Path:
-    """Write one photo and its annotations as COCO lays them out."""
+    """Write one image and its annotations as COCO lays them out."""
     entry = {"id": 7, "file_name": "a.jpg", "height": SIZE[0], "width": SIZE[1]}
     (root / "annotations").mkdir(parents=True)
     (root / "val2017").mkdir()
@@ -56,13 +56,13 @@ def test_a_polygon_and_the_background(tmp_path: Path):
         [0, 1, 1, 1, 0],
         [0, 0, 0, 0, 0],
     ]
-    assert open_dataset(tmp_path / "out", "val").labels.names == ("background", "car", "dog")
+    assert open_dataset(tmp_path / "out", "val").label_set.names == ("background", "car", "dog")
 
 
 def test_the_background_may_be_ignored(tmp_path: Path):
     labels = labels_of(tmp_path, [annotation(1, 18, SQUARE)], ignore=("background",))
     assert labels[1] == [255, 1, 1, 1, 255]
-    assert open_dataset(tmp_path / "out", "val").labels.names == ("car", "dog")
+    assert open_dataset(tmp_path / "out", "val").label_set.names == ("car", "dog")
 
 
 def test_run_lengths_plain_and_compressed_and_of_a_crowd(tmp_path: Path):
@@ -83,7 +83,7 @@ def test_small_areas_lie_over_large_ones_in_any_order(tmp_path: Path):
     assert labels_of(tmp_path, [small, annotation(2, 3, SQUARE)])[1] == [0, 1, 2, 1, 0]
 
 
-def test_a_photo_without_annotations_is_all_background(tmp_path: Path):
+def test_an_image_without_annotations_is_all_background(tmp_path: Path):
     assert np.unique(labels_of(tmp_path, [])).tolist() == [0]
 
 
@@ -145,7 +145,7 @@ def test_a_broken_area_is_an_error_that_names_it_or_left_out(
     assert not (tmp_path / "out").exists()
     found = read("coco", source, Options(unknown="ignore"))
     assert "Left out, with 1 faults:\n  annotation 41 of a.jpg" in found.notes[0]
-    assert found.items[0].draw()[1].tolist() == [0, 2, 2, 2, 0]
+    assert found.items[0].read_labels()[1].tolist() == [0, 2, 2, 2, 0]
 
 
 def test_a_polygon_without_end_is_refused_before_it_is_drawn():
@@ -160,13 +160,13 @@ def test_a_polygon_without_end_is_refused_before_it_is_drawn():
 def test_a_stray_click_is_left_out_and_told_beside_good_areas(tmp_path: Path, stray: Any):
     annotations = [annotation(1, 18, SQUARE), annotation(2, 3, stray), annotation(3, 3, stray)]
     found = read("coco", make(tmp_path, annotations), Options())
-    assert found.items[0].draw()[1].tolist() == [0, 2, 2, 2, 0]
+    assert found.items[0].read_labels()[1].tolist() == [0, 2, 2, 2, 0]
     assert "polygons in annotation 2 of a.jpg, annotation 3 of a.jpg" in found.notes[0]
 
 
 def test_a_stray_click_within_a_good_annotation_costs_nothing_else(tmp_path: Path):
     found = read("coco", make(tmp_path, [annotation(1, 18, [*SQUARE, [2, 2, 3, 3]])]), Options())
-    assert found.items[0].draw()[1].tolist() == [0, 2, 2, 2, 0]
+    assert found.items[0].read_labels()[1].tolist() == [0, 2, 2, 2, 0]
     assert "annotation 1 of a.jpg" in found.notes[0]
 
 
@@ -230,7 +230,7 @@ def test_an_unknown_category_and_an_unknown_image_are_errors(
     source = make(tmp_path / "a", [annotation(1, 3, SQUARE, **more), annotation(2, 3, SQUARE)])
     with pytest.raises(DataError, match=message):
         read("coco", source, Options())
-    assert read("coco", source, Options(unknown="ignore")).items[0].draw()[1].tolist() == [
+    assert read("coco", source, Options(unknown="ignore")).items[0].read_labels()[1].tolist() == [
         0,
         1,
         1,
@@ -249,10 +249,10 @@ def test_ids_that_a_table_wrote_as_floats_and_ids_that_are_text_are_read(tmp_pat
         images=[{"id": "x", "file_name": "a.jpg"}],
         categories=[{"id": "c", "name": "car"}],
     )
-    assert read("coco", source, Options()).items[0].draw()[1].tolist() == [0, 1, 1, 1, 0]
+    assert read("coco", source, Options()).items[0].read_labels()[1].tolist() == [0, 1, 1, 1, 0]
 
 
-def two_photos(root: Path, second: dict[str, Any]) -> Path:
+def two_images(root: Path, second: dict[str, Any]) -> Path:
     entries = [{"id": 7, "file_name": "a.jpg", "height": 4, "width": 5}, second]
     source = make(
         root, [annotation(1, 3, SQUARE), annotation(2, 18, SQUARE, image_id=8)], images=entries
@@ -297,23 +297,23 @@ def two_photos(root: Path, second: dict[str, Any]) -> Path:
 def test_a_broken_entry_of_an_image_is_told_and_may_be_left_out(
     tmp_path: Path, second: Any, message: str
 ):
-    source = two_photos(tmp_path / "in", second)
+    source = two_images(tmp_path / "in", second)
     with pytest.raises(DataError, match=message) as caught:
         read("coco", source, Options())
     assert len(str(caught.value)) < 1200
     found = read("coco", source, Options(unknown="ignore"))
     assert [item.name for item in found.items] == ["a"]
-    assert found.items[0].draw()[1].tolist() == [0, 1, 1, 1, 0]
+    assert found.items[0].read_labels()[1].tolist() == [0, 1, 1, 1, 0]
 
 
 @pytest.mark.parametrize("size", [{}, {"height": None, "width": None}])
-def test_an_image_without_a_size_has_that_of_its_photo(tmp_path: Path, size: dict[str, Any]):
-    found = read("coco", two_photos(tmp_path, {"id": 8, "file_name": "b.jpg"} | size), Options())
-    assert found.items[1].draw()[1].tolist() == [0, 2, 2, 2, 0]
+def test_an_entry_without_a_size_has_that_of_its_image(tmp_path: Path, size: dict[str, Any]):
+    found = read("coco", two_images(tmp_path, {"id": 8, "file_name": "b.jpg"} | size), Options())
+    assert found.items[1].read_labels()[1].tolist() == [0, 2, 2, 2, 0]
 
 
 def test_one_image_id_twice_is_told_for_both_and_neither_is_guessed(tmp_path: Path):
-    source = two_photos(tmp_path, {"id": 7, "file_name": "b.jpg", "height": 4, "width": 5})
+    source = two_images(tmp_path, {"id": 7, "file_name": "b.jpg", "height": 4, "width": 5})
     with pytest.raises(DataError, match="image 7: 2 images have this id"):
         read("coco", source, Options())
     with pytest.raises(DataError, match="image 7"):
@@ -347,7 +347,7 @@ def test_broken_categories_are_an_error_in_any_case(tmp_path: Path, categories: 
             read("coco", source, Options(unknown=unknown))
 
 
-def test_missing_photos_are_an_error_and_may_be_found_elsewhere(tmp_path: Path):
+def test_missing_images_are_an_error_and_may_be_found_elsewhere(tmp_path: Path):
     source = make(tmp_path / "in", [])
     (source / "val2017").rename(tmp_path / "elsewhere")
     with pytest.raises(DataError, match=r"1 photos are missing: a\.jpg\. Looked in .*--images"):
@@ -374,7 +374,7 @@ def test_missing_photos_are_an_error_and_may_be_found_elsewhere(tmp_path: Path):
         ("sub/a.JPG", "images/sub/a.jpg", "sub/a"),
     ],
 )
-def test_photos_named_by_another_system_are_found(
+def test_images_named_by_another_system_are_found(
     tmp_path: Path, name: str, place: str, sample: str
 ):
     (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
@@ -386,7 +386,7 @@ def test_photos_named_by_another_system_are_found(
     }
     (tmp_path / "result.json").write_text(json.dumps(text))
     found = read("coco", tmp_path, Options())
-    assert [(item.name, item.photo) for item in found.items] == [(sample, tmp_path / place)]
+    assert [(item.name, item.image) for item in found.items] == [(sample, tmp_path / place)]
 
 
 def test_with_images_the_end_of_a_name_is_looked_for(tmp_path: Path):
@@ -397,7 +397,7 @@ def test_with_images_the_end_of_a_name_is_looked_for(tmp_path: Path):
     assert [item.name for item in found.items] == ["a"]
 
 
-def test_two_names_that_end_alike_are_not_one_photo(tmp_path: Path):
+def test_two_names_that_end_alike_are_not_one_image(tmp_path: Path):
     entries = [{"id": 7, "file_name": "C:\\mon\\a.jpg"}, {"id": 8, "file_name": "C:\\tue\\a.jpg"}]
     with pytest.raises(DataError, match=r"image 8: its photo .*a\.jpg is that of image 7, too"):
         read("coco", make(tmp_path, [], images=entries), Options())
@@ -412,13 +412,28 @@ def test_a_name_cannot_leave_the_folder_of_the_data_set():
 @pytest.mark.parametrize(
     ("name", "split"),
     [
-        ("instances_train2017", "train"), ("instances_val2017", "val"), ("instances_minival2014", "val"),
-        ("instances_valminusminival2014", "train"), ("trainval35k", "train"), ("labels-val", "val"), ("labelsVal", "val"),
-        ("site_train_v2_val", "val"), ("dev", "val"), ("image_info_test-dev2017", "test"), ("valid", "val"),
-        ("validation", "val"), ("TRAIN", "train"), ("mytest.v2", None), ("terrain", None),
-        ("latest", None), ("interval", None), ("instances_default", None), ("testset_3", "test"), ("eval", "val"),
+        ("instances_train2017", "train"),
+        ("instances_val2017", "val"),
+        ("instances_minival2014", "val"),
+        ("instances_valminusminival2014", "train"),
+        ("trainval35k", "train"),
+        ("labels-val", "val"),
+        ("labelsVal", "val"),
+        ("site_train_v2_val", "val"),
+        ("dev", "val"),
+        ("image_info_test-dev2017", "test"),
+        ("valid", "val"),
+        ("validation", "val"),
+        ("TRAIN", "train"),
+        ("mytest.v2", None),
+        ("terrain", None),
+        ("latest", None),
+        ("interval", None),
+        ("instances_default", None),
+        ("testset_3", "test"),
+        ("eval", "val"),
     ],
-)  # fmt: skip
+)
 def test_the_last_word_of_a_name_tells_the_split(name: str, split: str | None):
     assert split_of(name) == split
 
@@ -446,21 +461,21 @@ def test_a_parent_of_all_that_no_annotation_has_is_no_class(tmp_path: Path):
     children = [category | {"supercategory": "plants"} for category in CATEGORIES]
     source = make(tmp_path / "a", [annotation(1, 3, SQUARE)], categories=[parent, *children])
     found = read("coco", source, Options())
-    assert found.labels.names == ("background", "car", "dog")
+    assert found.label_set.names == ("background", "car", "dog")
     assert "The category 'plants' is what others are kinds of" in found.notes[0]
-    assert found.items[0].draw()[1].tolist() == [0, 1, 1, 1, 0]
-    assert read("coco", source, Options(ignore=("plants",))).labels.names == (
+    assert found.items[0].read_labels()[1].tolist() == [0, 1, 1, 1, 0]
+    assert read("coco", source, Options(ignore=("plants",))).label_set.names == (
         "background",
         "car",
         "dog",
     )
     used = make(tmp_path / "b", [annotation(1, 0, SQUARE)], categories=[parent, *children])
-    assert read("coco", used, Options()).labels.names == ("background", "plants", "car", "dog")
+    assert read("coco", used, Options()).label_set.names == ("background", "plants", "car", "dog")
 
 
 def test_a_class_that_is_its_own_parent_stays(tmp_path: Path):
     source = make(tmp_path, [], categories=[{"id": 1, "name": "person", "supercategory": "person"}])
-    assert read("coco", source, Options()).labels.names == ("background", "person")
+    assert read("coco", source, Options()).label_set.names == ("background", "person")
 
 
 def test_files_that_macos_puts_beside_are_no_annotations(tmp_path: Path):
@@ -494,7 +509,7 @@ def test_roboflows_folders_and_a_class_named_twice(tmp_path: Path):
     out = convert(tmp_path / "in", tmp_path / "out")
     for split in ("train", "val"):
         dataset = open_dataset(out, split)
-        assert dataset.labels.names == ("background", "hole")
+        assert dataset.label_set.names == ("background", "hole")
         assert dataset[0].labels[1].tolist() == [0, 1, 1, 1, 0]
 
 
@@ -514,7 +529,7 @@ def test_one_json_file_of_another_name_is_train(tmp_path: Path):
         ('{"images": {}, "annotations": [], "categories": []}', "expected the lists images"),
         ("[" * 100_000, "too many brackets"),
         ('{"images": [' + "9" * 5000 + "]}", "not readable as JSON"),
-        ('{"images": [], "images": []}', "the key 'images' stands twice"),
+        ('{"images": [], "images": []}', "the key 'images' occurs twice"),
     ],
 )
 def test_a_file_of_another_kind_is_an_error(tmp_path: Path, text: str, message: str):
@@ -548,7 +563,7 @@ def test_without_pycocotools_the_extra_is_named(tmp_path: Path, monkeypatch: pyt
 def test_categories_of_one_name_become_one_class_and_are_told(tmp_path: Path):
     twins = [{"id": 1, "name": "leaf"}, {"id": 2, "name": "leaf"}]
     source = read("coco", make(tmp_path, [annotation(1, 1, SQUARE)], categories=twins), Options())
-    assert source.labels.names == ("background", "leaf")
+    assert source.label_set.names == ("background", "leaf")
     assert any("several categories of one name" in note and "leaf" in note for note in source.notes)
 
 
@@ -558,8 +573,11 @@ def test_a_file_without_any_area_is_told(tmp_path: Path):
 
 
 def test_one_side_of_the_size_left_out_is_that_of_the_photo(tmp_path: Path):
-    source = two_photos(tmp_path, {"id": 8, "file_name": "b.jpg", "height": None, "width": SIZE[1]})
-    assert [item.draw().shape for item in read("coco", source, Options()).items] == [SIZE, SIZE]
+    source = two_images(tmp_path, {"id": 8, "file_name": "b.jpg", "height": None, "width": SIZE[1]})
+    assert [item.read_labels().shape for item in read("coco", source, Options()).items] == [
+        SIZE,
+        SIZE,
+    ]
 
 
 def test_a_number_of_thousands_of_digits_is_told_without_words_of_python(tmp_path: Path):

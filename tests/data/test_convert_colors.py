@@ -20,10 +20,10 @@ def write_image(file: Path, pixels: np.ndarray) -> None:
 
 
 def make(
-    root: Path, photos: str = "images/train", masks: str = "masks/train", ending: str = ""
+    root: Path, images: str = "images/train", masks: str = "masks/train", ending: str = ""
 ) -> Path:
-    """Write a photo with a colored mask, and the palette."""
-    write_image(root / photos / "a.jpg", np.full((2, 3, 3), 90, np.uint8))
+    """Write an image with a colored mask, and the palette."""
+    write_image(root / images / "a.jpg", np.full((2, 3, 3), 90, np.uint8))
     write_image(root / masks / f"a{ending}.png", PIXELS)
     (root / "palette.yaml").write_text(YAML)
     return root
@@ -42,8 +42,8 @@ def convert(source: Path, out: Path, *, accept_unknown: bool = False, **options:
 def test_colors_become_ids_in_the_order_of_the_palette(tmp_path: Path):
     source = make(tmp_path / "in")
     dataset = open_dataset(convert(source, tmp_path / "out"), "train")
-    assert dataset.labels.names == ("road", "car", "void")
-    assert dataset.labels.palette == (ROAD, CAR, VOID)
+    assert dataset.label_set.names == ("road", "car", "void")
+    assert dataset.label_set.palette == (ROAD, CAR, VOID)
     assert dataset.names == ["a"]
     assert dataset[0].labels.tolist() == [[0, 1, 1], [0, 2, 1]]
     assert (tmp_path / "out/images/train/a.jpg").read_bytes() == (
@@ -55,16 +55,16 @@ def test_ignored_classes_become_255_and_the_others_close_up(tmp_path: Path):
     dataset = open_dataset(
         convert(make(tmp_path / "in"), tmp_path / "out", ignore=("road", "void")), "train"
     )
-    assert dataset.labels.names == ("car",)
+    assert dataset.label_set.names == ("car",)
     assert dataset[0].labels.tolist() == [[255, 0, 0], [255, 255, 0]]
 
 
 @pytest.mark.parametrize(
-    ("photos", "masks", "ending"),
+    ("images", "masks", "ending"),
     [("images", "masks", ""), ("train", "train_labels", "_L"), ("train/images", "train/masks", "")],
 )
-def test_other_ways_to_lay_out_the_folders(tmp_path: Path, photos: str, masks: str, ending: str):
-    source = make(tmp_path / "in", photos, masks, ending)
+def test_other_ways_to_lay_out_the_folders(tmp_path: Path, images: str, masks: str, ending: str):
+    source = make(tmp_path / "in", images, masks, ending)
     assert open_dataset(convert(source, tmp_path / "out"), "train").names == ["a"]
 
 
@@ -102,7 +102,7 @@ def test_a_jpeg_mask_is_an_error(tmp_path: Path):
         convert(source, tmp_path / "out")
 
 
-def test_a_photo_without_mask_is_an_error(tmp_path: Path):
+def test_an_image_without_mask_is_an_error(tmp_path: Path):
     source = make(tmp_path / "in")
     write_image(source / "images/train/b.png", PIXELS)
     with pytest.raises(DataError, match=r"1 photos have no mask: .*b\.png"):
@@ -165,7 +165,9 @@ def test_the_exact_name_of_a_mask_goes_before_one_with_an_ending(tmp_path: Path)
         write_image(source / f"images/train/{name}.jpg", np.full((1, 2, 3), 90, np.uint8))
     for name, color in (("0001", CAR), ("0001_L", ROAD), ("0002_L", VOID), ("0003_R_L", CAR)):
         write_image(source / f"masks/train/{name}.png", np.array([[color, color]], np.uint8))
-    found = {item.name: item.draw().max() for item in read("colors", source, Options()).items}
+    found = {
+        item.name: item.read_labels().max() for item in read("colors", source, Options()).items
+    }
     assert found == {"0001": 1, "0001_L": 0, "0002_L": 2, "0003_R": 1, "a": 2}
 
 
@@ -176,7 +178,7 @@ def test_two_masks_of_one_name_are_an_error(tmp_path: Path):
         read("colors", source, Options())
 
 
-def test_masks_without_a_photo_are_told(tmp_path: Path):
+def test_masks_without_an_image_are_told(tmp_path: Path):
     source = make(tmp_path / "in")
     write_image(source / "masks/train/b.png", PIXELS)
     assert "1 masks have no photo and are left out: " in read("colors", source, Options()).notes[0]
@@ -199,7 +201,7 @@ def test_suffixes_in_capitals_hidden_files_and_links(tmp_path: Path):
         ("p.yaml", "leaf: [255, 0, 0]\nleaf: [0, 255, 0]\n", "line 2: the key 'leaf' stands twice"),
         ("p.yaml", "leaf: &a [255, 0, 0]\nstem: *a\n", "aliases"),
         ("p.yaml", "leaf: " + "[" * 5000, "within each other"),
-        ("labelmap.txt", "leaf:255,0,0::\nleaf:0,255,0::\n", "stand more than once: leaf"),
+        ("labelmap.txt", "leaf:255,0,0::\nleaf:0,255,0::\n", "occur more than once: leaf"),
         ("labelmap.txt", "leaf:" + "9" * 5000 + ",0,0::\n", "line 1: expected"),
         ("class_dict.csv", "name,r,g,b\nleaf,1,2,999\n", "each 0 to 255"),
     ],

@@ -13,7 +13,7 @@ IDS = np.array([[0, 2, 255], [2, 0, 0]], np.uint8)
 
 
 def make(root: Path, splits: tuple[str, ...] = ("train", "valid")) -> Path:
-    """Write photos with their masks beside them, as Roboflow exports them."""
+    """Write images with their masks beside them, as Roboflow exports them."""
     for split in splits:
         folder = root / split
         folder.mkdir(parents=True)
@@ -23,11 +23,11 @@ def make(root: Path, splits: tuple[str, ...] = ("train", "valid")) -> Path:
     return root
 
 
-def test_photos_and_the_masks_beside_them(tmp_path: Path):
+def test_images_and_the_masks_beside_them(tmp_path: Path):
     write(read("roboflow", make(tmp_path / "in"), Options()), tmp_path / "out", made_by="a test")
     for split in ("train", "val"):
         dataset = open_dataset(tmp_path / "out", split)
-        assert dataset.labels.names == ("background", "leaf")
+        assert dataset.label_set.names == ("background", "leaf")
         assert dataset.names == ["a_jpg.rf.1f"]
         assert dataset[0].labels.tolist() == [[0, 1, 255], [1, 0, 0]]
 
@@ -46,10 +46,13 @@ def test_capitals_hidden_files_and_a_byte_order_mark(tmp_path: Path):
     (folder / "a_jpg.rf.1f_mask.png").rename(folder / "a_jpg.rf.1f_mask.PNG")
     (folder / "._a.jpg").write_bytes(b"\0\5\26\7")
     (folder / "_classes.csv").write_bytes(b"\xef\xbb\xbf" + CLASSES.replace("\n", "\r\n").encode())
-    assert read("roboflow", source, Options()).items[0].draw().tolist() == [[0, 1, 255], [1, 0, 0]]
+    assert read("roboflow", source, Options()).items[0].read_labels().tolist() == [
+        [0, 1, 255],
+        [1, 0, 0],
+    ]
 
 
-def test_masks_without_a_photo_are_told_and_photos_without_a_mask_an_error(tmp_path: Path):
+def test_masks_without_an_image_are_told_and_images_without_a_mask_an_error(tmp_path: Path):
     source = make(tmp_path)
     cv2.imwrite(str(source / "valid/b_mask.png"), IDS)
     assert "1 masks have no photo" in read("roboflow", source, Options()).notes[0]
@@ -69,10 +72,10 @@ def test_ids_without_a_name_are_an_error(tmp_path: Path):
     ("text", "message"),
     [
         ("Pixel Value, Class\n", "names no class"),
-        ("0, a\n0, b\n", "the pixel value 0 stands twice"),
+        ("0, a\n0, b\n", "the pixel value 0 occurs twice"),
         ("0, a\n256, b\n", "line 2: expected `pixel value, class`"),
         ("0, a\nx, b\n", "line 2: expected"),
-        ("0, a\n1, a\n", "stand more than once: a"),
+        ("0, a\n1, a\n", "occur more than once: a"),
     ],
 )
 def test_a_broken_table_of_classes_is_an_error(tmp_path: Path, text: str, message: str):

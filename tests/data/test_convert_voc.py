@@ -14,7 +14,7 @@ IDS = np.array([[0, 15, 255], [20, 1, 7]], np.uint8)
 
 
 def make(root: Path, lists: tuple[str, ...] = ("train",)) -> Path:
-    """Write a photo and an indexed mask as VOC lays them out."""
+    """Write an image and an indexed mask as VOC lays them out."""
     for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
         (root / folder).mkdir(parents=True)
     cv2.imwrite(str(root / "JPEGImages/2007_000032.jpg"), np.zeros((2, 3, 3), np.uint8))
@@ -39,7 +39,7 @@ def test_ids_stay_and_the_border_is_ignored(tmp_path: Path):
     dataset = open_dataset(
         convert(make(tmp_path / "in", ("train", "trainval")), tmp_path / "out"), "train"
     )
-    assert dataset.labels == VOC
+    assert dataset.label_set == VOC
     assert dataset.names == ["2007_000032"]
     assert dataset[0].labels.tolist() == IDS.tolist()
 
@@ -71,7 +71,7 @@ def test_a_labelmap_names_the_classes_and_one_list_of_any_name_is_train(tmp_path
     )
     write_colors(source, [[(0, 0, 0), (0, 200, 0), (224, 224, 192)]] * 2)
     dataset = open_dataset(convert(source, tmp_path / "out"), "train")
-    assert dataset.labels.names == ("leaf", "background")
+    assert dataset.label_set.names == ("leaf", "background")
     assert dataset[0].labels.tolist() == [[1, 0, 255]] * 2
 
 
@@ -83,7 +83,7 @@ def test_beside_a_labelmap_the_colors_of_an_indexed_mask_count(tmp_path: Path):
         np.array([[0, 1]], np.uint8),
         [(0, 0, 0), (0, 200, 0)],
     )
-    assert open_dataset(convert(source, tmp_path / "out"), "train").labels.names == (
+    assert open_dataset(convert(source, tmp_path / "out"), "train").label_set.names == (
         "leaf",
         "background",
     )
@@ -117,7 +117,7 @@ def test_missing_files_are_listed(tmp_path: Path):
         convert(source, tmp_path / "out")
 
 
-def test_the_photos_may_lie_elsewhere(tmp_path: Path):
+def test_the_images_may_lie_elsewhere(tmp_path: Path):
     source = make(tmp_path / "in")
     (source / "JPEGImages").rename(tmp_path / "photos")
     assert (
@@ -142,7 +142,7 @@ def test_suffixes_count_in_any_letter_case(tmp_path: Path):
     )
 
 
-def test_two_photos_of_one_name_are_an_error(tmp_path: Path):
+def test_two_images_of_one_name_are_an_error(tmp_path: Path):
     source = make(tmp_path / "in")
     cv2.imwrite(str(source / "JPEGImages/2007_000032.png"), np.zeros((2, 3, 3), np.uint8))
     with pytest.raises(DataError, match=r"2007_000032\.jpg and 2007_000032\.png have one name"):
@@ -211,7 +211,7 @@ def test_gray_masks_beside_a_labelmap_of_gray_colors(
     tmp_path: Path, labelmap: str, values: list[int], ids: list[int]
 ):
     found = read("voc", gray(tmp_path, labelmap, values), Options())
-    assert found.items[0].draw().tolist() == [ids, ids]
+    assert found.items[0].read_labels().tolist() == [ids, ids]
 
 
 def test_gray_values_that_are_no_color_of_a_gray_labelmap_are_an_error(tmp_path: Path):
@@ -224,4 +224,4 @@ def test_gray_values_that_may_be_ids_or_colors_are_refused(tmp_path: Path):
     labelmap = "background:0,0,0::\nwall:128,0,0::\ndoor:255,255,255::\n"
     found = read("voc", gray(tmp_path, labelmap, [0, 255, 255]), Options())
     with pytest.raises(DataError, match="255 is door by color and ignored by id"):
-        found.items[0].draw()
+        found.items[0].read_labels()

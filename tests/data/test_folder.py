@@ -12,7 +12,7 @@ YAML = "names: [road, car]\n"
 LABELS = np.array([[0, 1, 255]], np.uint8)
 
 
-def write_photo(file: Path, size: tuple[int, int] = (1, 3)) -> None:
+def write_image(file: Path, size: tuple[int, int] = (1, 3)) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(file), np.zeros((*size, 3), np.uint8))
 
@@ -23,7 +23,7 @@ def write_mask(file: Path, labels: np.ndarray = LABELS) -> None:
 
 
 def write_pair(root: Path, name: str, labels: np.ndarray = LABELS) -> None:
-    write_photo(root / f"images/{name}.jpg", labels.shape)
+    write_image(root / f"images/{name}.jpg", labels.shape)
     write_mask(root / f"masks/{name}.png", labels)
 
 
@@ -44,7 +44,7 @@ def root(tmp_path: Path) -> Path:
 def test_a_folder_uses_the_yaml_inside(root: Path, name: str):
     (root / name).write_text(YAML)
     dataset = open_dataset(root, "train")
-    assert dataset.labels.names == ("road", "car")
+    assert dataset.label_set.names == ("road", "car")
     assert dataset.names == ["a"]
     assert dataset[0].labels.tolist() == [[0, 1, 255]]
 
@@ -57,7 +57,7 @@ def test_the_path_is_seen_from_the_yaml(root: Path):
 
 def test_names_may_be_a_mapping_and_a_palette_may_be_given(root: Path):
     write_yaml(root, "names: {1: car, 0: road}\npalette: [[1, 2, 3], [4, 5, 6]]")
-    labels = open_dataset(root, "train").labels
+    labels = open_dataset(root, "train").label_set
     assert labels.names == ("road", "car")
     assert labels.palette == ((1, 2, 3), (4, 5, 6))
 
@@ -87,7 +87,7 @@ def test_another_ignore_id_becomes_255(root: Path):
     assert open_dataset(root, "train")[0].labels.tolist() == [[0, 255, 1]]
 
 
-def test_photos_in_inner_folders_meet_their_masks_in_natural_order(root: Path):
+def test_images_in_inner_folders_meet_their_masks_in_natural_order(root: Path):
     for name in ("train/city/f10", "train/city/f2"):
         write_pair(root, name)
     write_yaml(root, YAML)
@@ -95,7 +95,7 @@ def test_photos_in_inner_folders_meet_their_masks_in_natural_order(root: Path):
 
 
 def test_folders_may_be_named_the_other_way_round(tmp_path: Path):
-    write_photo(tmp_path / "test/images/a.png")
+    write_image(tmp_path / "test/images/a.png")
     write_mask(tmp_path / "test/labels/a.png")
     write_yaml(tmp_path, YAML + "test: test/images\nmasks_dir: labels")
     assert len(open_dataset(tmp_path, "test")) == 1
@@ -108,7 +108,7 @@ def test_the_example_of_the_error_message_works(root: Path):
         open_dataset(root, "train")
     assert EXAMPLE_YAML in str(caught.value)
     write_yaml(root, EXAMPLE_YAML)
-    assert open_dataset(root, "train").labels.names == ("road", "car")
+    assert open_dataset(root, "train").label_set.names == ("road", "car")
 
 
 def test_nothing_at_the_path_is_an_error(tmp_path: Path):
@@ -131,23 +131,23 @@ def test_an_empty_split_is_an_error(root: Path):
         open_dataset(root, "val")
 
 
-def test_a_photo_without_a_mask_is_an_error(root: Path):
+def test_an_image_without_a_mask_is_an_error(root: Path):
     write_yaml(root, YAML)
-    write_photo(root / "images/train/b.jpg")
+    write_image(root / "images/train/b.jpg")
     with pytest.raises(DataError, match=r"1 of 2 masks are missing: .*b\.png"):
         open_dataset(root, "train")
 
 
-def test_a_mask_without_a_photo_is_an_error(root: Path):
+def test_a_mask_without_an_image_is_an_error(root: Path):
     write_yaml(root, YAML)
     write_mask(root / "masks/train/b.png")
     with pytest.raises(DataError, match=r"1 masks have no photo, the first is .*b\.png"):
         open_dataset(root, "train")
 
 
-def test_two_photos_of_one_name_are_an_error(root: Path):
+def test_two_images_of_one_name_are_an_error(root: Path):
     write_yaml(root, YAML)
-    write_photo(root / "images/train/a.png")
+    write_image(root / "images/train/a.png")
     with pytest.raises(DataError, match="two photos called a:"):
         open_dataset(root, "train")
 
@@ -162,7 +162,7 @@ def test_two_photos_of_one_name_are_an_error(root: Path):
         ("names: []", "names should list the classes"),
         ("names: {1: road}", "classes 0 to 0 without a gap, got ids 1"),
         ("names: [road, no]", "should be text, got False. Put quotes around it"),
-        ("names: [road, road]", "stand more than once: road"),
+        ("names: [road, road]", "occur more than once: road"),
         ("nc: 3\nnames: [road]", "nc is 3, but there are 1 names"),
         ("names: [road]\npalette: [[1, 2]]", "palette should list one"),
         ("names: [road]\npalette: [[1, 2, 3], [1, 2, 3]]", r"one color per class \(1\), got 2"),
@@ -236,11 +236,11 @@ def test_an_error_about_a_huge_value_stays_short(root: Path, key: str):
 def test_a_yaml_saved_by_windows_is_read(root: Path):
     write_yaml(root, "")
     (root / "data.yaml").write_bytes("\ufeffnames: [road, car]\r\n".encode())
-    assert open_folder(root / "data.yaml", "train").labels.names == ("road", "car")
+    assert open_folder(root / "data.yaml", "train").label_set.names == ("road", "car")
 
 
-def draw_pair(photo: Path, mask: Path) -> None:
-    for file, pixels in ((photo, np.zeros((2, 3, 3), np.uint8)), (mask, np.ones((2, 3), np.uint8))):
+def draw_pair(image: Path, mask: Path) -> None:
+    for file, pixels in ((image, np.zeros((2, 3, 3), np.uint8)), (mask, np.ones((2, 3), np.uint8))):
         file.parent.mkdir(parents=True, exist_ok=True)
         cv2.imencode(file.suffix.lower(), pixels)[1].tofile(file)
 
@@ -256,7 +256,7 @@ def test_suffixes_count_in_any_letter_case(tmp_path: Path):
     ]
 
 
-def test_two_masks_of_one_photo_are_an_error(tmp_path: Path):
+def test_two_masks_of_one_image_are_an_error(tmp_path: Path):
     draw_pair(tmp_path / "images/train/a.jpg", tmp_path / "masks/train/a.png")
     draw_pair(tmp_path / "images/train/a.jpg", tmp_path / "masks/train/a.PNG")
     write_yaml(tmp_path, "names: [road, car]")
@@ -292,7 +292,7 @@ def test_hidden_files_and_folders_are_no_samples(tmp_path: Path):
     assert open_folder(tmp_path / "data.yaml", "train").names == ["a"]
 
 
-def test_photos_of_a_kind_that_is_not_read_are_told(tmp_path: Path):
+def test_images_of_a_kind_that_is_not_read_are_told(tmp_path: Path):
     draw_pair(tmp_path / "images/train/a.jpg", tmp_path / "masks/train/a.png")
     (tmp_path / "images/train/a.jpg").rename(tmp_path / "images/train/a.HEIC")
     write_yaml(tmp_path, "names: [road, car]")

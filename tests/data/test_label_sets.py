@@ -9,8 +9,8 @@ from galago.data import open_dataset
 from galago.data.check import check, read_layout
 from galago.data.check.page import draw_page
 from galago.data.folder import read_description
-from galago.data.label_sets import Relabeled, share_sets, to_classes
-from galago.data.mixture import Extra, Mixture, balance, mix
+from galago.data.label_sets import RelabeledDataset, share_sets, to_classes
+from galago.data.mixture import ExtraDataset, Mixture, fill_shares, mix
 from galago.errors import ConfigError, DataError
 from galago.labels import ClassSet
 
@@ -43,15 +43,15 @@ def write_set(
 def test_a_list_of_classes_is_a_set_above_the_last_class(tmp_path: Path):
     write_set(tmp_path, NAMES + COARSE, ((0, 1, 2, 3),))
     data = open_dataset(tmp_path, "train")
-    assert data.labels.sets == (ClassSet("vehicles", (1, 2)),)
+    assert data.label_set.sets == (ClassSet("vehicles", (1, 2)),)
     assert data[0].labels.tolist() == [[0, 4, 3, 255]]
-    assert data.labels.describe(4) == "car or bicyclist"
+    assert data.label_set.describe(4) == "car or bicyclist"
 
 
 def test_ids_and_names_mix_and_a_set_of_one_class_is_the_class(tmp_path: Path):
     write_set(tmp_path, NAMES + "label_mapping: {0: [1], 1: [0, car], 2: pole}\n")
     data = open_dataset(tmp_path, "train")
-    assert data.labels.sets == (ClassSet("id 1", (0, 1)),)
+    assert data.label_set.sets == (ClassSet("id 1", (0, 1)),)
     assert data[0].labels.tolist() == [[1, 4, 3, 255]]
 
 
@@ -61,20 +61,20 @@ def test_equal_sets_are_one_and_names_that_are_classes_need_no_line(tmp_path: Pa
         NAMES + "source_names: [car, a, b]\nlabel_mapping: {a: [road, pole], b: [pole, road]}\n",
     )
     data = open_dataset(tmp_path, "train")
-    assert data.labels.sets == (ClassSet("a + b", (0, 3)),)
+    assert data.label_set.sets == (ClassSet("a + b", (0, 3)),)
     assert data[0].labels.tolist() == [[1, 4, 4, 255]]
 
 
 def test_classes_that_masks_cannot_show_hide_under_all_or_some(tmp_path: Path):
     file = write_set(tmp_path, NAMES + "not_labeled: [pole]\n")
-    assert open_dataset(tmp_path, "train").labels.sets == tuple(
+    assert open_dataset(tmp_path, "train").label_set.sets == tuple(
         ClassSet(f"id {index}", (index,), (3,)) for index in range(3)
     )
     assert open_dataset(tmp_path, "train")[0].labels.tolist() == [[4, 5, 6, 255]]
     file.write_text(NAMES + "not_labeled: {road: [car, 3]}\n")
     data = open_dataset(tmp_path, "train")
     assert data[0].labels.tolist() == [[4, 1, 2, 255]]
-    assert data.labels.describe(4) == "road (may hide car, pole)"
+    assert data.label_set.describe(4) == "road (may hide car, pole)"
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_classes_that_masks_cannot_show_hide_under_all_or_some(tmp_path: Path):
             "source_names: [far]\nlabel_mapping: {far: car, 0: road}",
             "maps id 0 twice, once by its name 'far'",
         ),
-        ("source_names: [far, far]", "stand more than once: far"),
+        ("source_names: [far, far]", "occur more than once: far"),
         ("source_names: {300: far}", "source_names should list"),
         ("source_names: [true]", "should be text, got True"),
         ("label_mapping: {0: [road, tram]}", "got 'tram'. Names of classes serve as well"),
@@ -116,15 +116,17 @@ def test_a_wrong_line_is_an_error_that_says_what_to_do(tmp_path: Path, text: str
 def test_without_sets_nothing_changes(tmp_path: Path):
     file = write_set(tmp_path, NAMES + "label_mapping: {0: 1, 1: 0, 2: ignore}\n")
     assert read_description(file).train_ids == {255: 255, 0: 1, 1: 0, 2: 255}
-    assert read_description(file).labels.sets == ()
+    assert read_description(file).label_set.sets == ()
 
 
 def test_the_check_shows_sets(tmp_path: Path):
     write_set(tmp_path, NAMES + COARSE + "not_labeled: {road: [pole]}\n", ((0, 1, 1, 2, 3),))
     report = check(read_layout(tmp_path), "street")
     assert report.shown_mapping[:3] == [
-        ("0 drivable", "road (may hide pole)", 1), ("1 vehicles", "car or bicyclist", 2), ("2 road-side", "pole", 1),
-    ]  # fmt: skip
+        ("0 drivable", "road (may hide pole)", 1),
+        ("1 vehicles", "car or bicyclist", 2),
+        ("2 road-side", "pole", 1),
+    ]
     split = report.splits["train"]
     assert split.pixels.tolist() == [
         1,
@@ -194,21 +196,21 @@ def test_classes_meet_by_name_and_sets_move_along(tmp_path: Path):
         tmp_path / "extra",
         "names: [pole, road, car]\nlabel_mapping: {0: road, 1: pole, 2: [car, road]}\n",
     )
-    moved = to_classes(open_dataset(tmp_path / "extra", "train"), main.labels, "extra")
-    assert moved.labels.names == main.labels.names
-    assert moved.labels.sets == (ClassSet("id 2", (0, 1)),)
+    moved = to_classes(open_dataset(tmp_path / "extra", "train"), main.label_set, "extra")
+    assert moved.label_set.names == main.label_set.names
+    assert moved.label_set.sets == (ClassSet("id 2", (0, 1)),)
     assert moved[0].labels.tolist() == [[0, 3, 4, 255]]
     write_set(tmp_path / "extra", "names: [tram]\nlabel_mapping: {0: 0, 1: 0, 2: 0}\n")
     with pytest.raises(ConfigError, match="classes that the network does not learn: tram"):
-        to_classes(open_dataset(tmp_path / "extra", "train"), main.labels, "extra")
+        to_classes(open_dataset(tmp_path / "extra", "train"), main.label_set, "extra")
 
 
 def test_sets_of_several_data_sets_get_one_numbering(tmp_path: Path):
     write_set(tmp_path / "a", NAMES + "label_mapping: {0: [0, 1], 1: 1, 2: [1, 2]}\n")
     write_set(tmp_path / "b", NAMES + "label_mapping: {0: [2, 1], 1: [0, 3], 2: 0}\n")
     one, two = share_sets([open_dataset(tmp_path / name, "train") for name in "ab"])
-    assert one.labels == two.labels
-    assert [found.classes for found in one.labels.sets] == [(0, 1), (1, 2), (0, 3)]
+    assert one.label_set == two.label_set
+    assert [found.classes for found in one.label_set.sets] == [(0, 1), (1, 2), (0, 3)]
     assert one[0].labels.tolist() == [[4, 1, 5, 255]]
     assert two[0].labels.tolist() == [[5, 6, 0, 255]]
 
@@ -217,15 +219,15 @@ def test_data_sets_without_sets_are_left_as_they_are(tmp_path: Path):
     write_set(tmp_path, NAMES)
     data = open_dataset(tmp_path, "train")
     assert share_sets([data, data])[0] is data
-    assert to_classes(data, data.labels, "same") is data
-    assert not isinstance(data, Relabeled)
+    assert to_classes(data, data.label_set, "same") is data
+    assert not isinstance(data, RelabeledDataset)
 
 
 def test_a_mixture_gives_each_data_set_its_share(tmp_path: Path):
     for name, count in (("a", 3), ("b", 10)):
         write_set(tmp_path / name, NAMES, ((0,),) * count)
     sets = {name: open_dataset(tmp_path / name, "train") for name in "ab"}
-    mixture = Mixture((Extra("a", sets["a"], 0.3), Extra("b", sets["b"], 0.1)))
+    mixture = Mixture((ExtraDataset("a", sets["a"], 0.3), ExtraDataset("b", sets["b"], 0.1)))
     counts = [sum(name.startswith(f"{letter}/") for name in mixture.names) for letter in "ab"]
     assert counts == [30, 10]
     assert len(mixture) == 40
@@ -234,19 +236,19 @@ def test_a_mixture_gives_each_data_set_its_share(tmp_path: Path):
 
 
 def test_shares_that_are_not_told_are_as_large_as_that_of_the_main_set():
-    assert balance([None, None, None]) == [0.25] * 3
-    assert balance([0.4, None]) == [0.4, pytest.approx(0.3)]
+    assert fill_shares([None, None, None]) == [0.25] * 3
+    assert fill_shares([0.4, None]) == [0.4, pytest.approx(0.3)]
     with pytest.raises(ConfigError, match="leaves nothing for --data"):
-        balance([0.6, 0.4])
+        fill_shares([0.6, 0.4])
 
 
 def test_mixing_returns_what_is_trained_on_and_what_is_scored(tmp_path: Path):
     write_set(tmp_path / "main", NAMES)
     write_set(tmp_path / "extra", NAMES + COARSE, ((0, 1, 2, 3),))
     main, extra = (open_dataset(tmp_path / name, "train") for name in ("main", "extra"))
-    train_set, mixture, vals = mix(main, [Extra("extra", extra, 0.5, extra)])
-    assert train_set.labels == mixture.labels
-    assert train_set.labels.sets == extra.labels.sets
+    train_set, mixture, vals = mix(main, [ExtraDataset("extra", extra, 0.5, extra)])
+    assert train_set.label_set == mixture.label_set
+    assert train_set.label_set.sets == extra.label_set.sets
     assert mixture[0].labels.tolist() == [[0, 4, 3, 255]]
     assert list(vals) == ["extra"]
     assert re.fullmatch("extra/p0", mixture.names[0])

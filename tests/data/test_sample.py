@@ -10,7 +10,7 @@ from galago.labels import LabelSet
 class Drives:
     """Four one-pixel samples of two drives; the red channel is the index."""
 
-    labels = LabelSet(("road",), ((128, 64, 128),))
+    label_set = LabelSet(("road",), ((128, 64, 128),))
     names = ("a_1", "a_2", "b_1", "b_2")
 
     def __len__(self) -> int:
@@ -27,7 +27,7 @@ def test_select_leaves_one_drive_out():
     assert len(rest) == 2
     assert rest[0].name == "b_1"
     assert rest[1].image[0, 0, 0] == 3
-    assert rest.labels is Drives.labels
+    assert rest.label_set is Drives.label_set
 
 
 def test_a_subset_of_a_subset_reads_the_right_samples():

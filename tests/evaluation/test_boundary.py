@@ -48,11 +48,11 @@ def test_pixels_are_summed_over_photos():
 
 
 def test_unlabeled_pixels_do_not_count_and_make_no_outline():
-    truth = np.zeros((30, 40), np.uint8)
-    truth[:, 20:] = 255
-    guess = np.zeros((30, 40), np.uint8)
-    guess[:, 20:] = 1  # nobody knows what is there
-    counts = boundary_counts(truth, guess, num_classes=2)
+    target = np.zeros((30, 40), np.uint8)
+    target[:, 20:] = 255
+    pred = np.zeros((30, 40), np.uint8)
+    pred[:, 20:] = 1  # nobody knows what is there
+    counts = boundary_counts(target, pred, num_classes=2)
     # the photo's border alone: 30 on the left, 19 above and below
     assert counts.tolist() == [[68, 0]] * 3
 

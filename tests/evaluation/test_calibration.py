@@ -5,10 +5,10 @@ from galago.evaluation.calibration import BINS, Calibration, calibration_counts
 
 
 def test_the_error_of_a_constructed_example():
-    truth = np.array([[0] * 10], np.uint8)
-    guess = np.array([[0] * 5 + [1] * 5], np.uint8)
+    target = np.array([[0] * 10], np.uint8)
+    pred = np.array([[0] * 5 + [1] * 5], np.uint8)
     confidence = np.array([[0.9] * 8 + [0.5] * 2], np.float32)
-    counts = calibration_counts(truth, guess, confidence, num_classes=2)
+    counts = calibration_counts(target, pred, confidence, num_classes=2)
     calibration = Calibration(counts)
     # at 0.9: 5 of 8 right, a gap of 0.275; at 0.5: 0 of 2 right, a gap of 0.5
     assert calibration.error == pytest.approx(0.8 * 0.275 + 0.2 * 0.5)
@@ -16,14 +16,14 @@ def test_the_error_of_a_constructed_example():
 
 
 def test_a_network_that_is_right_as_often_as_it_says_has_no_error():
-    truth, guess = np.zeros((1, 4), np.uint8), np.array([[0, 0, 0, 1]], np.uint8)
-    counts = calibration_counts(truth, guess, np.full((1, 4), 0.75, np.float32), num_classes=2)
+    target, pred = np.zeros((1, 4), np.uint8), np.array([[0, 0, 0, 1]], np.uint8)
+    counts = calibration_counts(target, pred, np.full((1, 4), 0.75, np.float32), num_classes=2)
     assert Calibration(counts).error == pytest.approx(0)
 
 
 def test_unlabeled_pixels_do_not_count():
-    truth, guess = np.array([[0, 255]], np.uint8), np.array([[0, 0]], np.uint8)
-    counts = calibration_counts(truth, guess, np.array([[1, 0.3]], np.float32), num_classes=2)
+    target, pred = np.array([[0, 255]], np.uint8), np.array([[0, 0]], np.uint8)
+    counts = calibration_counts(target, pred, np.array([[1, 0.3]], np.float32), num_classes=2)
     assert counts.sum(axis=1).tolist() == [1, 1, 1]
 
 

@@ -23,9 +23,9 @@ ROW = arrays(np.uint8, (3, 5), elements=st.sampled_from([0, 1, 2, 3, 4, 5, 255])
 GUESS = arrays(np.uint8, (3, 5), elements=st.integers(0, 3))
 
 
-def score(truth: list[int], guess: list[int], labels: LabelSet = LABELS) -> Scores:
+def score(target: list[int], pred: list[int], label_set: LabelSet = LABELS) -> Scores:
     return Scores.of(
-        labels, label_counts(np.array([truth], np.uint8), np.array([guess], np.uint8), labels)
+        label_set, label_counts(np.array([target], np.uint8), np.array([pred], np.uint8), label_set)
     )
 
 
@@ -64,38 +64,38 @@ def test_the_summary_names_sets_only_where_there_are_any():
 
 @given(ROW, GUESS)
 def test_without_sets_scores_are_those_of_the_confusion_matrix(
-    truth: np.ndarray, guess: np.ndarray
+    target: np.ndarray, pred: np.ndarray
 ):
-    truth = np.where(truth > 3, 255, truth).astype(np.uint8)
-    counts = label_counts(truth, guess, PLAIN)
-    assert counts.tolist() == confusion(truth, guess, 4).tolist()
+    target = np.where(target > 3, 255, target).astype(np.uint8)
+    counts = label_counts(target, pred, PLAIN)
+    assert counts.tolist() == confusion(target, pred, 4).tolist()
     if counts.any():
         assert Scores.of(PLAIN, counts).summary() == Scores(PLAIN.names, counts).summary()
 
 
 @given(ROW, GUESS)
-def test_every_pixel_is_ignored_excused_or_counted_once(truth: np.ndarray, guess: np.ndarray):
-    rows, _, excused = by_label(LABELS, label_counts(truth, guess, LABELS))
-    assert rows.sum() + excused == (truth != 255).sum()
+def test_every_pixel_is_ignored_excused_or_counted_once(target: np.ndarray, pred: np.ndarray):
+    rows, _, excused = by_label(LABELS, label_counts(target, pred, LABELS))
+    assert rows.sum() + excused == (target != 255).sum()
 
 
 @given(ROW, GUESS)
-def test_settled_labels_are_right_where_the_label_allows_it(truth: np.ndarray, guess: np.ndarray):
-    counts = label_counts(truth, guess, LABELS)
-    settled = settle(truth, guess, LABELS)
+def test_settled_labels_are_right_where_the_label_allows_it(target: np.ndarray, pred: np.ndarray):
+    counts = label_counts(target, pred, LABELS)
+    settled = settle(target, pred, LABELS)
     known = settled != 255
-    assert known.sum() == (truth != 255).sum() - by_label(LABELS, counts)[2]
+    assert known.sum() == (target != 255).sum() - by_label(LABELS, counts)[2]
     if known.any():
-        right = (settled == guess)[known].sum()
+        right = (settled == pred)[known].sum()
         assert right / known.sum() == pytest.approx(Scores.of(LABELS, counts).pixel_accuracy)
 
 
 @settings(max_examples=30)
 @given(ROW, GUESS, st.permutations(range(4)))
 def test_the_order_of_classes_does_not_matter(
-    truth: np.ndarray, guess: np.ndarray, order: list[int]
+    target: np.ndarray, pred: np.ndarray, order: list[int]
 ):
-    counts = label_counts(truth, guess, LABELS)
+    counts = label_counts(target, pred, LABELS)
     if not by_label(LABELS, counts)[0].any():
         return
     new = np.array([*order, 4, 5, *range(6, 256)], np.uint8)
@@ -110,7 +110,7 @@ def test_the_order_of_classes_does_not_matter(
     moved = LabelSet(LABELS.names, LABELS.palette, sets)
     one, two = (
         Scores.of(LABELS, counts),
-        Scores.of(moved, label_counts(new[truth], new[guess], moved)),
+        Scores.of(moved, label_counts(new[target], new[pred], moved)),
     )
     assert two.set_iou == one.set_iou
     assert [two.iou[order[index]] for index in range(4)] == list(one.iou)
@@ -121,24 +121,24 @@ def test_the_order_of_classes_does_not_matter(
 class OneImage:
     """A data set of one image."""
 
-    truth: np.ndarray
-    labels: LabelSet = LABELS
+    target: np.ndarray
+    label_set: LabelSet = LABELS
     names: tuple[str, ...] = ("image",)
 
     def __len__(self) -> int:
         return 1
 
     def __getitem__(self, index: int) -> Sample:
-        return Sample("image", np.zeros((*self.truth.shape, 3), np.uint8), self.truth)
+        return Sample("image", np.zeros((*self.target.shape, 3), np.uint8), self.target)
 
 
 def test_a_whole_evaluation_knows_sets():
-    truth = np.array([[4, 4, 5, 0], [4, 5, 5, 255]], np.uint8)
-    guess = np.array([[1, 0, 2, 0], [2, 3, 1, 0]], np.uint8)
-    data = OneImage(truth)
-    scores = evaluate(lambda _: guess, data)
+    target = np.array([[4, 4, 5, 0], [4, 5, 5, 255]], np.uint8)
+    pred = np.array([[1, 0, 2, 0], [2, 3, 1, 0]], np.uint8)
+    data = OneImage(target)
+    scores = evaluate(lambda _: pred, data)
     found = evaluate_full(
-        lambda _: Prediction(guess, np.ones(guess.shape, np.float32)),
+        lambda _: Prediction(pred, np.ones(pred.shape, np.float32)),
         data,
         boundary=True,
         calibration=True,
@@ -148,6 +148,6 @@ def test_a_whole_evaluation_knows_sets():
     assert found.worst[0].mean_iou == pytest.approx(scores.mean_iou)
     assert found.calibration is not None
     assert found.calibration.counts[0].sum() == 6  # all but one ignored and one excused
-    page = draw_page(found, title="t", setup={}, confusion_png=b"")
+    page = draw_page(found, title="t", setup={})
     assert "tree or building" in page
     assert "pixels not counted: a class was predicted that the masks cannot show there" in page

@@ -56,7 +56,7 @@ class Photos:
             Sample(f"photo{index}", image, segmenter(image).labels)
             for index, image in enumerate(images)
         ]
-        self.labels = LabelSet(SPEC.classes, SPEC.palette)
+        self.label_set = LabelSet(SPEC.classes, SPEC.palette)
         self.names = [sample.name for sample in self.samples]
 
     def __len__(self) -> int:

@@ -91,7 +91,7 @@ def test_scenes_are_a_data_set():
     scenes = Scenes(3, first_seed=123, size=SMALL)
     assert len(scenes) == 3
     assert scenes.names == ["scene_000123", "scene_000124", "scene_000125"]
-    assert scenes.labels is CAMVID
+    assert scenes.label_set is CAMVID
     assert [scene.name for scene in scenes] == scenes.names  # type: ignore[attr-defined]  # a loop ends
     assert scenes[2].image.tobytes() == render_scene(125, SMALL).image.tobytes()
 

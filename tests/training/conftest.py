@@ -19,7 +19,7 @@ class Drawn:
     """A data set in memory."""
 
     samples: tuple[Sample, ...]
-    labels: LabelSet = LABELS
+    label_set: LabelSet = LABELS
 
     @property
     def names(self) -> list[str]:

@@ -16,7 +16,7 @@ torch = pytest.importorskip("torch")
 from torch.utils.data import DataLoader
 
 from galago.data import Dataset, open_dataset
-from galago.data.pairs import ImageMaskDataset
+from galago.data.image_mask_dataset import ImageMaskDataset
 from galago.errors import DataError, ImageError, TrainingError
 from galago.training.config import TrainConfig
 from galago.training.data import (

@@ -112,7 +112,7 @@ def in_two_processes(script: Path, data: Path, out: Path, settings: TrainConfig 
 @pytest.mark.slow
 @pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="needs gloo")
 def test_two_processes_have_the_loss_curve_of_one(on_disk: Callable[[str], Any], tmp_path: Path):
-    root = on_disk("train").pairs[0].photo.parents[2]
+    root = on_disk("train").pairs[0].image.parents[2]
     script = tmp_path / "part.py"
     script.write_text(PART)
     in_two_processes(script, root, tmp_path / "two")
@@ -131,7 +131,7 @@ def test_two_processes_have_the_loss_curve_of_one(on_disk: Callable[[str], Any],
 @pytest.mark.slow
 @pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="needs gloo")
 def test_two_processes_run_out_of_patience_together(on_disk: Callable[[str], Any], tmp_path: Path):
-    root = on_disk("train").pairs[0].photo.parents[2]
+    root = on_disk("train").pairs[0].image.parents[2]
     script = tmp_path / "part.py"
     script.write_text(PART)
     still = replace(
@@ -146,7 +146,7 @@ def test_two_processes_run_out_of_patience_together(on_disk: Callable[[str], Any
 @pytest.mark.slow
 @pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="needs gloo")
 def test_a_process_keeps_its_part_of_a_bad_batch(on_disk: Callable[[str], Any], tmp_path: Path):
-    root = on_disk("train").pairs[0].photo.parents[2]
+    root = on_disk("train").pairs[0].image.parents[2]
     script = tmp_path / "part.py"
     script.write_text(PART)
     wild = replace(SETTINGS, peak_learning_rate=1e30, max_grad_norm=1e30)
@@ -163,7 +163,7 @@ def test_a_process_keeps_its_part_of_a_bad_batch(on_disk: Callable[[str], Any], 
 def test_two_processes_that_were_killed_go_on_as_if_they_had_not_been(
     on_disk: Callable[[str], Any], tmp_path: Path
 ):
-    root = on_disk("train").pairs[0].photo.parents[2]
+    root = on_disk("train").pairs[0].image.parents[2]
     script = tmp_path / "part.py"
     script.write_text(PART)
     command = [
@@ -193,7 +193,7 @@ def test_two_processes_that_were_killed_go_on_as_if_they_had_not_been(
 @pytest.mark.slow
 @pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="needs gloo")
 def test_what_the_first_process_refuses_all_refuse(on_disk: Callable[[str], Any], tmp_path: Path):
-    root = on_disk("train").pairs[0].photo.parents[2]
+    root = on_disk("train").pairs[0].image.parents[2]
     script = tmp_path / "part.py"
     script.write_text(PART)
     with lock_run_dir(tmp_path / "run"):

@@ -104,7 +104,7 @@ def test_writers_that_outlive_their_error_end_in_one_line_too(
     if tensorboard:
         pytest.importorskip("tensorboard")
     settings, out = replace(SETTINGS, tensorboard=tensorboard), tmp_path / "run"
-    root = on_disk("train").pairs[0].photo.parents[2]
+    root = on_disk("train").pairs[0].image.parents[2]
     command = [
         sys.executable,
         "-c",

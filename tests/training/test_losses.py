@@ -150,12 +150,12 @@ def test_the_distance_of_logits_is_that_of_the_softened_probabilities():
 def test_a_network_comes_closer_to_its_teacher(on_disk: Callable[[str], Dataset], tmp_path: Path):
     file, distances = save(tmp_path / "teacher.safetensors"), []
     images = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
-    teacher = Teacher(file, on_disk("train").labels, CPU)
+    teacher = Teacher(file, on_disk("train").label_set, CPU)
     before = teacher(images)
     for weight, name in ((0.0, "alone"), (20.0, "taught")):
         config = replace(SMALL, distill_weight=weight)
         train(config, on_disk("train"), on_disk("val"), tmp_path / name, teacher=file)
-        student = Teacher(tmp_path / name / "last.safetensors", on_disk("train").labels, CPU)
+        student = Teacher(tmp_path / name / "last.safetensors", on_disk("train").label_set, CPU)
         distances.append(distillation_loss(student(images), before, 2.0).item())
     assert distances[1] < 0.7 * distances[0]
     assert torch.equal(teacher(images), before)

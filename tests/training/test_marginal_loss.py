@@ -156,7 +156,7 @@ def test_frequencies_share_the_pixels_of_a_set_among_its_classes(drawn: Callable
     pixels[1] = 2  # the set
     sample = replace(data.samples[0], labels=pixels)
     labels = LabelSet(("wall", "door"), distinct_palette(2), (ClassSet("any", (0, 1)),))
-    weights = class_weights(replace(data, samples=(sample,), labels=labels), 1.0)
+    weights = class_weights(replace(data, samples=(sample,), label_set=labels), 1.0)
     assert weights.tolist() == pytest.approx([4 / 6, 4 / 2])
 
 
@@ -175,9 +175,11 @@ def test_coarse_labels_teach_which_classes_are_ruled_out(
 
     data, val = drawn(4), drawn(2, first=9)
     train_set = replace(
-        data, samples=tuple(coarse(sample) for sample in data.samples), labels=labels
+        data, samples=tuple(coarse(sample) for sample in data.samples), label_set=labels
     )
-    val_set = replace(val, samples=tuple(coarse(sample) for sample in val.samples), labels=labels)
+    val_set = replace(
+        val, samples=tuple(coarse(sample) for sample in val.samples), label_set=labels
+    )
     config = TrainConfig(
         epochs=40,
         batch_size=4,
@@ -193,7 +195,7 @@ def test_coarse_labels_teach_which_classes_are_ruled_out(
         train_set,
         val_set,
         tmp_path / "run",
-        extra_val_sets={"fine": replace(val, labels=fine)},
+        extra_val_sets={"fine": replace(val, label_set=fine)},
     )
     row = history.rows[-1]
     assert (
@@ -207,7 +209,7 @@ def test_coarse_labels_teach_which_classes_are_ruled_out(
 
 def test_extra_data_of_other_sets_is_refused(drawn: Callable[..., Dataset], tmp_path: Path):
     labels = LabelSet(
-        drawn(1).labels.names, drawn(1).labels.palette, (ClassSet("any", (0,), (1,)),)
+        drawn(1).label_set.names, drawn(1).label_set.palette, (ClassSet("any", (0,), (1,)),)
     )
     with pytest.raises(TrainingError, match="labels for other sets of classes"):
         train(
@@ -215,5 +217,5 @@ def test_extra_data_of_other_sets_is_refused(drawn: Callable[..., Dataset], tmp_
             drawn(4),
             drawn(2),
             tmp_path / "run",
-            extra_data=replace(drawn(4), labels=labels),
+            extra_data=replace(drawn(4), label_set=labels),
         )

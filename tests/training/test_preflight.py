@@ -9,7 +9,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from galago.data import Dataset, Sample
-from galago.data.pairs import ImageMaskDataset
+from galago.data.image_mask_dataset import ImageMaskDataset
 from galago.errors import DataError, ImageError
 from galago.training import preflight
 from galago.training.config import TrainConfig
@@ -41,7 +41,7 @@ def test_a_photo_that_is_missing_is_named(
     on_disk: Callable[[str], Any], tmp_path: Path, threads: int
 ):
     data: ImageMaskDataset = on_disk("val")
-    data = replace(data, pairs=(*data.pairs, replace(data.pairs[0], photo=tmp_path / "gone.jpg")))
+    data = replace(data, pairs=(*data.pairs, replace(data.pairs[0], image=tmp_path / "gone.jpg")))
     with pytest.raises(ImageError, match=r"Cannot read .*gone\.jpg"):
         check_readable(data, threads=threads, on_progress=lambda row: None)
 
@@ -60,8 +60,8 @@ class Many:
     """A large split that notes what was read."""
 
     def __init__(self, data: Dataset, count: int) -> None:
-        self.labels, self.names, self.sample, self.read = (
-            data.labels,
+        self.label_set, self.names, self.sample, self.read = (
+            data.label_set,
             [str(index) for index in range(count)],
             data[0],
             [],

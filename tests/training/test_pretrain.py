@@ -142,7 +142,7 @@ def test_a_backbone_learns_classes_and_a_segmentation_network_starts_from_it(
     assert history.best == history.rows[-1]["top1"]
     tensors, metadata = read_tensors(tmp_path / "best.safetensors")
     assert json.loads(metadata["classes"]) == ["blue", "red"]
-    photo = splits[1].photos[0]
+    photo = splits[1].images[0]
     done = CliRunner().invoke(
         app,
         [

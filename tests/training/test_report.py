@@ -13,6 +13,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from galago import image as images
+from galago._core.html_report import render
 from galago.data import Dataset
 from galago.models.checkpoint import read_metadata
 from galago.training.config import TrainConfig
@@ -26,8 +27,8 @@ from galago.training.report import (
     TOP,
     WIDTH,
     closest_recipe,
-    draw_chart,
     draw_page,
+    lay_out_curve,
 )
 from galago.training.sample_grid import read_grid
 from galago.training.train import train
@@ -151,6 +152,13 @@ def test_settings_are_compared_with_the_closest_recipe():
     assert closest_recipe(replace(scenes(), seed=3)) == ("scenes", [("seed", 3, 0)])
     assert closest_recipe(camvid()) == ("camvid", [])
     assert isinstance(closest_recipe(TrainConfig())[0], str)
+
+
+def draw_chart(
+    points: list[tuple[float, float]], *, caption: str, format_value: Callable[[float], str]
+) -> str:
+    curve = lay_out_curve(points, format_value)
+    return render("curve.html", {"curve": curve, "caption": caption}).strip()
 
 
 def points_of(svg: str) -> np.ndarray:

@@ -20,7 +20,7 @@ def test_a_row_is_photo_truth_and_guess(drawn: Callable[..., Dataset], tmp_path:
     write_grid(tmp_path / "panel.png", nothing, data)
     photo, truth, guess = np.hsplit(images.load(tmp_path / "panel.png"), 3)
     np.testing.assert_array_equal(photo, data[0].image)
-    np.testing.assert_array_equal(truth, images.colorize(data[0].labels, data.labels.palette))
+    np.testing.assert_array_equal(truth, images.colorize(data[0].labels, data.label_set.palette))
     assert (guess == 0).all()  # the color of class 0
 
 

@@ -183,7 +183,7 @@ train(TrainConfig(**settings), *splits, out, on_progress=report)
 def test_a_run_that_was_killed_in_an_epoch_ends_as_if_it_had_not_been(
     on_disk: Callable[[str], Any], finished: Finished, tmp_path: Path
 ):
-    root = on_disk("train").pairs[0].photo.parents[2]
+    root = on_disk("train").pairs[0].image.parents[2]
     command = [sys.executable, "-c", KILLED, str(root), str(tmp_path), repr(vars(SMALL))]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == -9, done.stderr
@@ -255,7 +255,7 @@ def test_a_run_is_not_resumed_with_swapped_class_names(
     on_disk: Callable[[str], Any], stopped: Path
 ):
     swapped = LabelSet(("door", "wall"), ((0, 0, 0), (255, 255, 255)))
-    sets = [replace(on_disk(split), labels=swapped) for split in ("train", "val")]
+    sets = [replace(on_disk(split), label_set=swapped) for split in ("train", "val")]
     with pytest.raises(
         TrainingError, match=r"training data had the classes wall, door, now door, wall.*--weights"
     ):
@@ -264,7 +264,7 @@ def test_a_run_is_not_resumed_with_swapped_class_names(
 
 def test_a_run_is_not_resumed_with_more_classes(on_disk: Callable[[str], Any], stopped: Path):
     more = LabelSet(("wall", "door", "key"), ((0, 0, 0), (255, 255, 255), (1, 1, 1)))
-    sets = [replace(on_disk(split), labels=more) for split in ("train", "val")]
+    sets = [replace(on_disk(split), label_set=more) for split in ("train", "val")]
     with pytest.raises(
         TrainingError, match=r"training data had the classes wall, door, now wall, door, key"
     ):
@@ -394,7 +394,7 @@ def test_two_runs_in_one_folder_are_kept_apart(
         sys.executable,
         "-c",
         RUN,
-        *map(str, (sets[0].pairs[0].photo.parents[2], tmp_path / "run", vars(SMALL))),
+        *map(str, (sets[0].pairs[0].image.parents[2], tmp_path / "run", vars(SMALL))),
     ]
 
     def start_another(row: dict[str, float]) -> None:
@@ -461,7 +461,7 @@ def test_a_new_run_does_not_overwrite_another_one(
 
 
 def test_splits_of_different_classes_are_refused(drawn: Callable[..., Any], tmp_path: Path):
-    other = replace(drawn(2), labels=LabelSet(("wall", "gate"), ((0, 0, 0), (1, 1, 1))))
+    other = replace(drawn(2), label_set=LabelSet(("wall", "gate"), ((0, 0, 0), (1, 1, 1))))
     with pytest.raises(
         TrainingError, match=r"different classes: \('wall', 'door'\) and \('wall', 'gate'\)"
     ):

@@ -4,17 +4,26 @@ import struct
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from galago._core.boxes import boxes, top_boxes
+from galago._core.isobmff import boxes, top_boxes
 
 LARGEST_META = 1 << 22  # bytes
 
 # Orientation by rotation (quarters against the clock) and mirror (0 top to bottom, 1 left to
 # right), as avifImageIrotImirToExifOrientation has it: libavif, src/exif.c
 TURNS = {
-    (0, None): 1, (1, None): 8, (2, None): 3, (3, None): 6,
-    (0, 0): 4, (1, 0): 5, (2, 0): 2, (3, 0): 7,
-    (0, 1): 2, (1, 1): 7, (2, 1): 4, (3, 1): 5,
-}  # fmt: skip
+    (0, None): 1,
+    (1, None): 8,
+    (2, None): 3,
+    (3, None): 6,
+    (0, 0): 4,
+    (1, 0): 5,
+    (2, 0): 2,
+    (3, 0): 7,
+    (0, 1): 2,
+    (1, 1): 7,
+    (2, 1): 4,
+    (3, 1): 5,
+}
 
 
 def read_picture(file: BinaryIO) -> tuple[tuple[int, int] | None, int]:

@@ -1,55 +1,86 @@
-"""What the HTML pages of all reports share: one file each, styles and pictures inside."""
+"""HTML pages of all reports: Jinja2 templates, one file per page, styles and images inside.
 
-import base64
-import html
-from collections.abc import Iterable, Sequence
-
-from galago._core.printable import printable
-
-STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color: #1b1f24 }
-h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2.2rem } h3 { font-size: 1rem; margin: 1.4rem 0 .4rem }
-table { border-collapse: collapse; margin: .8rem 0 }
-td, th { padding: .25rem .8rem; border-bottom: 1px solid #d8dee4; text-align: right }
-td:first-child, th:first-child { text-align: left }
-.chip { display: inline-block; width: .8em; height: .8em; margin-right: .5em; border: 1px solid #0003 }
-.verdict { padding: .8rem 1.2rem; border-radius: 8px; font-weight: 600 } .ok { background: #dafbe1 } .bad { background: #ffebe9 }
-.pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(15rem, 1fr)); gap: .8rem }
-figure { margin: 0 } img { max-width: 100% } .pictures img { width: 100% } figcaption { font-size: .85rem; color: #57606a }
+The templates are in `templates/`. All text is escaped, and control characters in it are replaced.
 """
 
+import base64
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
 
-def escape(text: object) -> str:
-    """Return text as HTML: no markup, no control characters; the one way for text into a page."""
-    return html.escape(printable(text))
+import numpy as np
+
+from galago._core.image_encoder import encode
+from galago._core.printable import printable
+from galago.errors import MissingDependencyError, require
+
+JPEG_QUALITY = 80
 
 
-def document(title: str, parts: Iterable[str], style: str = "") -> str:
-    """Return a whole page.
+def can_render() -> bool:
+    """Tell whether Jinja2 is installed."""
+    try:
+        require("jinja2", "report")
+    except MissingDependencyError:
+        return False
+    return True
+
+
+def render(template: str, context: Mapping[str, object]) -> str:
+    """Return a page.
 
     Args:
-        title: plain text, for the window and as the headline.
-        parts: HTML, in order.
-        style: rules beside the common ones.
+        template: file name in `templates/`.
+        context: values by the names that the template uses; `title` for a whole page.
+    Raises:
+        MissingDependencyError: Jinja2 is not installed.
     """
-    head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title><style>{STYLE}{style}</style>'
-    page = f"{head}<h1>{escape(title)}</h1>{''.join(parts)}</html>\n"
-    return page.encode("utf-8", "backslashreplace").decode()
+    page: str = _environment().get_template(template).render(context)
+    return page
 
 
-def picture(data: bytes, kind: str, alt: str) -> str:
-    """Return an image that is part of the page.
+@cache
+def _environment() -> Any:
+    jinja2 = require("jinja2", "report")
 
-    Args:
-        data: the file.
-        kind: png or jpeg.
-        alt: what it shows, as plain text.
-    """
-    return f'<img alt="{escape(alt)}" src="data:image/{kind};base64,{base64.b64encode(data).decode()}">'
+    def finalize(value: object) -> object:
+        undefined_or_html = isinstance(value, jinja2.Undefined) or hasattr(value, "__html__")
+        return value if undefined_or_html else printable(value)
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=finalize,
+    )
+    environment.filters |= {
+        "png": _png,
+        "jpeg": _jpeg,
+        "score": _score,
+        "percent": _percent,
+        "thousands": "{:,}".format,
+    }
+    return environment
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table of HTML cells under one line of heads; no line where there are no heads."""
-    lines = [f"<tr>{''.join(f'<th>{head}</th>' for head in heads)}</tr>"] if heads else []
-    lines += [f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows]
-    return f"<table>{''.join(lines)}</table>"
+def _png(image: np.ndarray) -> str:
+    return _data_uri("png", encode(image, ".png"))
+
+
+def _jpeg(image: np.ndarray) -> str:
+    return _data_uri("jpeg", encode(image, ".jpg", jpeg_quality=JPEG_QUALITY))
+
+
+def _data_uri(kind: str, data: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def _score(value: float | None) -> str:
+    return "n/a" if value is None else f"{value:.4f}"
+
+
+def _percent(share: float, digits: int = 0) -> str:
+    return f"{share:.{digits}%}"

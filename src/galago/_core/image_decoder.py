@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from galago._core import tiff
-from galago._core.boxes import top_boxes
 from galago._core.image_header import COMPANION, LFS_POINTER, ImageHeader, read_header
+from galago._core.isobmff import top_boxes
 from galago._core.png import SIGNATURE as PNG_SIGNATURE
 from galago._core.png import read_chunks
 
@@ -83,7 +83,7 @@ def decode(data: bytes) -> tuple[np.ndarray, ImageHeader]:
     header = read_header(io.BytesIO(data))
     check_header(header)
     if fault := describe_damage(data, header):
-        raise UnreadableImageError(f"is {fault}. Copy it again from where it came.")
+        raise UnreadableImageError(f"is {fault}. Copy it again from its source.")
     tags, pixels = header.tags, None
     if tags and tiff.is_read_by_band(tags):
         pixels = _decode_bands(data, tags)
@@ -194,7 +194,7 @@ def _bmp_bytes(data: bytes) -> int:
 
 def _has_jpeg_end(data: bytes) -> bool:
     """Go from marker to marker: what lies in a thumbnail, or behind the end as the film of a moving
-    photo, does not count.
+    image, does not count.
     """
     position = len(JPEG_START)
     while marker := JPEG_MARKER.search(data, position):

@@ -1,7 +1,4 @@
-"""What the first bytes of an image file tell: its kind, its size, how the camera was held.
-
-Nothing is decoded.
-"""
+"""The header of an image file: kind, size, depth and camera orientation, without decoding it."""
 
 import io
 import struct
@@ -43,12 +40,12 @@ HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"hevm", b"hevs", b"
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """What an image file says about itself.
+    """The header of an image file.
 
     Attributes:
-        kind: "JPEG", "PNG", "WebP", "TIFF", "BMP", "GIF" or "AVIF", or the words for what else it
-            seems to be, or "".
-        size: (height, width) in pixels as stored, before it is turned; None where it tells none.
+        kind: "JPEG", "PNG", "WebP", "TIFF", "BMP", "GIF" or "AVIF", or another format in words, or
+            "" if unknown.
+        size: (height, width) in pixels as stored, before any turn; None if unknown.
         orientation: 1 to 8 as Exif has it, 1 upright.
         depth: bits per sample.
         progressive: whether all of a file has to be decoded to see its first row.
@@ -160,7 +157,8 @@ def _read_jpeg(file: BinaryIO) -> ImageHeader:
             file.seek(position + 1)
             position += 1 + max(0, file.read(LARGEST_GAP).find(b"\xff"))
             continue
-        if mark == 0xFFDA or length < 2:  # the pixels, or damage
+        alone = 0xFFD0 <= mark <= 0xFFD9  # a marker without a length
+        if mark == 0xFFDA or (length < 2 and not alone):  # the pixels, or damage
             break
         if 0xFFC0 <= mark <= 0xFFCF and mark not in (0xFFC4, 0xFFC8, 0xFFCC):
             depth, height, width = struct.unpack(">BHH", file.read(5))
@@ -171,7 +169,7 @@ def _read_jpeg(file: BinaryIO) -> ImageHeader:
         if mark == 0xFFE1 and not exif:
             block = file.read(length - 2)
             exif = block if block.startswith(EXIF_START) else b""
-        position += 2 if 0xFFD0 <= mark <= 0xFFD9 else 2 + length
+        position += 2 if alone else 2 + length
     return ImageHeader("JPEG")
 
 

@@ -1,4 +1,4 @@
-"""Values that strangers wrote, in a few words for a message, whatever their size."""
+"""Short forms of foreign values for messages, whatever their size."""
 
 import reprlib
 
@@ -11,7 +11,7 @@ _SHORT.maxstring = _SHORT.maxother = MAX_LENGTH
 
 
 def shown(value: object) -> str:
-    """Return `repr(value)`, cut to some 80 characters and a few levels, without control characters."""
+    """Return `repr(value)` without control characters, cut to 80 characters and a few levels."""
     try:
         text = _SHORT.repr(value)
     except ValueError:  # an integer of more digits than Python prints

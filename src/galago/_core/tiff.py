@@ -17,9 +17,26 @@ STRIP_OFFSETS, ORIENTATION, SAMPLES, ROWS_PER_STRIP, STRIP_COUNTS = 273, 274, 27
 PLANAR, PREDICTOR, TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_COUNTS = 284, 317, 322, 323, 324, 325
 EXTRA_SAMPLES, SAMPLE_FORMAT = 338, 339
 KNOWN = {
-    WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER, STRIP_OFFSETS, ORIENTATION, SAMPLES, ROWS_PER_STRIP,
-    STRIP_COUNTS, PLANAR, PREDICTOR, TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_COUNTS, EXTRA_SAMPLES, SAMPLE_FORMAT,
-}  # fmt: skip
+    WIDTH,
+    HEIGHT,
+    BITS,
+    COMPRESSION,
+    PHOTOMETRIC,
+    FILL_ORDER,
+    STRIP_OFFSETS,
+    ORIENTATION,
+    SAMPLES,
+    ROWS_PER_STRIP,
+    STRIP_COUNTS,
+    PLANAR,
+    PREDICTOR,
+    TILE_WIDTH,
+    TILE_HEIGHT,
+    TILE_OFFSETS,
+    TILE_COUNTS,
+    EXTRA_SAMPLES,
+    SAMPLE_FORMAT,
+}
 SHORTS = (BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER, SAMPLES, PLANAR, PREDICTOR)
 
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, YCBCR = 0, 1, 2, 3, 6
@@ -32,8 +49,13 @@ FILM_COLORS = {
 NO_COMPRESSION, OLD_JPEG, JPEG = 1, 6, 7
 READABLE_COMPRESSIONS = (1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946)  # what OpenCV's libtiff holds
 COMPRESSION_NAMES = {
-    34712: "JPEG 2000", 34887: "LERC", 34925: "LZMA", 50000: "Zstandard", 50001: "WebP", 50002: "JPEG XL",
-}  # fmt: skip
+    34712: "JPEG 2000",
+    34887: "LERC",
+    34925: "LZMA",
+    50000: "Zstandard",
+    50001: "WebP",
+    50002: "JPEG XL",
+}
 KINDS_OF_NUMBERS = {
     2: "signed integers",
     3: "floating-point numbers",
@@ -131,7 +153,10 @@ def describe_fault(tags: TiffTags) -> str | None:
     if tags.bits not in READABLE_BITS and (tags.bits, photometric) != (4, PALETTE):
         return f"a TIFF of {tags.bits}-bit integers"
     if len(set(tags.values.get(BITS, ()))) > 1:
-        return f"a TIFF whose bands have different depths, {', '.join(map(str, tags.values[BITS]))} bits"
+        return (
+            "a TIFF whose bands have different depths, "
+            f"{', '.join(map(str, tags.values[BITS]))} bits"
+        )
     if photometric in FILM_COLORS:
         return f"a TIFF with {FILM_COLORS[photometric]}"
     if tags.bits == 16 and photometric > RGB:

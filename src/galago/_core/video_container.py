@@ -7,7 +7,7 @@ import struct
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from galago._core.boxes import boxes, top_boxes
+from galago._core.isobmff import boxes, top_boxes
 
 LARGEST_INDEX = 1 << 28  # bytes of an MP4's moov; 24 hours have some 50 MB
 TRIMMED = 0.98  # of a film's length: an edit list that shows less hides frames

@@ -1,6 +1,4 @@
-"""How `galago val` shows photos to the network: the flags of test time, protocols, and what they
-make of a model.
-"""
+"""Test-time augmentation and evaluation protocols for `galago val`."""
 
 from typing import TYPE_CHECKING
 
@@ -17,10 +15,10 @@ if TYPE_CHECKING:
     from galago.runtime.segmenter import Segmenter
 
 
-def read_views(
+def read_tta_config(
     slide: str | None, stride: str | None, scales: str | None, flip: bool
 ) -> "TTAConfig":
-    """Turn flags into views.
+    """Return the configuration of test-time augmentation that the flags ask for.
 
     Raises:
         ConfigError: a flag has another form, or they do not suit each other.
@@ -35,7 +33,7 @@ def read_views(
 
 
 def read_scales(text: str) -> tuple[float, ...]:
-    """Read `0.5,1,1.5`.
+    """Return the scales of a text such as `0.5,1,1.5`.
 
     Raises:
         ConfigError: the text has another form.
@@ -50,28 +48,28 @@ def read_scales(text: str) -> tuple[float, ...]:
         ) from error
 
 
-def describe(views: "TTAConfig", protocol: str | None) -> "dict[str, Any]":
-    """Return how photos are shown, as JSON knows it: in words as `how`, and each flag."""
-    words = f"protocol {protocol}, {views.describe()}" if protocol else views.describe()
-    return {"how": words, "protocol": protocol, **views.summary()}
+def describe(tta: "TTAConfig", protocol: str | None) -> "dict[str, Any]":
+    """Return how images are shown, as JSON values: in words as `how`, and each flag."""
+    words = f"protocol {protocol}, {tta.describe()}" if protocol else tta.describe()
+    return {"how": words, "protocol": protocol, **tta.summary()}
 
 
-def check_plain(views: "TTAConfig") -> None:
-    """Refuse views beside a protocol.
+def check_plain(tta: "TTAConfig") -> None:
+    """Refuse test-time augmentation beside a protocol.
 
     Raises:
-        ConfigError: there are some.
+        ConfigError: it is requested.
     """
     from galago.errors import ConfigError
 
-    if not views.plain:
+    if not tta.plain:
         raise ConfigError(
             "A protocol shows each photo once and whole. Leave --slide, --stride, --scales and "
             "--flip out, or it."
         )
 
 
-def apply_protocol(segmenter: "Segmenter", name: str, labels: "LabelSet") -> "Segmenter":
+def apply_protocol(segmenter: "Segmenter", name: str, label_set: "LabelSet") -> "Segmenter":
     """Return the same model with the resize rule and the upsampling of a protocol.
 
     Raises:
@@ -85,7 +83,7 @@ def apply_protocol(segmenter: "Segmenter", name: str, labels: "LabelSet") -> "Se
     from galago.runtime.segmenter import Segmenter
 
     protocol, spec = choose(PROTOCOLS, name, "protocol"), segmenter.spec
-    protocol.check_classes(labels.names)
+    protocol.check_classes(label_set.names)
     segmenter.check_logits("A protocol")
     size = (
         "1024 x 2048 pixels"
@@ -122,20 +120,21 @@ def apply_protocol(segmenter: "Segmenter", name: str, labels: "LabelSet") -> "Se
 
 
 def make_predict_fn(
-    segmenter: "Segmenter", views: "TTAConfig", *, confidence: bool
+    segmenter: "Segmenter", tta: "TTAConfig", *, confidence: bool
 ) -> "Callable[[np.ndarray], Prediction]":
-    """Return what labels a photo, through views if there are any.
+    """Return a function from an image to its prediction, with test-time augmentation if requested.
 
     Raises:
-        ConfigError: views or confidence need logits, and the model gives labels.
+        ConfigError: augmentation or confidence needs logits, and the model gives labels.
     """
     from galago.evaluation import Prediction
-    from galago.evaluation.tta import argmax_classes, probabilities
+    from galago.evaluation.tta import predict_probabilities
+    from galago.runtime.labelmap.argmax import argmax
     from galago.runtime.labelmap.full_resolution import FullResolutionLogits, top_probabilities
 
-    if views.plain and not confidence:
+    if tta.plain and not confidence:
         return lambda image: Prediction(segmenter(image).labels)
-    if views.plain:
+    if tta.plain:
 
         def label(image: "np.ndarray") -> Prediction:
             result = segmenter(image, confidence=True)
@@ -146,12 +145,12 @@ def make_predict_fn(
             )
 
         return label
-    logits = FullResolutionLogits(segmenter)
+    logits_fn = FullResolutionLogits(segmenter)
 
-    def average(image: "np.ndarray") -> Prediction:
-        height, width = image.shape[:2]
-        return Prediction(
-            *argmax_classes(probabilities(logits, segmenter.resize(image), (height, width), views))
-        )
+    def predict(image: "np.ndarray") -> Prediction:
+        size = image.shape[0], image.shape[1]
+        probs = predict_probabilities(logits_fn, segmenter.resize(image), size, tta)
+        confidence, labels = argmax(probs)
+        return Prediction(labels, confidence)
 
-    return average
+    return predict

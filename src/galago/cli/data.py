@@ -45,6 +45,7 @@ def check(
 
     from galago._core.atomic_io import write_whole
     from galago.cli._console import print_json, say
+    from galago.cli._pages import write_page
     from galago.cli._progress import counting_bar
     from galago.data.check import check as look
     from galago.data.check import read_layout
@@ -54,9 +55,9 @@ def check(
     with counting_bar("Checking", sum(map(len, layout.items.values()))) as (advance, _):
         report = look(layout, data, on_item=advance)
     write_whole(out / "check.json", (dumps(report.summary(whole=True), indent=2) + "\n").encode())
-    write_whole(out / "report.html", draw_page(report).encode())
+    pages = write_page(out / "report.html", lambda: draw_page(report))
     show(report, to_stderr=json)
-    say(f"Saved: {out / 'report.html'}, {out / 'check.json'}", err=json)
+    say(f"Saved: {', '.join(map(str, (*pages, out / 'check.json')))}", err=json)
     if json:
         print_json(report.summary() | {"out": str(out)})
     if report.errors:
@@ -110,7 +111,7 @@ def convert(
     splits = Counter(item.split for item in found.items)
     photos = ", ".join(f"{count:,} photos of {split}" for split, count in splits.items())
     say(
-        f"Saved: {out}: {photos}, {len(found.labels)} classes. Look at them: galago data check "
+        f"Saved: {out}: {photos}, {len(found.label_set)} classes. Look at them: galago data check "
         f"{out}",
         err=json,
     )
@@ -120,7 +121,7 @@ def convert(
             "source": str(source),
             "out": str(out),
             "photos": splits,
-            "classes": found.labels.names,
+            "classes": found.label_set.names,
         }
         facts["notes"] = notes
         print_json(facts)
@@ -130,24 +131,20 @@ def show(report: "Report", *, to_stderr: bool) -> None:
     """Print the classes of each split, the label_mapping, the findings and the verdict."""
     from galago._core.printable import printable
     from galago.cli._console import Table, say
-    from galago.data.check.finding import plural
 
     table = Table(title=printable(report.data))
     table.add_column("class")
     for name, split in report.splits.items():
         table.add_column(f"{name}, pixels", right=True)
         table.add_column(f"photos of {split.files:,}", right=True)
-    for index, name in enumerate(report.layout.labels.names):
+    for index, name in enumerate(report.layout.label_set.names):
         cells = [
-            (f"{split.shares[index]:.3%}", f"{split.photos[index]:,}")
+            (f"{split.shares[index]:.3%}", f"{split.images[index]:,}")
             for split in report.splits.values()
         ]
         table.add_row(name, *(cell for pair in cells for cell in pair))
-    if any(len(found.classes) > 1 for found in report.layout.labels.sets):
-        cells = [
-            (f"{split.in_sets.sum() / max(1, split.pixels.sum() + split.in_sets.sum()):.3%}", "")
-            for split in report.splits.values()
-        ]
+    if any(len(found.classes) > 1 for found in report.layout.label_set.sets):
+        cells = [(f"{split.set_share:.3%}", "") for split in report.splits.values()]
         table.add_row("several classes", *(cell for pair in cells for cell in pair))
     table.show(err=to_stderr)
     if report.mapping:
@@ -163,7 +160,6 @@ def show(report: "Report", *, to_stderr: bool) -> None:
         say(f"  {finding.advice}", err=to_stderr)
         for example in finding.examples:
             say(f"  - {example}", err=to_stderr, style="dim")
-        if rest := len(finding.found) - len(finding.examples):
-            say(f"  - and {rest:,} more", err=to_stderr, style="dim")
-    verdict = f"{plural(len(report.errors), 'errors')}, {plural(len(report.warnings), 'warnings')}."
-    say(verdict, err=to_stderr, style="bold red" if report.errors else "green")
+        if finding.num_more:
+            say(f"  - and {finding.num_more:,} more", err=to_stderr, style="dim")
+    say(report.verdict, err=to_stderr, style="bold red" if report.errors else "green")

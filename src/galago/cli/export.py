@@ -61,7 +61,7 @@ def export(
     """Write a model folder: files for engines, their description, a card, and a golden photo with
     which any host tests itself.
     """
-    from galago._core.paths import check_utf8
+    from galago._core.utf8_path import check_utf8
     from galago.cli._console import print_json, say
     from galago.cli._options import read_size
     from galago.cli._progress import spinner

@@ -9,7 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from galago.data import Dataset
-    from galago.data.mixture import Extra
+    from galago.data.mixture import ExtraDataset
     from galago.training.config import Config, TrainConfig
     from galago.training.history import History
 
@@ -128,7 +128,7 @@ def train(
     interrupt_once()
     require("torch", "train")
     require("accelerate", "train")
-    from galago._core.paths import check_utf8
+    from galago._core.utf8_path import check_utf8
     from galago.cli._training import progress_bar, resume_hint
     from galago.cli.train_classes import refuse, train_classes
     from galago.data.mixture import mix as mix_data
@@ -218,7 +218,7 @@ def print_start(
     data: str,
     train_set: "Dataset",
     val_set: "Dataset",
-    extras: "list[Extra]",
+    extras: "list[ExtraDataset]",
 ) -> None:
     """Print what is trained on what, on standard error."""
     from galago.cli._console import say
@@ -228,7 +228,7 @@ def print_start(
     counts = f"{len(train_set)} photos, {len(val_set)} for validation"
     say(
         f"Training {config.variant} for {epochs} on {data}: {counts}, "
-        f"{len(train_set.labels)} classes{describe_extras(extras)}",
+        f"{len(train_set.label_set)} classes{describe_extras(extras)}",
         err=True,
     )
 
@@ -251,14 +251,14 @@ def print_choices(
     train_set: "Dataset",
     *,
     weights: Path | None,
-    extras: "list[Extra]",
+    extras: "list[ExtraDataset]",
 ) -> None:
     """Print what is kept of a checkpoint, and what decides on the best weights."""
     from galago.cli._console import say
     from galago.training.model import describe_weights
 
     if weights:
-        say(describe_weights(weights, train_set.labels.names), err=True)
+        say(describe_weights(weights, train_set.label_set.names), err=True)
     if any(extra.val for extra in extras):
         by = "the mean over all sets" if config.best_by == "mean" else f"the photos of {data}"
         say(
@@ -280,13 +280,15 @@ def cache_decoded(
     """
     from shutil import rmtree
 
-    from galago.data.cache import Cached
+    from galago.data.cache import CachedDataset
     from galago.training.distributed import distributed_state, is_main_process
 
     if clear and is_main_process():
         rmtree(folder, ignore_errors=True)
     distributed_state().wait_for_everyone()
-    return Cached(train_set, folder / "train"), extra_set and Cached(extra_set, folder / "extra")
+    return CachedDataset(train_set, folder / "train"), extra_set and Cached(
+        extra_set, folder / "extra"
+    )
 
 
 def print_summary(

@@ -17,7 +17,13 @@ from galago.cli._options import (
     Precision,
     open_segmenter,
 )
-from galago.cli._scoring import apply_protocol, check_plain, describe, make_predict_fn, read_views
+from galago.cli._scoring import (
+    apply_protocol,
+    check_plain,
+    describe,
+    make_predict_fn,
+    read_tta_config,
+)
 
 if TYPE_CHECKING:
     from galago.data import Dataset
@@ -59,9 +65,10 @@ def val(
     """Score a model on labeled photos: IoU per class, mean IoU, accuracies, confusion matrix."""
     from galago._core.printable import printable
     from galago.cli._console import print_json, say
+    from galago.cli._pages import write_page
     from galago.data import open_dataset
     from galago.evaluation.evaluate import check_classes
-    from galago.evaluation.report import FILES, save_report
+    from galago.evaluation.report import draw_page, save_scores
 
     dataset = open_dataset(data, split)
     if model and model.endswith(".safetensors"):
@@ -81,11 +88,11 @@ def val(
             profile=profile,
         )
     check_classes(segmenter.spec.name, segmenter.spec.classes, dataset)
-    views = read_views(slide, stride, scales, flip)
+    tta = read_tta_config(slide, stride, scales, flip)
     if protocol:
-        check_plain(views)
-        segmenter = apply_protocol(segmenter, protocol, dataset.labels)
-    result = score(segmenter, dataset, views, boundary=boundary, calibration=calibration)
+        check_plain(tta)
+        segmenter = apply_protocol(segmenter, protocol, dataset.label_set)
+    result = score(segmenter, dataset, tta, boundary=boundary, calibration=calibration)
     shown = {
         "model": model or segmenter.spec.name,
         "data": data,
@@ -98,18 +105,23 @@ def val(
         "imgsz": imgsz,
         "profile": str(profile) if profile else None,
     }
-    how = describe(views, protocol)
+    how = describe(tta, protocol)
     title = (
         f"{printable(segmenter.spec.name)} on the {len(dataset)} photos of {printable(data)}, "
         f"{split}: {how['how']}"
     )
-    save_report(result, out, title=title, setup=shown | flags | how)
+    setup = shown | flags | how
+    files = save_scores(result, out, setup)
+    files += write_page(out / "report.html", lambda: draw_page(result, title=title, setup=setup))
     show(result, title, to_stderr=json)
     beside = compare(segmenter.spec.name, protocol, result.scores.mean_iou)
     if beside:
-        line = "published {published:.3f}, measured {measured:.3f}, difference {difference:+.3f} (mean IoU in percent)"
+        line = (
+            "published {published:.3f}, measured {measured:.3f}, difference {difference:+.3f} "
+            "(mean IoU in percent)"
+        )
         say(f"{segmenter.spec.name}: {line.format(**beside)}", err=json)
-    say(f"Saved: {', '.join(str(out / name) for name in FILES)}", err=json)
+    say(f"Saved: {', '.join(map(str, files))}", err=json)
     if json:
         summary = result.summary()
         del summary["confusion"]  # stands in metrics.json
@@ -163,7 +175,7 @@ def open_checkpoint(path: Path, *, plain: bool) -> "Segmenter":
 def score(
     segmenter: "Segmenter",
     dataset: "Dataset",
-    views: "TTAConfig",
+    tta: "TTAConfig",
     *,
     boundary: bool = False,
     calibration: bool = False,
@@ -176,7 +188,7 @@ def score(
     from galago.cli._progress import counting_bar
     from galago.evaluation import evaluate_full
 
-    predict = make_predict_fn(segmenter, views, confidence=calibration)
+    predict = make_predict_fn(segmenter, tta, confidence=calibration)
     with counting_bar("Scoring", len(dataset)) as (advance, _):
         return evaluate_full(
             predict, dataset, boundary=boundary, calibration=calibration, on_sample=advance

@@ -53,6 +53,7 @@ def verify(
     from galago._core.atomic_io import write_whole
     from galago.cli._console import print_json, say
     from galago.cli._options import read_size
+    from galago.cli._pages import write_page
     from galago.cli._progress import spinner
     from galago.data import open_dataset
     from galago.errors import ConfigError
@@ -85,9 +86,9 @@ def verify(
             on_step=lambda what: on_step(f"Checking: {what}"),
         )
     write_whole(out / "verify.json", (dumps(report.to_dict(), indent=2) + "\n").encode())
-    write_whole(out / "verify.html", draw_page(report, spec.palette).encode())
+    pages = write_page(out / "verify.html", lambda: draw_page(report, spec.palette))
     show(report, to_stderr=json)
-    say(f"Saved: {out / 'verify.json'}, {out / 'verify.html'}", err=json)
+    say(f"Saved: {', '.join(map(str, (out / 'verify.json', *pages)))}", err=json)
     if json:
         print_json(report.to_dict() | {"out": str(out)})
     if not report.ok:

@@ -1,4 +1,4 @@
-"""Labeled photos: one protocol, several layouts on disk; needs no torch."""
+"""Labeled images: one protocol, several layouts on disk; needs no torch."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def open_dataset(path: str | Path, split: str) -> Dataset:
 
 
 def locate(path: str | Path) -> Path:
-    """Find what describes a data set: its YAML file, or the folder of CamVid's lists.
+    """Return what describes a data set: its YAML file, or the folder of CamVid's lists.
 
     Raises:
         DataError: nothing is there, or the layout is unknown.

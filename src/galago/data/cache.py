@@ -1,4 +1,4 @@
-"""A data set whose photos are decoded once: large photos take longer to decode than a small network
+"""A data set whose images are decoded once: large images take longer to decode than a small network
 takes to learn from them.
 """
 
@@ -15,11 +15,11 @@ from galago.labels import LabelSet
 
 
 @dataclass(frozen=True)
-class Cached:
+class CachedDataset:
     """A data set that keeps what it has read in a folder, for itself and for other processes.
 
     Each sample is two .npy files, read through memory mapping, so that a small window of a huge
-    photo costs little. When the disk is full, further samples are read from the data set as before.
+    image costs little. When the disk is full, further samples are read from the data set as before.
 
     Attributes:
         dataset: where samples come from the first time.
@@ -30,13 +30,13 @@ class Cached:
     folder: Path
 
     @property
-    def labels(self) -> LabelSet:
+    def label_set(self) -> LabelSet:
         """Names and colors of the classes."""
-        return self.dataset.labels
+        return self.dataset.label_set
 
     @cached_property
     def names(self) -> list[str]:
-        """Name of every sample, in order; reads no photo."""
+        """Name of every sample, in order; reads no image."""
         return list(self.dataset.names)
 
     def __len__(self) -> int:
@@ -45,7 +45,7 @@ class Cached:
     def __getitem__(self, index: int) -> Sample:
         """Read sample `index`, 0 to len - 1.
 
-        Its arrays cannot be written to once it lies in the cache.
+        Its arrays cannot be written to once it is in the cache.
         """
         files = [self.folder / f"{index}.{part}.npy" for part in ("image", "labels")]
         try:

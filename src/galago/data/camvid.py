@@ -6,7 +6,7 @@ from pathlib import Path
 
 from galago._core.shown import shown
 from galago._core.text_files import read_text
-from galago.data.pairs import SPLITS, ImageMaskDataset, Pair, check_pairs, check_split
+from galago.data.image_mask_dataset import SPLITS, ImageMaskDataset, Pair, check_pairs, check_split
 from galago.errors import DataError
 from galago.labels import CAMVID, IGNORE_ID
 
@@ -47,7 +47,7 @@ def open_camvid(root: Path, split: str) -> ImageMaskDataset:
 
 
 def lines_of(list_file: Path) -> list[tuple[str, str]]:
-    """Read the lines of a list that are not empty, each after words that say where it stands.
+    """Read the lines of a list that are not empty, each after its place in words.
 
     Raises:
         DataError: the file is not text.
@@ -76,5 +76,5 @@ def read_line(root: Path, line: str, where: str) -> Pair:
         raise DataError(
             f"{where}: expected `image mask`, two paths without spaces, got {shown(line.strip())}."
         )
-    photo, mask = (root / path.removeprefix(TUTORIAL_ROOT) for path in paths)
-    return Pair(photo.stem, photo, mask)
+    image, mask = (root / path.removeprefix(TUTORIAL_ROOT) for path in paths)
+    return Pair(image.stem, image, mask)

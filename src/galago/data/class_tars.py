@@ -1,6 +1,4 @@
-"""Photos of classes in tar files, read where they lie: nothing is unpacked, so no member's name
-becomes a path.
-"""
+"""Images of classes in tar files, read in place, so that no member's name becomes a path."""
 
 import re
 import tarfile
@@ -9,13 +7,13 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from galago import image
+from galago import image as images
 from galago._core.printable import printable
 from galago.errors import DataError
+from galago.image import IMAGE_SUFFIXES
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 TAR = ".tar"
-LARGEST = 1 << 28  # bytes of a member; the largest photos of ImageNet have 15 MB
+LARGEST = 1 << 28  # bytes of a member; the largest images of ImageNet have 15 MB
 MOST = 1 << 24  # members of all files of a split
 
 
@@ -32,19 +30,19 @@ class _Member(tarfile.TarInfo):
 
 @dataclass(frozen=True)
 class ClassTars:
-    """Photos within uncompressed tar files, and the class of each; like `ClassFolders`.
+    """Images within uncompressed tar files, and the class of each; like `ClassFolders`.
 
     Attributes:
         names: of the classes, in the order of their ids.
         tars: the files.
-        places: (N, 3) int64: number of the tar file, first byte and length of each photo in it.
-        members: name of each photo in its tar file.
-        class_ids: of each photo.
+        locations: (N, 3) int64: number of the tar file, first byte and length of each image in it.
+        members: name of each image in its tar file.
+        class_ids: of each image.
     """
 
     names: tuple[str, ...]
     tars: tuple[Path, ...]
-    places: np.ndarray
+    locations: np.ndarray
     members: tuple[str, ...]
     class_ids: tuple[int, ...]
 
@@ -52,21 +50,21 @@ class ClassTars:
         return len(self.class_ids)
 
     @property
-    def photos(self) -> tuple[str, ...]:
-        """Name of each photo: that of the tar file and of the member."""
+    def images(self) -> tuple[str, ...]:
+        """Name of each image: that of the tar file and of the member."""
         return tuple(
             f"{self.tars[number].name}:{member}"
-            for (number, _, _), member in zip(self.places, self.members, strict=True)
+            for (number, _, _), member in zip(self.locations, self.members, strict=True)
         )
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
-        """Read photo `index`, 0 to len - 1: (H, W, 3) uint8 RGB and its class id.
+        """Read image `index`, 0 to len - 1: (H, W, 3) uint8 RGB and its class id.
 
         Raises:
-            ImageError: the member is no photo or cut short.
+            ImageError: the member is no image or cut short.
             DataError: the tar file cannot be read any more.
         """
-        number, start, length = self.places[index].tolist()
+        number, start, length = self.locations[index].tolist()
         tar = self.tars[number]
         try:
             with tar.open("rb") as file:
@@ -74,7 +72,7 @@ class ClassTars:
                 data = file.read(length)
         except OSError as error:
             raise DataError(f"Cannot read {printable(tar)}: {error.strerror or error}.") from error
-        return image.decode(
+        return images.decode(
             data, f"{printable(tar)}, member {printable(self.members[index])},"
         ), self.class_ids[index]
 
@@ -95,29 +93,30 @@ def find_class_tars(root: Path, split: str) -> list[Path]:
 
 def open_class_tars(root: Path, split: str) -> ClassTars:
     """Open one split: `ROOT/SPLIT/CLASS.tar` for each class, or `ROOT/SPLIT.tar` with members
-    `CLASS/photo.jpg`.
+    `CLASS/image.jpg`.
 
     In a tar file of a class, members lie in a folder of the class's name or in none. Classes are in
-    alphabetical order. Only headers are read here, none of the photos.
+    alphabetical order. Only headers are read here, none of the images.
 
     Raises:
         DataError: a file is no uncompressed tar, is damaged, or holds a member that is no plain
-            photo of a class; or there are not two classes.
+            image of a class; or there are not two classes.
     """
     tars = find_class_tars(root, split)
     one_class_each = not (len(tars) == 1 and tars[0].parent == root)
     found: list[tuple[str, str, int, int, int]] = []
     for number, tar in enumerate(tars):
         own = tar.name.removesuffix(TAR) if one_class_each else None
-        photos = [
+        images = [
             (_class_of(tar, name, own), name, number, start, length)
             for name, start, length in _index(tar)
         ]
-        if not photos:
+        if not images:
             raise DataError(
-                f"{printable(tar)} holds no photos ({', '.join(SUFFIXES)}). Remove it or fill it."
+                f"{printable(tar)} holds no photos ({', '.join(IMAGE_SUFFIXES)}). Remove it "
+                "or fill it."
             )
-        found += photos
+        found += images
         if len(found) > MOST:
             raise DataError(f"{printable(root)} holds more than {MOST:,} photos in {split}.")
     names = tuple(sorted({entry[0] for entry in found}))
@@ -131,19 +130,19 @@ def open_class_tars(root: Path, split: str) -> ClassTars:
     return ClassTars(
         names=names,
         tars=tuple(tars),
-        places=np.array([entry[2:] for entry in found], np.int64),
+        locations=np.array([entry[2:] for entry in found], np.int64),
         members=tuple(entry[1] for entry in found),
         class_ids=tuple(ids[entry[0]] for entry in found),
     )
 
 
 def _index(tar: Path) -> list[tuple[str, int, int]]:
-    """List name, first byte and length of every photo in a tar file.
+    """List name, first byte and length of every image in a tar file.
 
     Raises:
         DataError: see `open_class_tars`.
     """
-    photos, seen = [], set()
+    images, seen = [], set()
     try:
         size = tar.stat().st_size
         with tarfile.open(tar, "r:", tarinfo=_Member) as file:
@@ -158,7 +157,7 @@ def _index(tar: Path) -> list[tuple[str, int, int]]:
                     )
                 if PurePosixPath(member.name).name.startswith(
                     "."
-                ) or not member.name.lower().endswith(SUFFIXES):
+                ) or not member.name.lower().endswith(IMAGE_SUFFIXES):
                     continue
                 if not 0 < member.size <= LARGEST or member.offset_data + member.size > size:
                     raise DataError(
@@ -168,7 +167,7 @@ def _index(tar: Path) -> list[tuple[str, int, int]]:
                 if member.name in seen:
                     raise DataError(f"{printable(tar)} holds {name} twice. Pack it again.")
                 seen.add(member.name)
-                photos.append((member.name, member.offset_data, member.size))
+                images.append((member.name, member.offset_data, member.size))
             end = file.offset
         with tar.open("rb") as raw:  # where tarfile met no further header
             raw.seek(end)
@@ -183,10 +182,10 @@ def _index(tar: Path) -> list[tuple[str, int, int]]:
         ) from error
     if len(block) < tarfile.BLOCKSIZE or any(block):
         raise DataError(
-            f"{printable(tar)} is damaged or cut short after {len(photos)} photos. Copy the file "
+            f"{printable(tar)} is damaged or cut short after {len(images)} photos. Copy the file "
             "again from its source."
         )
-    return photos
+    return images
 
 
 def _class_of(tar: Path, member: str, own: str | None) -> str:

@@ -26,10 +26,10 @@ def unpack(number: int) -> Color:
     return number >> 16, number >> 8 & 255, number & 255
 
 
-def nearest(color: Color, labels: LabelSet) -> str:
-    """Return the class of the nearest color in words, as ` (near car)`, or nothing if none is near."""
-    distances = np.linalg.norm(np.array(labels.palette, np.float64) - color, axis=1)
+def nearest(color: Color, label_set: LabelSet) -> str:
+    """Return the class of the nearest color, such as ` (near car)`, or "" if none is near."""
+    distances = np.linalg.norm(np.array(label_set.palette, np.float64) - color, axis=1)
     index = int(distances.argmin())
     if distances[index] > NEAR:
         return ""
-    return f" ({'as' if distances[index] == 0 else 'near'} {labels.names[index]})"
+    return f" ({'as' if distances[index] == 0 else 'near'} {label_set.names[index]})"

@@ -6,10 +6,10 @@ from typing import Any
 
 from galago._core.shown import shown
 from galago._core.strict_yaml import read_yaml
+from galago.data.image_mask_dataset import SPLITS, ImageMaskDataset, Pair, check_pairs, check_split
 from galago.data.label_sets import resolve_names
 from galago.data.listing import (
     MASK_SUFFIX,
-    PHOTO_SUFFIXES,
     by_stem,
     describe_others,
     files_in,
@@ -18,30 +18,31 @@ from galago.data.listing import (
     some,
     stem_of,
 )
-from galago.data.pairs import SPLITS, ImageMaskDataset, Pair, check_pairs, check_split
 from galago.data.resized import ResizedDataset
 from galago.data.sample import Dataset
 from galago.data.selection import Selection, read_selection, read_short_side
 from galago.errors import ConfigError, DataError
+from galago.image import IMAGE_SUFFIXES
 from galago.labels import IGNORE_ID, Color, LabelSet, distinct_palette
 
 EXAMPLE_YAML = """\
-path: .                  # folder of images/ and masks/, seen from this file
+path: .                  # folder of images/ and masks/, relative to this file
 names:                   # one per class; ids in the masks are 0, 1, 2 ...
   0: road
   1: car
-ignore_id: 255           # pixels of this id count nowhere
-# palette: [[128, 64, 128], [64, 0, 128]]   # optional, one color per class
-# label_mapping: {7: 0, 26: car, 30: [road, car], 0: ignore}   # optional, id in the masks -> class, or a set of classes
-# source_names: [asphalt, wheels]           # optional, what the ids in the masks are called: label_mapping may use these names
-# not_labeled: [car]                        # optional, classes that the masks cannot show, or {road: [car]}
-# holdout: [drive7_]                        # optional, images of train whose names start so are val
-# only: list.txt                            # optional, names of the images to use, one a line
-# short_side: 360                           # optional, pixels to which the short side of every image is brought
-# train: images/train    # optional, with val and test: where the photos of a split are
-# masks_dir: masks       # optional: stands in place of `images` in the path of the masks
+ignore_id: 255           # pixels of this id are ignored
+# All keys below are optional.
+# palette: [[128, 64, 128], [64, 0, 128]]   # one color per class
+# label_mapping: {7: 0, 26: car, 30: [road, car], 0: ignore}   # id in the masks -> class or classes
+# source_names: [asphalt, wheels]           # names of the ids in the masks, for label_mapping
+# not_labeled: [car]                        # classes that masks cannot show, or {road: [car]}
+# holdout: [drive7_]                        # images of train whose names start so are val
+# only: list.txt                            # names of the images to use, one per line
+# short_side: 360                           # pixels that every image's short side is resized to
+# train: images/train    # with val and test: where the photos of a split are
+# masks_dir: masks       # replaces `images` in the path of the masks
 """
-PHOTO_DIR = "images"
+IMAGE_DIR = "images"
 # `nc` (class count, checked) and `download` (never run) occur in files written for other tools.
 KEYS = frozenset(
     {
@@ -69,8 +70,8 @@ class Description:
         root: folder that the other paths start from.
         labels: names and colors of the classes.
         train_ids: from an id in the masks to a class id or 255 = ignore.
-        folders: folder of photos, by split, relative to the root.
-        masks_dir: stands in place of `images` in the path of the masks.
+        folders: folder of images, by split, relative to the root.
+        masks_dir: replaces `images` in the path of the masks.
         mapped: whether the ids in the masks are other ids than those of the classes.
         source_names: what ids in the masks are called, where the file says so.
         selection: which images belong to a split.
@@ -78,7 +79,7 @@ class Description:
     """
 
     root: Path
-    labels: LabelSet
+    label_set: LabelSet
     train_ids: dict[int, int]
     folders: dict[str, str]
     masks_dir: str
@@ -96,8 +97,8 @@ def open_folder(description_file: Path, split: str) -> Dataset:
         split: train, val or test.
     Raises:
         ConfigError: the name of the split is unknown.
-        DataError: the YAML is broken, the split is empty, or a photo has no mask or a mask no
-            photo.
+        DataError: the YAML is broken, the split is empty, or an image has no mask or a mask no
+            image.
     """
     check_split(split)
     description = read_description(description_file)
@@ -105,11 +106,11 @@ def open_folder(description_file: Path, split: str) -> Dataset:
         split,
         description.selection.source(split, description.root / description.folders["val"]),
     )
-    photo_dir = description.root / description.folders[split]
+    image_dir = description.root / description.folders[split]
     mask_dir = description.root / mask_folder(
         description.folders[split], description.masks_dir, description_file
     )
-    if not photo_dir.is_dir():
+    if not image_dir.is_dir():
         there = (
             ", ".join(
                 name for name in SPLITS if (description.root / description.folders[name]).is_dir()
@@ -117,20 +118,20 @@ def open_folder(description_file: Path, split: str) -> Dataset:
             or "none"
         )
         raise DataError(
-            f"Split {split} should be in {photo_dir}, which is no folder. Splits that are there: "
+            f"Split {split} should be in {image_dir}, which is no folder. Splits that are there: "
             f"{there}."
         )
     masks = {name: only_one(files) for name, files in by_stem(mask_dir, (MASK_SUFFIX,)).items()}
     pairs = []
-    for photo in files_in(photo_dir, PHOTO_SUFFIXES):
-        name = stem_of(photo, photo_dir)
-        pairs.append(Pair(name, photo, masks.get(name, mask_dir / f"{name}{MASK_SUFFIX}")))
-    if not pairs and (others := other_files(photo_dir)):
-        raise DataError(f"{photo_dir} holds no photos that galago reads. {describe_others(others)}")
-    checked = check_pairs(pairs, str(photo_dir))
-    _check_lone_masks(checked, masks, photo_dir)
+    for image in files_in(image_dir, IMAGE_SUFFIXES):
+        name = stem_of(image, image_dir)
+        pairs.append(Pair(name, image, masks.get(name, mask_dir / f"{name}{MASK_SUFFIX}")))
+    if not pairs and (others := other_files(image_dir)):
+        raise DataError(f"{image_dir} holds no photos that galago reads. {describe_others(others)}")
+    checked = check_pairs(pairs, str(image_dir))
+    _check_lone_masks(checked, masks, image_dir)
     kept = description.selection.select(checked, part, split)
-    pairs_set = ImageMaskDataset(description.labels, kept, description.train_ids)
+    pairs_set = ImageMaskDataset(description.label_set, kept, description.train_ids)
     return (
         ResizedDataset(pairs_set, description.short_side) if description.short_side else pairs_set
     )
@@ -166,9 +167,9 @@ def read_description(file: Path) -> Description:
         raise DataError(f"{file}: {error}") from error
     return Description(
         root=file.parent / _text(raw, "path", ".", file),
-        labels=labels,
+        label_set=labels,
         train_ids=_train_ids(raw, len(names) + len(sets), file),
-        folders={split: _text(raw, split, f"{PHOTO_DIR}/{split}", file) for split in SPLITS},
+        folders={split: _text(raw, split, f"{IMAGE_DIR}/{split}", file) for split in SPLITS},
         masks_dir=_text(raw, "masks_dir", "masks", file),
         mapped=raw.get("label_mapping") is not None,
         source_names=source_names,
@@ -194,7 +195,7 @@ def _names(raw: object, file: Path) -> tuple[str, ...]:
             raise DataError(
                 f"{file}: the ids in names should be numbers, got text: "
                 f"{some([shown(key) for key in quoted])}. "
-                "Write them without quotes and with a space after the colon, as `0: "
+                "Write them without quotes and with a space after the colon, such as `0: "
                 f"{EXAMPLE_NAME}`."
             )
         if set(raw) != set(range(len(raw))) or not all(type(key) is int for key in raw):
@@ -282,7 +283,7 @@ def _train_ids(raw: dict[str, Any], num_classes: int, file: Path) -> dict[int, i
     if listed.get(ignore_id, IGNORE_ID) != IGNORE_ID and "ignore_id" in raw:
         raise DataError(
             f"{file}: label_mapping gives id {ignore_id} a class, but ignore_id says that it "
-            "counts nowhere."
+            "is ignored."
         )
     return {ignore_id: IGNORE_ID, IGNORE_ID: IGNORE_ID} | listed
 
@@ -313,28 +314,28 @@ def _target_id(target: object, num_classes: int, file: Path) -> int:
     return target
 
 
-def mask_folder(photo_folder: str, masks_dir: str, file: Path) -> Path:
+def mask_folder(image_folder: str, masks_dir: str, file: Path) -> Path:
     """Swap the last `images` in a path for `masks_dir`: `images/train` to `masks/train`,
     `train/images` to `train/masks`.
     """
-    parts = list(Path(photo_folder).parts)
-    if PHOTO_DIR not in parts:
+    parts = list(Path(image_folder).parts)
+    if IMAGE_DIR not in parts:
         raise DataError(
-            f"{file}: the path {shown(photo_folder)} has no folder called `{PHOTO_DIR}`, so that "
+            f"{file}: the path {shown(image_folder)} has no folder called `{IMAGE_DIR}`, so that "
             "of its masks is unknown. "
-            f"Arrange the files as {PHOTO_DIR}/train and {masks_dir}/train."
+            f"Arrange the files as {IMAGE_DIR}/train and {masks_dir}/train."
         )
-    parts[len(parts) - 1 - parts[::-1].index(PHOTO_DIR)] = masks_dir
+    parts[len(parts) - 1 - parts[::-1].index(IMAGE_DIR)] = masks_dir
     return Path(*parts)
 
 
-def _check_lone_masks(pairs: tuple[Pair, ...], masks: dict[str, Path], photo_dir: Path) -> None:
-    """Refuse masks without a photo: they are most often a photo of another name or kind."""
+def _check_lone_masks(pairs: tuple[Pair, ...], masks: dict[str, Path], image_dir: Path) -> None:
+    """Refuse masks without an image: they are most often an image of another name or kind."""
     names = {pair.name for pair in pairs}
     lone = [mask for name, mask in masks.items() if name not in names]
     if not lone:
         return
-    others = {stem_of(file, photo_dir): file for file in other_files(photo_dir)}
+    others = {stem_of(file, image_dir): file for file in other_files(image_dir)}
     kinds = [others[name] for name in masks if name not in names and name in others]
     advice = describe_others(kinds) if kinds else "Add the photo or remove the mask."
     raise DataError(f"{len(lone)} masks have no photo, the first is {lone[0]}. {advice}")

@@ -129,13 +129,13 @@ def _source_names(raw: object, file: Path) -> dict[int, str]:
         )
     if twice := sorted({name for name in raw.values() if list(raw.values()).count(name) > 1}):
         raise DataError(
-            f"{file}: source_names should differ, but these stand more than once: {_some(twice)}."
+            f"{file}: source_names should differ, but these occur more than once: {_some(twice)}."
         )
     return dict(raw)
 
 
 def _not_labeled(raw: object, names: tuple[str, ...], file: Path) -> dict[int, Classes]:
-    """Read which classes may hide under which: a list for all, or a mapping from classes to lists."""
+    """Return the classes that may hide under each class, from a list for all or a mapping."""
     what = f"{file}: not_labeled"
     if raw is None:
         return {}
@@ -169,12 +169,13 @@ def _classes(
         if not value:
             raise DataError(
                 f"{what} should list at least one class, got []. Write `ignore` for pixels that "
-                "count nowhere."
+                "are ignored."
             )
         found = [_classes(item, names, what) for item in value]
         if None in found:
             raise DataError(
-                f"{what} has `ignore` within a list, got {shown(value)}. Leave it out, or write `ignore` alone."
+                f"{what} has `ignore` within a list, got {shown(value)}. Leave it out, or write "
+                "`ignore` alone."
             )
         return tuple(sorted({item[0] for item in found if item}))
     if isinstance(value, str) and value in names:
@@ -202,7 +203,7 @@ def _some(names: Sequence[str] | Mapping[str, object], most: int = 20) -> str:
 
 
 @dataclass(frozen=True)
-class Relabeled:
+class RelabeledDataset:
     """A data set whose labels count in another order, or stand for other sets.
 
     Attributes:
@@ -212,7 +213,7 @@ class Relabeled:
     """
 
     dataset: Dataset
-    labels: LabelSet
+    label_set: LabelSet
     table: bytes
 
     @property
@@ -229,7 +230,7 @@ class Relabeled:
         return replace(sample, labels=cv2.LUT(sample.labels, np.frombuffer(self.table, np.uint8)))
 
 
-def to_classes(dataset: Dataset, labels: LabelSet, what: str) -> Dataset:
+def to_classes(dataset: Dataset, label_set: LabelSet, what: str) -> Dataset:
     """Return a data set with the classes of another one, in their order, found by name.
 
     It keeps its own sets.
@@ -237,18 +238,18 @@ def to_classes(dataset: Dataset, labels: LabelSet, what: str) -> Dataset:
     Raises:
         ConfigError: it labels a class that the others do not have.
     """
-    own = dataset.labels
-    if unknown := [name for name in own.names if name not in labels.names]:
+    own = dataset.label_set
+    if unknown := [name for name in own.names if name not in label_set.names]:
         raise ConfigError(
             f"{what} has classes that the network does not learn: {_some(unknown)}. It learns "
-            f"{_some(labels.names)}. "
+            f"{_some(label_set.names)}. "
             "In a YAML of its own, list only classes of these as names, what the masks hold as "
             "source_names, and say in "
             "label_mapping what each becomes."
         )
-    if own.names == labels.names:
+    if own.names == label_set.names:
         return dataset
-    new = [labels.names.index(name) for name in own.names]
+    new = [label_set.names.index(name) for name in own.names]
 
     def moved(ids: Classes) -> Classes:
         return tuple(sorted(new[index] for index in ids))
@@ -256,8 +257,8 @@ def to_classes(dataset: Dataset, labels: LabelSet, what: str) -> Dataset:
     sets = tuple(
         ClassSet(found.name, moved(found.classes), moved(found.hidden)) for found in own.sets
     )
-    table = _table([*new, *(len(labels) + index for index in range(len(sets)))])
-    return Relabeled(dataset, LabelSet(labels.names, labels.palette, sets), table)
+    table = _table([*new, *(len(label_set) + index for index in range(len(sets)))])
+    return RelabeledDataset(dataset, LabelSet(label_set.names, label_set.palette, sets), table)
 
 
 def share_sets(datasets: Sequence[Dataset]) -> list[Dataset]:
@@ -267,24 +268,26 @@ def share_sets(datasets: Sequence[Dataset]) -> list[Dataset]:
     Raises:
         ConfigError: classes and sets together are more than 255.
     """
-    first = datasets[0].labels
+    first = datasets[0].label_set
     keys = list(
         dict.fromkeys(
-            (found.classes, found.hidden) for dataset in datasets for found in dataset.labels.sets
+            (found.classes, found.hidden)
+            for dataset in datasets
+            for found in dataset.label_set.sets
         )
     )
     names = {
         (found.classes, found.hidden): found.name
         for dataset in datasets
-        for found in dataset.labels.sets
+        for found in dataset.label_set.sets
     }
     common = LabelSet(first.names, first.palette, tuple(ClassSet(names[key], *key) for key in keys))
     shared: list[Dataset] = []
     for dataset in datasets:
-        own = [(found.classes, found.hidden) for found in dataset.labels.sets]
+        own = [(found.classes, found.hidden) for found in dataset.label_set.sets]
         table = _table([*range(len(first)), *(len(first) + keys.index(key) for key in own)])
-        same = own == keys[: len(own)] and dataset.labels.sets == common.sets
-        shared.append(dataset if same else Relabeled(dataset, common, table))
+        same = own == keys[: len(own)] and dataset.label_set.sets == common.sets
+        shared.append(dataset if same else RelabeledDataset(dataset, common, table))
     return shared
 
 

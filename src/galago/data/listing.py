@@ -7,8 +7,8 @@ from pathlib import Path
 from galago._core.file_walk import walk_files
 from galago._core.printable import printable
 from galago.errors import DataError
+from galago.image import IMAGE_SUFFIXES
 
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 MASK_SUFFIX = ".png"
 MAX_LISTED = 5  # files, names and ids that one message shows
 
@@ -34,19 +34,19 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def other_files(folder: Path) -> list[Path]:
-    """Return the files in a folder that galago reads no photo from, as those of a phone in HEIC.
+    """Return the files in a folder that galago cannot read, such as the HEIC images of a phone.
 
     Raises:
         DataError: a folder cannot be read.
     """
-    return [path for path in _walk(folder) if path.suffix.lower() not in PHOTO_SUFFIXES]
+    return [path for path in _walk(folder) if path.suffix.lower() not in IMAGE_SUFFIXES]
 
 
 def describe_others(files: list[Path]) -> str:
     """Count files by their suffix and say what to do: `Left out: 5 .heic, 1 .avif. Convert ...`."""
     counts = Counter(printable(file.suffix.lower()) or "without suffix" for file in files)
     kinds = some([f"{count:,} {suffix}" for suffix, count in counts.most_common()])
-    return f"Left out: {kinds}. Convert photos to {', '.join(PHOTO_SUFFIXES)}."
+    return f"Left out: {kinds}. Convert photos to {', '.join(IMAGE_SUFFIXES)}."
 
 
 def stem_of(file: Path, folder: Path) -> str:
@@ -74,7 +74,8 @@ def only_one(files: list[Path]) -> Path:
     """
     if len(files) > 1:
         raise DataError(
-            f"{files[0]} and {files[1].name} have one name, so that nobody knows which one belongs "
+            f"{files[0]} and {files[1].name} have one name, so that it is unclear which one "
+            "belongs "
             "to the photo. Remove one."
         )
     return files[0]

@@ -12,7 +12,7 @@ from galago.labels import LabelSet
 
 
 @dataclass(frozen=True)
-class Extra:
+class ExtraDataset:
     """A data set that is learned from beside the main one.
 
     Attributes:
@@ -40,7 +40,7 @@ class Mixture:
         names: of the samples, `set/sample`.
     """
 
-    parts: tuple[Extra, ...]
+    parts: tuple[ExtraDataset, ...]
     names: list[str] = field(init=False, repr=False, compare=False)
     _ends: tuple[int, ...] = field(init=False, repr=False, compare=False)
 
@@ -57,9 +57,9 @@ class Mixture:
         object.__setattr__(self, "names", names)
 
     @property
-    def labels(self) -> LabelSet:
+    def label_set(self) -> LabelSet:
         """Names and colors of the classes, and sets of them."""
-        return self.parts[0].train.labels
+        return self.parts[0].train.label_set
 
     def __len__(self) -> int:
         return self._ends[-1]
@@ -71,7 +71,7 @@ class Mixture:
         return replace(part[(index - start) % len(part)], name=self.names[index])
 
 
-def balance(shares: Sequence[float | None]) -> list[float]:
+def fill_shares(shares: Sequence[float | None]) -> list[float]:
     """Fill in the shares of extra data sets that were not told: as large as the main set's each.
 
     Raises:
@@ -86,7 +86,9 @@ def balance(shares: Sequence[float | None]) -> list[float]:
     return [rest if share is None else share for share in shares]
 
 
-def mix(train_set: Dataset, extras: Sequence[Extra]) -> tuple[Dataset, Mixture, dict[str, Dataset]]:
+def mix(
+    train_set: Dataset, extras: Sequence[ExtraDataset]
+) -> tuple[Dataset, Mixture, dict[str, Dataset]]:
     """Bring data sets to the classes of the main one, found by name, and to common labels.
 
     Args:
@@ -98,7 +100,7 @@ def mix(train_set: Dataset, extras: Sequence[Extra]) -> tuple[Dataset, Mixture, 
     Raises:
         ConfigError: an extra one has a class that the main one lacks.
     """
-    labels = train_set.labels
+    labels = train_set.label_set
     trains = share_sets(
         [train_set, *(to_classes(extra.train, labels, extra.name) for extra in extras)]
     )

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from galago import image
+from galago import image as images
 from galago.data.sample import Dataset, Sample
 from galago.labels import LabelSet
 
 
 @dataclass(frozen=True)
 class ResizedDataset:
-    """Photos resized by the rule `short_side` of a ModelSpec, as a Segmenter does it, and labels by
+    """Images resized by the rule `short_side` of a ModelSpec, as a Segmenter does it, and labels by
     nearest neighbor.
 
     Attributes:
@@ -24,13 +24,13 @@ class ResizedDataset:
     short_side: int
 
     @property
-    def labels(self) -> LabelSet:
+    def label_set(self) -> LabelSet:
         """Names and colors of the classes."""
-        return self.dataset.labels
+        return self.dataset.label_set
 
     @property
     def names(self) -> list[str]:
-        """Name of every sample, in order; reads no photo."""
+        """Name of every sample, in order; reads no image."""
         return list(self.dataset.names)
 
     def __len__(self) -> int:
@@ -39,8 +39,8 @@ class ResizedDataset:
     def __getitem__(self, index: int) -> Sample:
         """Read and resize sample `index`, 0 to len - 1."""
         sample = self.dataset[index]
-        size = image.short_side_size(sample.labels.shape, self.short_side)
+        size = images.short_side_size(sample.labels.shape, self.short_side)
         labels: np.ndarray = cv2.resize(
             sample.labels, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT
         )
-        return Sample(sample.name, image.resize(sample.image, size), labels)
+        return Sample(sample.name, images.resize(sample.image, size), labels)

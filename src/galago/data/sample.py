@@ -12,7 +12,7 @@ from galago.labels import LabelSet
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """One labeled photo.
+    """One labeled image.
 
     Attributes:
         name: unique in its data set; `/` between folders, no file suffix.
@@ -26,15 +26,15 @@ class Sample:
 
 
 class Dataset(Protocol):
-    """Labeled photos in a fixed order, read one at a time."""
+    """Labeled images in a fixed order, read one at a time."""
 
     @property
-    def labels(self) -> LabelSet:
+    def label_set(self) -> LabelSet:
         """Names and colors of the classes."""
 
     @property
     def names(self) -> Sequence[str]:
-        """Name of every sample, in order; reads no photo."""
+        """Name of every sample, in order; reads no image."""
 
     def __len__(self) -> int:
         """Count the samples."""
@@ -51,9 +51,9 @@ class Subset:
     indices: tuple[int, ...]
 
     @property
-    def labels(self) -> LabelSet:
+    def label_set(self) -> LabelSet:
         """Names and colors of the classes, as in the whole set."""
-        return self.dataset.labels
+        return self.dataset.label_set
 
     @property
     def names(self) -> list[str]:
@@ -69,7 +69,9 @@ class Subset:
 
 
 def select(dataset: Dataset, keep: Callable[[str], bool]) -> Subset:
-    """Keep the samples whose name passes a test, as `lambda name: not name.startswith("0016E5")`.
+    """Return the samples whose name passes a test.
+
+    For example `lambda name: not name.startswith("0016E5")`.
 
     Raises:
         ConfigError: no name passes.
@@ -92,16 +94,18 @@ def subsample_evenly(dataset: Dataset, count: int) -> Dataset:
     return Subset(dataset, tuple((2 * index + 1) * total // (2 * count) for index in range(count)))
 
 
-def check_learnable(labels: LabelSet) -> None:
+def check_learnable(label_set: LabelSet) -> None:
     """Refuse to train on one class: every network is right on every pixel from the first step.
 
     Raises:
         DataError: there is one class.
     """
-    if len(labels) == 1:
+    if len(label_set) == 1:
         raise DataError(
-            f"There is one class, {labels.names[0]}, so that nothing can be learned. Name what is "
+            f"There is one class, {label_set.names[0]}, so that nothing can be learned. Name "
+            "what is "
             "around it, too, as "
-            f"names: [background, {labels.names[0]}]; galago data check says what the ids of the "
+            f"names: [background, {label_set.names[0]}]; galago data check says what the ids "
+            "of the "
             "masks need."
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from galago._core.text_files import read_text
-from galago.data.pairs import Pair
+from galago.data.image_mask_dataset import Pair
 from galago.errors import DataError
 
 SIDES = (32, 1 << 14)  # pixels of a short side, least and most
@@ -133,7 +133,7 @@ def _read_list(path: Path) -> frozenset[str]:
         raise DataError(str(error)) from error
     named = [line.removeprefix("images/") for line in lines if line and not line.startswith("#")]
     if not named:
-        raise DataError(f"{path} names no image. Expected one a line, as train/a.jpg.")
+        raise DataError(f"{path} names no image. Expected one per line, such as train/a.jpg.")
     return frozenset(SUFFIX.sub("", name) for name in named)
 
 

@@ -1,8 +1,8 @@
 """Scores for any predict function on any data set; needs no torch."""
 
-from galago.evaluation.evaluate import Prediction, evaluate, evaluate_full
-from galago.evaluation.metrics import Scores, confusion
-from galago.evaluation.results import Evaluation
+from galago.evaluation.evaluate import Evaluation, Prediction, evaluate, evaluate_full
+from galago.evaluation.label_counts import confusion
+from galago.evaluation.metrics import Scores
 from galago.evaluation.tta import TTAConfig
 
 __all__ = [

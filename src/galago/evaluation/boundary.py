@@ -1,4 +1,4 @@
-"""Boundary IoU: how well the outlines of each class are met, where IoU looks at areas only."""
+"""Boundary IoU: the IoU near the outlines of each class, where IoU weighs all pixels alike."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,21 +6,23 @@ from typing import Any
 import cv2
 import numpy as np
 
-BAND_SHARE = 0.02  # of the photo's diagonal: Cheng et al., arXiv:2103.16562, section 5.1
+from galago.evaluation.label_counts import iou
+
+BAND_SHARE = 0.02  # of the image's diagonal: Cheng et al., arXiv:2103.16562, section 5.1
 OUTSIDE = 255  # no class has this id
 
 
 def band_width_px(size: tuple[int, int]) -> int:
-    """Return how many pixels the band along an outline is wide in a photo of (height, width)."""
+    """Return how many pixels the band along an outline is wide in an image of (height, width)."""
     return max(1, round(BAND_SHARE * float(np.hypot(*size))))
 
 
 def boundary_mask(labels: np.ndarray, known: np.ndarray, width_px: int) -> np.ndarray:
-    """Find the pixels of each class that lie near its outline: what erosion by a square takes away.
+    """Return the pixels near an outline of their class: those that erosion by a square removes.
 
     A pixel stays where the square of 2 * width_px + 1 around it holds one class only. As in the
-    authors' code the photo's border is an outline, too; the border to unlabeled pixels is none, as
-    nobody knows what lies there.
+    authors' code the image's border is an outline, too; the border to unlabeled pixels is none,
+    because their class is unknown.
 
     Args:
         labels: (H, W) uint8 class ids, up to 254.
@@ -40,22 +42,24 @@ def boundary_mask(labels: np.ndarray, known: np.ndarray, width_px: int) -> np.nd
     return near
 
 
-def boundary_counts(truth: np.ndarray, guess: np.ndarray, num_classes: int) -> np.ndarray:
-    """Count the pixels near outlines of one photo.
+def boundary_counts(target: np.ndarray, pred: np.ndarray, num_classes: int) -> np.ndarray:
+    """Count the pixels near outlines of one image.
 
     Args:
-        truth: (H, W) uint8 labels; values >= num_classes mean "unlabeled" and do not count.
-        guess: (H, W) uint8 labels, all < num_classes.
+        target: (H, W) uint8 labels; values >= num_classes mean "unlabeled" and are ignored.
+        pred: (H, W) uint8 labels, all < num_classes.
         num_classes: K.
     Returns:
-        (3, K) int64: for each class the pixels in the bands of both, in the true one's and in the
-            predicted one's.
+        (3, K) int64: for each class the pixels in the bands of both, of the target, and of the
+            prediction.
     """
-    height, width = truth.shape
-    known, band = truth < num_classes, band_width_px((height, width))
-    of_truth, of_guess = (known & boundary_mask(labels, known, band) for labels in (truth, guess))
-    shared = of_truth & of_guess & (truth == guess)
-    inside = (truth[shared], truth[of_truth], guess[of_guess])
+    height, width = target.shape
+    known, band = target < num_classes, band_width_px((height, width))
+    near_target, near_pred = (
+        known & boundary_mask(labels, known, band) for labels in (target, pred)
+    )
+    shared = near_target & near_pred & (target == pred)
+    inside = (target[shared], target[near_target], pred[near_pred])
     return np.stack([np.bincount(labels, minlength=num_classes) for labels in inside]).astype(
         np.int64
     )
@@ -64,7 +68,7 @@ def boundary_counts(truth: np.ndarray, guess: np.ndarray, num_classes: int) -> n
 @dataclass(frozen=True, eq=False)
 class BoundaryScores:
     """Boundary IoU of a data set: Cheng et al., arXiv:2103.16562, equation 2, its pixels summed
-    over all photos.
+    over all images.
 
     Attributes:
         names: one per class, K.
@@ -77,10 +81,8 @@ class BoundaryScores:
     @property
     def iou(self) -> tuple[float | None, ...]:
         """Boundary IoU of each class; None where the class has no pixel in the ground truth."""
-        shared, truth, claimed = self.counts.tolist()
-        return tuple(
-            s / (t + c - s) if t else None for s, t, c in zip(shared, truth, claimed, strict=True)
-        )
+        scores = zip(iou(self.counts).tolist(), self.counts[1], strict=True)
+        return tuple(score if in_target else None for score, in_target in scores)
 
     @property
     def mean_iou(self) -> float:
@@ -89,7 +91,7 @@ class BoundaryScores:
         return sum(present) / len(present)
 
     def summary(self) -> dict[str, Any]:
-        """Return the scores as JSON knows them."""
+        """Return the scores as JSON values."""
         return {
             "mean_iou": self.mean_iou,
             "band": BAND_SHARE,

@@ -8,79 +8,48 @@ from typing import Any
 import numpy as np
 
 from galago.errors import ConfigError, DataError
-from galago.evaluation.label_counts import by_label, right_classes, tally
+from galago.evaluation.label_counts import by_label, class_counts, iou, right_classes
 from galago.labels import ClassSet, LabelSet
 
 RESAMPLES = 1000
 LEVEL = 0.95  # share of the resamples inside the interval
 
 
-def mean_iou_interval(tallies: np.ndarray, *, seed: int = 0) -> tuple[float, float]:
-    """Draw as many photos as there are, with replacement, again and again, and score each draw as a
-    data set.
+def mean_iou_interval(counts_per_image: np.ndarray, *, seed: int = 0) -> tuple[float, float]:
+    """Return a bootstrap interval of the mean IoU over images.
 
+    Images are drawn with replacement, as many as there are, and each draw is scored as a data set.
     The interval is the percentile one: Efron and Tibshirani, "An Introduction to the Bootstrap",
-    1993, section 13.3. Photos count as independent; those of one drive are not, and the truth is
-    wider then.
+    1993, section 13.3. Images count as independent; those of one drive are not, and the true
+    interval is wider then.
 
     Args:
-        tallies: (N, 3, K) pixels, one `label_counts.tally` per photo; at least one photo with a
+        counts_per_image: (N, 3, K) pixels, `class_counts` of each image; at least one image with a
             labeled pixel.
         seed: of the draws; the same one gives the same interval.
     Returns:
         lower and upper end.
     """
-    photos, _, num_classes = tallies.shape
-    draws = (
-        np.random.default_rng(seed)
-        .multinomial(photos, np.full(photos, 1 / photos), size=RESAMPLES)
-        .astype(np.float64)
+    num_images, _, num_classes = counts_per_image.shape
+    draws = np.random.default_rng(seed).multinomial(
+        num_images, np.full(num_images, 1 / num_images), size=RESAMPLES
     )
-    sums = (draws @ tallies.reshape(photos, -1).astype(np.float64)).reshape(
-        RESAMPLES, 3, num_classes
-    )
-    found, truth, claimed = sums.transpose(1, 0, 2)
-    occurs = truth > 0
-    iou = np.where(occurs, found / np.maximum(truth + claimed - found, 1), 0)
-    labeled = occurs.any(axis=1)  # a draw of photos without any label says nothing
-    means = iou[labeled].sum(axis=1) / occurs[labeled].sum(axis=1)
+    flat = counts_per_image.reshape(num_images, -1).astype(np.float64)
+    sums = (draws.astype(np.float64) @ flat).reshape(RESAMPLES, 3, num_classes).transpose(1, 0, 2)
+    occurs = sums[1] > 0
+    labeled = occurs.any(axis=1)  # a draw of images without any label says nothing
+    means = iou(sums)[labeled].sum(axis=1) / occurs[labeled].sum(axis=1)
     lower, upper = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(lower), float(upper)
 
 
-def confusion(truth: np.ndarray, guess: np.ndarray, num_classes: int) -> np.ndarray:
-    """Count pixels by true and predicted class.
-
-    Args:
-        truth: (H, W) uint8 labels; values >= num_classes mean "unlabeled" and do not count.
-        guess: (H, W) uint8 labels, all < num_classes.
-        num_classes: K.
-    Returns:
-        (K, K) int64: rows are true classes, columns predicted ones.
-    Raises:
-        DataError: the two differ in shape, or the guess holds an id >= num_classes.
-    """
-    if truth.shape != guess.shape:
-        raise DataError(
-            f"Expected predicted labels of the mask's shape {truth.shape}, got {guess.shape}."
-        )
-    if guess.size and guess.max() >= num_classes:
-        raise DataError(
-            f"Expected predicted labels 0 to {num_classes - 1}, got {guess.max()}. Is the model "
-            "for other classes?"
-        )
-    labeled = truth < num_classes
-    pairs = num_classes * truth[labeled].astype(np.int64) + guess[labeled]
-    return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
-
-
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """What a confusion matrix says.
+    """Scores of a confusion matrix.
 
-    TP, FP and FN are the pixels of a class that are found, claimed wrongly and missed, summed over
-    the whole data set. The score of a class is None where the class has no pixel in the ground
-    truth. Unlabeled pixels count nowhere.
+    TP, FP and FN are the pixels of a class that are right, wrongly predicted and missed, summed
+    over the whole data set. The score of a class is None where the class has no pixel in the ground
+    truth. Unlabeled pixels are ignored.
 
     A label that stands for several classes is a row of its own beside the classes. A prediction
     among its classes is right: a TP of the row, and nothing else. Any other is a FN of the row, a
@@ -122,16 +91,16 @@ class Scores:
             )
 
     @classmethod
-    def of(cls, labels: LabelSet, counts: np.ndarray) -> "Scores":
+    def of(cls, label_set: LabelSet, counts: np.ndarray) -> "Scores":
         """Score counted labels.
 
         Args:
-            labels: classes and sets.
+            label_set: classes and sets.
             counts: (K + S, K) int64 pixels by true label and predicted class, from `label_counts`.
         """
-        rows, sets, excused = by_label(labels, counts)
-        classes = len(labels)
-        return cls(labels.names, rows[:classes], sets, rows[classes:] if sets else None, excused)
+        rows, sets, excused = by_label(label_set, counts)
+        classes = len(label_set)
+        return cls(label_set.names, rows[:classes], sets, rows[classes:] if sets else None, excused)
 
     @property
     def iou(self) -> tuple[float | None, ...]:
@@ -146,23 +115,25 @@ class Scores:
     @property
     def set_accuracy(self) -> tuple[float | None, ...]:
         """Share of the pixels of each set for which one of its classes is predicted."""
-        found, truth, _ = self._tally[:, len(self.names) :]
-        return _present(truth, found / np.maximum(truth, 1))
+        true_positives, target = self._counts[:2, len(self.names) :]
+        return _present(target, true_positives / np.maximum(target, 1))
 
     @property
     def set_share(self) -> tuple[float, ...]:
         """Share of each set in the labeled pixels of the ground truth."""
-        return tuple((self._tally[1, len(self.names) :] / self._tally[1].sum()).tolist())
+        return tuple((self._counts[1, len(self.names) :] / self._counts[1].sum()).tolist())
 
     @property
     def dice(self) -> tuple[float | None, ...]:
         """Dice coefficient, also called F1, of each class: 2 TP / (2 TP + FP + FN)."""
-        return _present(self._truth, 2 * self._found / np.maximum(self._truth + self._claimed, 1))
+        return _present(
+            self._target, 2 * self._true_positives / np.maximum(self._target + self._predicted, 1)
+        )
 
     @property
     def accuracy(self) -> tuple[float | None, ...]:
-        """Share of each class's pixels that is found, also called recall: TP / (TP + FN)."""
-        return _present(self._truth, self._found / np.maximum(self._truth, 1))
+        """Share of each class's pixels that is predicted right, or recall: TP / (TP + FN)."""
+        return _present(self._target, self._true_positives / np.maximum(self._target, 1))
 
     @property
     def share(self) -> tuple[float, ...]:
@@ -170,7 +141,7 @@ class Scores:
 
         With those of the sets they sum to 1.
         """
-        return tuple((self._truth / self._tally[1].sum()).tolist())
+        return tuple((self._target / self._counts[1].sum()).tolist())
 
     @property
     def mean_iou(self) -> float:
@@ -185,7 +156,7 @@ class Scores:
         A class that is predicted but absent from the ground truth counts as 0; one that occurs in
         neither is left out.
         """
-        occurs = (self._truth + self._claimed) > 0
+        occurs = (self._target + self._predicted) > 0
         return sum(value or 0.0 for value in self._all_iou) / (int(occurs.sum()) + len(self.sets))
 
     @property
@@ -203,11 +174,11 @@ class Scores:
 
     @property
     def pixel_accuracy(self) -> float:
-        """Share of all labeled pixels whose class is found."""
-        return float(self._tally[0].sum() / self._tally[1].sum())
+        """Share of all labeled pixels whose class is predicted right."""
+        return float(self._counts[0].sum() / self._counts[1].sum())
 
     def summary(self) -> dict[str, Any]:
-        """Return all scores as JSON knows them: numbers from 0 to 1, None for n/a.
+        """Return all scores as JSON values: numbers from 0 to 1, None for n/a.
 
         `sets` where there are any.
         """
@@ -219,8 +190,8 @@ class Scores:
             "mean_accuracy": self.mean_accuracy,
             "mean_dice": self.mean_dice,
             "classes": [
-                {"name": name, "iou": iou, "accuracy": accuracy, "dice": dice, "share": share}
-                for name, iou, accuracy, dice, share in columns
+                {"name": name, "iou": score, "accuracy": accuracy, "dice": dice, "share": share}
+                for name, score, accuracy, dice, share in columns
             ],
             "confusion": self.confusion.tolist(),
         } | self._set_summary()
@@ -229,16 +200,17 @@ class Scores:
         if not self.sets and not self.excused:
             return {}
         columns = zip(self.sets, self.set_iou, self.set_accuracy, self.set_share, strict=True)
-        return {
-            "sets": [
-                {
-                    "name": found.name, "classes": [self.names[index] for index in found.classes],
-                    "iou": iou, "accuracy": accuracy, "share": share,
-                }
-                for found, iou, accuracy, share in columns
-            ],
-            "excused": self.excused,
-        }  # fmt: skip
+        sets = [
+            {
+                "name": class_set.name,
+                "classes": [self.names[index] for index in class_set.classes],
+                "iou": set_iou,
+                "accuracy": accuracy,
+                "share": share,
+            }
+            for class_set, set_iou, accuracy, share in columns
+        ]
+        return {"sets": sets, "excused": self.excused}
 
     @property
     def _rows(self) -> tuple[np.ndarray, np.ndarray]:
@@ -251,34 +223,33 @@ class Scores:
         return np.concatenate([self.confusion, extra]), right_classes(len(self.names), self.sets)
 
     @cached_property
-    def _tally(self) -> np.ndarray:
-        return tally(*self._rows)  # (3, K + S): TP, TP + FN, TP + FP
+    def _counts(self) -> np.ndarray:
+        return class_counts(*self._rows)  # (3, K + S): TP, TP + FN, TP + FP
 
     @property
     def _all_iou(self) -> tuple[float | None, ...]:
-        found, truth, claimed = self._tally
-        return _present(truth, found / np.maximum(truth + claimed - found, 1))
+        return _present(self._counts[1], iou(self._counts))
 
     @property
-    def _found(self) -> np.ndarray:
-        found: np.ndarray = self._tally[0, : len(self.names)]
-        return found
+    def _true_positives(self) -> np.ndarray:
+        true_positives: np.ndarray = self._counts[0, : len(self.names)]
+        return true_positives
 
     @property
-    def _truth(self) -> np.ndarray:
-        truth: np.ndarray = self._tally[1, : len(self.names)]
-        return truth
+    def _target(self) -> np.ndarray:
+        target: np.ndarray = self._counts[1, : len(self.names)]
+        return target
 
     @property
-    def _claimed(self) -> np.ndarray:
-        claimed: np.ndarray = self._tally[2, : len(self.names)]
-        return claimed
+    def _predicted(self) -> np.ndarray:
+        predicted: np.ndarray = self._counts[2, : len(self.names)]
+        return predicted
 
 
-def _present(truth: np.ndarray, values: np.ndarray) -> tuple[float | None, ...]:
+def _present(target: np.ndarray, values: np.ndarray) -> tuple[float | None, ...]:
     """Replace the value of a class without a true pixel by None."""
     return tuple(
-        value if pixels else None for value, pixels in zip(values.tolist(), truth, strict=True)
+        value if pixels else None for value, pixels in zip(values.tolist(), target, strict=True)
     )
 
 

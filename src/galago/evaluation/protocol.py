@@ -1,6 +1,6 @@
-"""Protocols: how published figures were measured, by name, so that one's own can stand beside them.
+"""Evaluation protocols: how published figures were measured, by name, to compare with them.
 
-They are those of EfficientViT's authors: photos resized with cubic interpolation, logits grown
+They are those of EfficientViT's authors: images resized with cubic interpolation, logits upsampled
 bicubically to the mask's size, one confusion matrix over the set, one scale, no flip
 (github.com/mit-han-lab/efficientvit, applications/efficientvit_seg/eval_efficientvit_seg_model.py,
 commit 8d60c1c).
@@ -15,15 +15,15 @@ from galago.labels import ADE20K_NAMES, CITYSCAPES_NAMES
 
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
-    """One way to measure.
+    """An evaluation protocol.
 
     Attributes:
         name: as the user types it.
         classes: one name per class, in order.
         resize: the resize rule, in the words of a model description.
-        input_size: (height, width) that photos are resized to, for `stretch`.
+        input_size: (height, width) that images are resized to, for `stretch`.
         short_side: pixels of the short side, for `short_side`.
-        upsampling: how logits grow to the mask's size.
+        upsampling: how logits are brought to the mask's size.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Protocol:
     def check_classes(self, names: tuple[str, ...]) -> None:
         """Refuse a data set of other classes.
 
-        Of a name with synonyms, as `building;edifice`, the first one counts.
+        Of a name with synonyms, such as `building;edifice`, the first one counts.
 
         Raises:
             ConfigError: the classes, or their order, are others.

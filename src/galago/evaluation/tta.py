@@ -1,36 +1,33 @@
-"""Views: a photo in windows, in several sizes and mirrored, what the network says of them averaged.
+"""Test-time augmentation: softmax probabilities averaged over windows, scales and mirrored images.
 
-Such tricks buy points of IoU with time that a device does not have; results with and without them
-do not compare.
+It gains points of IoU for time that a device does not have; results with and without it do not
+compare.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
 
+from galago._core.softmax import softmax
 from galago.errors import ConfigError
+from galago.evaluation.sliding_window import LogitsFn, sliding_window_inference
 
-SMALLEST_WINDOW, SMALLEST_STRIDE = (
-    32,
-    8,
-)  # pixels; smaller ones take hours and show the network nothing
-# (H, W, 3) uint8 RGB and a (height, width) to the logits of the whole image, grown to that size:
-# (K, height, width) float32.
-LogitsOf = Callable[[np.ndarray, tuple[int, int]], np.ndarray]
+# pixels; smaller ones take hours and show the network nothing
+MIN_WINDOW = 32
+MIN_STRIDE = 8
 
 
 @dataclass(frozen=True, kw_only=True)
 class TTAConfig:
-    """How a photo is shown to the network; without anything said, once and whole.
+    """How an image is shown to the network (default: once and whole).
 
     Attributes:
-        window: (height, width) in pixels of sliding windows, or None for the whole photo at once.
-        stride: pixels from one window to the next, down and across; two thirds of the window
-            without it.
-        scales: sizes that the photo is shown in, 1 being that of the model's resize rule.
+        window: (height, width) in pixels of sliding windows, or None for the whole image at once.
+        stride: pixels from one window to the next, down and across (default: two thirds of the
+            window).
+        scales: sizes that the image is shown in, 1 being that of the model's resize rule.
         flip: whether each view is shown mirrored as well.
     """
 
@@ -42,35 +39,26 @@ class TTAConfig:
     def __post_init__(self) -> None:
         if self.stride and not self.window:
             raise ConfigError(
-                "A stride is that of sliding windows. Say how large they are, as --slide 512 1024."
+                "A stride is that of sliding windows. Give their size, for example --slide 512 "
+                "1024."
             )
-        for sides, what, least in (
-            (self.window, "window", SMALLEST_WINDOW),
-            (self.stride, "stride", SMALLEST_STRIDE),
-        ):
-            if sides and min(sides) < least:
-                raise ConfigError(
-                    f"A {what} needs {least} or more pixels as (height, width), got {sides}."
-                )
-        if (
-            self.window
-            and self.stride
-            and any(step > side for step, side in zip(self.stride, self.window, strict=True))
-        ):
+        _check_sides("window", self.window, MIN_WINDOW)
+        _check_sides("stride", self.stride, MIN_STRIDE)
+        if self.window and (self.step[0] > self.window[0] or self.step[1] > self.window[1]):
             raise ConfigError(
                 f"A stride of {self.stride} leaves gaps between windows of {self.window} (height, "
                 "width)."
             )
         if not self.scales or not all(0.05 <= scale <= 20 for scale in self.scales):
             raise ConfigError(
-                f"Scales need numbers from 0.05 to 20, as 0.5,1,1.5, got {self.scales}."
+                f"Scales need numbers from 0.05 to 20, such as 0.5,1,1.5, got {self.scales}."
             )
         if len(set(self.scales)) < len(self.scales):
             raise ConfigError(f"Scales must differ, or one would count twice, got {self.scales}.")
 
     @property
     def plain(self) -> bool:
-        """Whether the photo is shown once, whole and as it is."""
+        """Whether the image is shown once, whole and as it is."""
         return self == TTAConfig()
 
     @property
@@ -80,7 +68,7 @@ class TTAConfig:
         return self.stride or (-(-2 * self.window[0] // 3), -(-2 * self.window[1] // 3))
 
     def summary(self) -> dict[str, Any]:
-        """Return what is done as JSON knows it."""
+        """Return the configuration as JSON values."""
         return {
             "slide": list(self.window) if self.window else None,
             "stride": list(self.step) if self.window else None,
@@ -89,106 +77,67 @@ class TTAConfig:
         }
 
     def describe(self) -> str:
-        """Say what is done in a few words."""
+        """Return the configuration in a few words."""
         scales = ", ".join(f"{scale:g}" for scale in self.scales)
-        words = [
-            "one scale"
-            if self.scales == (1.0,)
-            else f"scale{'s' * (len(self.scales) > 1)} {scales}"
-        ]
+        plural = "s" if len(self.scales) > 1 else ""
+        words = ["one scale" if self.scales == (1.0,) else f"scale{plural} {scales}"]
         words.append("flip" if self.flip else "no flip")
         if self.window:
             words.append("windows of {} x {} every {} x {}".format(*self.window, *self.step))
         return ", ".join(words)
 
 
-def probabilities(
-    logits: LogitsOf, image: np.ndarray, size: tuple[int, int], views: TTAConfig
+def _check_sides(name: str, sides: tuple[int, int] | None, least: int) -> None:
+    """Refuse a window or a stride that is too small.
+
+    Raises:
+        ConfigError: a side has fewer than `least` pixels.
+    """
+    if sides and min(sides) < least:
+        raise ConfigError(f"A {name} needs {least} or more pixels as (height, width), got {sides}.")
+
+
+def predict_probabilities(
+    logits_fn: LogitsFn, image: np.ndarray, size: tuple[int, int], tta: TTAConfig
 ) -> np.ndarray:
-    """Average the softmax probabilities of all views of a photo.
+    """Return the softmax probabilities, averaged over all views of an image.
 
     Memory is that of about three such results.
 
     Args:
-        logits: runs the network.
-        image: (H, W, 3) uint8 RGB, the photo as the model's resize rule leaves it.
-        size: (height, width) of the photo itself.
-        views: what to show.
+        logits_fn: runs the network.
+        image: (H, W, 3) uint8 RGB, after the model's resize rule.
+        size: (height, width) of the image before it.
+        tta: which views to take.
     Returns:
         (K, height, width) float32, 0 to 1.
     """
     total: np.ndarray | None = None
-    for scale in views.scales:
-        shown = scaled(image, scale)
-        for flipped in (False, True) if views.flip else (False,):
-            scores = view_scores(logits, shown[:, ::-1] if flipped else shown, size, views)
-            scores = scores[..., ::-1] if flipped else scores
-            total = scores if total is None else np.add(total, scores, out=total)
+    for scale in tta.scales:
+        view = resize_by(image, scale)
+        for flipped in (False, True) if tta.flip else (False,):
+            probs = _view_probabilities(logits_fn, view[:, ::-1] if flipped else view, size, tta)
+            probs = probs[..., ::-1] if flipped else probs
+            total = probs if total is None else np.add(total, probs, out=total)
     assert total is not None
-    total /= len(views.scales) * (1 + views.flip)
+    total /= len(tta.scales) * (1 + tta.flip)
     return total
 
 
-def view_scores(
-    logits: LogitsOf, image: np.ndarray, size: tuple[int, int], views: TTAConfig
+def _view_probabilities(
+    logits_fn: LogitsFn, view: np.ndarray, size: tuple[int, int], tta: TTAConfig
 ) -> np.ndarray:
-    """Return the (K, height, width) float32 softmax of one view, through windows if there are any."""
-    image = np.ascontiguousarray(image)
-    window = views.window
-    grown = (
-        resize_planes(sliding_window_inference(logits, image, window, views.step), size)
-        if window
-        else logits(image, size)
+    """Return the (K, height, width) float32 softmax of one view, through windows if any."""
+    view = np.ascontiguousarray(view)
+    if not tta.window:
+        return softmax(logits_fn(view, size))
+    return softmax(
+        resize_planes(sliding_window_inference(logits_fn, view, tta.window, tta.step), size)
     )
-    scores: np.ndarray = grown - grown.max(axis=0)
-    np.exp(scores, out=scores)
-    scores /= scores.sum(axis=0)
-    return scores
 
 
-def sliding_window_inference(
-    logits: LogitsOf, image: np.ndarray, window: tuple[int, int], step: tuple[int, int]
-) -> np.ndarray:
-    """Run the network on windows, and average its logits where they overlap.
-
-    All windows are whole: the last ones of a row or column are moved back. A side that is longer
-    than the image's is cut to it.
-
-    Args:
-        logits: runs the network.
-        image: (H, W, 3) uint8 RGB.
-        window: (height, width) in pixels.
-        step: pixels from one window to the next, down and across.
-    Returns:
-        (K, H, W) float32.
-    """
-    height, width = image.shape[:2]
-    sides = min(window[0], height), min(window[1], width)
-    total: np.ndarray | None = None
-    counts = np.zeros((height, width), np.float32)
-    for top in window_offsets(height, sides[0], step[0]):
-        for left in window_offsets(width, sides[1], step[1]):
-            place = slice(top, top + sides[0]), slice(left, left + sides[1])
-            part = logits(np.ascontiguousarray(image[place]), sides)
-            if total is None:
-                total = np.zeros((len(part), height, width), np.float32)
-            total[(slice(None), *place)] += part
-            counts[place] += 1
-    assert total is not None
-    total /= counts
-    return total
-
-
-def window_offsets(length: int, side: int, step: int) -> list[int]:
-    """Return where windows start along an axis that is at least one window long.
-
-    The last one ends at its end.
-    """
-    return [*range(0, length - side, step), length - side]
-
-
-def scaled(image: np.ndarray, scale: float) -> np.ndarray:
-    """Resize an image by a factor with cubic interpolation; no side becomes 0."""
+def resize_by(image: np.ndarray, scale: float) -> np.ndarray:
+    """Return an image resized by a factor with cubic interpolation; no side becomes 0."""
     if scale == 1:
         return image
     height, width = (max(1, round(scale * side)) for side in image.shape[:2])
@@ -196,23 +145,10 @@ def scaled(image: np.ndarray, scale: float) -> np.ndarray:
 
 
 def resize_planes(planes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Bring (K, h, w) float32 planes to (height, width), bilinearly."""
+    """Return (K, h, w) float32 planes resized bilinearly to (height, width)."""
     if planes.shape[1:] == size:
         return planes
-    grown = np.empty((len(planes), *size), np.float32)
-    for plane, full in zip(planes, grown, strict=True):
+    resized = np.empty((len(planes), *size), np.float32)
+    for plane, full in zip(planes, resized, strict=True):
         cv2.resize(plane, size[::-1], dst=full, interpolation=cv2.INTER_LINEAR)
-    return grown
-
-
-def argmax_classes(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the class of each pixel and its probability, (H, W) uint8 and float32.
-
-    The smallest id where classes tie.
-    """
-    best = scores[0].copy()
-    labels = np.zeros(best.shape, np.uint8)
-    for class_id in range(1, len(scores)):
-        labels[scores[class_id] > best] = class_id
-        np.maximum(best, scores[class_id], out=best)
-    return labels, best
+    return resized

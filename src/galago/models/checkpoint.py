@@ -10,8 +10,8 @@ import safetensors.torch
 from torch import Tensor, nn
 
 from galago._core.atomic_io import write_whole
-from galago._core.paths import is_utf8, no_utf8
 from galago._core.printable import printable
+from galago._core.utf8_path import is_utf8, not_utf8_message
 from galago.errors import CheckpointError, ConfigError
 from galago.models.attention import set_attention
 from galago.models.backbone import Backbone
@@ -146,7 +146,7 @@ def _read(path: Path, *, tensors: bool) -> tuple[dict[str, Tensor], dict[str, st
             f"There is no checkpoint at {path}. Training writes them as runs/NAME/best.safetensors."
         )
     if not is_utf8(path):
-        raise CheckpointError(no_utf8(path, "safetensors"))
+        raise CheckpointError(not_utf8_message(path, "safetensors"))
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             names = file.keys() if tensors else []

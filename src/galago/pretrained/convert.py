@@ -162,7 +162,7 @@ def _metadata(published: PretrainedModel, sha256: str) -> dict[str, str]:
     }
 
 
-def published_spec(published: PretrainedModel, labels: LabelSet) -> ModelSpec:
+def published_spec(published: PretrainedModel, label_set: LabelSet) -> ModelSpec:
     """Return the description of a segmentation network, with its authors' resize rule and upsampling
     (see galago.evaluation.protocol).
     """
@@ -170,8 +170,8 @@ def published_spec(published: PretrainedModel, labels: LabelSet) -> ModelSpec:
     return ModelSpec(
         name=published.name,
         variant=published.variant,
-        classes=labels.names,
-        palette=labels.palette,
+        classes=label_set.names,
+        palette=label_set.palette,
         resize="stretch" if stretch else "short_side",
         input_size=published.size if stretch else None,
         short_side=None if stretch else published.size[0],

@@ -183,7 +183,7 @@ class PredictJob:
     @property
     def total(self) -> int | None:
         """Number of frames to come; None where it is unknown."""
-        known = len(self.source) if isinstance(self.source, list) else self.source.length
+        known = len(self.source) if isinstance(self.source, list) else self.source.num_frames
         limit = self.config.max_frames
         return min(known, limit) if known and limit else known or limit
 
@@ -208,7 +208,7 @@ class PredictJob:
             if self.video and config.out:
                 path = video_path(config.out, self.video)
                 self.video_file = stack.enter_context(
-                    VideoFile(path, self.video.size, fps=self.video.rate)
+                    VideoFile(path, self.video.size, fps=self.video.fps)
                 )
             start = perf_counter()
             try:

@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from galago._core.plain_path import plain_path
+from galago._core.utf8_path import utf8_path
 from galago.errors import ConfigError, ImageError
 
 CODEC = "mp4v"  # MPEG-4 part 2: the one that every OpenCV writes
@@ -71,7 +71,7 @@ class VideoFile:
 
     def _open(self, fps: float) -> cv2.VideoWriter:
         try:
-            with plain_path(self._temporary) as path:
+            with utf8_path(self._temporary) as path:
                 return cv2.VideoWriter(path, cv2.VideoWriter.fourcc(*CODEC), fps, self.size[::-1])
         except OSError as error:
             self._temporary.unlink(missing_ok=True)
@@ -143,7 +143,7 @@ class VideoFile:
 
 def count_frames(path: Path) -> int:
     """Return the number of frames in a video file's header, 0 if it is incomplete."""
-    with plain_path(path) as plain:
+    with utf8_path(path) as plain:
         capture = cv2.VideoCapture(plain)
     count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
     capture.release()

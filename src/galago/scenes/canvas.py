@@ -76,7 +76,7 @@ class Camera:
     height_m: float
 
     def project(self, points: Points) -> np.ndarray:
-        """Map (N, 3) points (right, up from the road, forward, in meters) to (N, 2) pixels (x, y)."""
+        """Return (N, 2) pixels (x, y) of (N, 3) points: right, up from the road, forward, in m."""
         world = np.asarray(points, dtype=np.float64)
         scale = self.focal_px / np.maximum(world[:, 2], NEAR_M)
         return np.column_stack(

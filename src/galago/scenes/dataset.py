@@ -54,7 +54,7 @@ class Scenes:
         _check(self.first_seed, self.size)
 
     @property
-    def labels(self) -> LabelSet:
+    def label_set(self) -> LabelSet:
         """Names and colors of CamVid's classes."""
         return CAMVID
 

@@ -1,4 +1,4 @@
-"""The street of a drawn scene: its course, its ground with paint and shadows, its fences."""
+"""The street of a synthetic scene: its course, its ground with paint and shadows, its fences."""
 
 from dataclasses import dataclass
 from itertools import pairwise

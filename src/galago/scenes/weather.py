@@ -25,8 +25,9 @@ def draw_light(rng: np.random.Generator) -> Light:
     if weather == SUNNY:
         warm = np.array([1.0, rng.uniform(0.9, 0.98), rng.uniform(0.72, 0.92)])
         cool = np.array([0.92, 0.98, rng.uniform(1.02, 1.15)])
-        return Light(sun, warm * rng.uniform(0.6, 1.15), cool * rng.uniform(0.45, 0.68), np.array([222, 230, 238.0]),
-                     rng.uniform(150, 500), False)  # fmt: skip
+        sunlight, skylight = warm * rng.uniform(0.6, 1.15), cool * rng.uniform(0.45, 0.68)
+        haze = np.array([222, 230, 238.0])
+        return Light(sun, sunlight, skylight, haze, rng.uniform(150, 500), False)
     gray = np.array([0.97, 1.0, rng.uniform(0.98, 1.06)])
     if weather == OVERCAST:
         return Light(

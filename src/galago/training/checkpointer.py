@@ -45,7 +45,7 @@ class SegmentationCheckpointer:
         self._tensorboard = None
         if config.tensorboard:
             self._tensorboard = TensorBoardWriter(state.out / "tensorboard", state.history)
-        labels = val_set.labels
+        labels = val_set.label_set
         self._spec = ModelSpec(
             name=state.out.resolve().name,
             variant=config.variant,

@@ -48,9 +48,9 @@ def fingerprint(
 def _of_labeled_images(dataset: Dataset) -> dict[str, Any]:
     few = subsample_evenly(dataset, SAMPLES)
     samples = (few[index] for index in range(len(few)))
-    sets = [f"{found.name}={found.classes}|{found.hidden}" for found in dataset.labels.sets]
+    sets = [f"{found.name}={found.classes}|{found.hidden}" for found in dataset.label_set.sets]
     return _fingerprint(
-        [*dataset.labels.names, *sets],
+        [*dataset.label_set.names, *sets],
         dataset.names,
         ((sample.image, sample.labels) for sample in samples),
     )
@@ -58,7 +58,7 @@ def _of_labeled_images(dataset: Dataset) -> dict[str, Any]:
 
 def _of_classified_images(dataset: ClassFolders | ClassTars) -> dict[str, Any]:
     if isinstance(dataset, ClassFolders):
-        files = [path.name for path in dataset.photos]
+        files = [path.name for path in dataset.images]
     else:
         files = list(dataset.members)
     names = [f"{class_id}/{file}" for file, class_id in zip(files, dataset.class_ids, strict=True)]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from galago.data import YAML_NAMES, Dataset, locate, open_dataset, select
 from galago.data.folder import read_description
-from galago.data.mixture import Extra, balance
+from galago.data.mixture import ExtraDataset, fill_shares
 from galago.errors import ConfigError
 from galago.scenes.dataset import Scenes
 
@@ -55,7 +55,7 @@ def _open_scenes(data: str, holdout: Sequence[str]) -> tuple[Dataset, Dataset]:
     return Scenes(int(count), first_seed=VALIDATION_SCENES), Scenes(VALIDATION_SCENES)
 
 
-def open_extras(specs: Sequence[str]) -> list[Extra]:
+def open_extras(specs: Sequence[str]) -> list[ExtraDataset]:
     """Return the extra data sets, with their validation splits if they have any.
 
     Args:
@@ -64,13 +64,13 @@ def open_extras(specs: Sequence[str]) -> list[Extra]:
         ConfigError, DataError: one cannot be opened, or the shares leave nothing for the main one.
     """
     requested = [split_share(spec) for spec in specs]
-    shares = balance([share for _, share in requested])
-    extras: list[Extra] = []
+    shares = fill_shares([share for _, share in requested])
+    extras: list[ExtraDataset] = []
     for (data, _), share in zip(requested, shares, strict=True):
         open_data = open_splits if data.startswith(SCENES_PREFIX) else _open_train
         train_set, val_set = open_data(data)
         name = _unused_name(data, [MAIN, *(extra.name for extra in extras)])
-        extras.append(Extra(name, train_set, share, val_set))
+        extras.append(ExtraDataset(name, train_set, share, val_set))
     return extras
 
 
@@ -82,7 +82,7 @@ def old_mix(data: str | None, ratio: float) -> list[str]:
     """
     if (data is None) != (ratio == 0):
         raise ConfigError(
-            "Extra data needs a data set and its share of the samples: --extra-data DATA:SHARE, "
+            "ExtraDataset data needs a data set and its share of the samples: --extra-data DATA:SHARE, "
             "for example --extra-data scenes/:0.3."
         )
     return [] if data is None else [f"{data}:{ratio}"]
@@ -139,7 +139,7 @@ def _unused_name(data: str, taken: Sequence[str]) -> str:
     return next(form for form in (name, *numbered) if form not in taken)
 
 
-def describe_extras(extras: Sequence[Extra]) -> str:
+def describe_extras(extras: Sequence[ExtraDataset]) -> str:
     """Return the extra data sets and their shares in words; nothing for none."""
     descriptions = [
         f"{extra.name} ({len(extra.train)} photos, {extra.share:.0%} of the samples, "

@@ -182,7 +182,7 @@ class AuxiliaryHeads(nn.Module):
 class Teacher:
     """A trained network with frozen weights; it sees the same augmented images as its student."""
 
-    def __init__(self, checkpoint: Path, labels: LabelSet, device: torch.device) -> None:
+    def __init__(self, checkpoint: Path, label_set: LabelSet, device: torch.device) -> None:
         """Load a checkpoint.
 
         Raises:
@@ -195,11 +195,11 @@ class Teacher:
             spec = ModelSpec.from_json(metadata["spec"])
             self.mean, self.std, names = spec.mean, spec.std, spec.classes
         num_classes = int(metadata["num_classes"])
-        if num_classes != len(labels) or (names and names != labels.names):
+        if num_classes != len(label_set) or (names and names != label_set.names):
             raise TrainingError(
                 f"The teacher {checkpoint} labels "
                 f"{', '.join(names) if names else f'{num_classes} classes'}; "
-                f"the images have {', '.join(labels.names)}. Choose a teacher trained on the same "
+                f"the images have {', '.join(label_set.names)}. Choose a teacher trained on the same "
                 "classes."
             )
         self.network = network.eval().requires_grad_(False).to(device)
@@ -238,12 +238,12 @@ def class_weights(dataset: Dataset, power: float) -> Tensor | None:
     """
     if power == 0:
         return None
-    counts = np.zeros(len(dataset.labels))
+    counts = np.zeros(len(dataset.label_set))
     samples = subsample_evenly(dataset, MAX_COUNTED_IMAGES)
     for index in range(len(samples)):
         pixels = np.bincount(samples[index].labels.ravel(), minlength=IGNORE_ID + 1)
         counts += pixels[: len(counts)]
-        for class_set, shared in zip(dataset.labels.sets, pixels[len(counts) :], strict=False):
+        for class_set, shared in zip(dataset.label_set.sets, pixels[len(counts) :], strict=False):
             counts[list(class_set.classes)] += shared / len(class_set.classes)
     present = counts > 0
     weights = np.ones(len(counts), np.float32)

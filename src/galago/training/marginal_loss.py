@@ -28,20 +28,20 @@ class SetTable:
 
     @classmethod
     def of(
-        cls, labels: LabelSet, device: torch.device, hidden_weight: float = 1.0
+        cls, label_set: LabelSet, device: torch.device, hidden_weight: float = 1.0
     ) -> "SetTable | None":
         """Return the table of a data set, None where every label is one class.
 
         Args:
-            labels: classes and sets.
+            label_set: classes and sets.
             device: of the tensors.
             hidden_weight: weight of the probability of a hidden class, above 0, up to 1.
         """
-        if not labels.sets:
+        if not label_set.sets:
             return None
-        offsets = torch.full((len(labels.sets), len(labels)), -torch.inf)
-        named = torch.zeros(len(labels.sets), len(labels), dtype=torch.bool)
-        for index, class_set in enumerate(labels.sets):
+        offsets = torch.full((len(label_set.sets), len(label_set)), -torch.inf)
+        named = torch.zeros(len(label_set.sets), len(label_set), dtype=torch.bool)
+        for index, class_set in enumerate(label_set.sets):
             offsets[index, list(class_set.hidden)] = math.log(hidden_weight)
             offsets[index, list(class_set.classes)] = 0.0
             named[index, list(class_set.classes)] = True

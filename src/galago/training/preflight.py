@@ -14,7 +14,9 @@ REPORT_AFTER_S = 2.0  # from when on progress is reported
 
 def is_labeled(dataset: Dataset, index: int) -> bool:
     """Return whether any pixel of a sample has a class."""
-    return bool((dataset[index].labels < len(dataset.labels) + len(dataset.labels.sets)).any())
+    return bool(
+        (dataset[index].labels < len(dataset.label_set) + len(dataset.label_set.sets)).any()
+    )
 
 
 def check_labeled(dataset: Dataset, *, threads: int) -> None:

@@ -4,14 +4,15 @@ import dataclasses
 import json
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
-from galago._core.html_report import document, escape, picture, table
+from galago._core.html_report import render
+from galago.labels import Color
 from galago.models.checkpoint import read_metadata
 from galago.training.config import TrainConfig
 from galago.training.history import Rows, best_epoch, data_wait_share, remarks
@@ -27,59 +28,6 @@ TOP = 10
 BOTTOM = 24
 MAX_POINTS = 600  # more would not be visible
 GRID_LINES = 4
-
-
-def draw_chart(
-    points: Sequence[tuple[float, float]], *, caption: str, format_value: Callable[[float], str]
-) -> str:
-    """Return a chart of one curve over epochs as an HTML figure, its last value marked.
-
-    Args:
-        points: (epoch, value) in the order of epochs; values that are not finite are left out.
-        caption: plain text.
-        format_value: formats a value.
-    """
-    data = np.array([point for point in points if np.isfinite(point[1])], np.float64).reshape(-1, 2)
-    if not len(data):
-        return f"<figure><figcaption>{escape(caption)}: nothing yet</figcaption></figure>"
-    data = data[np.unique(np.linspace(0, len(data) - 1, MAX_POINTS).astype(int))]
-    (first, low), (last, high) = data.min(axis=0), data.max(axis=0)
-    if low == high:
-        low, high = (low - 0.5 * abs(low), high + 0.5 * abs(high)) if low else (0.0, 1.0)
-    across = LEFT + (WIDTH - LEFT - RIGHT) * (data[:, 0] - first) / max(last - first, 1)
-    down = TOP + (HEIGHT - TOP - BOTTOM) * (high - data[:, 1]) / (high - low)
-    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(across, down, strict=True))
-    shares = np.linspace(0, 1, GRID_LINES)
-    parts = [
-        *(
-            _grid_line(
-                TOP + share * (HEIGHT - TOP - BOTTOM), format_value(high - share * (high - low))
-            )
-            for share in shares
-        ),
-        f'<text x="{LEFT}" y="{HEIGHT - 6}">epoch {first:.0f}</text>',
-        f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 6}" text-anchor="end">{last:.0f}</text>'
-        if last > first
-        else "",
-        f'<polyline points="{line}" fill="none" stroke="#1f6feb" stroke-width="2" '
-        'stroke-linejoin="round"/>',
-        f'<circle cx="{across[-1]:.1f}" cy="{down[-1]:.1f}" r="3" fill="#1f6feb"/>',
-    ]
-    about = f"{escape(caption)}, last {escape(format_value(float(data[-1, 1])))}"
-    head = (
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{about}" '
-        'font-size="11" fill="#57606a">'
-    )
-    return f"<figure>{head}{''.join(parts)}</svg><figcaption>{about}</figcaption></figure>"
-
-
-def _grid_line(y: float, label: str) -> str:
-    return (
-        f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="#d8dee4"/>'
-        f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{escape(label)}</text>'
-    )
-
-
 REPORT = "report.html"
 FILES = {
     "best.safetensors": "the weights of the best mean IoU, to export",
@@ -90,12 +38,59 @@ FILES = {
     "state": "the state that --resume continues from",
     "tensorboard": "curves for TensorBoard: tensorboard --logdir",
 }
-STYLE = """
-td { text-align: left } .numbers td + td, .numbers th + th { text-align: right }
-.verdict { background: #f6f8fa } .note { border-left: 4px solid #d4a72c; padding: .1rem 1rem }
-pre { background: #f6f8fa; padding: .8rem 1.2rem; overflow-x: auto }
-svg { width: 100%; height: auto }
-"""
+ScoreRow = tuple[Color | None, list[str]]  # color of a class, and the cells of its row
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One value over epochs, in SVG units.
+
+    Attributes:
+        points: (x, y) in the order of epochs.
+        grid: y and value of each horizontal line.
+        first_epoch, last_epoch: the ends of the horizontal axis.
+        last_value: the value at the end of the curve.
+    """
+
+    points: list[tuple[float, float]]
+    grid: list[tuple[float, str]]
+    first_epoch: int
+    last_epoch: int
+    last_value: str
+    width: int = WIDTH
+    height: int = HEIGHT
+    left: int = LEFT
+    right: int = WIDTH - RIGHT
+
+
+def lay_out_curve(
+    points: Sequence[tuple[float, float]], format_value: Callable[[float], str]
+) -> Curve | None:
+    """Return a curve scaled to the picture; None where there are no points.
+
+    Args:
+        points: (epoch, value) in the order of epochs; values that are not finite are left out.
+        format_value: formats a value.
+    """
+    data = np.array([point for point in points if np.isfinite(point[1])], np.float64).reshape(-1, 2)
+    if not len(data):
+        return None
+    data = data[np.unique(np.linspace(0, len(data) - 1, MAX_POINTS).astype(int))]
+    (first, low), (last, high) = data.min(axis=0), data.max(axis=0)
+    if low == high:
+        low, high = (low - 0.5 * abs(low), high + 0.5 * abs(high)) if low else (0.0, 1.0)
+    across = LEFT + (WIDTH - LEFT - RIGHT) * (data[:, 0] - first) / max(last - first, 1)
+    down = TOP + (HEIGHT - TOP - BOTTOM) * (high - data[:, 1]) / (high - low)
+    return Curve(
+        points=list(zip(across.tolist(), down.tolist(), strict=True)),
+        grid=[
+            (TOP + share * (HEIGHT - TOP - BOTTOM), format_value(high - share * (high - low)))
+            for share in np.linspace(0, 1, GRID_LINES)
+        ],
+        first_epoch=round(first),
+        last_epoch=round(last),
+        last_value=format_value(float(data[-1, 1])),
+    )
 
 
 def draw_page(folder: Path, config: TrainConfig, rows: Rows) -> str:
@@ -107,28 +102,30 @@ def draw_page(folder: Path, config: TrainConfig, rows: Rows) -> str:
         rows: measurements, one per epoch.
     Raises:
         CheckpointError, ImageError, OSError: one of the files cannot be read.
+        MissingDependencyError: Jinja2 is not installed.
     """
     text = (folder / "run.json").read_text(encoding="utf-8")
     description = upgrade_description(json.loads(text))
-    parts = [
-        f'<p class="verdict">{escape(_state(config, rows))}</p>',
-        *(f'<p class="note">{escape(remark)}</p>' for remark in remarks(config, rows)),
-        "<h2>Curves</h2>",
-        _curves(rows),
-        "<h2>Classes</h2>",
-        _classes(folder),
-        _extra_sets(folder),
-        "<h2>Pictures</h2>",
-        _sample_grid(folder / "panel.jpg"),
-        "<h2>What was trained</h2>",
-        _description(config, description),
-        _settings(config),
-        "<h2>Files</h2>",
-        _files(folder),
-        "<h2>Next</h2>",
-        _commands(folder, description["data"]),
-    ]
-    return document(f"galago train: {folder.resolve().name}", parts, STYLE)
+    class_heads, class_rows = _classes(folder)
+    recipe, changed = closest_recipe(config)
+    context = {
+        "title": f"galago train: {folder.resolve().name}",
+        "state": _state(config, rows),
+        "remarks": remarks(config, rows),
+        "curves": _curves(rows),
+        "speed": _speed(rows),
+        "class_heads": class_heads,
+        "class_rows": class_rows,
+        "extra_sets": _extra_sets(folder),
+        "sample_grid": read_grid(folder / "panel.jpg"),
+        "description": _description(config, description),
+        "recipe": recipe,
+        "changed": changed,
+        "folder": folder.resolve(),
+        "files": [(name, about) for name, about in FILES.items() if (folder / name).exists()],
+        "commands": _commands(folder, description["data"]),
+    }
+    return render("training.html", context)
 
 
 def closest_recipe(config: TrainConfig) -> tuple[str, list[tuple[str, Any, Any]]]:
@@ -151,14 +148,14 @@ def _state(config: TrainConfig, rows: Rows) -> str:
     best = best_epoch(rows)
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     text = f"Epoch {len(rows)} of {config.epochs}, {now}. "
-    return text + (
-        f"Best mean IoU {scores[best]:.4f}, in epoch {best}; last {list(scores.values())[-1]:.4f}."
-        if best
-        else ""
-    )
+    if not best:
+        return text
+    last = list(scores.values())[-1]
+    return f"{text}Best mean IoU {scores[best]:.4f}, in epoch {best}; last {last:.4f}."
 
 
-def _curves(rows: Rows) -> str:
+def _curves(rows: Rows) -> list[tuple[Curve | None, str]]:
+    """Return each curve and its caption."""
     charts = (
         ("mean_iou", "mean IoU on the validation photos", "{:.4f}"),
         ("loss", "loss", "{:.3f}"),
@@ -166,78 +163,70 @@ def _curves(rows: Rows) -> str:
         ("images_per_s", "photos per second", "{:.1f}"),
         ("data_wait", "share of the time spent waiting for photos", "{:.1%}"),
     )
-    figures = [
-        draw_chart(
-            [(row["epoch"], row[name]) for row in rows if name in row],
-            caption=caption,
-            format_value=pattern.format,
+    return [
+        (
+            lay_out_curve([(row["epoch"], row[name]) for row in rows if name in row], form.format),
+            caption,
         )
-        for name, caption, pattern in charts
+        for name, caption, form in charts
     ]
+
+
+def _speed(rows: Rows) -> str:
     speeds = [row["images_per_s"] for row in rows if "images_per_s" in row]
     mean = f"{sum(speeds) / len(speeds):.1f} photos per second" if speeds else "no epoch yet"
     waited = f"{data_wait_share(rows):.1%} of the time was spent waiting for photos"
-    return f'<div class="pictures">{"".join(figures)}</div><p>On average {mean}; {waited}.</p>'
+    return f"On average {mean}; {waited}."
 
 
-def _classes(folder: Path) -> str:
-    """Return a table of the IoU of each class, of the best and of the last weights."""
+def _classes(folder: Path) -> tuple[list[str], list[ScoreRow]]:
+    """Return heads and rows: the IoU of each class by the best and the last weights that exist."""
     files = {name: folder / f"{name}.safetensors" for name in ("best", "last")}
-    checkpoints = {name: read_metadata(file) for name, file in files.items() if file.exists()}
-    scores = [json.loads(metadata["scores"]) for metadata in checkpoints.values()]
-    palette = json.loads(checkpoints["last"]["spec"])["palette"]
-    rows = []
+    found = {name: read_metadata(file) for name, file in files.items() if file.exists()}
+    scores = [json.loads(metadata["scores"]) for metadata in found.values()]
+    palette = json.loads(found["last"]["spec"])["palette"]
+    rows: list[ScoreRow] = []
     for color, *entries in zip(palette, *(score["classes"] for score in scores), strict=True):
-        chip = f'<span class="chip" style="background:rgb({",".join(map(str, color))})"></span>'
-        values = ["n/a" if entry["iou"] is None else f"{entry['iou']:.4f}" for entry in entries]
-        rows.append([chip + escape(entries[0]["name"]), *values, f"{entries[0]['share']:.2%}"])
-    # labels that stand for a set of classes
+        cells = [entries[0]["name"], *map(_iou, entries), f"{entries[0]['share']:.2%}"]
+        rows.append((tuple(color), cells))
+    # labels that stand for several classes
     for labels in zip(*(score.get("sets", []) for score in scores), strict=True):
-        values = ["n/a" if label["iou"] is None else f"{label['iou']:.4f}" for label in labels]
         name = f"{labels[0]['name']} = {' or '.join(labels[0]['classes'])}"
-        rows.append([escape(name), *values, f"{labels[0]['share']:.2%}"])
-    rows.append(["<b>mean</b>", *(f"<b>{score['mean_iou']:.4f}</b>" for score in scores), ""])
-    heads = [
-        f"IoU, {name} (epoch {escape(metadata['epoch'])})" for name, metadata in checkpoints.items()
-    ]
-    return f'<div class="numbers">{table(("class", *heads, "share of the pixels"), rows)}</div>'
+        rows.append((None, [name, *map(_iou, labels), f"{labels[0]['share']:.2%}"]))
+    rows.append((None, ["mean", *(f"{score['mean_iou']:.4f}" for score in scores), ""]))
+    heads = [f"IoU, {name} (epoch {metadata['epoch']})" for name, metadata in found.items()]
+    return ["class", *heads, "share of the pixels"], rows
 
 
-def _extra_sets(folder: Path) -> str:
-    """Return a table of the IoU of each class for each further validation set, of best weights."""
+def _iou(entry: Mapping[str, Any]) -> str:
+    return "n/a" if entry["iou"] is None else f"{entry['iou']:.4f}"
+
+
+def _extra_sets(folder: Path) -> list[dict[str, Any]]:
+    """Return the scores of the best weights on each further validation set."""
     best = folder / "best.safetensors"
     metadata = read_metadata(best) if best.exists() else {}
-    parts = []
+    sets = []
     for name, scores in json.loads(metadata.get("other_scores", "{}")).items():
-        entries = [*scores["classes"], *scores.get("sets", [])]
-        rows = [
-            [escape(entry["name"]), f"{entry['iou']:.4f}", f"{entry['share']:.2%}"]
-            for entry in entries
+        rows: list[ScoreRow] = [
+            (None, [entry["name"], _iou(entry), f"{entry['share']:.2%}"])
+            for entry in (*scores["classes"], *scores.get("sets", []))
             if entry["iou"] is not None
         ]
-        rows.append(["<b>mean</b>", f"<b>{scores['mean_iou']:.4f}</b>", ""])
+        rows.append((None, ["mean", f"{scores['mean_iou']:.4f}", ""]))
         heads = ("class", f"IoU, best (epoch {metadata['epoch']})", "share of the pixels")
-        parts.append(f'<h3>{escape(name)}</h3><div class="numbers">{table(heads, rows)}</div>')
-        if excused := scores.get("excused"):
-            parts.append(
-                f"<p>{excused:,} pixels of classes that the masks cannot show are not counted.</p>"
-            )
-    return "".join(parts)
+        sets.append(
+            {"name": name, "heads": heads, "rows": rows, "excused": scores.get("excused", 0)}
+        )
+    return sets
 
 
-def _sample_grid(path: Path) -> str:
-    jpeg = cv2.imencode(".jpg", np.ascontiguousarray(read_grid(path)[..., ::-1]))[1].tobytes()
-    shown = picture(jpeg, "jpeg", "photos, true labels, predicted labels")
-    caption = "Photo, true labels, labels of the last validation."
-    return f"<figure>{shown}<figcaption>{caption}</figcaption></figure>"
-
-
-def _description(config: TrainConfig, description: Mapping[str, Any]) -> str:
+def _description(config: TrainConfig, description: Mapping[str, Any]) -> dict[str, Any]:
     versions = ", ".join(f"{name} {version}" for name, version in description["versions"].items())
-    counts = f"{description['train_images']} photos, {description['val_images']} for validation"
-    shown = {
+    train, val = description["train_images"], description["val_images"]
+    return {
         "network": f"{config.variant}, head {config.head or 'of its own'}",
-        "data": f"{description['data']}: {counts}",
+        "data": f"{description['data']}: {train} photos, {val} for validation",
         "started from": description["weights"] or "random weights",
         "teacher": description.get("teacher"),
         "device": description.get("device"),
@@ -246,34 +235,13 @@ def _description(config: TrainConfig, description: Mapping[str, Any]) -> str:
         "commit": description["commit"],
         "versions": f"Python {description['python']}, {versions}",
     }
-    return table((), [(escape(name), escape(str(value))) for name, value in shown.items() if value])
 
 
-def _settings(config: TrainConfig) -> str:
-    recipe, changed = closest_recipe(config)
-    if not changed:
-        return f"<p>All settings are those of the recipe {recipe}.</p>"
-    rows = [[escape(str(cell)) for cell in row] for row in changed]
-    heads = ("setting", "here", "recipe")
-    return f"<p>Settings that differ from the closest recipe, {recipe}:</p>{table(heads, rows)}"
-
-
-def _files(folder: Path) -> str:
-    rows = [
-        (f"<code>{name}</code>", escape(about))
-        for name, about in FILES.items()
-        if (folder / name).exists()
-    ]
-    return f"<p>In <code>{escape(str(folder.resolve()))}</code>:</p>{table((), rows)}"
-
-
-def _commands(folder: Path, data: str) -> str:
+def _commands(folder: Path, data: str) -> list[str]:
     source = shlex.quote(data) if Path(data).exists() else "DATA"
-    best = shlex.quote(str(folder / "best.safetensors"))
-    model = shlex.quote(str(folder / "model"))
-    lines = [
+    best, model = (shlex.quote(str(folder / name)) for name in ("best.safetensors", "model"))
+    return [
         f"galago val {source} --model {best}",
         f"galago export {best} --out {model}",
         f"galago predict PHOTOS --model {model}",
     ]
-    return f"<pre>{chr(10).join(map(escape, lines))}</pre>"

@@ -22,7 +22,7 @@ def write_grid(path: Path, predict: Callable[[np.ndarray], np.ndarray], dataset:
         predict: (H, W, 3) uint8 RGB image to (H, W) uint8 labels.
         dataset: where images and true labels come from.
     """
-    palette = dataset.labels.colors
+    palette = dataset.label_set.colors
     rows = []
     for index in np.unique(np.linspace(0, len(dataset) - 1, MAX_IMAGES).astype(int)):
         sample = dataset[int(index)]

@@ -166,20 +166,20 @@ def check_classes(train_set: Dataset, val_set: Dataset, extra_data: Dataset | No
         TrainingError: the classes differ.
         DataError: there are too few.
     """
-    if train_set.labels.names != val_set.labels.names:
+    if train_set.label_set.names != val_set.label_set.names:
         raise TrainingError(
-            f"The splits have different classes: {train_set.labels.names} and "
-            f"{val_set.labels.names}."
+            f"The splits have different classes: {train_set.label_set.names} and "
+            f"{val_set.label_set.names}."
         )
-    check_learnable(train_set.labels)
+    check_learnable(train_set.label_set)
     if extra_data is None:
         return
-    if extra_data.labels.names != train_set.labels.names:
+    if extra_data.label_set.names != train_set.label_set.names:
         raise TrainingError(
-            f"The extra data has different classes: {extra_data.labels.names}, not "
-            f"{train_set.labels.names}."
+            f"The extra data has different classes: {extra_data.label_set.names}, not "
+            f"{train_set.label_set.names}."
         )
-    if extra_data.labels.sets != train_set.labels.sets:
+    if extra_data.label_set.sets != train_set.label_set.sets:
         raise TrainingError(
             "The extra data has labels for other sets of classes. Bring them together: "
             "galago.data.mixture.mix."
@@ -200,7 +200,7 @@ def build_state(
         CheckpointError, TrainingError: as `train`.
     """
     accelerator = make_accelerator(config)
-    device, labels = accelerator.device, samples.dataset.labels
+    device, labels = accelerator.device, samples.dataset.label_set
     teacher = Teacher(teacher_file, labels, device) if teacher_file else None
     network = start_network(config, len(labels), weights, names=labels.names)
     model: nn.Module = TrainingModel(network, len(labels), config)

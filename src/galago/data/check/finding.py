@@ -13,12 +13,12 @@ class Finding:
     """One kind of trouble.
 
     Attributes:
-        kind: a word for programs, as `size-mismatch`.
-        severity: error where training would fail or learn nonsense, else warning.
+        kind: an identifier, such as `size-mismatch`.
+        severity: error where training would fail or learn wrong labels, else warning.
         message: what was found.
         advice: what to do.
         found: what it is about, files as a rule, each with a detail or "".
-        unit: what `found` holds: photos, masks, classes, splits, files or lines.
+        unit: what `found` holds: images, masks, classes, splits, files or lines.
     """
 
     kind: str
@@ -36,7 +36,12 @@ class Finding:
             for name, detail in list(self.found.items())[:MAX_EXAMPLES]
         ]
 
-    def facts(self, *, whole: bool = False) -> dict[str, Any]:
+    @property
+    def num_more(self) -> int:
+        """How many of `found` are not among the examples."""
+        return len(self.found) - len(self.examples)
+
+    def summary(self, *, whole: bool = False) -> dict[str, Any]:
         """Return what JSON holds of it; the whole of it names everything that was found."""
         facts = {
             "kind": self.kind,

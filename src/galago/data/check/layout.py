@@ -1,6 +1,4 @@
-"""The files of a data set as they lie there, complete or not: what the check looks at, where the
-openers would stop.
-"""
+"""The files of a data set, complete or not, for the data check."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -9,28 +7,29 @@ from pathlib import Path
 from galago.data import locate
 from galago.data.camvid import TRAIN_IDS, lines_of, read_line
 from galago.data.folder import Description, mask_folder, read_description
-from galago.data.listing import MASK_SUFFIX, PHOTO_SUFFIXES, by_stem, files_in, other_files, stem_of
-from galago.data.pairs import SPLITS
+from galago.data.image_mask_dataset import SPLITS
+from galago.data.listing import MASK_SUFFIX, by_stem, files_in, other_files, stem_of
 from galago.errors import DataError
+from galago.image import IMAGE_SUFFIXES
 from galago.labels import CAMVID, LabelSet
 
 
 @dataclass(frozen=True)
 class Item:
-    """A photo, a mask, or both.
+    """An image, a mask, or both.
 
     Attributes:
         split: train, val or test.
         name: that of the sample, in its split.
-        photo: its file, or where it should be.
+        image: its file, or where it should be.
         mask: its file, of any suffix, or where it should be.
     """
 
     split: str
     name: str
-    photo: Path
+    image: Path
     mask: Path
-    has_photo: bool = True
+    has_image: bool = True
     has_mask: bool = True
 
     @property
@@ -47,16 +46,16 @@ class Layout:
         labels: names and colors of the classes.
         train_ids: from an id in the masks to a class id or 255 = ignore.
         mapped: whether the ids come from a `label_mapping` of the YAML.
-        places: where photos of a split should be, by split; those that are there have a list in
+        places: where images of a split should be, by split; those that are there have a list in
             `items`.
         items: the files, by split.
         bad_lines: what is wrong with lines of lists.
-        others: files among photos and masks that have another suffix than an image.
-        rivals: masks that share a name with the mask of a photo, each with that mask.
+        others: files among images and masks that have another suffix than an image.
+        rivals: masks that share a name with the mask of an image, each with that mask.
         source_names: what ids in the masks are called, where the YAML says so.
     """
 
-    labels: LabelSet
+    label_set: LabelSet
     train_ids: Mapping[int, int]
     mapped: bool
     places: dict[str, Path]
@@ -85,24 +84,30 @@ def _read_folder(description_file: Path) -> Layout:
     items: dict[str, list[Item]] = {}
     others: list[Path] = []
     rivals: dict[Path, Path] = {}
-    for split, photo_dir in places.items():
+    for split, image_dir in places.items():
         mask_dir = description.root / mask_folder(
             description.folders[split], description.masks_dir, description_file
         )
-        if photo_dir.is_dir():
+        if image_dir.is_dir():
             masks = {
-                name: _likeliest(files) for name, files in by_stem(mask_dir, PHOTO_SUFFIXES).items()
+                name: _likeliest(files) for name, files in by_stem(mask_dir, IMAGE_SUFFIXES).items()
             }
             rivals |= {rival: files[0] for files in masks.values() for rival in files[1:]}
             items[split] = _match(
-                split, photo_dir, mask_dir, {name: files[0] for name, files in masks.items()}
+                split, image_dir, mask_dir, {name: files[0] for name, files in masks.items()}
             )
-            others += [file for folder in (photo_dir, mask_dir) for file in other_files(folder)]
+            others += [file for folder in (image_dir, mask_dir) for file in other_files(folder)]
     items = _selected(items, description)
     return Layout(
-        description.labels, description.train_ids, description.mapped, places, items,
-        others=others, rivals=rivals, source_names=description.source_names,
-    )  # fmt: skip
+        description.label_set,
+        description.train_ids,
+        description.mapped,
+        places,
+        items,
+        others=others,
+        rivals=rivals,
+        source_names=description.source_names,
+    )
 
 
 def _selected(items: dict[str, list[Item]], description: Description) -> dict[str, list[Item]]:
@@ -126,24 +131,24 @@ def _likeliest(masks: list[Path]) -> list[Path]:
     )
 
 
-def _match(split: str, photo_dir: Path, mask_dir: Path, masks: dict[str, Path]) -> list[Item]:
-    """Bring photos and masks of one name together."""
+def _match(split: str, image_dir: Path, mask_dir: Path, masks: dict[str, Path]) -> list[Item]:
+    """Bring images and masks of one name together."""
     items, used = [], set()
-    for photo in files_in(photo_dir, PHOTO_SUFFIXES):
-        name = stem_of(photo, photo_dir)
+    for image in files_in(image_dir, IMAGE_SUFFIXES):
+        name = stem_of(image, image_dir)
         used.add(name)
         items.append(
             Item(
                 split,
                 name,
-                photo,
+                image,
                 masks.get(name, mask_dir / f"{name}.png"),
                 has_mask=name in masks,
             )
         )
     lone = (name for name in masks if name not in used)
     return items + [
-        Item(split, name, photo_dir / name, masks[name], has_photo=False) for name in lone
+        Item(split, name, image_dir / name, masks[name], has_image=False) for name in lone
     ]
 
 
@@ -161,6 +166,14 @@ def _read_camvid(root: Path) -> Layout:
             except DataError as error:
                 bad_lines.append(str(error))
                 continue
-            there = {"has_photo": pair.photo.is_file(), "has_mask": pair.mask.is_file()}
-            items[split].append(Item(split, pair.name, pair.photo, pair.mask, **there))
+            items[split].append(
+                Item(
+                    split,
+                    pair.name,
+                    pair.image,
+                    pair.mask,
+                    has_image=pair.image.is_file(),
+                    has_mask=pair.mask.is_file(),
+                )
+            )
     return Layout(CAMVID, TRAIN_IDS, False, places, items, bad_lines)

@@ -15,6 +15,7 @@ from galago.data.convert.voc import read_voc
 from galago.data.convert.write import check_out, write
 from galago.data.listing import some
 from galago.errors import ConfigError, DataError, choose
+from galago.image import read_header
 
 __all__ = [
     "CONVERTERS",
@@ -33,7 +34,7 @@ class Converter:
     """One form of data sets.
 
     Attributes:
-        read: lists the photos of a folder.
+        read: lists the images of a folder.
         about: what the folder should hold.
         options: names of the options that it has a use for, besides `ignore`.
     """
@@ -70,7 +71,7 @@ CONVERTERS = {
 
 
 def read(kind: str, source: Path, options: Options) -> Source:
-    """List the photos of a data set in another form.
+    """List the images of a data set in another form.
 
     Raises:
         ConfigError: the kind is unknown, or has no use for an option.
@@ -86,14 +87,14 @@ def read(kind: str, source: Path, options: Options) -> Source:
 
 
 def describe_turns(items: list[Item]) -> str:
-    """Say which photos EXIF turns without changing their size, so that labels may lie elsewhere.
+    """Say which images EXIF turns without changing their size, so that labels may be misplaced.
 
     Empty if none.
 
     Raises:
-        ImageError: a photo cannot be read.
+        ImageError: an image cannot be read.
     """
-    turned = [item.photo.name for item in items if image.read_header(item.photo).turns_silently]
+    turned = [item.image.name for item in items if read_header(item.image).turns_silently]
     if not turned:
         return ""
     return (

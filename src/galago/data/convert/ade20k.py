@@ -1,4 +1,4 @@
-"""ADE20K as the scene parsing benchmark has it: images/, annotations/, 150 classes counted from 1."""
+"""ADE20K of the scene parsing benchmark: images/, annotations/, 150 classes counted from 1."""
 
 import re
 from functools import partial
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from galago import image
+from galago import image as images
 from galago._core.text_files import read_text
 from galago.data.convert.source import (
     Item,
@@ -17,8 +17,9 @@ from galago.data.convert.source import (
     refuse_missing,
     to_class_ids,
 )
-from galago.data.listing import MASK_SUFFIX, PHOTO_SUFFIXES, by_stem, files_in, only_one, stem_of
+from galago.data.listing import MASK_SUFFIX, by_stem, files_in, only_one, stem_of
 from galago.errors import DataError
+from galago.image import IMAGE_SUFFIXES
 from galago.labels import IGNORE_ID, LabelSet, distinct_palette
 
 FOLDERS = {"train": "training", "val": "validation"}
@@ -28,10 +29,10 @@ IDS = {0: IGNORE_ID} | {index + 1: index for index in range(CLASSES)}  # 0 is ev
 
 
 def read_ade20k(source: Path, options: Options) -> Source:
-    """List photos with their annotations.
+    """List images with their annotations.
 
     Raises:
-        DataError: the folders are missing, a photo has no annotation, or the file of names is
+        DataError: the folders are missing, an image has no annotation, or the file of names is
             broken.
     """
     unknown = UnmappedValues(
@@ -43,13 +44,13 @@ def read_ade20k(source: Path, options: Options) -> Source:
     missing: list[str] = []
     lone: list[Path] = []
     for split, folder in FOLDERS.items():
-        photo_dir, mask_dir = source / "images" / folder, source / "annotations" / folder
+        image_dir, mask_dir = source / "images" / folder, source / "annotations" / folder
         masks = by_stem(mask_dir, (MASK_SUFFIX,))
-        for photo in files_in(photo_dir, PHOTO_SUFFIXES):
-            name = stem_of(photo, photo_dir)
+        for image in files_in(image_dir, IMAGE_SUFFIXES):
+            name = stem_of(image, image_dir)
             if name in masks:
                 items.append(
-                    Item(split, name, photo, partial(_draw, only_one(masks[name]), unknown))
+                    Item(split, name, image, partial(_read_labels, only_one(masks[name]), unknown))
                 )
             else:
                 missing.append(str(mask_dir / f"{name}{MASK_SUFFIX}"))
@@ -104,5 +105,5 @@ def read_names(file: Path) -> tuple[str, ...]:
     )
 
 
-def _draw(mask: Path, unknown: UnmappedValues) -> np.ndarray:
-    return to_class_ids(image.load_labels(mask), IDS, unknown)
+def _read_labels(mask: Path, unknown: UnmappedValues) -> np.ndarray:
+    return to_class_ids(images.load_labels(mask), IDS, unknown)

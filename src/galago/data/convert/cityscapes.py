@@ -5,50 +5,49 @@ from pathlib import Path
 
 import numpy as np
 
-from galago import image
+from galago import image as images
 from galago.data.convert.source import Item, Options, Source, refuse_missing
+from galago.data.id_lookup import IdLookup
+from galago.data.image_mask_dataset import SPLITS
 from galago.data.listing import MASK_SUFFIX, by_stem, files_in, only_one, stem_of
-from galago.data.pairs import SPLITS
 from galago.errors import DataError
-from galago.labels import CITYSCAPES, IGNORE_ID
+from galago.labels import CITYSCAPES
 
-PHOTO_ENDING, MASK_ENDING = "_leftImg8bit", "_gtFine_labelIds"
+IMAGE_ENDING, MASK_ENDING = "_leftImg8bit", "_gtFine_labelIds"
 # labelId of each train id: github.com/mcordts/cityscapesScripts, helpers/labels.py.
 SOURCE_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
+LOOKUP = IdLookup({source: target for target, source in enumerate(SOURCE_IDS)})
 
 
 def read_cityscapes(source: Path, options: Options) -> Source:
-    """List photos with their labelIds.
+    """List images with their labelIds.
 
     All other ids become ignore. The masks of test hold no classes.
 
     Raises:
-        DataError: the folders are missing, or a photo has no mask.
+        DataError: the folders are missing, or an image has no mask.
     """
     items: list[Item] = []
     missing: list[str] = []
     for split in SPLITS:
-        photo_dir, mask_dir = source / "leftImg8bit" / split, source / "gtFine" / split
+        image_dir, mask_dir = source / "leftImg8bit" / split, source / "gtFine" / split
         masks = by_stem(mask_dir, (MASK_SUFFIX,))
-        for photo in files_in(photo_dir, (".png",)):
-            if not photo.stem.endswith(PHOTO_ENDING):
+        for image in files_in(image_dir, (".png",)):
+            if not image.stem.endswith(IMAGE_ENDING):
                 continue
-            name = stem_of(photo, photo_dir).removesuffix(PHOTO_ENDING)
+            name = stem_of(image, image_dir).removesuffix(IMAGE_ENDING)
             if found := masks.get(f"{name}{MASK_ENDING}"):
-                items.append(Item(split, name, photo, partial(_draw, only_one(found))))
+                items.append(Item(split, name, image, partial(_read_labels, only_one(found))))
             else:
                 missing.append(str(mask_dir / f"{name}{MASK_ENDING}{MASK_SUFFIX}"))
     if not items and not missing:
         raise DataError(
-            f"{source} has no photos leftImg8bit/train/CITY/*{PHOTO_ENDING}.png. Unpack "
+            f"{source} has no photos leftImg8bit/train/CITY/*{IMAGE_ENDING}.png. Unpack "
             "leftImg8bit_trainvaltest there."
         )
     refuse_missing(missing, "masks are missing", "Unpack gtFine_trainvaltest beside leftImg8bit.")
     return Source(CITYSCAPES, items)
 
 
-def _draw(mask: Path) -> np.ndarray:
-    table = np.full(256, IGNORE_ID, np.uint8)
-    table[list(SOURCE_IDS)] = np.arange(len(SOURCE_IDS))
-    labels: np.ndarray = table[image.load_labels(mask)]
-    return labels
+def _read_labels(mask: Path) -> np.ndarray:
+    return LOOKUP(images.load_labels(mask))

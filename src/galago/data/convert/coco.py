@@ -9,7 +9,7 @@ import numpy as np
 from galago._core.file_walk import is_hidden
 from galago._core.shown import shown
 from galago.data.convert.coco_file import CocoFile, CocoImage, Id, list_faults
-from galago.data.convert.coco_photos import PhotoFinder
+from galago.data.convert.coco_images import ImageFinder
 from galago.data.convert.coco_shapes import Areas
 from galago.data.convert.source import Item, Options, Source
 from galago.data.convert.splits import split_of
@@ -18,7 +18,7 @@ from galago.errors import ConfigError, DataError
 from galago.labels import LabelSet, distinct_palette
 
 BACKGROUND = "background"
-# Where the files of a data set lie: COCO itself and CVAT; Roboflow; one beside the photos.
+# Where the files of a data set are: COCO itself and CVAT; Roboflow; one beside the images.
 PATTERNS = (
     "annotations/instances_*.json",
     "*/_annotations.coco.json",
@@ -28,7 +28,7 @@ PATTERNS = (
 
 
 def read_coco(source: Path, options: Options) -> Source:
-    """List photos with their annotations.
+    """List images with their annotations.
 
     Pixels in no annotation are the class `background`, which comes first.
 
@@ -36,9 +36,9 @@ def read_coco(source: Path, options: Options) -> Source:
 
     Args:
         source: a folder as COCO, CVAT or Roboflow lay it out, or one JSON file.
-        options: `images` is the folder of the photos; `unknown` ignore leaves out what has a fault.
+        options: `images` is the folder of the images; `unknown` ignore leaves out what has a fault.
     Raises:
-        DataError: a file is broken, photos or areas are missing or broken, or splits have other
+        DataError: a file is broken, images or areas are missing or broken, or splits have other
             classes.
         MissingDependencyError: pycocotools is not installed.
     """
@@ -66,7 +66,7 @@ def read_coco(source: Path, options: Options) -> Source:
             )
         class_ids = {key: names.index(category.name) for key, category in coco.categories.items()}
         items += [
-            Item(split or "train", i.name, i.photo, partial(_draw, i, class_ids, areas))
+            Item(split or "train", i.name, i.image, partial(_draw, i, class_ids, areas))
             for i in coco.images
         ]
     try:
@@ -90,23 +90,23 @@ def _split(file: Path, source: Path) -> str | None:
     return split_of(file.stem) or (None if file == source else split_of(file.parent.name))
 
 
-def _finder(file: Path, root: Path, images: Path | None) -> PhotoFinder:
-    """Look where the photos of a JSON file may lie."""
+def _finder(file: Path, root: Path, images: Path | None) -> ImageFinder:
+    """Return the finder of the images of a JSON file."""
     if images:
-        return PhotoFinder([images], last_part=True)
+        return ImageFinder([images], last_part=True)
     tag = file.stem.removeprefix("instances_")  # as val2017
     up = file.parent.parent if file.parent.name == "annotations" else root
     places = [
         base / tail for base in (file.parent, up) for tail in (tag, f"images/{tag}", "images", "")
     ]
-    return PhotoFinder([file.parent, *places], last_part=False)
+    return ImageFinder([file.parent, *places], last_part=False)
 
 
 def _check_faults(found: list[CocoFile], options: Options) -> list[str]:
     """Return notes on what is left out.
 
     Raises:
-        DataError: there are faults, and nobody said to leave them out, or nothing is left.
+        DataError: there are faults, and leaving them out is not requested, or nothing is left.
     """
     faults = [
         (f"{coco.file}: " if len(found) > 1 else "") + fault
@@ -194,7 +194,7 @@ def _describe_odd(found: list[CocoFile]) -> list[str]:
 
 
 def _draw(item: CocoImage, class_ids: dict[Id, int], areas: Areas) -> np.ndarray:
-    """Draw the annotations of a photo; returns (H, W) uint8 class ids."""
+    """Draw the annotations of an image; returns (H, W) uint8 class ids."""
     labels = np.zeros(item.size, np.uint8)
     areas.draw([(shape, class_ids[key]) for shape, key in item.shapes], labels)
     return labels

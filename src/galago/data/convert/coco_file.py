@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from galago import image
+from galago import image as images
 from galago._core.printable import printable
 from galago._core.shown import shown
 from galago._core.text_files import read_text
-from galago.data.convert.coco_photos import PhotoFinder
+from galago.data.convert.coco_images import ImageFinder
 from galago.data.convert.coco_shapes import Rle, check_segmentation
 from galago.errors import DataError, ImageError
 
@@ -22,17 +22,17 @@ MAX_DIGITS = 4000  # of a whole number; Python reads 4300
 
 @dataclass
 class CocoImage:
-    """A photo and its areas.
+    """An image and its areas.
 
     Attributes:
         name: in the data set; `/` between folders, no suffix.
-        photo: its file.
-        size: (height, width) in pixels, that of the photo.
+        image: its file.
+        size: (height, width) in pixels, that of the image.
         shapes: checked areas, each with the id of its category.
     """
 
     name: str
-    photo: Path
+    image: Path
     size: tuple[int, int]
     shapes: list[tuple[list[list[float]] | Rle, Id]] = field(default_factory=list)
 
@@ -57,7 +57,7 @@ class CocoFile:
         flat: annotations or parts of them that have no area, a line for each; left out, too.
     """
 
-    def __init__(self, file: Path, finder: PhotoFinder) -> None:
+    def __init__(self, file: Path, finder: ImageFinder) -> None:
         """Read and check it.
 
         Raises:
@@ -83,7 +83,7 @@ class CocoFile:
     def _read_images(self, entries: list[Any]) -> Iterator[str]:
         """Read the list of images; yields the names of those that are not found."""
         ids = Counter(_id(entry.get("id")) for entry in entries if isinstance(entry, dict))
-        photos: dict[Path, str] = {}
+        image_files: dict[Path, str] = {}
         for number, entry in enumerate(entries):
             where = _where("image", entry, number)
             found_id = _id(entry.get("id")) if isinstance(entry, dict) else None
@@ -94,7 +94,10 @@ class CocoFile:
                 continue
             self._by_id[found_id] = None
             if (count := ids[found_id]) > 1:
-                fault = f"{where}: {count} images have this id, so that nobody knows whose the areas are"
+                fault = (
+                    f"{where}: {count} images have this id, so that it is unclear whose the "
+                    "areas are"
+                )
                 self.faults += [] if fault in self.faults else [fault]
                 continue
             name = entry.get("file_name")
@@ -104,17 +107,17 @@ class CocoFile:
             if (found := self._finder.find(name)) is None:
                 yield shown(name).strip("'")
                 continue
-            photo, sample = found
-            if other := photos.get(photo):
-                self.faults.append(f"{where}: its photo {photo} is that of {other}, too")
+            image, sample = found
+            if other := image_files.get(image):
+                self.faults.append(f"{where}: its photo {image} is that of {other}, too")
                 continue
-            photos[photo] = where
+            image_files[image] = where
             try:
-                size = _photo_size(photo, entry)
+                size = _image_size(image, entry)
             except DataError as error:
-                self.faults.append(f"{where}, {printable(photo.name)}: {error}")
+                self.faults.append(f"{where}, {printable(image.name)}: {error}")
                 continue
-            self._by_id[found_id] = CocoImage(sample, photo, size)
+            self._by_id[found_id] = CocoImage(sample, image, size)
             self.images.append(self._by_id[found_id])  # type: ignore[arg-type]
 
     def _read_annotation(self, entry: Any, number: int) -> None:
@@ -131,7 +134,7 @@ class CocoFile:
             return
         if (owner := self._by_id[image_id]) is None:
             return
-        where = f"{where} of {printable(owner.photo.name)}"
+        where = f"{where} of {printable(owner.image.name)}"
         if category_id is None or category_id not in self.categories:
             hint = _other_type(category_id, self.categories)
             self.faults.append(
@@ -143,11 +146,11 @@ class CocoFile:
             self.faults.append(f"{where}: has a box and no area; boxes say nothing about pixels")
             return
         try:
-            shape, drop_classes = check_segmentation(entry["segmentation"], owner.size)
+            shape, num_flat = check_segmentation(entry["segmentation"], owner.size)
         except DataError as error:
             self.faults.append(f"{where}: {error}")
             return
-        if drop_classes:
+        if num_flat:
             self.flat.append(where)
         if shape:
             owner.shapes.append((shape, category_id))
@@ -185,7 +188,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     content = dict(pairs)
     if len(content) < len(pairs):
         twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
-        raise ValueError(f"the key {shown(twice)} stands twice in one object")
+        raise ValueError(f"the key {shown(twice)} occurs twice in one object")
     return content
 
 
@@ -241,23 +244,29 @@ def list_faults(faults: list[str], most: int = 20) -> str:
     )
 
 
-def _photo_size(photo: Path, entry: dict[str, Any]) -> tuple[int, int]:
-    """Return (height, width) of the photo, which the entry may leave out but not contradict.
+def _image_size(image: Path, entry: dict[str, Any]) -> tuple[int, int]:
+    """Return (height, width) of the image, which the entry may leave out but not contradict.
 
     Raises:
-        DataError: the photo cannot be read, or the entry says something else.
+        DataError: the image cannot be read, or the entry says something else.
     """
     try:
-        header = image.read_header(photo)
-        height, width = header.upright_size or image.load(photo).shape[:2]
+        header = images.read_header(image)
+        height, width = header.upright_size or images.load(image).shape[:2]
     except ImageError as error:
         raise DataError(f"cannot be read: {str(error).rstrip('.')}") from error
     said = entry.get("height"), entry.get("width")
     if all(side in (None, true) for side, true in zip(said, (height, width), strict=True)):
         return height, width
-    text = f"its height and width should be {height} and {width} as in the photo, got {shown(said[0])} and {shown(said[1])}"
+    text = (
+        f"its height and width should be {height} and {width} as in the photo, got "
+        f"{shown(said[0])} and {shown(said[1])}"
+    )
     if said == header.size:
-        text += f"; the labels were drawn on the photo unturned, without its EXIF orientation {header.orientation}"
+        text += (
+            "; the labels were drawn on the photo unturned, without its EXIF orientation "
+            f"{header.orientation}"
+        )
     raise DataError(text)
 
 

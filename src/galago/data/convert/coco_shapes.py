@@ -19,12 +19,12 @@ def check_segmentation(
 
     Args:
         segmentation: content of the JSON file; one polygon may stand without the outer list.
-        size: (height, width) of the photo in pixels.
+        size: (height, width) of the image in pixels.
     Returns:
         polygons of three points or more, or {counts: list, size}; and how many polygons were left
         out because they have no area: less than three points, or all on one line.
     Raises:
-        DataError: it is of another form or size, or holds numbers that lie nowhere near the photo.
+        DataError: it is of another form or size, or holds numbers that lie nowhere near the image.
     """
     if isinstance(segmentation, dict):
         return _check_runs(segmentation, size), 0

@@ -1,4 +1,4 @@
-"""RGB masks, one color per class, beside photos."""
+"""RGB masks, one color per class, beside images."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from galago import image
+from galago import image as images
 from galago.data.colors import nearest, pack, unpack
 from galago.data.convert.palettes import EXAMPLE, PALETTE_NAMES, find_palette, read_palette
 from galago.data.convert.source import (
@@ -17,12 +17,13 @@ from galago.data.convert.source import (
     note_lone,
     refuse_missing,
 )
-from galago.data.listing import PHOTO_SUFFIXES, by_stem, files_in, only_one, stem_of
-from galago.data.pairs import SPLITS
+from galago.data.image_mask_dataset import SPLITS
+from galago.data.listing import by_stem, files_in, only_one, stem_of
 from galago.errors import ConfigError, DataError
+from galago.image import IMAGE_SUFFIXES
 from galago.labels import IGNORE_ID, Color, LabelSet
 
-# Where photos and masks of a split may lie; the second is the way of CamVid's colored copies.
+# Where images and masks of a split may be; the second is the way of CamVid's colored copies.
 PLACES = (
     ("images/{split}", "masks/{split}"),
     ("{split}", "{split}_labels"),
@@ -42,13 +43,13 @@ class ColorTable:
     """Turns colors into ids."""
 
     def __init__(
-        self, colors: Mapping[Color, int], labels: LabelSet, unknown: UnmappedValues
+        self, colors: Mapping[Color, int], label_set: LabelSet, unknown: UnmappedValues
     ) -> None:
         """Prepare the table.
 
         Args:
             colors: class id, or 255 = ignore, of each color.
-            labels: name the classes near unknown colors.
+            label_set: name the classes near unknown colors.
             unknown: counts colors that are in no table.
         """
         self._ids = np.full(1 << 24, IGNORE_ID, np.uint8)  # 16 MB, and faster than any search
@@ -57,7 +58,7 @@ class ColorTable:
         self._ignored = [
             int(pack(np.array(color))) for color, index in colors.items() if index == IGNORE_ID
         ]
-        self._labels, self._unknown = labels, unknown
+        self._labels, self._unknown = label_set, unknown
 
     def ids(self, pixels: np.ndarray) -> np.ndarray:
         """Turn (H, W, 3) uint8 RGB into (H, W) uint8 class ids.
@@ -77,11 +78,11 @@ class ColorTable:
 
 
 def read_colors(source: Path, options: Options) -> Source:
-    """List photos with colored masks.
+    """List images with colored masks.
 
     Raises:
         ConfigError: there is no palette.
-        DataError: the palette is broken, or a photo has no mask.
+        DataError: the palette is broken, or an image has no mask.
     """
     palette_file = options.palette or find_palette(source)
     if palette_file is None and any(source.glob("*/_classes.csv")):
@@ -102,18 +103,20 @@ def read_colors(source: Path, options: Options) -> Source:
     items: list[Item] = []
     missing: list[str] = []
     lone: list[Path] = []
-    for split, photo_dir, mask_dir in _places(source):
-        masks, used = by_stem(mask_dir, PHOTO_SUFFIXES), set()
-        for photo in files_in(photo_dir, PHOTO_SUFFIXES):
-            name = stem_of(photo, photo_dir)
+    for split, image_dir, mask_dir in _places(source):
+        masks, used = by_stem(mask_dir, IMAGE_SUFFIXES), set()
+        for image in files_in(image_dir, IMAGE_SUFFIXES):
+            name = stem_of(image, image_dir)
             mask_name = name if name in masks else f"{name}{MASK_ENDING}"  # the exact name first
             if mask_name in masks:
                 used.add(mask_name)
                 items.append(
-                    Item(split, name, photo, partial(_draw, only_one(masks[mask_name]), table))
+                    Item(
+                        split, name, image, partial(_read_labels, only_one(masks[mask_name]), table)
+                    )
                 )
             else:
-                missing.append(str(photo))
+                missing.append(str(image))
         lone += [path for name, paths in masks.items() if name not in used for path in paths]
     refuse_missing(
         missing,
@@ -124,24 +127,24 @@ def read_colors(source: Path, options: Options) -> Source:
 
 
 def _places(source: Path) -> list[tuple[str, Path, Path]]:
-    """Find split, folder of photos and folder of masks."""
-    for photos, masks in PLACES:
+    """Find split, folder of images and folder of masks."""
+    for image_files, masks in PLACES:
         places = [
-            (split, source / photos.format(split=split), source / masks.format(split=split))
+            (split, source / image_files.format(split=split), source / masks.format(split=split))
             for split in SPLITS
         ]
         if found := [place for place in places if place[1].is_dir() and place[2].is_dir()]:
             return found
-    photo_dir, mask_dir = (source / name for name in FLAT)
-    if photo_dir.is_dir() and mask_dir.is_dir():
-        return [("train", photo_dir, mask_dir)]
-    looked = " or ".join(f"{photos} and {masks}" for photos, masks in (*PLACES, FLAT)).replace(
-        "{split}", "train"
-    )
+    image_dir, mask_dir = (source / name for name in FLAT)
+    if image_dir.is_dir() and mask_dir.is_dir():
+        return [("train", image_dir, mask_dir)]
+    looked = " or ".join(
+        f"{image_files} and {masks}" for image_files, masks in (*PLACES, FLAT)
+    ).replace("{split}", "train")
     raise DataError(f"{source} has no folders of photos and masks. Looked for: {looked}.")
 
 
-def _draw(mask: Path, table: ColorTable) -> np.ndarray:
+def _read_labels(mask: Path, table: ColorTable) -> np.ndarray:
     if mask.suffix.lower() in LOSSY:
         raise DataError(f"{mask} is a JPEG, which changes colors. Export the masks again as PNG.")
-    return table.ids(image.load(mask))
+    return table.ids(images.load(mask))

@@ -1,4 +1,4 @@
-"""Roboflow's "Semantic Segmentation Masks": photos, `NAME_mask.png` beside each, and
+"""Roboflow's "Semantic Segmentation Masks": images, `NAME_mask.png` beside each, and
 `_classes.csv`.
 """
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from galago import image
+from galago import image as images
 from galago._core.file_walk import is_hidden
 from galago._core.shown import shown
 from galago._core.text_files import read_text
@@ -22,8 +22,9 @@ from galago.data.convert.source import (
     to_class_ids,
 )
 from galago.data.convert.splits import split_of
-from galago.data.listing import MASK_SUFFIX, PHOTO_SUFFIXES, by_stem, only_one
+from galago.data.listing import MASK_SUFFIX, by_stem, only_one
 from galago.errors import ConfigError, DataError
+from galago.image import IMAGE_SUFFIXES
 from galago.labels import IGNORE_ID, LabelSet, distinct_palette
 
 CLASSES_FILE = "_classes.csv"
@@ -32,10 +33,10 @@ LINE = re.compile(r"\s*([0-9]{1,3})\s*,\s*(\S.*)")  # pixel value, class
 
 
 def read_roboflow(source: Path, options: Options) -> Source:
-    """List photos with their masks of ids; 255 is ignored where it is no class.
+    """List images with their masks of ids; 255 is ignored where it is no class.
 
     Raises:
-        DataError: there is no `_classes.csv`, splits have other classes, or a photo has no mask.
+        DataError: there is no `_classes.csv`, splits have other classes, or an image has no mask.
     """
     folders = [
         path for path in (source, *sorted(source.iterdir())) if (path / CLASSES_FILE).is_file()
@@ -63,20 +64,20 @@ def read_roboflow(source: Path, options: Options) -> Source:
                 f"The name of {folder} holds no word for a split (train, valid, test): its photos "
                 "become train."
             )
-        files = by_stem(folder, PHOTO_SUFFIXES)
+        files = by_stem(folder, IMAGE_SUFFIXES)
         masks = {
             name: paths
             for name, paths in files.items()
             if name.endswith(MASK_ENDING) and _is_png(paths)
         }
-        photos = {name: paths for name, paths in files.items() if name not in masks}
-        for name, paths in photos.items():
-            photo = only_one(paths)
+        image_files = {name: paths for name, paths in files.items() if name not in masks}
+        for name, paths in image_files.items():
+            image = only_one(paths)
             if mask := masks.pop(f"{name}{MASK_ENDING}", None):
-                draw = partial(_draw, only_one(mask), table, unknown)
-                items.append(Item(split or "train", name, photo, draw))
+                read_labels = partial(_read_labels, only_one(mask), table, unknown)
+                items.append(Item(split or "train", name, image, read_labels))
             else:
-                missing.append(str(photo))
+                missing.append(str(image))
         notes += note_lone([path for paths in masks.values() for path in paths])
     refuse_missing(
         missing,
@@ -94,7 +95,7 @@ def read_classes(file: Path) -> dict[int, str]:
     """Read lines of a pixel value and a name, below a header.
 
     Raises:
-        DataError: the file is of another form, or a value stands twice.
+        DataError: the file is of another form, or a value occurs twice.
     """
     try:
         lines = read_text(file).split("\n")
@@ -113,7 +114,7 @@ def read_classes(file: Path) -> dict[int, str]:
                 f"{shown(line)}."
             )
         if int(match[1]) in found:
-            raise DataError(f"{file}, line {number}: the pixel value {match[1]} stands twice.")
+            raise DataError(f"{file}, line {number}: the pixel value {match[1]} occurs twice.")
         found[int(match[1])] = match[2].strip()
     if not found:
         raise DataError(f"{file} names no class. Expected lines like `0, background`.")
@@ -124,5 +125,5 @@ def _is_png(paths: list[Path]) -> bool:
     return all(path.suffix.lower() == MASK_SUFFIX for path in paths)
 
 
-def _draw(mask: Path, table: dict[int, int], unknown: UnmappedValues) -> np.ndarray:
-    return to_class_ids(image.load_labels(mask), table, unknown)
+def _read_labels(mask: Path, table: dict[int, int], unknown: UnmappedValues) -> np.ndarray:
+    return to_class_ids(images.load_labels(mask), table, unknown)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from galago.data.id_lookup import IdLookup, count_ids
 from galago.data.listing import some
 from galago.errors import ConfigError, DataError
-from galago.labels import IGNORE_ID, LabelSet
+from galago.labels import LabelSet
 
 UNKNOWN = ("error", "ignore")
 MAX_UNKNOWN = 20  # colors or ids that a message shows
@@ -21,8 +22,8 @@ class Options:
 
     Attributes:
         palette: file of names and colors.
-        images: folder of the photos, where they lie elsewhere.
-        ignore: names of classes whose pixels count nowhere.
+        images: folder of the images, where they are elsewhere.
+        ignore: names of classes whose pixels are ignored.
         unknown: error, or ignore: what becomes of pixels without a meaning, and of COCO entries
             with a fault.
     """
@@ -42,19 +43,19 @@ class Options:
 
 @dataclass(frozen=True)
 class Item:
-    """One photo to convert.
+    """One image to convert.
 
     Attributes:
         split: train, val or test.
         name: unique in its split; `/` between folders, no suffix.
-        photo: its file.
-        draw: reads its labels, (H, W) uint8 class ids and 255 = ignore.
+        image: its file.
+        read_labels: returns its labels, (H, W) uint8 class ids, 255 = ignore.
     """
 
     split: str
     name: str
-    photo: Path
-    draw: Callable[[], np.ndarray]
+    image: Path
+    read_labels: Callable[[], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class UnmappedValues:
     """Counts what has no meaning while labels are drawn, so that all of it can be told at once.
 
     Attributes:
-        what: names it in messages, as `colors`.
+        what: names it in messages, such as `colors`.
         advice: what to do.
         pixels: by color or id.
         hints: further words on some of them.
@@ -89,7 +90,7 @@ class UnmappedValues:
             f"{len(self.pixels)} {self.what} have no name:\n"
             + "\n".join(lines)
             + f"\n{self.advice} "
-            "With --unknown ignore such pixels count nowhere."
+            "With --unknown ignore such pixels are ignored."
         )
 
 
@@ -99,13 +100,13 @@ class Source:
 
     Attributes:
         labels: names and colors of the classes.
-        items: the photos.
+        items: the images.
         unknown: filled while labels are drawn; None if nothing can be unknown.
         notes: what was left out or taken for something, to tell the user.
         dropped: names of classes that the converter took out by itself.
     """
 
-    labels: LabelSet
+    label_set: LabelSet
     items: list[Item]
     unknown: UnmappedValues | None = None
     notes: tuple[str, ...] = ()
@@ -117,14 +118,9 @@ def to_class_ids(ids: np.ndarray, table: Mapping[int, int], unknown: UnmappedVal
 
     Those that the table lacks are counted and become 255.
     """
-    targets, known = np.full(256, IGNORE_ID, np.uint8), np.zeros(256, bool)
-    for source, target in table.items():
-        targets[source], known[source] = target, True
-    counts = np.bincount(ids.ravel(), minlength=256)
-    for index in np.flatnonzero((counts > 0) & ~known):
-        unknown.pixels[int(index)] += int(counts[index])
-    labels: np.ndarray = targets[ids]
-    return labels
+    lookup = IdLookup(table)
+    unknown.pixels.update(lookup.unmapped(count_ids(ids)))
+    return lookup(ids)
 
 
 def refuse_missing(missing: list[str], what: str, advice: str) -> None:
@@ -138,7 +134,7 @@ def refuse_missing(missing: list[str], what: str, advice: str) -> None:
 
 
 def note_lone(masks: list[Path]) -> list[str]:
-    """Return a note on masks whose photo is not there, if there are any."""
+    """Return a note on masks whose image is not there, if there are any."""
     if not masks:
         return []
     return [
@@ -148,12 +144,12 @@ def note_lone(masks: list[Path]) -> list[str]:
 
 
 def drop_classes(source: Source, ignored: tuple[str, ...]) -> Source:
-    """Take classes out: their pixels count nowhere, and the ids of the others close up.
+    """Take classes out: their pixels are ignored, and the ids of the others close up.
 
     Raises:
         ConfigError: there is no class of a name, or none is left.
     """
-    names = source.labels.names
+    names = source.label_set.names
     if wrong := [name for name in ignored if name not in names + source.dropped]:
         raise ConfigError(
             f"--ignore {wrong[0]!r}: there is no such class. Choose from: {', '.join(names)}."
@@ -163,14 +159,16 @@ def drop_classes(source: Source, ignored: tuple[str, ...]) -> Source:
         return source
     if not kept:
         raise ConfigError("--ignore leaves no class.")
-    table = np.full(256, IGNORE_ID, np.uint8)
-    table[kept] = np.arange(len(kept))
+    lookup = IdLookup({old: new for new, old in enumerate(kept)})
 
-    def remapped(draw: Callable[[], np.ndarray]) -> Callable[[], np.ndarray]:
-        return lambda: table[draw()]
+    def remapped(read_labels: Callable[[], np.ndarray]) -> Callable[[], np.ndarray]:
+        return lambda: lookup(read_labels())
 
-    items = [Item(item.split, item.name, item.photo, remapped(item.draw)) for item in source.items]
+    items = [
+        Item(item.split, item.name, item.image, remapped(item.read_labels)) for item in source.items
+    ]
     labels = LabelSet(
-        tuple(names[index] for index in kept), tuple(source.labels.palette[index] for index in kept)
+        tuple(names[index] for index in kept),
+        tuple(source.label_set.palette[index] for index in kept),
     )
-    return replace(source, labels=labels, items=items)
+    return replace(source, label_set=labels, items=items)

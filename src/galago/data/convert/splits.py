@@ -3,11 +3,18 @@
 import re
 
 WORDS = {
-    "train": "train", "training": "train", "trainval": "train", "trainvaltest": "train",
+    "train": "train",
+    "training": "train",
+    "trainval": "train",
+    "trainvaltest": "train",
     "valminusminival": "train",  # of COCO's older splits: for training
-    "val": "val", "valid": "val", "validation": "val", "validate": "val",
-    "test": "test", "testing": "test",
-}  # fmt: skip
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "validate": "val",
+    "test": "test",
+    "testing": "test",
+}
 BEFORE, AFTER = r"(?:mini|sub|small|tiny)?", r"(?:set|split|data)?"
 WORD = re.compile(f"{BEFORE}({'|'.join(sorted(WORDS, key=len, reverse=True))}){AFTER}")
 WEAK = {

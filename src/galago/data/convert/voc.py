@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from galago import image
+from galago import image as images
 from galago._core.file_walk import is_hidden
 from galago._core.printable import printable
 from galago._core.text_files import read_text
@@ -22,9 +22,10 @@ from galago.data.convert.source import (
     to_class_ids,
 )
 from galago.data.convert.splits import split_of
-from galago.data.listing import MASK_SUFFIX, PHOTO_SUFFIXES, by_stem, only_one
-from galago.data.pairs import SPLITS
+from galago.data.image_mask_dataset import SPLITS
+from galago.data.listing import MASK_SUFFIX, by_stem, only_one
 from galago.errors import DataError
+from galago.image import IMAGE_SUFFIXES
 from galago.labels import IGNORE_ID, Color, LabelSet
 
 LISTS = "ImageSets/Segmentation"
@@ -34,7 +35,7 @@ BORDER: Color = (
     224,
     224,
     192,
-)  # of id 255 in VOC's palette: pixels between objects, which count nowhere
+)  # of id 255 in VOC's palette: pixels between objects, which are ignored
 COLOR_TYPE = 25  # place in a PNG file
 GRAY, INDEXED = 0, 3
 
@@ -54,36 +55,61 @@ def voc_palette(count: int) -> tuple[Color, ...]:
 
 VOC = LabelSet(
     names=(
-        "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable",
-        "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
+        "background",
+        "aeroplane",
+        "bicycle",
+        "bird",
+        "boat",
+        "bottle",
+        "bus",
+        "car",
+        "cat",
+        "chair",
+        "cow",
+        "diningtable",
+        "dog",
+        "horse",
+        "motorbike",
+        "person",
+        "pottedplant",
+        "sheep",
+        "sofa",
+        "train",
+        "tvmonitor",
     ),
     palette=voc_palette(21),
-)  # fmt: skip
+)
 
 
 def read_voc(source: Path, options: Options) -> Source:
-    """List photos with their masks.
+    """List images with their masks.
 
     Indexed and gray masks hold ids, colored ones, and those beside a labelmap.txt, colors.
 
     Raises:
-        DataError: the lists are missing, or photos or masks that they name.
+        DataError: the lists are missing, or images or masks that they name.
     """
     labelmap = options.palette or (source / LABELMAP if (source / LABELMAP).is_file() else None)
     labels = read_palette(labelmap) if labelmap else VOC
     unknown = UnmappedValues("colors or ids", ADVICE)
     reader = MaskReader(labels, unknown, by_color=labelmap is not None)
-    photo_dir = options.images or source / "JPEGImages"
-    photos, masks = by_stem(photo_dir, PHOTO_SUFFIXES), by_stem(source / MASK_DIR, (MASK_SUFFIX,))
+    image_dir = options.images or source / "JPEGImages"
+    image_files, masks = (
+        by_stem(image_dir, IMAGE_SUFFIXES),
+        by_stem(source / MASK_DIR, (MASK_SUFFIX,)),
+    )
     items, missing = [], []
     listed, notes = _listed(source)
     for split, name in listed:
-        missing += [] if name in photos else [f"{photo_dir.name}/{name}.jpg"]
+        missing += [] if name in image_files else [f"{image_dir.name}/{name}.jpg"]
         missing += [] if name in masks else [f"{MASK_DIR}/{name}{MASK_SUFFIX}"]
-        if name in photos and name in masks:
+        if name in image_files and name in masks:
             items.append(
                 Item(
-                    split, name, only_one(photos[name]), partial(reader.read, only_one(masks[name]))
+                    split,
+                    name,
+                    only_one(image_files[name]),
+                    partial(reader.read, only_one(masks[name])),
                 )
             )
     missing = [printable(name) for name in missing]
@@ -96,7 +122,7 @@ def read_voc(source: Path, options: Options) -> Source:
 
 
 def _listed(source: Path) -> tuple[list[tuple[str, str]], list[str]]:
-    """Return split and name of every photo, and notes.
+    """Return split and name of every image, and notes.
 
     The split is told by the name of the list, `val.txt`; of a split without a list of its name,
     other lists count by the words in theirs, `labels-val.txt`, and those without such a word as
@@ -146,27 +172,29 @@ def _names(file: Path) -> list[str]:
 class MaskReader:
     """Reads masks of ids and masks of colors."""
 
-    def __init__(self, labels: LabelSet, unknown: UnmappedValues, *, by_color: bool) -> None:
+    def __init__(self, label_set: LabelSet, unknown: UnmappedValues, *, by_color: bool) -> None:
         """Prepare the tables.
 
         Args:
-            labels: names and colors of the classes.
+            label_set: names and colors of the classes.
             unknown: counts what has no name.
             by_color: whether the colors come from a labelmap: then those of indexed masks count,
                 and the values of gray masks where all colors of the labelmap are gray.
         """
-        colors = {BORDER: IGNORE_ID} | {color: index for index, color in enumerate(labels.palette)}
+        colors = {BORDER: IGNORE_ID} | {
+            color: index for index, color in enumerate(label_set.palette)
+        }
         self._table, self._unknown, self._by_color = (
-            ColorTable(colors, labels, unknown),
+            ColorTable(colors, label_set, unknown),
             unknown,
             by_color,
         )
-        self._ids = {index: index for index in range(len(labels))} | {IGNORE_ID: IGNORE_ID}
+        self._ids = {index: index for index in range(len(label_set))} | {IGNORE_ID: IGNORE_ID}
         self._grays = {
-            color[0]: index for index, color in enumerate(labels.palette) if len(set(color)) == 1
+            color[0]: index for index, color in enumerate(label_set.palette) if len(set(color)) == 1
         }
-        self._all_gray = len(self._grays) == len(labels)
-        self._names = labels.names
+        self._all_gray = len(self._grays) == len(label_set)
+        self._names = label_set.names
 
     def read(self, mask: Path) -> np.ndarray:
         """Return (H, W) uint8 class ids, 255 = ignore.
@@ -177,16 +205,16 @@ class MaskReader:
         with mask.open("rb") as file:
             kind = file.read(COLOR_TYPE + 1)[-1:]
         if kind == bytes([GRAY]) and not (self._by_color and self._all_gray):
-            ids = image.load_labels(mask)
+            ids = images.load_labels(mask)
             if self._by_color:
                 self._check_meaning(ids, mask)
             return to_class_ids(ids, self._ids, self._unknown)
         if kind == bytes([INDEXED]) and not self._by_color:
-            return to_class_ids(image.load_labels(mask), self._ids, self._unknown)
-        return self._table.ids(image.load(mask))
+            return to_class_ids(images.load_labels(mask), self._ids, self._unknown)
+        return self._table.ids(images.load(mask))
 
     def _check_meaning(self, ids: np.ndarray, mask: Path) -> None:
-        """Refuse gray values that are colors of the labelmap and mean something else than as ids."""
+        """Refuse gray values that mean one class as ids and another as colors of the labelmap."""
         values = [int(value) for value in np.unique(ids)]
         if not all(value in self._grays for value in values):
             return

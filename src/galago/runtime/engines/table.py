@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from galago._core.paths import is_utf8, no_utf8
+from galago._core.utf8_path import is_utf8, not_utf8_message
 from galago.errors import ConfigError, MissingDependencyError, ModelError, choose
 from galago.runtime.engines.base import Engine
 from galago.runtime.engines.trial import ensure_tried
@@ -191,7 +191,7 @@ def open_engine(
     """
     kind = choose(ENGINES, name, "engine")
     if name != "openvino" and not is_utf8(file):
-        raise ModelError(no_utf8(file, kind.distribution))
+        raise ModelError(not_utf8_message(file, kind.distribution))
     if find_spec(kind.package):
         ensure_tried(
             file, name, distribution=kind.distribution, threads=threads, precision=precision

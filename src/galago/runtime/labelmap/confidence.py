@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from galago._core.softmax import softmax
 from galago.runtime.labelmap.argmax import argmax
 from galago.runtime.labelmap.interpolation import Axis, pad
 from galago.runtime.labelmap.label_map import uniform_cells
@@ -42,13 +43,6 @@ def margin_map(logits: np.ndarray, labels: np.ndarray, scale: tuple[float, float
     np.put_along_axis(ahead, main[None].astype(np.intp), first - second, axis=0)
     found: np.ndarray = np.maximum(_ClassPlaneSampler(main, labels, scale).look_up(ahead), 0)
     return found
-
-
-def softmax(logits: np.ndarray, best: np.ndarray) -> np.ndarray:
-    """Return the (K, h, w) probabilities of logits whose largest is `best`."""
-    probabilities: np.ndarray = np.exp(logits - best)
-    probabilities /= probabilities.sum(axis=0)
-    return probabilities
 
 
 class _ClassPlaneSampler:

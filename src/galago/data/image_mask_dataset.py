@@ -1,4 +1,4 @@
-"""ImageMaskDataset: a data set whose samples are one photo file and one mask file each."""
+"""ImageMaskDataset: a data set whose samples are one image file and one mask file each."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from galago import image
+from galago import image as images
+from galago.data.id_lookup import IdLookup, count_ids
 from galago.data.listing import some
 from galago.data.sample import Sample
 from galago.errors import ConfigError, DataError
-from galago.labels import IGNORE_ID, LabelSet
+from galago.labels import LabelSet
 
 SPLITS = ("train", "val", "test")
 
@@ -20,13 +21,13 @@ class Pair:
     """The two files of a sample."""
 
     name: str
-    photo: Path
+    image: Path
     mask: Path
 
 
 @dataclass(frozen=True)
 class ImageMaskDataset:
-    """Photos with masks, checked as they are read.
+    """Images with masks, checked as they are read.
 
     Attributes:
         labels: names and colors of the classes.
@@ -35,7 +36,7 @@ class ImageMaskDataset:
             id in a mask is an error.
     """
 
-    labels: LabelSet
+    label_set: LabelSet
     pairs: tuple[Pair, ...]
     train_ids: Mapping[int, int]
 
@@ -48,40 +49,36 @@ class ImageMaskDataset:
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> Sample:
-        """Read one photo and its mask.
+        """Read one image and its mask.
 
         Raises:
-            ImageError: the photo cannot be read.
-            DataError: the mask cannot be read, has another size than the photo, or holds an id
+            ImageError: the image cannot be read.
+            DataError: the mask cannot be read, has another size than the image, or holds an id
                 without a meaning.
         """
         pair = self.pairs[index]
-        photo, ids = image.load(pair.photo), image.load_labels(pair.mask)
-        if ids.shape != photo.shape[:2]:
+        image, ids = images.load(pair.image), images.load_labels(pair.mask)
+        if ids.shape != image.shape[:2]:
             raise DataError(
-                f"{pair.mask} is {_size(ids)}, but its photo {pair.photo} is {_size(photo)} (width "
+                f"{pair.mask} is {_size(ids)}, but its photo {pair.image} is {_size(image)} (width "
                 "x height). "
                 "A mask needs one pixel for each of its photo: resize the mask with nearest "
                 "neighbor, or pair the right files."
             )
-        return Sample(pair.name, photo, self._to_train_ids(ids, pair.mask))
+        return Sample(pair.name, image, self._to_train_ids(ids, pair.mask))
 
     def _to_train_ids(self, ids: np.ndarray, mask: Path) -> np.ndarray:
         """Map the (H, W) uint8 ids of a mask file to class ids and 255."""
-        table, known = np.full(256, IGNORE_ID, np.uint8), np.zeros(256, bool)
-        for source, target in self.train_ids.items():
-            table[source], known[source] = target, True
-        counts = np.bincount(ids.ravel(), minlength=256)
-        bad = np.flatnonzero((counts > 0) & ~known)
-        if bad.size:
-            shown = [f"{source} ({counts[source]} pixels)" for source in bad]
+        lookup = IdLookup(self.train_ids)
+        if unmapped := lookup.unmapped(count_ids(ids)):
+            shown = [f"{source} ({pixels} pixels)" for source, pixels in unmapped.items()]
             raise DataError(
                 f"{mask} holds ids that mean nothing here: {some(shown)}. Known ids: "
                 f"{_ranges(sorted(self.train_ids))}. "
-                "Name them in the YAML's label_mapping, as `7: 0` for class 0 or `7: ignore`."
+                "Name them in the YAML's label_mapping, for example `7: 0` for class 0 or `7: "
+                "ignore`."
             )
-        labels: np.ndarray = table[ids]
-        return labels
+        return lookup(ids)
 
 
 def check_split(split: str) -> None:
@@ -110,12 +107,12 @@ def check_pairs(pairs: list[Pair], what: str) -> tuple[Pair, ...]:
     for pair in pairs:
         if pair.name in seen:
             raise DataError(
-                f"{what} has two photos called {pair.name}: {seen[pair.name]} and {pair.photo}. "
+                f"{what} has two photos called {pair.name}: {seen[pair.name]} and {pair.image}. "
                 "Rename one."
             )
-        seen[pair.name] = pair.photo
+        seen[pair.name] = pair.image
     for files, kind in (
-        ([pair.photo for pair in pairs], "photos"),
+        ([pair.image for pair in pairs], "photos"),
         ([pair.mask for pair in pairs], "masks"),
     ):
         if missing := [str(file) for file in files if not file.is_file()]:

@@ -1,4 +1,4 @@
-"""Photos that COCO files name, as far as possible in the words of other systems."""
+"""Images that COCO files name, as far as possible in the words of other systems."""
 
 import os
 import re
@@ -8,8 +8,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 LABEL_STUDIO = "/data/local-files/"  # ?d=images/a.jpg
 
 
-class PhotoFinder:
-    """Finds the files of a COCO file in the folders where they may lie."""
+class ImageFinder:
+    """Finds the files of a COCO file in the folders where they may be."""
 
     def __init__(self, folders: list[Path], *, last_part: bool) -> None:
         """Prepare to look.
@@ -29,7 +29,7 @@ class PhotoFinder:
         return ", ".join(map(str, self._folders))
 
     def find(self, name: str) -> tuple[Path, str] | None:
-        """Find a photo.
+        """Find an image.
 
         Args:
             name: `file_name` of the COCO file: a path here, a path of Windows, a URL.

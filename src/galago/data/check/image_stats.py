@@ -1,4 +1,4 @@
-"""What one photo and its mask are like: sizes, ids, damage."""
+"""What one image and its mask are like: sizes, ids, damage."""
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -7,15 +7,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from galago import image
-from galago._core.image_header import ImageHeader
+from galago import image as images
+from galago._core.image_header import JPEG_START, ImageHeader
 from galago.data.check.layout import Item
 from galago.data.colors import count_colors
+from galago.data.id_lookup import count_ids
 from galago.data.listing import MASK_SUFFIX
 from galago.errors import DataError, ImageError
 from galago.labels import Color
 
-JPEG_START = b"\xff\xd8"
 NO_HEADER = ImageHeader("")
 MAX_COLORS = 8  # colors of a colored mask that are kept
 
@@ -42,19 +42,19 @@ class ImageStats:
     Attributes:
         item: the files.
         photo_size: (height, width) in pixels.
-        photo_hash: the same for two photos of the same pixels.
-        photo_fault: why the photo cannot be read.
-        header: what the photo's file says of itself.
-        brightest: largest value in the photo as galago reads it, 0 to 255.
+        photo_hash: the same for two images of the same pixels.
+        photo_fault: why the image cannot be read.
+        header: what the image's file says of itself.
+        brightest: largest value in the image as galago reads it, 0 to 255.
         mask_size: (height, width) in pixels.
         mask_fault: why the mask cannot be used.
         counts: (256,) int64 pixels of each id in the mask.
     """
 
     item: Item
-    photo_size: tuple[int, int] | None = None
-    photo_hash: str | None = None
-    photo_fault: str | None = None
+    image_size: tuple[int, int] | None = None
+    image_hash: str | None = None
+    image_fault: str | None = None
     header: ImageHeader = NO_HEADER
     brightest: int = 255
     mask_size: tuple[int, int] | None = None
@@ -64,34 +64,33 @@ class ImageStats:
 
 def inspect(item: Item) -> ImageStats:
     """Read both files of an item; whatever is wrong with them becomes part of the facts."""
-    facts = _inspect_photo(item) if item.has_photo else ImageStats(item)
+    image_stats = _inspect_image(item) if item.has_image else ImageStats(item)
     mask_size = mask_fault = counts = None
     if item.has_mask:
         try:
-            ids = image.load_labels(item.mask)
+            ids = images.load_labels(item.mask)
             mask_size = ids.shape[0], ids.shape[1]
-            counts = np.bincount(ids.ravel(), minlength=256)
+            counts = count_ids(ids)
         except DataError as error:
             mask_fault = _explain(item.mask, str(error))
         if mask_fault is None and item.mask.suffix.lower() != MASK_SUFFIX:
             message = f"{item.mask} is not looked for: masks end in {MASK_SUFFIX}."
             mask_fault = MaskFault("suffix", message)
-    return replace(facts, mask_size=mask_size, mask_fault=mask_fault, counts=counts)
+    return replace(image_stats, mask_size=mask_size, mask_fault=mask_fault, counts=counts)
 
 
-def _inspect_photo(item: Item) -> ImageStats:
+def _inspect_image(item: Item) -> ImageStats:
     try:
-        photo = image.load(item.photo)
-        header = image.read_header(item.photo)
+        image, header = images.load_with_header(item.image)
     except ImageError as error:
-        return ImageStats(item, photo_fault=str(error))
-    width = str(photo.shape[1]).encode()
+        return ImageStats(item, image_fault=str(error))
+    width = str(image.shape[1]).encode()
     return ImageStats(
         item,
-        photo_size=(photo.shape[0], photo.shape[1]),
-        photo_hash=hashlib.blake2b(photo.data, digest_size=16, salt=width).hexdigest(),
+        image_size=(image.shape[0], image.shape[1]),
+        image_hash=hashlib.blake2b(image.data, digest_size=16, salt=width).hexdigest(),
         header=header,
-        brightest=int(photo.max()),
+        brightest=int(image.max()),
     )
 
 
@@ -104,7 +103,7 @@ def _explain(mask: Path, message: str) -> MaskFault:
     if data.startswith(JPEG_START):
         return MaskFault("jpeg", message)
     try:
-        pixels = image.load(mask)
+        pixels = images.load(mask)
     except ImageError:
         return MaskFault("unreadable", message)
     raw = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Iterator
 from typing import BinaryIO
 
-MOST_BOXES = 1 << 20  # of one file; a fragmented film has two a second
+MOST_BOXES = 1 << 20  # of one file; a fragmented video has two a second
 
 
 def boxes(data: bytes, start: int = 0) -> Iterator[tuple[bytes, bytes]]:
