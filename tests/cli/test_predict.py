@@ -38,8 +38,12 @@ def predict(
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*COMMAND, "--source", str(source), "--model", model, "--out", "out", *flags],
-        cwd=place, input=typed, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        cwd=place,
+        input=typed,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def written(place: Path) -> list[str]:
@@ -234,9 +238,21 @@ def test_a_wrong_flag_is_misuse(place: Path, flags: tuple[str, str]):
 def test_a_full_disk_under_standard_output_is_one_line(place: Path):
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            [*COMMAND, "--source", "my photos/c.png", "--model", "tiny.onnx", "--no-save", "--json"],
-            cwd=place, stdout=full, stderr=subprocess.PIPE, text=True, check=False,
-        )  # fmt: skip
+            [
+                *COMMAND,
+                "--source",
+                "my photos/c.png",
+                "--model",
+                "tiny.onnx",
+                "--no-save",
+                "--json",
+            ],
+            cwd=place,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert "No space left on device" in done.stderr
@@ -250,8 +266,11 @@ def test_an_interrupt_leaves_no_half_file(place: Path):
         os.link(place / "many/0.jpg", place / f"many/{number}.jpg")
     process = subprocess.Popen(
         [*COMMAND, "--source", "many", "--model", "tiny.onnx", "--out", "out"],
-        cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        cwd=place,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     while len(written(place)) < 6 and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)

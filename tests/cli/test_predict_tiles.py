@@ -41,9 +41,24 @@ def predict(
     place: Path, *flags: str, source: str = "photos", model: str = "tiny.onnx", code: str = ""
 ) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, "-c", START.format(code), "predict", "--source", source, "--model", model, "--out", "out", *flags],
-        cwd=place, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-c",
+            START.format(code),
+            "predict",
+            "--source",
+            source,
+            "--model",
+            model,
+            "--out",
+            "out",
+            *flags,
+        ],
+        cwd=place,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def written(place: Path) -> list[str]:

@@ -75,7 +75,7 @@ def predict(
     """Label every pixel of photos, an indexed PNG of class ids and an overlay each, or of a video,
     as one overlay video.
     """
-    silence_opencv()
+    _silence_opencv()
     from galago.cli._console import print_json
     from galago.cli._progress import PhotoBars
     from galago.runtime.predict import PredictConfig, PredictJob
@@ -105,17 +105,17 @@ def predict(
         )
         with PhotoBars(job.total) as bars:
             job.run(segmenter, bars, window)
-    print_report(job, segmenter, err=json)
+    _print_report(job, segmenter, err=json)
     skipped = left_out(source)
-    print_notes(job, describe_left_out(skipped))
+    _print_notes(job, describe_left_out(skipped))
     if json:
         print_json(
             {"model": segmenter.spec.name, "out": str(out), **summarize(job, left_out=skipped)}
         )
-    raise_failures(job)
+    _raise_failures(job)
 
 
-def silence_opencv() -> None:
+def _silence_opencv() -> None:
     """Keep OpenCV and FFmpeg from printing about each damaged block of a video.
 
     Our own messages say what matters.
@@ -156,7 +156,7 @@ def summarize(job: "PredictJob", *, left_out: dict[str, int]) -> dict[str, Any]:
     return summary | {"frames_per_second": fps}
 
 
-def print_report(job: "PredictJob", segmenter: "Segmenter", *, err: bool) -> None:
+def _print_report(job: "PredictJob", segmenter: "Segmenter", *, err: bool) -> None:
     """Print the areas as a table with the classes' colors, then the times and what was saved."""
     from galago.cli._console import Table, say
 
@@ -192,7 +192,7 @@ def print_report(job: "PredictJob", segmenter: "Segmenter", *, err: bool) -> Non
         say(line, err=err)
 
 
-def print_notes(job: "PredictJob", left_out: str | None) -> None:
+def _print_notes(job: "PredictJob", left_out: str | None) -> None:
     """Print what the source left out, and what is odd about images that were labeled."""
     from galago.cli._console import say
 
@@ -209,7 +209,7 @@ def print_notes(job: "PredictJob", left_out: str | None) -> None:
         say(f"Note: {line}", err=True)
 
 
-def raise_failures(job: "PredictJob") -> None:
+def _raise_failures(job: "PredictJob") -> None:
     """Report at the end what failed.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Open a model: read its description, and check that its files are those that were exported."""
+"""Open a model: read its description, and check that its files are unchanged since the export."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,18 +12,16 @@ from galago.runtime.onnx_metadata import check_self_contained, read_metadata
 from galago.spec import ModelSpec
 
 METADATA_KEY = "galago"  # of a single .onnx file
-COMPANIONS = {
-    "model.xml": "model.bin",
-    "model.ncnn.param": "model.ncnn.bin",
-}  # a graph, and the file of its weights
+# a graph, and the file of its weights
+COMPANIONS = {"model.xml": "model.bin", "model.ncnn.param": "model.ncnn.bin"}
 
 
 @dataclass(frozen=True)
 class OpenedModel:
-    """A model whose files are all there and unchanged.
+    """A model whose files are all present and unchanged.
 
     Attributes:
-        files: those that engines run, by the names that they have in a model folder.
+        files: those that engines run, by their names in a model folder.
         spec: its description.
     """
 
@@ -31,7 +29,7 @@ class OpenedModel:
     spec: ModelSpec
 
     def file_for(self, engine: str) -> Path:
-        """Return the file that an engine runs; `choose_engine` tells whether there is one."""
+        """Return the file that an engine runs; `choose_engine` checks that there is one."""
         name = ENGINES[engine].select_file(self.files)
         assert name is not None
         return self.files[name]
@@ -57,22 +55,22 @@ def open_model(path: str | Path) -> OpenedModel:
 def open_folder(folder: Path) -> OpenedModel:
     """Open a model folder after checking every file that its description lists.
 
-    Whatever an engine will read has to be listed: the file of weights beside a graph, too. An ONNX
-    file has to hold its weights itself.
+    All files that an engine reads have to be listed, including the weights beside a graph. An ONNX
+    file has to contain its weights.
 
     Raises:
-        ModelError: a file is missing, not the one that was exported, outside the folder, or used
-            without being listed.
+        ModelError: a file is missing, changed since the export, outside the folder, or used without
+            being listed.
     """
     if not (folder / "model.json").is_file():
         raise ModelError(
             f"{folder} is no model folder: it has no model.json. `galago export` writes model "
             "folders."
         )
-    check_within(folder, "model.json")
+    _check_within(folder, "model.json")
     spec = _describe(folder / "model.json", _decode(folder / "model.json"))
     for name, expected in spec.files.items():
-        check_within(folder, name)
+        _check_within(folder, name)
         if not (folder / name).is_file():
             raise ModelError(
                 f"{folder / name} is missing. Copy the whole model folder again, or export it "
@@ -102,13 +100,11 @@ def open_folder(folder: Path) -> OpenedModel:
     return OpenedModel(files, spec)
 
 
-def check_within(folder: Path, name: str) -> None:
-    """Refuse a file that is a link to somewhere outside of the folder.
-
-    A link to the whole folder is fine.
+def _check_within(folder: Path, name: str) -> None:
+    """Refuse a file that is a link to outside of the folder; a link to the whole folder is fine.
 
     Raises:
-        ModelError: it is.
+        ModelError: it is such a link.
     """
     try:
         inside = (folder / name).resolve().is_relative_to(folder.resolve())

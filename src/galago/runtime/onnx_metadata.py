@@ -8,30 +8,28 @@ protobuf.dev/programming-guides/encoding.
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from galago.errors import ModelError
 
+AGAIN = "Copy it again, or export it again with `galago export`."
 METADATA_PROPS = 14  # of ModelProto: repeated StringStringEntryProto
 KEY, VALUE = 1, 2  # of StringStringEntryProto
-VARINT, EIGHT_BYTES, LENGTH_FIRST, FOUR_BYTES = 0, 1, 2, 5  # how a field is written
+VARINT = 0  # wire types: how a field is written
+EIGHT_BYTES = 1
+LENGTH_FIRST = 2
+FOUR_BYTES = 5
 LONGEST_VARINT = 10  # bytes
 DIMS, DATA_TYPE = 1, 2  # of TensorProto
-DATA_TYPES = {
-    1: "float32",
-    10: "float16",
-    2: "int8",
-    3: "int8",
-}  # of TensorProto.DataType, uint8 and int8 alike
+# of TensorProto.DataType, uint8 and int8 alike
+DATA_TYPES = {1: "float32", 10: "float16", 2: "int8", 3: "int8"}
 INPUTS = 11  # of GraphProto
 INPUT_DIMS = (7, INPUTS, 2, 1, 2, 1)  # model, graph, input, type, tensor type, shape, dim
 DEEPEST = 16  # graphs inside the branches and loops of graphs
-DATA_LOCATION, EXTERNAL_DATA = (
-    14,
-    13,
-)  # of TensorProto; the first is 1 where the second says which other file holds the data
-# Where tensors are found: of each message the fields that hold other ones, by number, with what
-# those are.
+# of TensorProto; the first is 1 if the second names another file with the data
+DATA_LOCATION, EXTERNAL_DATA = 14, 13
+# Where tensors are: for each kind of message the fields that hold other messages, and their kinds.
 MESSAGES: Mapping[str, Mapping[int, str]] = {
     "model": {7: "graph", 20: "training", 25: "function"},
     "training": {1: "graph", 2: "graph"},
@@ -44,23 +42,32 @@ MESSAGES: Mapping[str, Mapping[int, str]] = {
 }
 
 
+@contextmanager
+def reading_onnx(file: Path) -> Iterator[memoryview]:
+    """Give the bytes of an ONNX file to a block, whose ValueErrors mean that the file is damaged.
+
+    Raises:
+        ModelError: the file cannot be read, is damaged or no ONNX.
+    """
+    try:
+        yield memoryview(file.read_bytes())
+    except OSError as error:
+        raise ModelError(f"Cannot read {file}: {error.strerror or error}.") from error
+    except ValueError as error:
+        raise ModelError(f"{file} is no whole ONNX file. {AGAIN}") from error
+
+
 def read_metadata(file: Path, key: str) -> str | None:
     """Return an entry of an ONNX file's metadata, None where it has no such entry.
 
     Raises:
         ModelError: the file cannot be read, is damaged or no ONNX.
     """
-    try:
-        for number, content in fields(memoryview(file.read_bytes())):
+    with reading_onnx(file) as model:
+        for number, content in fields(model):
             entry = dict(fields(content)) if number == METADATA_PROPS else {}
             if bytes(entry.get(KEY, b"")) == key.encode():
                 return bytes(entry.get(VALUE, b"")).decode()
-    except OSError as error:
-        raise ModelError(f"Cannot read {file}: {error.strerror or error}.") from error
-    except ValueError as error:
-        raise ModelError(
-            f"{file} is no whole ONNX file. Copy it again, or export it again with `galago export`."
-        ) from error
     return None
 
 
@@ -70,16 +77,8 @@ def check_self_contained(file: Path) -> None:
     Raises:
         ModelError: it has such weights, cannot be read, is damaged or no ONNX.
     """
-    try:
-        outside = any(
-            _outside(tensor) for tensor in _tensors("model", memoryview(file.read_bytes()))
-        )
-    except OSError as error:
-        raise ModelError(f"Cannot read {file}: {error.strerror or error}.") from error
-    except ValueError as error:
-        raise ModelError(
-            f"{file} is no whole ONNX file. Copy it again, or export it again with `galago export`."
-        ) from error
+    with reading_onnx(file) as model:
+        outside = any(_outside(tensor) for tensor in _tensors("model", model))
     if outside:
         raise ModelError(
             f"{file} keeps weights in another file, which nothing proves to be those that were "
@@ -95,9 +94,10 @@ def onnx_weights(file: Path) -> Counter[str]:
         ModelError: the file cannot be read, is damaged or no ONNX.
     """
     counts: Counter[str] = Counter()
-    try:
-        for tensor in _tensors("model", memoryview(file.read_bytes())):
-            shape, kind = [], None
+    with reading_onnx(file) as model:
+        for tensor in _tensors("model", model):
+            shape: list[int] = []
+            kind = None
             for number, content in fields(tensor):
                 if number == DIMS:  # each by itself, or all in one field
                     shape += _varints(content)
@@ -105,12 +105,6 @@ def onnx_weights(file: Path) -> Counter[str]:
                     kind = DATA_TYPES.get(_varint(content, 0)[0])
             if kind and len(shape) == 4:
                 counts[kind] += math.prod(shape)
-    except OSError as error:
-        raise ModelError(f"Cannot read {file}: {error.strerror or error}.") from error
-    except ValueError as error:
-        raise ModelError(
-            f"{file} is no whole ONNX file. Copy it again, or export it again with `galago export`."
-        ) from error
     return counts
 
 
@@ -120,17 +114,9 @@ def onnx_input_size(file: Path) -> tuple[int, int] | None:
     Raises:
         ModelError: the file cannot be read, is damaged or no ONNX.
     """
-    try:
-        sides = [
-            dict(fields(side)).get(1) for side in _inside(memoryview(file.read_bytes()), INPUT_DIMS)
-        ]
+    with reading_onnx(file) as model:
+        sides = [dict(fields(side)).get(1) for side in _inside(model, INPUT_DIMS)]
         lengths = [_varint(side, 0)[0] if side else 0 for side in sides]
-    except OSError as error:
-        raise ModelError(f"Cannot read {file}: {error.strerror or error}.") from error
-    except ValueError as error:
-        raise ModelError(
-            f"{file} is no whole ONNX file. Copy it again, or export it again with `galago export`."
-        ) from error
     return (lengths[1], lengths[2]) if len(lengths) == 4 and all(lengths[1:3]) else None
 
 

@@ -98,7 +98,7 @@ class Segmenter:
             output = smoother(output)
         scale = self._scale(size, content)
         if self.spec.output == "labels":
-            labels = resize_labels(output[: content[0], : content[1]], size)
+            labels = _resize_labels(output[: content[0], : content[1]], size)
         else:
             labels = label_map(output, size, scale, self.spec.upsampling)
         post = perf_counter()
@@ -223,7 +223,7 @@ class Segmenter:
         return output
 
 
-def resize_labels(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def _resize_labels(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Resize (h, w) labels to the (height, width) of an image; each pixel takes the nearest one."""
     if labels.shape == size:
         return labels.copy()  # the engine writes the output of this thread's next image there

@@ -22,7 +22,7 @@ class Smoother:
     """
 
     def __init__(self, strength: float) -> None:
-        """Start a video.
+        """Start a new average.
 
         Args:
             strength: 0 changes nothing; below 1.

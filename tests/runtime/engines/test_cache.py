@@ -46,7 +46,7 @@ def test_a_key_tells_every_part_apart():
 
 
 def test_the_oldest_go(folder: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(compiled, "MOST_FILES", 2)
+    monkeypatch.setattr(compiled, "MAX_COMPILED", 2)
     for age, name in enumerate("abc"):
         store_compiled(name, b"compiled")
         os.utime(folder / f"{name}.blob", (1000 + age, 1000 + age))

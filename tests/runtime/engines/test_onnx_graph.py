@@ -143,9 +143,11 @@ def test_an_input_that_nothing_gives_is_named(hard_swish: Callable[..., Path]):
 def test_operators_of_graphs_inside_graphs_are_listed(hard_swish: Callable[..., Path]):
     def change(graph: Any) -> None:
         inner = onnx.helper.make_graph(
-            [onnx.helper.make_node("Bar", ["before"], ["chosen"], domain="here")], "inner", [],
+            [onnx.helper.make_node("Bar", ["before"], ["chosen"], domain="here")],
+            "inner",
+            [],
             [onnx.helper.make_tensor_value_info("chosen", 1, None)],
-        )  # fmt: skip
+        )
         graph.node[-1].CopyFrom(
             onnx.helper.make_node(
                 "If", ["before"], ["logits"], then_branch=inner, else_branch=inner

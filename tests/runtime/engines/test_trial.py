@@ -78,7 +78,8 @@ def test_a_crash_of_any_engine_is_an_error_and_is_not_remembered(
     monkeypatch.setattr(trial, "CHILD", CRASH)
     for _ in range(2):
         with pytest.raises(
-            ModelError, match=rf"{trial.NAMES[name]} crashes on .*model\.onnx.*export it again"
+            ModelError,
+            match=rf"{trial.DISPLAY_NAMES[name]} crashes on .*model\.onnx.*export it again",
         ):
             galago.load(tiny_folder, engine=name)
     assert not list(new_cache.glob("*.tried"))

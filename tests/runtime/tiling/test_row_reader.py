@@ -125,12 +125,12 @@ def test_what_libvips_would_color_in_its_own_way_is_decoded_whole(tmp_path: Path
 
 @needs_vips
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp"])
-def test_a_file_that_was_cut_breaks_off_with_an_error(tmp_path: Path, suffix: str):
+def test_a_truncated_file_ends_with_an_error(tmp_path: Path, suffix: str):
     path = write_with_vips(tmp_path / f"a{suffix}", NOISE)
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
     with pytest.raises(
         ImageError,
-        match=rf"a{suffix} is (cut short or damaged: it breaks off after about|no photo)",
+        match=rf"a{suffix} is (cut short or damaged: it ends early, after about|no photo)",
     ):
         read_all(FileRowReader(path))
 

@@ -1,4 +1,4 @@
-"""Engine: the one method that every way to run a model file has, and what all of them share."""
+"""Engine: the interface of everything that runs model files, and helpers that all of them share."""
 
 import ctypes
 import os
@@ -21,8 +21,8 @@ class Engine(Protocol):
 
     Attributes:
         name: as the user types it.
-        input_size: the one (height, width) in pixels that the file takes by itself; None where it
-            takes any multiples of 32, or where only the model's description knows.
+        input_size: the fixed (height, width) in pixels that the file declares; None where it takes
+            any multiples of 32, or where only the model's description tells.
     """
 
     name: str
@@ -39,23 +39,21 @@ class Engine(Protocol):
         """
 
 
-class Forkable(Protocol):
-    """An engine that holds something which does not go with the process into a forked child."""
+class _Forkable(Protocol):
+    """An engine with state that a forked child does not inherit, such as threads."""
 
     def after_fork(self) -> list[object]:
-        """Make ready for the child, without work; return what must never be given up there.
+        """Prepare for use in the child, without work; return what must never be freed there.
 
-        What holds threads waits for them when it is given up, and a child has none of them.
+        An object with threads waits for them when it is freed, and a child has none of them.
         """
 
 
-_open: WeakSet[Forkable] = WeakSet()
+_open: WeakSet[_Forkable] = WeakSet()
 
 
-def watch_forks(engine: Forkable) -> None:
-    """Have an engine's `after_fork` called in each child that this process forks while the engine
-    is in use.
-    """
+def watch_forks(engine: _Forkable) -> None:
+    """Call an engine's `after_fork` in each child that is forked while the engine exists."""
     _open.add(engine)
 
 
@@ -70,9 +68,9 @@ if hasattr(os, "register_at_fork"):
 
 
 def reason_of(error: BaseException) -> str:
-    """Return what an engine says, in one line that can be printed.
+    """Return an engine's message in one printable line.
 
-    Where its text holds bytes of the file, Python reports instead that they are no UTF-8.
+    If it holds bytes of the file, Python raises UnicodeDecodeError instead, which carries them.
     """
     text = (
         error.object.decode(errors="replace")

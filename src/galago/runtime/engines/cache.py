@@ -1,9 +1,9 @@
-"""Compiled models on disk, so that the next start is quicker.
+"""Compiled models on disk, for faster starts, and notes about model files that passed their trial.
 
-An engine takes a damaged compiled model for a good one and labels wrongly, so each is kept with a
-checksum over its key and its content, and compiled again where that does not match: the key says
-from which file it was compiled, so that another network's is noticed as well. Whoever can write
-the folder can write checksums, too. So a folder or file that belongs to another user, or that
+An engine does not notice that a compiled model is damaged and labels wrongly. So each is stored
+with a checksum over its key and its content, and compiled again if that does not match; the key
+names the file that it was compiled from, so that another network's is noticed as well. Whoever can
+write the folder can write checksums, too: a folder or file that belongs to another user, or that
 others can write, is not used at all.
 """
 
@@ -16,30 +16,27 @@ from pathlib import Path
 from galago._core.atomic_io import CACHE_VARIABLE, cache_folder, write_whole
 from galago._core.printable import printable
 
-MOST_FILES = 32  # the oldest go
-MOST_NOTES = 1000
+MAX_COMPILED = 32  # the oldest are deleted
+MAX_TRIALS = 1000
 DIGEST_BYTES = 32
-OWN_FOLDER, OWN_FILE = 0o700, 0o600
+FOLDER_MODE = 0o700
+FILE_MODE = 0o600
 WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
 class UnsafeCacheWarning(UserWarning):
-    """Others can write the cache folder, so that compiled models are neither taken nor kept."""
+    """Others can write the cache folder, so compiled models are neither loaded nor stored."""
 
 
 def key_of(*parts: str) -> str:
-    """Return a name for what was compiled from a file's checksum, the engine's version and
-    settings, and the processor.
-    """
+    """Return a key for what depends on all parts: a checksum, a version, a processor."""
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 
 def load_compiled(key: str) -> bytes | None:
-    """Return a compiled model.
+    """Return a compiled model; None if there is none, or one that is damaged or another user's.
 
-    None where there is none, or one that is damaged, another's or another user's.
-
-    Warns where others can write the folder.
+    Warns if others can write the folder.
     """
     folder = cache_folder()
     if folder is None or not _is_own_folder(folder):
@@ -56,9 +53,9 @@ def load_compiled(key: str) -> bytes | None:
 
 
 def store_compiled(key: str, compiled: bytes) -> None:
-    """Keep a compiled model.
+    """Store a compiled model, if possible.
 
-    A disk that is full or read-only only means that the next start takes as long as this one.
+    If the disk is full or read-only, the next start takes as long as this one.
     """
     folder = cache_folder()
     if folder is None:
@@ -69,16 +66,16 @@ def store_compiled(key: str, compiled: bytes) -> None:
             return
         file = folder / f"{key}.blob"
         write_whole(file, _digest(key, compiled) + compiled)
-        file.chmod(OWN_FILE)
-        _drop_oldest(folder, "*.blob", MOST_FILES)
+        file.chmod(FILE_MODE)
+        _drop_oldest(folder, "*.blob", MAX_COMPILED)
     except OSError:
         return
 
 
 def record_trial(key: str) -> None:
-    """Remember a key, of a model file that passed its trial.
+    """Record the key of a model file that passed its trial, if possible.
 
-    A disk that is full or read-only only means another trial.
+    If the disk is full or read-only, the file is tried again next time.
     """
     folder = cache_folder()
     if folder is None:
@@ -88,15 +85,15 @@ def record_trial(key: str) -> None:
         if not _is_own_folder(folder):
             return
         file = folder / f"{key}.tried"
-        file.touch(mode=OWN_FILE)
-        file.chmod(OWN_FILE)
-        _drop_oldest(folder, "*.tried", MOST_NOTES)
+        file.touch(mode=FILE_MODE)
+        file.chmod(FILE_MODE)
+        _drop_oldest(folder, "*.tried", MAX_TRIALS)
     except OSError:
         return
 
 
 def has_trial(key: str) -> bool:
-    """Tell whether this user's galago remembers a key; warn where others can write the folder."""
+    """Tell whether a key is recorded; warns if others can write the folder."""
     folder = cache_folder()
     if folder is None or not _is_own_folder(folder):
         return False
@@ -107,7 +104,7 @@ def has_trial(key: str) -> bool:
 
 
 def _drop_oldest(folder: Path, pattern: str, most: int) -> None:
-    """Delete all files of a kind but the newest so many.
+    """Delete the oldest files of a kind until `most` are left.
 
     Raises:
         OSError: one cannot be deleted.
@@ -117,40 +114,41 @@ def _drop_oldest(folder: Path, pattern: str, most: int) -> None:
         path.unlink()
 
 
-def is_own(facts: os.stat_result) -> bool:
-    """Tell whether a file or folder is the user's or the administrator's, and nobody else can write
-    it.
+def is_own(status: os.stat_result) -> bool:
+    """Tell whether only the user or the administrator owns and can write a file or folder.
 
-    Always so on Windows, where a user's folders are that user's alone.
+    Always true on Windows, where only users themselves can write their folders.
     """
     if os.name == "nt":
         return True
-    return facts.st_uid in (os.geteuid(), 0) and not facts.st_mode & WRITABLE_BY_OTHERS
+    return status.st_uid in (os.geteuid(), 0) and not status.st_mode & WRITABLE_BY_OTHERS
 
 
 def _make_own_folder(folder: Path) -> None:
-    """Make the folder for this user alone; an older one in the user's own cache becomes so, too.
+    """Make the folder for this user alone; correct the mode of an older one in the user's cache.
 
     Raises:
         OSError: it cannot be made.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        folder.mkdir(mode=OWN_FOLDER)
+        folder.mkdir(mode=FOLDER_MODE)
     except FileExistsError:
-        facts = folder.stat()
-        ours = CACHE_VARIABLE not in os.environ and os.name != "nt" and facts.st_uid == os.geteuid()
-        if ours and stat.S_IMODE(facts.st_mode) != OWN_FOLDER:
-            folder.chmod(OWN_FOLDER)
+        status = folder.stat()
+        ours = (
+            CACHE_VARIABLE not in os.environ and os.name != "nt" and status.st_uid == os.geteuid()
+        )
+        if ours and stat.S_IMODE(status.st_mode) != FOLDER_MODE:
+            folder.chmod(FOLDER_MODE)
 
 
 def _is_own_folder(folder: Path) -> bool:
-    """Tell whether the folder is there, and this user's alone to write; warn where it is not."""
+    """Tell whether the folder exists and only this user can write it; warns if others can."""
     try:
-        facts = folder.stat()
+        status = folder.stat()
     except OSError:
         return False
-    if is_own(facts):
+    if is_own(status):
         return True
     warnings.warn(
         f"{printable(folder)} belongs to another user, or others can write it, so compiled models "

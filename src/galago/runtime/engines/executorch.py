@@ -40,11 +40,11 @@ class ExecuTorchEngine:
 
         Args:
             file: the .pte file.
-            threads: CPU threads, of all ExecuTorch programs in this process; ExecuTorch decides
-                without it.
-            precision: float32, and no other.
+            threads: CPU threads, of all ExecuTorch programs in this process (default: ExecuTorch
+                decides).
+            precision: float32; others are refused.
         Raises:
-            ConfigError: another precision is asked for, or threads is less than 1.
+            ConfigError: precision is not float32, or threads is less than 1.
             MissingDependencyError: ExecuTorch or torch is not installed.
             ModelError: ExecuTorch cannot read the file.
         """
@@ -68,10 +68,7 @@ class ExecuTorchEngine:
         self.input_size: tuple[int, int] | None = (int(shape[1]), int(shape[2]))
 
     def after_fork(self) -> list[object]:
-        """Forget who was running the program when the process forked.
-
-        ExecuTorch makes new threads by itself.
-        """
+        """Replace the lock, which another thread may hold; ExecuTorch makes new threads itself."""
         self._lock = threading.Lock()
         return [self._program]
 
@@ -98,9 +95,9 @@ class ExecuTorchEngine:
 
 
 def _reason(error: Exception, log: str = "") -> str:
-    """Return what ExecuTorch says, in one line.
+    """Return ExecuTorch's message in one line.
 
-    It reports a cause as `[file.cpp:line] cause` and raises a number.
+    It logs a cause as `[file.cpp:line] cause` and raises a number.
     """
     cause = log.strip().rpartition("\n")[2].partition("] ")[2]
     return reason_of(RuntimeError(cause)) if cause else reason_of(error)

@@ -26,10 +26,10 @@ class LiteRTEngine:
 
         Args:
             file: the .tflite file.
-            threads: CPU threads; LiteRT decides without it.
-            precision: float32, and no other.
+            threads: CPU threads (default: LiteRT decides).
+            precision: float32; others are refused.
         Raises:
-            ConfigError: another precision is asked for, or threads is less than 1.
+            ConfigError: precision is not float32, or threads is less than 1.
             MissingDependencyError: LiteRT is not installed.
             ModelError: LiteRT cannot read the file.
         """

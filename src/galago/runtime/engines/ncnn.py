@@ -26,7 +26,7 @@ PROCESS = os.getpid()
 class NCNNEngine:
     """Runs a pair of .ncnn.param and .ncnn.bin files with ncnn on the CPU in float32.
 
-    In a forked child ncnn computes on one thread, as those of the parent are not there.
+    In a forked child ncnn computes on one thread, because the parent's threads do not exist there.
     """
 
     name = "ncnn"
@@ -38,11 +38,11 @@ class NCNNEngine:
         """Read the files.
 
         Args:
-            file: the .ncnn.param file; the .ncnn.bin file lies beside it.
-            threads: CPU threads; ncnn decides without it.
-            precision: float32, and no other.
+            file: the .ncnn.param file; the .ncnn.bin file is beside it.
+            threads: CPU threads (default: ncnn decides).
+            precision: float32; others are refused.
         Raises:
-            ConfigError: another precision is asked for, or threads is less than 1.
+            ConfigError: precision is not float32, or threads is less than 1.
             MissingDependencyError: ncnn is not installed.
             ModelError: ncnn cannot read the files.
         """
@@ -85,9 +85,7 @@ class NCNNEngine:
         return net
 
     def after_fork(self) -> list[object]:
-        """Read the files again before the next run: the network is laid out for threads that are
-        not in the child.
-        """
+        """Have the files read again: the network needs threads that do not exist in the child."""
         old, self.net = self.net, None
         return [old]
 
@@ -113,7 +111,7 @@ class NCNNEngine:
         _, height, width, _ = image.shape
         pixels = self._ncnn.Mat.PixelType.PIXEL_RGB
         net = self.net
-        if net is None:  # two threads may each read it: a name of one's own keeps it while it runs
+        if net is None:  # two threads may each read it: a local name keeps it while it runs
             net = self.net = self._read()
         with net.create_extractor() as extractor:
             extractor.input(

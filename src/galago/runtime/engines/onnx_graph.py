@@ -1,5 +1,4 @@
-"""What an .onnx file computes, read without any engine: its operators, and whether each of their
-inputs is there.
+"""The operators of an .onnx file, read without any engine, and whether each of their inputs exists.
 
 Field numbers: github.com/onnx/onnx/blob/main/onnx/onnx.proto.
 """
@@ -9,21 +8,32 @@ from pathlib import Path
 
 from galago._core.printable import printable
 from galago.errors import ModelError
-from galago.runtime.onnx_metadata import fields
+from galago.runtime.onnx_metadata import AGAIN, fields, reading_onnx
 
 GRAPH, FUNCTIONS = 7, 25  # of ModelProto
-NODE, INITIALIZER, INPUT, OUTPUT, SPARSE = 1, 5, 11, 12, 15  # of GraphProto
-NODE_INPUT, NODE_OUTPUT, NODE_NAME, OPERATOR, ATTRIBUTE, DOMAIN = 1, 2, 3, 4, 5, 7  # of NodeProto
+NODE = 1  # of GraphProto, like the next four
+INITIALIZER = 5
+INPUT = 11
+OUTPUT = 12
+SPARSE = 15
+NODE_INPUT = 1  # of NodeProto, like the next five
+NODE_OUTPUT = 2
+NODE_NAME = 3
+OPERATOR = 4
+ATTRIBUTE = 5
+DOMAIN = 7
 SUBGRAPH, SUBGRAPHS = 6, 11  # of AttributeProto
 VALUE_NAME, TENSOR_NAME = 1, 8  # of ValueInfoProto and TensorProto
 SPARSE_VALUES = 1  # of SparseTensorProto: a TensorProto
 DEEPEST = 32  # graphs inside graphs
-WRITTEN = {  # operators of the .onnx files that galago writes, which every engine converts
-    "Add", "ArgMax", "AveragePool", "Cast", "Clip", "Concat", "Constant", "Conv", "DepthToSpace",
-    "DequantizeLinear", "Div", "Erf", "Expand", "Gather", "Gelu", "HardSwish", "Identity", "MatMul",
-    "Max", "Min", "Mul", "Pad", "Pow", "QuantizeLinear", "ReduceSum", "Relu", "Reshape", "Resize",
-    "Shape", "Slice", "Split", "Sqrt", "Squeeze", "Sub", "Tanh", "Transpose", "Unsqueeze",
-}  # fmt: skip
+# operators of the .onnx files that galago writes, which every engine converts
+WRITTEN = frozenset(  # as one text, or it would be 36 lines
+    """
+    Add ArgMax AveragePool Cast Clip Concat Constant Conv DepthToSpace DequantizeLinear Div Erf
+    Expand Gather Gelu HardSwish Identity MatMul Max Min Mul Pad Pow QuantizeLinear ReduceSum
+    Relu Reshape Resize Shape Slice Split Sqrt Squeeze Sub Tanh Transpose Unsqueeze
+    """.split()  # noqa: SIM905
+)
 STANDARD = ("", "ai.onnx")  # domains of the operators that the standard names
 
 
@@ -32,8 +42,8 @@ class OperatorList:
 
     Attributes:
         names: of all operators, `domain.name` where the domain is not the standard's.
-        fault: the first thing that makes it no graph, such as an input that nothing gives; empty
-            where there is none.
+        fault: the first thing that breaks the graph, such as an input that nothing outputs; empty
+            if there is none.
     """
 
     def __init__(self) -> None:
@@ -48,8 +58,7 @@ class OperatorList:
             known: tensors of the graphs around it.
             depth: number of them.
         Raises:
-            ValueError: it is no protobuf, or graphs lie deeper inside each other than anybody
-                writes.
+            ValueError: it is no protobuf, or graphs are nested too deeply.
         """
         if depth > DEEPEST:
             raise ValueError("graphs lie too deep inside each other")
@@ -67,7 +76,7 @@ class OperatorList:
             self._check(_texts(content, VALUE_NAME), tensors, "the graph's output")
 
     def _read_node(self, node: memoryview, tensors: set[str], depth: int) -> None:
-        """Add a NodeProto, and what it gives to the tensors that are there."""
+        """Add a NodeProto, and its outputs to the known tensors."""
         parts = list(fields(node))
         operator = _last(parts, OPERATOR)
         domain = _last(parts, DOMAIN)
@@ -81,7 +90,7 @@ class OperatorList:
         tensors |= set(_all(parts, NODE_OUTPUT))
 
     def _check(self, wanted: Iterable[str], tensors: Set[str], user: str) -> None:
-        """Note the first tensor that something uses and nothing gives."""
+        """Note the first tensor that something uses and nothing outputs."""
         for name in wanted:
             if name not in tensors and not self.fault:
                 self.fault = f"{user} uses {name!r}, which nothing before it gives"
@@ -93,37 +102,27 @@ def read_operators(file: Path) -> OperatorList:
     Raises:
         ModelError: the file cannot be read or is no whole ONNX file.
     """
-    found, graphs = OperatorList(), 0
-    try:
-        for number, content in fields(memoryview(file.read_bytes())):
+    operators = OperatorList()
+    graphs = 0
+    with reading_onnx(file) as model:
+        for number, content in fields(model):
             if number == GRAPH:
                 graphs += 1
-                found.read(content)
-            elif number == FUNCTIONS:  # operators that the file makes itself; galago writes none
-                found.names["a function of the file"] = None
-    except OSError as error:
-        raise ModelError(f"Cannot read {file}: {error.strerror or error}.") from error
-    except ValueError as error:
-        raise ModelError(
-            f"{file} is no whole ONNX file. Copy it again, or export it again with `galago export`."
-        ) from error
+                operators.read(content)
+            elif number == FUNCTIONS:  # operators that the file defines; galago writes none
+                operators.names["a function of the file"] = None
     if graphs != 1:
-        raise ModelError(
-            f"{file} is no whole ONNX file. Copy it again, or export it again with `galago export`."
-        )
-    if found.fault:
-        raise ModelError(
-            f"{file} is no whole ONNX file: {printable(found.fault)}. Copy it again, or export it "
-            "again with `galago export`."
-        )
-    return found
+        raise ModelError(f"{file} is no whole ONNX file. {AGAIN}")
+    if operators.fault:
+        raise ModelError(f"{file} is no whole ONNX file: {printable(operators.fault)}. {AGAIN}")
+    return operators
 
 
 def unusual_operators(file: Path) -> list[str]:
     """Name the operators of an .onnx file that galago does not write, made printable.
 
     Raises:
-        ModelError: as `read_operators`.
+        ModelError: the file cannot be read or is no whole ONNX file.
     """
     return [printable(name) for name in read_operators(file).names if name not in WRITTEN]
 

@@ -24,10 +24,10 @@ class ONNXRuntimeEngine:
 
         Args:
             file: the .onnx file.
-            threads: CPU threads; ONNX Runtime decides without it.
-            precision: float32, and no other.
+            threads: CPU threads (default: ONNX Runtime decides).
+            precision: float32; others are refused.
         Raises:
-            ConfigError: another precision is asked for, or threads is less than 1.
+            ConfigError: precision is not float32, or threads is less than 1.
             MissingDependencyError: ONNX Runtime is not installed.
             ModelError: ONNX Runtime cannot read the file.
         """
@@ -50,7 +50,7 @@ class ONNXRuntimeEngine:
         watch_forks(self)
 
     def after_fork(self) -> list[object]:
-        """Keep the session alive: given up, it waits for threads that a child has not."""
+        """Keep the session alive: when freed, it waits for threads that do not exist in a child."""
         return [self._session]
 
     def run(self, image: np.ndarray) -> np.ndarray:
@@ -66,5 +66,5 @@ class ONNXRuntimeEngine:
 
 
 def _reason(error: Exception) -> str:
-    """Return what ONNX Runtime says, in one line, without its error codes."""
+    """Return ONNX Runtime's message in one line, without error codes."""
     return reason_of(error).rpartition(" : ")[2]

@@ -53,8 +53,8 @@ class OpenVINOEngine:
         """Read and compile the file.
 
         Args:
-            file: the .xml file, whose weights lie beside it as .bin, or the .onnx file.
-            threads: CPU threads; OpenVINO decides without it.
+            file: the .xml file, with its weights beside it as .bin, or the .onnx file.
+            threads: CPU threads (default: OpenVINO decides).
             precision: float32, bfloat16 or float16. OpenVINO would choose bfloat16 automatically on
                 CPUs that have it.
         Raises:
@@ -81,10 +81,7 @@ class OpenVINOEngine:
 
     @property
     def _request(self) -> openvino.InferRequest:
-        """The request of the thread that asks.
-
-        Two of them in one request would get each other's output.
-        """
+        """The request of the calling thread; two threads in one would get each other's output."""
         try:
             return self._requests.own
         except AttributeError:
@@ -92,8 +89,8 @@ class OpenVINOEngine:
             return self._requests.own
 
     def after_fork(self) -> list[object]:
-        """Keep the network and this thread's request alive: given up, they wait for threads that a
-        child has not.
+        """Keep the network and this thread's request alive: when freed, they wait for threads that
+        do not exist in a child.
         """
         return [self._compiled, *vars(self._requests).values()]
 
@@ -118,11 +115,11 @@ def package() -> ModuleType:
 
 
 def only_core() -> openvino.Core:
-    """Return the one Core of the process, which is never given up.
+    """Return the one Core of the process, which is never freed.
 
     On its first model it gives the thread another stack for signal handlers, and it unmaps that
-    stack when it goes, on whatever thread that happens (2026.4). The next signal to the first
-    thread, Ctrl-C or a child's end, would then kill the process.
+    stack when it is freed, on whatever thread that happens (2026.4). The next signal to the first
+    thread, such as Ctrl-C or the end of a child, would then kill the process.
     """
     with _ONE_AT_A_TIME:  # `cache` would let two threads make one each
         return _core()
@@ -179,7 +176,7 @@ def read_model(file: Path) -> openvino.Model:
         ModelError: the file is missing, damaged or neither OpenVINO IR nor ONNX.
     """
     kind, name = ("ir", "OpenVINO IR") if file.suffix == ".xml" else ("onnx", "ONNX")
-    unusual = check_graph(file) if kind == "onnx" else ""
+    unusual = _check_graph(file) if kind == "onnx" else ""
     try:
         reader = frontend.FrontEndManager().load_by_framework(kind)
         return reader.convert(reader.load(str(file)))
@@ -196,13 +193,13 @@ def read_model(file: Path) -> openvino.Model:
         ) from error
 
 
-def check_graph(file: Path) -> str:
-    """Refuse an .onnx file whose graph is broken, or on which OpenVINO would crash.
+def _check_graph(file: Path) -> str:
+    """Refuse an .onnx file with a broken graph, or on which OpenVINO would crash.
 
     Returns:
         the operators that galago does not write, if there are any.
     Raises:
-        ModelError: it is so, or the file cannot be read.
+        ModelError: it is such a file, or cannot be read.
     """
     unusual = ", ".join(unusual_operators(file))
     if unusual and not can_try():
@@ -223,7 +220,7 @@ def available_precisions() -> tuple[str, ...]:
 
 
 def _reason(error: Exception) -> str:
-    """Return what OpenVINO says at the end of its account."""
+    """Return the last line of OpenVINO's message."""
     if isinstance(error, UnicodeDecodeError):
         return reason_of(error)
     lines = str(error).strip().splitlines()

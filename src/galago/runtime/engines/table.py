@@ -1,4 +1,4 @@
-"""The engines that galago knows, and which of them are installed."""
+"""The table of engines, and the choice among those that are installed."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class EngineKind:
     precisions: Callable[[], tuple[str, ...]]
 
     def select_file(self, files: Collection[str]) -> str | None:
-        """Return the one of some files that it would run, None where there is none for it."""
+        """Return the file that it would run, None if there is none for it."""
         return next((file for file in self.files if file in files), None)
 
 
@@ -181,7 +181,7 @@ def open_engine(
     Args:
         file: the one that the engine runs.
         name: of the engine.
-        threads: CPU threads; the engine decides without it.
+        threads: CPU threads (default: the engine decides).
         precision: float32, or bfloat16 or float16 where engine and CPU have it.
     Raises:
         ConfigError: the engine or the precision is unknown, or threads is less than 1.

@@ -28,12 +28,10 @@ DAMAGED = (
 class TorchProgramEngine:
     """Runs a .pt2 file, a program of torch.export, with torch on the CPU in float32.
 
-    Of free size, from 64 pixels a side.
+    Images may have any size from 64 pixels a side. In a forked child torch computes on one thread,
+    because the parent's threads do not exist there.
 
-    In a forked child torch computes on one thread, as those of the parent are not there.
-
-    Such a file is a zip archive of graph and weights; unlike a pickled module it holds no code to
-    execute.
+    The file is a zip archive of graph and weights; unlike a pickled module it contains no code.
     """
 
     name = "torch"
@@ -46,10 +44,10 @@ class TorchProgramEngine:
 
         Args:
             file: the .pt2 file.
-            threads: CPU threads, of all of torch in this process; torch decides without it.
-            precision: float32, and no other.
+            threads: CPU threads, of all of torch in this process (default: torch decides).
+            precision: float32; others are refused.
         Raises:
-            ConfigError: another precision is asked for, or threads is less than 1.
+            ConfigError: precision is not float32, or threads is less than 1.
             MissingDependencyError: torch is not installed.
             ModelError: torch cannot read the file.
         """

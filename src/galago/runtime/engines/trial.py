@@ -1,9 +1,9 @@
-"""Open a model file in a process of its own first: engines may crash on a damaged one.
+"""Trials: open an unknown model file in a child process first, because engines may crash on it.
 
 OpenVINO reads through null pointers where an operator cannot be converted (2026.4), ExecuTorch
-believes the offsets in its files, ncnn the counts. Nothing tells before which file it will be, and
-a checksum in model.json only tells that nothing changed since whoever wrote it. So a file that
-this user's cache does not know is opened and run once in a child process. Known are the bundled
+trusts the offsets in its files, ncnn the counts. There is no way to tell such a file beforehand,
+and a checksum in model.json only shows that nothing changed since it was written. So a file that
+is unknown to this user's cache is opened and run once in a child process. Known are the bundled
 models, what this galago exported, and what passed its trial.
 """
 
@@ -28,14 +28,16 @@ from galago.runtime.onnx_metadata import onnx_input_size
 
 LONGEST_SECONDS = 300
 WINDOWS_CRASH = 0xC0000000  # exit codes from here on are exceptions that nothing caught
-KILLED = -9  # by the system, for want of memory
+KILLED = -9  # by the system, because memory is short
 SMALL = (64, 64)  # pixels; for files that take any size
 ASSETS = Path(__file__).parents[2] / "assets"
 PASSED, REFUSED = 0, 3  # exit codes
-NAMES = {  # for messages, where they differ
-    "openvino": "OpenVINO", "onnxruntime": "ONNX Runtime", "litert": "LiteRT",
+DISPLAY_NAMES = {  # for messages, where they differ
+    "openvino": "OpenVINO",
+    "onnxruntime": "ONNX Runtime",
+    "litert": "LiteRT",
     "executorch": "ExecuTorch",
-}  # fmt: skip
+}
 CHILD = """
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])
@@ -54,24 +56,22 @@ _known: set[str] = set()  # keys of files that this process wrote, or that passe
 
 
 def can_try() -> bool:
-    """Tell whether this process can start Python: not where it is part of a program that was packed
-    into one file.
-    """
+    """Tell whether this process can start Python: not if it is packed into a single executable."""
     return bool(sys.executable) and not getattr(sys, "frozen", False)
 
 
 def parts(file: Path) -> tuple[Path, ...]:
-    """Return the files of a model file: .xml and .param keep their weights in a .bin."""
+    """Return a model file and its companion: .xml and .param keep their weights in a .bin."""
     return (file, file.with_suffix(".bin")) if file.suffix in (".xml", ".param") else (file,)
 
 
 def trust(file: Path) -> None:
-    """Take a model file as one that needs no trial in this process."""
+    """Skip the trial of a model file in this process."""
     _known.add(_key(_sums(file)))
 
 
 def vouch(file: Path) -> None:
-    """Take a model file as one that needs no trial in any of this user's processes.
+    """Skip the trial of a model file in all of this user's processes.
 
     For files that galago itself has just written.
     """
@@ -89,17 +89,17 @@ def ensure_tried(
 ) -> None:
     """Open a file in a child process first, unless it is known.
 
-    An error that the engine reports itself is none here.
+    An error that the engine itself reports is ignored here.
 
     Args:
         file: the one that the engine runs; a missing one is left to the engine.
         engine: its name.
-        distribution: its name in a package index, where that is another; of another version of it
-            the trial is another one.
-        threads, precision: as it will be opened, so that what the child compiles for the cache is
-            what is wanted.
+        distribution: its name in a package index (default: `engine`); another version of it means
+            another trial.
+        threads, precision: those that the file will be opened with, so that the child compiles
+            the model that is needed into the cache.
     Raises:
-        ModelError: the child crashed, or took minutes; or a part of the file cannot be read.
+        ModelError: the child crashed or took minutes, or a part of the file cannot be read.
     """
     if not can_try() or not all(part.is_file() for part in parts(file)):
         return
@@ -116,9 +116,9 @@ def ensure_tried(
 def try_here(
     open: Callable[[Path, int | None, str], Engine], file: str, threads: int | None, precision: str
 ) -> None:
-    """Open a file with an engine, label one black image, and end this process.
+    """Open a file with an engine, label one black image, and exit.
 
-    Its exit code says whether the engine took the file.
+    The exit code says whether the engine accepted the file.
     """
     path = Path(file)
     trust(path)
@@ -127,16 +127,16 @@ def try_here(
     except (ModelError, ConfigError, MissingDependencyError):
         os._exit(REFUSED)
     size = opened.input_size or (onnx_input_size(path) if path.suffix == ".onnx" else None) or SMALL
-    with suppress(ModelError):  # it takes another size, and did not crash over it
+    with suppress(ModelError):  # it takes another size, but did not crash
         opened.run(np.zeros((1, *size, 3), np.uint8))
     os._exit(PASSED)
 
 
 def _try_in_child(file: Path, engine: str, threads: int | None, precision: str) -> bool:
-    """Return whether the engine took the file.
+    """Return whether the engine accepted the file in a child process.
 
     Raises:
-        ModelError: it crashed, or came to no end.
+        ModelError: the child crashed, or did not finish.
     """
     given = json.dumps([engine, str(file), threads, precision])
     arguments = [sys.executable, "-c", CHILD, json.dumps(sys.path), given]
@@ -147,8 +147,8 @@ def _try_in_child(file: Path, engine: str, threads: int | None, precision: str) 
         )
     except subprocess.TimeoutExpired as error:
         raise ModelError(
-            f"{NAMES.get(engine, engine)} does not come to an end with {file}. Copy it again, or "
-            "export it again with `galago export`."
+            f"{DISPLAY_NAMES.get(engine, engine)} does not come to an end with {file}. Copy it "
+            "again, or export it again with `galago export`."
         ) from error
     except OSError:  # nothing can be started here
         return False
@@ -170,10 +170,10 @@ def _describe_crash(file: Path, engine: str, code: int) -> str:
             cause = f"it cannot convert {unusual or 'one of its operators'}"
             other = ", or use --engine onnxruntime"
     if code == KILLED:
-        cause = "the system ended it, as it does where memory is short"
+        cause = "the system ended it, as it does when memory is short"
     return (
-        f"{NAMES.get(engine, engine)} crashes on {file}: {cause}. Copy it again, export it again "
-        f"with `galago export`{other}."
+        f"{DISPLAY_NAMES.get(engine, engine)} crashes on {file}: {cause}. Copy it again, export it "
+        f"again with `galago export`{other}."
     )
 
 
@@ -201,6 +201,6 @@ def _version(distribution: str) -> str:
 
 
 def _is_bundled(name: str, sums: tuple[str, ...]) -> bool:
-    """Tell whether a file is that of a bundled model, which was tried when galago was released."""
-    listed = (json.loads(told.read_bytes())["files"] for told in ASSETS.glob("*/model.json"))
+    """Tell whether a file belongs to a bundled model, which is tested before each release."""
+    listed = (json.loads(spec.read_bytes())["files"] for spec in ASSETS.glob("*/model.json"))
     return any(sums == (files.get(name),) for files in listed)

@@ -27,7 +27,7 @@ def confidence_map(
         (H, W) float32, 0 to 1.
     """
     best, main = argmax(logits)
-    return ClassPlaneSampler(main, labels, scale).look_up(softmax(logits, best))
+    return _ClassPlaneSampler(main, labels, scale).look_up(softmax(logits, best))
 
 
 def margin_map(logits: np.ndarray, labels: np.ndarray, scale: tuple[float, float]) -> np.ndarray:
@@ -41,11 +41,22 @@ def margin_map(logits: np.ndarray, labels: np.ndarray, scale: tuple[float, float
     second, first = np.partition(probabilities, -2, axis=0)[-2:]
     ahead = probabilities - first
     np.put_along_axis(ahead, main[None].astype(np.intp), first - second, axis=0)
-    found: np.ndarray = np.maximum(ClassPlaneSampler(main, labels, scale).look_up(ahead), 0)
+    found: np.ndarray = np.maximum(_ClassPlaneSampler(main, labels, scale).look_up(ahead), 0)
     return found
 
 
+<<<<<<< HEAD
 class ClassPlaneSampler:
+=======
+def softmax(logits: np.ndarray, best: np.ndarray) -> np.ndarray:
+    """Return the (K, h, w) probabilities of logits whose largest is `best`."""
+    probabilities: np.ndarray = np.exp(logits - best)
+    probabilities /= probabilities.sum(axis=0)
+    return probabilities
+
+
+class _ClassPlaneSampler:
+>>>>>>> h-runtime
     """Looks up, for each pixel, the interpolated plane of its own class."""
 
     def __init__(self, main: np.ndarray, labels: np.ndarray, scale: tuple[float, float]) -> None:

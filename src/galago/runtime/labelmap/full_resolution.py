@@ -16,7 +16,7 @@ class FullResolutionLogits:
     """Runs a model on images, crops and scaled copies, which are padded and not resized."""
 
     def __init__(self, segmenter: Segmenter) -> None:
-        """Take a model.
+        """Wrap a model.
 
         Raises:
             ConfigError: it gives labels.

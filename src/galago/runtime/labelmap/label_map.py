@@ -54,7 +54,7 @@ def label_map(
     best, labels = argmax(logits)
     sure = uniform_cells(labels, taps)
     if OVERSHOOT[upsampling]:
-        sure &= margin_beats_overshoot(logits, best, OVERSHOOT[upsampling])
+        sure &= _margin_beats_overshoot(logits, best, OVERSHOOT[upsampling])
     unsure = ~sure & (rows.count > 0)[:, None] & (columns.count > 0)
     if np.count_nonzero(unsure) > MOSTLY_BORDERS * unsure.size:
         return DenseLabeler(logits, upsampling, rows, columns).label(size)
@@ -114,9 +114,8 @@ def uniform_cells(labels: np.ndarray, taps: int) -> np.ndarray:
     return equal
 
 
-def margin_beats_overshoot(logits: np.ndarray, best: np.ndarray, overshoot: float) -> np.ndarray:
-    """Tell for each cell whether its largest class stays ahead of every other one however the
-    weights of its pixels fall.
+def _margin_beats_overshoot(logits: np.ndarray, best: np.ndarray, overshoot: float) -> np.ndarray:
+    """Tell for each cell whether its top class wins at every pixel, whatever the weights are.
 
     A quick form of the bound in `sparse.py`: no margin is negative here, so corners only help.
 

@@ -65,7 +65,7 @@ class SparseLabeler:
         return ids, counts
 
     def _possible(self, padded: np.ndarray, main: np.ndarray) -> np.ndarray:
-        """Tell which of some classes can be as large as the main class somewhere in a cell.
+        """Tell which classes can reach the main class somewhere in a cell.
 
         A class's margins are how far it is behind the main class. With margins of at least `inner`
         at the inner logits, at most `edge` at those that are outer along one axis, at least

@@ -1,11 +1,13 @@
 """Which images go through the network in tiles, and how one of them becomes files."""
 
+import math
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from galago.errors import ConfigError
+from galago import image as images
+from galago.errors import ConfigError, ImageError
 from galago.runtime.result import written_files
 from galago.runtime.segmenter import Segmenter
 from galago.runtime.tiling.row_reader import can_read_rows, image_size
@@ -44,8 +46,8 @@ class TileLabeler:
     def read(self, frames: list[Frame], limit: int | None) -> Generator[ReadFrame]:
         """Yield images as they are read, one after the other; of large ones the header only."""
         for frame in frames[:limit]:
-            size = image_size(frame.path)
-            if size and size[0] * size[1] > LARGEST_WHOLE and self.needs_tiling(size):
+            size = _size_if_large(frame.path)
+            if size and self.needs_tiling(size):
                 yield ReadFrame(name=frame.name, origin=str(frame.path), in_tiles=True)
                 continue
             for read in read_frames([frame]):
@@ -59,7 +61,7 @@ class TileLabeler:
 
     def needs_tiling(self, size: tuple[int, ...]) -> bool:
         """Tell whether an image of (height, width) is labeled in tiles."""
-        return needs_tiles(size, self.segmenter) if self.forced is None else self.forced
+        return _needs_tiles(size, self.segmenter) if self.forced is None else self.forced
 
     def label(self, frame: ReadFrame, advance: Callable[[int, int], None]) -> TiledSegmentation:
         """Label an image and write its files.
@@ -111,7 +113,19 @@ class TileLabeler:
         return lines
 
 
-def needs_tiles(size: tuple[int, ...], segmenter: Segmenter) -> bool:
+def _size_if_large(path: Path) -> tuple[int, int] | None:
+    """Return the (height, width) of a large image that can be read strip by strip, else None."""
+    try:
+        header = images.read_header(path)
+    except ImageError:  # reported when the image is read
+        return None
+    if header.size and math.prod(header.size) <= LARGEST_WHOLE:
+        return None
+    size = image_size(path)
+    return size if size and math.prod(size) > LARGEST_WHOLE else None
+
+
+def _needs_tiles(size: tuple[int, ...], segmenter: Segmenter) -> bool:
     """Tell whether an image is labeled in tiles by default.
 
     With a resize rule, or --imgsz, the network gets an image of one size, whatever the image's own

@@ -166,9 +166,8 @@ class FileRowReader:
             data = self._region.fetch(0, top, self.size[1], count)
         except self._vips.Error as error:
             raise ImageError(
-                f"{self._path} is cut short or damaged: it breaks off after about {top} of "
-                f"{self.size[0]} rows. "
-                "Copy it again from where it came."
+                f"{self._path} is cut short or damaged: it ends early, after about {top} of "
+                f"{self.size[0]} rows. Copy it again."
             ) from error
         rows: np.ndarray = np.frombuffer(data, self._depth).reshape(
             count, self.size[1], self._bands
