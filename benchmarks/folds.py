@@ -18,6 +18,7 @@ import torch
 from measure import RESULTS, save_result
 
 from galago.data import Dataset, open_dataset, select
+from galago.data.cache import CachedDataset
 from galago.data.mixture import mix
 from galago.training.config import TrainConfig, parse_settings
 from galago.training.cpu import tune_malloc

@@ -175,7 +175,7 @@ def test_a_photo_that_vanished_is_one_line_with_its_name(
 ):
     data = on_disk("train")
     gone = replace(
-        data.pairs[2], photo=tmp_path / "gone.png"
+        data.pairs[2], image=tmp_path / "gone.png"
     )  # as if it had been there when the data set was opened
     data = replace(data, pairs=(*data.pairs[:2], gone, data.pairs[3]))
     loader, _ = load(data, replace(SETTINGS, workers=workers, epochs=1))

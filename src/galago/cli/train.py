@@ -286,7 +286,7 @@ def cache_decoded(
     if clear and is_main_process():
         rmtree(folder, ignore_errors=True)
     distributed_state().wait_for_everyone()
-    return CachedDataset(train_set, folder / "train"), extra_set and Cached(
+    return CachedDataset(train_set, folder / "train"), extra_set and CachedDataset(
         extra_set, folder / "extra"
     )
 

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from galago import image
 from galago.data.convert.ade20k import read_ade20k
 from galago.data.convert.cityscapes import read_cityscapes
 from galago.data.convert.coco import read_coco
