@@ -45,7 +45,7 @@ def test_a_card_says_what_the_model_is(
     parameters = sum(parameter.numel() for parameter in random_network().parameters())
     assert text.startswith("# doors\n")
     assert (
-        f"EfficientViT-B0 for semantic segmentation with 3 classes; {parameters:,} parameters, "
+        f"EfficientViT-B0 for semantic segmentation with 3 classes:\n{parameters:,} parameters, "
         "float32." in text
     )
     assert "H and W any multiples of 32" in text

@@ -10,8 +10,8 @@ from galago.spec import ModelSpec
 
 CARD = """# {name}
 
-EfficientViT-{variant} for semantic segmentation with {num_classes} classes; {parameters:,}
-parameters, {precision}.
+EfficientViT-{variant} for semantic segmentation with {num_classes} classes:
+{parameters:,} parameters, {precision}.
 
 - Input: (1, H, W, 3) uint8 RGB{size}; normalization is inside the file.
 - Output: {output}
