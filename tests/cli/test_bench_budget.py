@@ -262,7 +262,8 @@ def test_a_budget_that_nothing_keeps_writes_no_profile_and_names_the_fastest(
     assert isinstance(done.exception, BudgetError)
     assert done.exception.exit_code == 1
     assert str(done.exception).startswith(
-        "Nothing keeps within 0.0001 ms, so no device profile is written. The fastest: 64x96, openvino "
+        "Nothing keeps within 0.0001 ms, so no device profile is written. The fastest: 64x96, "
+        "openvino "
         "float32: median "
     )
     assert (

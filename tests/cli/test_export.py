@@ -82,7 +82,8 @@ def test_standard_output_is_one_json_object_when_asked_for(checkpoint: Path):
         (("--output", "boxes"), "Unknown output 'boxes'. Choose one of: logits, labels."),
         (
             ("--precision", "float16", "--format", "torch"),
-            "torch files do not support precision float16. Formats that do: onnx, openvino, litert, "
+            "torch files do not support precision float16. Formats that do: onnx, openvino, "
+            "litert, "
             "coreml.",
         ),
     ],

@@ -1,7 +1,8 @@
 """The one door for text to the terminal and to logs.
 
 Names from foreign files (of classes, images, models) are shown as they are: no markup is read in
-them, and control characters and what the encoding of the console lacks become escapes. Only this file and `_progress.py` import rich, and no other prints; a test sees to it.
+them, and control characters and what the encoding of the console lacks become escapes. Only this
+file and `_progress.py` import rich, and no other prints; a test sees to it.
 """
 
 import io

@@ -239,7 +239,8 @@ def fit_batch(config: "TrainConfig", images: int, *, shown: bool) -> "TrainConfi
 
     if shown:
         say(
-            f"Batches of {images} instead of {config.batch_size}: there are no more images in train.",
+            f"Batches of {images} instead of {config.batch_size}: there are no more images in "
+            "train.",
             err=True,
         )
     return override(config, {"batch_size": images, "grad_accum_steps": 1})

@@ -99,7 +99,9 @@ def _by_id(
 
 
 def _unknown_source(key: str, ids: Mapping[str, int]) -> str:
-    """Say what is wrong with a text that is no name of an id in the masks: most often an id in quotes."""
+    """Say what is wrong with a text that is no name of an id in the masks: most often an id in
+    quotes.
+    """
     if key.strip().removeprefix("-").isdecimal():
         return (
             f"maps ids of the masks, 0 to 255, got {shown(key)}. Write the number without quotes."
@@ -145,7 +147,8 @@ def _not_labeled(raw: object, names: tuple[str, ...], file: Path) -> dict[int, C
             own, under = _classes(key, names, what), _classes(value, names, what, several=True)
             if own is None or under is None:
                 raise DataError(
-                    f"{what} should look like [car] or {{road: [car]}}, got {shown(key)}: {shown(value)}."
+                    f"{what} should look like [car] or {{road: [car]}}, got {shown(key)}: "
+                    f"{shown(value)}."
                 )
             found[own[0]] = under
         return found
@@ -192,7 +195,8 @@ def _classes(
         else ""
     )
     raise DataError(
-        f"{what} maps to class ids, 0 to {len(names) - 1}, or `ignore`, got {shown(value)}.{advice} Names of classes "
+        f"{what} maps to class ids, 0 to {len(names) - 1}, or `ignore`, got "
+        f"{shown(value)}.{advice} Names of classes "
         f"serve as well ({_some(names)}), and lists of them where a pixel may be any of several."
     )
 

@@ -82,7 +82,8 @@ def old_mix(data: str | None, ratio: float) -> list[str]:
     """
     if (data is None) != (ratio == 0):
         raise ConfigError(
-            "ExtraDataset data needs a data set and its share of the samples: --extra-data DATA:SHARE, "
+            "ExtraDataset data needs a data set and its share of the samples: --extra-data "
+            "DATA:SHARE, "
             "for example --extra-data scenes/:0.3."
         )
     return [] if data is None else [f"{data}:{ratio}"]

@@ -199,7 +199,8 @@ class Teacher:
             raise TrainingError(
                 f"The teacher {checkpoint} labels "
                 f"{', '.join(names) if names else f'{num_classes} classes'}; "
-                f"the images have {', '.join(label_set.names)}. Choose a teacher trained on the same "
+                f"the images have {', '.join(label_set.names)}. Choose a teacher trained on the "
+                "same "
                 "classes."
             )
         self.network = network.eval().requires_grad_(False).to(device)

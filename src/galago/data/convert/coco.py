@@ -178,13 +178,16 @@ def _class_names(found: list[CocoFile]) -> list[str]:
 
 
 def _describe_odd(found: list[CocoFile]) -> list[str]:
-    """Return notes on what is converted and may not be meant: categories of one name, files without any area."""
+    """Return notes on what is converted and may not be meant: categories of one name, files without
+    any area.
+    """
     notes = []
     for coco in found:
         counts = Counter(category.name for category in coco.categories.values())
         if twice := [shown(name) for name, count in counts.items() if count > 1]:
             notes.append(
-                f"{coco.file} has several categories of one name, which become one class: {some(twice)}."
+                f"{coco.file} has several categories of one name, which become one class: "
+                f"{some(twice)}."
             )
         if not any(image.shapes for image in coco.images):
             notes.append(
