@@ -49,5 +49,5 @@ lint: .venv/installed
 
 .venv-without-torch/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-without-torch
-	$(LIGHT)/python -m pip install --quiet --editable '.[coco,large,plot,onnxruntime,test]' --constraint constraints.txt
+	$(LIGHT)/python -m pip install --quiet --editable '.[coco,large,plot,onnxruntime,report,test]' --constraint constraints.txt
 	@touch $@
