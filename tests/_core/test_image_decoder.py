@@ -16,7 +16,7 @@ from galago._core import avif
 from galago._core.image_decoder import MAX_PIXELS
 from galago._core.image_header import read_header
 from galago.errors import DataError, ImageError
-from galago.runtime.tiling.row_reader import FileRowReader, photo_size
+from galago.runtime.tiling.row_reader import FileRowReader, image_size
 
 VIPS = importlib.util.find_spec("pyvips") is not None
 ROWS, COLUMNS = np.indices((40, 56))
@@ -76,7 +76,7 @@ def test_an_image_is_upright_whatever_its_format_and_reader(
     np.testing.assert_allclose(loaded, UPRIGHT, atol=12 if kind == "jpg" else 0)
     if VIPS:
         np.testing.assert_allclose(strips(path), loaded, atol=1)
-        assert photo_size(path) == (40, 56)
+        assert image_size(path) == (40, 56)
 
 
 @pytest.mark.parametrize("kind", ["jpg", "png", "webp", "tif"])
@@ -362,7 +362,7 @@ def test_a_file_of_another_kind_is_called_what_it_is(
             ImageError, match=rf"{name} is {what}.*which galago does not read\. Expected JPEG, PNG"
         ):
             read(path)
-    assert photo_size(path) is None
+    assert image_size(path) is None
 
 
 @pytest.mark.parametrize("kind", WRITERS)

@@ -19,7 +19,7 @@ from galago.models.checkpoint import load_backbone, load_classifier
 from galago.pretrained.convert import obtain_checkpoint
 from galago.pretrained.table import PUBLISHED
 from galago.training.config import TrainConfig
-from galago.training.train import start_network
+from galago.training.model import start_network
 
 pytestmark = pytest.mark.torch
 

@@ -144,12 +144,14 @@ def export(folder: Path, format: str) -> Path:
     if not (place / "done").is_file():
         import torch
 
-        from galago.export.writers.table import FORMATS
+        from galago.export.rewrite.deploy import DeployedNetwork
+        from galago.export.writers.table import WRITERS
         from galago.models.efficientvit import build_model
 
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir(parents=True)
         torch.manual_seed(0)
-        FORMATS[format].write(build_model("b0", 3).eval(), SPEC, place / FORMATS[format].files[0])
+        writer, deployed = WRITERS[format], DeployedNetwork(build_model("b0", 3).eval(), SPEC)
+        writer.write(deployed, SPEC, place / writer.files[0])
         (place / "done").touch()
     return place

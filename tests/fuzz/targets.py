@@ -170,7 +170,7 @@ def read_golden(path: Path) -> None:
 
 
 def read_setting(path: Path) -> None:
-    from galago.benchmarking.profile import read_setting as read
+    from galago.benchmarking.profile import read_profile as read
 
     read(path)
 
@@ -181,10 +181,10 @@ def read_coco(path: Path) -> None:
 
     try:
         for item in read("coco", path, Options(unknown="ignore")).items:
-            item.draw()
+            item.read_labels()
     except GalagoError:
         for item in read("coco", path, Options()).items:
-            item.draw()
+            item.read_labels()
 
 
 def read_checkpoint(path: Path) -> None:

@@ -43,7 +43,7 @@ def test_the_scores_of_a_run_are_those_of_its_checkpoint(
 
 
 def test_best_by_decides_between_the_main_set_and_the_mean(drawn: Callable[..., Dataset]):
-    labels = drawn(1).labels
+    labels = drawn(1).label_set
     perfect = Scores.of(labels, np.array([[4, 0], [0, 4]]))
     half = Scores.of(labels, np.array([[4, 0], [4, 0]]))  # IoU 4/8 and 0
     assert deciding_score(TrainConfig(best_by="main"), half, {"other": perfect}) == 0.25
