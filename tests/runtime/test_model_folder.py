@@ -79,7 +79,7 @@ def test_a_folder_that_lists_no_network_is_refused(tiny_folder: Path):
     [
         (
             {"schema_version": 99},
-            "schema version 1, got 99. Export the model again, or update galago",
+            "schema version 2, got 99. Export the model again, or update galago",
         ),
         ({"anchors": 3}, "Unknown keys in the model description: anchors"),
         ({"resize": "squeeze"}, "is wrong: Unknown resize 'squeeze'"),

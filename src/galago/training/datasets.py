@@ -82,7 +82,7 @@ def old_mix(data: str | None, ratio: float) -> list[str]:
     """
     if (data is None) != (ratio == 0):
         raise ConfigError(
-            "ExtraDataset data needs a data set and its share of the samples: --extra-data "
+            "Extra data needs a data set and its share of the samples: --extra-data "
             "DATA:SHARE, "
             "for example --extra-data scenes/:0.3."
         )

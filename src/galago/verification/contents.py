@@ -120,4 +120,6 @@ def _tflite_weights(file: Path) -> Counter[str]:
         kind = TFLITE_PRECISIONS.get(getattr(detail["dtype"], "__name__", ""))
         if kind and len(detail["shape"]) == 4:
             weights[kind] += math.prod(map(int, detail["shape"]))
+    if weights["float16"]:  # what is cast and computed from them is float32, and is listed, too
+        del weights["float32"]
     return weights
