@@ -240,7 +240,7 @@ def fit_batch(config: "TrainConfig", images: int, *, shown: bool) -> "TrainConfi
     if shown:
         say(
             f"Batches of {images} instead of {config.batch_size}: there are no more images in "
-            "train.",
+            f"train. To choose another size: --batch {images} or less.",
             err=True,
         )
     return override(config, {"batch_size": images, "grad_accum_steps": 1})
