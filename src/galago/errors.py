@@ -46,7 +46,7 @@ class CheckpointError(GalagoError):
 
 
 class DownloadError(GalagoError):
-    """Published weights cannot be had, or are not those that they should be."""
+    """Published weights cannot be downloaded, or are not those that they should be."""
 
 
 class SourceError(GalagoError):

@@ -193,7 +193,7 @@ def _bmp_bytes(data: bytes) -> int:
 
 
 def _has_jpeg_end(data: bytes) -> bool:
-    """Go from marker to marker: what lies in a thumbnail, or behind the end as the film of a moving
+    """Go from marker to marker: what lies in a thumbnail, or behind the end as the video of a moving
     image, does not count.
     """
     position = len(JPEG_START)

@@ -10,11 +10,11 @@ from typing import BinaryIO
 from galago._core.isobmff import boxes, top_boxes
 
 LARGEST_INDEX = 1 << 28  # bytes of an MP4's moov; 24 hours have some 50 MB
-TRIMMED = 0.98  # of a film's length: an edit list that shows less hides frames
+TRIMMED = 0.98  # of a video's length: an edit list that shows less hides frames
 MOST_ELEMENTS = 1 << 22
 WHOLE = 0.9  # of a file, up to which zeros at its end may be padding
 
-# Elements of Matroska, https://www.rfc-editor.org/rfc/rfc9559: all of a film, and those that hold
+# Elements of Matroska, https://www.rfc-editor.org/rfc/rfc9559: all of a video, and those that hold
 # frames
 SEGMENT, WITH_FRAMES = (
     0x18538067,
@@ -69,7 +69,7 @@ def _mp4_frames(moov: bytes) -> int | None:
 
     None where an edit list hides some, or they are counted elsewhere.
     """
-    film_clock = struct.unpack_from(
+    movie_clock = struct.unpack_from(
         ">I", dict(boxes(moov))[b"mvhd"], 20 if dict(boxes(moov))[b"mvhd"][0] else 12
     )[0]
     for kind, body in boxes(moov):
@@ -83,7 +83,7 @@ def _mp4_frames(moov: bytes) -> int | None:
         tables = dict(boxes(dict(boxes(media[b"minf"]))[b"stbl"]))
         count = struct.unpack_from(">I", tables.get(b"stsz") or tables[b"stz2"], 8)[0]
         edits = dict(boxes(dict(boxes(body)).get(b"edts", b""))).get(b"elst")
-        shown = _shown_ticks(edits) / film_clock if edits else ticks / clock
+        shown = _shown_ticks(edits) / movie_clock if edits else ticks / clock
         return count if count and shown >= TRIMMED * ticks / clock else None
     return None
 

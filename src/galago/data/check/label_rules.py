@@ -180,7 +180,7 @@ def _ids(counts: Mapping[int, int]) -> str:
 
 
 def suggest_mappings(layout: Layout, seen: np.ndarray) -> list[tuple[str, dict[int, int | str]]]:
-    """Guess what ids that do not fit may mean.
+    """Suggest what ids that do not fit may mean.
 
     Args:
         layout: the data set.
