@@ -193,8 +193,8 @@ def _bmp_bytes(data: bytes) -> int:
 
 
 def _has_jpeg_end(data: bytes) -> bool:
-    """Go from marker to marker: what lies in a thumbnail, or behind the end as the video of a moving
-    image, does not count.
+    """Go from marker to marker: what lies in a thumbnail, or behind the end as the video of a
+    moving image, does not count.
     """
     position = len(JPEG_START)
     while marker := JPEG_MARKER.search(data, position):
